@@ -1,0 +1,54 @@
+"""BIQA: CLIP looks at a picture and says which degradation asks most for a restoration (paper section 3.2)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from .condition import pooled, text_states, tokenize
+from .images import centre_square
+from .labels import prompt_for
+
+if TYPE_CHECKING:
+    from open_clip import CLIP
+
+CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
+CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
+
+
+@dataclass(frozen=True)
+class Prompts:
+    """The sentences of a label list in CLIP's eyes: states [L, 77, D] and unit embeddings [L, E]."""
+
+    labels: tuple[str, ...]
+    states: Tensor
+    embeddings: Tensor
+
+
+def encode_prompts(clip: CLIP, labels: tuple[str, ...]) -> Prompts:
+    """Encode the label prompts, padding masked (official `BIQA`; custom prompts differ in that)."""
+    tokens, lengths = tokenize([prompt_for(label) for label in labels])
+    states = text_states(clip, tokens, lengths)
+    embeddings = pooled(clip, states, tokens)
+    return Prompts(labels, states.float(), torch.nn.functional.normalize(embeddings.float(), dim=-1))
+
+
+def clip_pixels(images: Tensor, side: int) -> Tensor:
+    """What the vision tower sees of [B, H, W, 3] in 0..1: the centre at native resolution, normalised, [B, 3, side, side]."""
+    x = centre_square(images.permute(0, 3, 1, 2), side)
+    mean, std = (torch.tensor(values, device=x.device).view(1, 3, 1, 1) for values in (CLIP_MEAN, CLIP_STD))
+    return (x - mean) / std
+
+
+def image_embeddings(clip: CLIP, images: Tensor) -> Tensor:
+    """Unit embeddings [B, E] of [B, H, W, 3]."""
+    pixels = clip_pixels(images, clip.visual.image_size[0]).to(clip.visual.conv1.weight)
+    return clip.encode_image(pixels, normalize=True).float()
+
+
+def logits(clip: CLIP, images: Tensor, prompts: Prompts) -> Tensor:
+    """Scaled cosine of each picture with each prompt, [B, L]."""
+    return clip.logit_scale.float().exp() * image_embeddings(clip, images) @ prompts.embeddings.T

@@ -1,0 +1,90 @@
+"""Text conditions of the diffusion: prompts to CLIP states, the blend over labels, mixtures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from .errors import InputError
+
+if TYPE_CHECKING:
+    from open_clip import CLIP
+
+START_TOKEN = 49406
+END_TOKEN = 49407
+CONTEXT = 77
+
+
+@lru_cache(maxsize=1)
+def tokenizer() -> Any:
+    """open_clip's byte pair tokenizer, with OpenAI's names of the two special tokens so that user text may hold them."""
+    from open_clip.tokenizer import SimpleTokenizer
+
+    # the real names must win over the merges: added at the end, then given the official numbers
+    bpe = SimpleTokenizer(additional_special_tokens=["<|startoftext|>", "<|endoftext|>"], clean="whitespace")
+    bpe.encoder.update({"<|startoftext|>": START_TOKEN, "<|endoftext|>": END_TOKEN})
+    bpe.clean_fn = clean_text
+    return bpe
+
+
+def clean_text(text: str) -> str:
+    """Mended, lower case, single spaces; HTML entities stay (official: Hugging Face CLIPTokenizer with ftfy)."""
+    import ftfy
+
+    return " ".join(ftfy.fix_text(text).split()).lower()
+
+
+def tokenize(texts: Sequence[str]) -> tuple[Tensor, list[int]]:
+    """Token numbers int64 [N, 77], padded with the end token, and the lengths with start and end token."""
+    if isinstance(texts, str):
+        raise InputError(f"texts must be a list of texts, got the text {texts!r}; write [{texts!r}]")
+    bpe = tokenizer()
+    rows = [[START_TOKEN, *bpe.encode(text)[: CONTEXT - 2], END_TOKEN] for text in texts]
+    padded = [row + [END_TOKEN] * (CONTEXT - len(row)) for row in rows]
+    return torch.tensor(padded), [len(row) for row in rows]
+
+
+def causal_mask(lengths: Sequence[int] | None, batch: int) -> Tensor:
+    """Additive float mask [batch, 77, 77]: each token sees itself and what is before it, and no padding if lengths are given."""
+    mask = torch.full((CONTEXT, CONTEXT), float("-inf")).triu(1).repeat(batch, 1, 1)
+    for row, length in zip(mask, lengths or (), strict=False):
+        row[:, length:] = float("-inf")
+    return mask
+
+
+def text_states(clip: CLIP, tokens: Tensor, lengths: Sequence[int] | None = None) -> Tensor:
+    """Last hidden states [N, 77, D] after the final norm.
+
+    Args:
+        clip: the network.
+        tokens: int64 [N, 77].
+        lengths: with them padding is masked, as the official assessment does; without, as its custom prompts do.
+    """
+    weight = clip.token_embedding.weight
+    heads = clip.transformer.resblocks[0].attn.num_heads
+    # open_clip turns a boolean mask into 0/1 without a word, hence additive; every head needs its own copy in a row
+    mask = causal_mask(lengths, len(tokens)).to(weight).repeat_interleave(heads, dim=0)
+    x = clip.token_embedding(tokens.to(weight.device)) + clip.positional_embedding
+    return clip.ln_final(clip.transformer(x, attn_mask=mask))
+
+
+def pooled(clip: CLIP, states: Tensor, tokens: Tensor) -> Tensor:
+    """Text embeddings [N, E]: the state at the first end token, projected."""
+    first_end = (tokens == END_TOKEN).int().argmax(dim=1).to(states.device)
+    return states[torch.arange(len(states), device=states.device), first_end] @ clip.text_projection
+
+
+def blend(probabilities: Tensor, states: Tensor) -> Tensor:
+    """Condition [B, 77, D]: the prompts' states [L, 77, D] summed with probabilities [B, L] (paper section 3.2)."""
+    return torch.einsum("bl,ltd->btd", probabilities.to(states), states)
+
+
+def mix(first: Tensor, second: Tensor, share: float) -> Tensor:
+    """Two conditions [B, 77, D] in proportion; `share` 0 is the first, 1 the second."""
+    if not 0 <= share <= 1:
+        raise InputError(f"share must lie in 0..1, got {share}")
+    return (1 - share) * first + share * second

@@ -1,0 +1,7 @@
+"""Synthetic degradations, one per label, the same for the same seed: training data, tests and the Degrade node."""
+
+from __future__ import annotations
+
+from .apply import DEGRADATIONS, compose, degrade
+
+__all__ = ["DEGRADATIONS", "compose", "degrade"]

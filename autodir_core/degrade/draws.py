@@ -1,0 +1,62 @@
+"""Random parameters: every number a degradation uses is drawn here, on the CPU, from a seed and a label."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Sequence
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+
+T = TypeVar("T")
+
+BAND = 0.12
+"""Half width of the natural variety around a severity, in units of severity."""
+
+
+def between(severity: float, anchors: tuple[float, float, float]) -> float:
+    """Piecewise linear through the `anchors` at severity 0, 0.5 and 1."""
+    mild, medium, severe = anchors
+    if severity < 0.5:
+        return mild + (medium - mild) * 2 * severity
+    return medium + (severe - medium) * (2 * severity - 1)
+
+
+class Draw:
+    """A stream of random numbers for one picture and one label; the same pair gives the same stream on every device."""
+
+    def __init__(self, seed: int, label: str) -> None:
+        digest = hashlib.blake2b(f"{seed} {label}".encode(), digest_size=8).digest()
+        self._generator = torch.Generator().manual_seed(int.from_bytes(digest, "big", signed=True))
+
+    def uniform(self, low: float, high: float) -> float:
+        return low + (high - low) * torch.rand((), generator=self._generator).item()
+
+    def log_uniform(self, low: float, high: float) -> float:
+        return math.exp(self.uniform(math.log(low), math.log(high)))
+
+    def chance(self, probability: float) -> bool:
+        return self.uniform(0.0, 1.0) < probability
+
+    def integer(self, low: int, high: int) -> int:
+        """A whole number from `low` to `high`, both included."""
+        return int(torch.randint(low, high + 1, (), generator=self._generator).item())
+
+    def choice(self, options: Sequence[T], weights: Sequence[float]) -> T:
+        """One of `options`, drawn in proportion to `weights`."""
+        index = torch.multinomial(torch.tensor(weights), 1, generator=self._generator)
+        return options[int(index.item())]
+
+    def level(self, severity: float, anchors: tuple[float, float, float]) -> float:
+        """A parameter near a severity: `between` the anchors, at a severity drawn within `BAND` of the given one."""
+        return between(min(max(severity + self.uniform(-BAND, BAND), 0.0), 1.0), anchors)
+
+    def rand(self, *shape: int) -> Tensor:
+        """Uniform numbers in 0..1 on the CPU."""
+        return torch.rand(shape, generator=self._generator)
+
+    def normal(self, *shape: int) -> Tensor:
+        """Standard normal numbers on the CPU."""
+        return torch.randn(shape, generator=self._generator)

@@ -1,0 +1,69 @@
+"""The only room that knows layouts and ranges: pictures are [B, H, W, 3] in 0..1, networks see [B, 3, H, W] in -1..1."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from .errors import InputError
+
+
+def check_images(images: Tensor, name: str = "images") -> Tensor:
+    """`images` as float32; InputError unless it is a [B, H, W, 3] tensor of finite numbers that is not empty."""
+    if not isinstance(images, Tensor):
+        raise InputError(f"{name} must be a torch tensor [B, H, W, 3] with values 0..1, got {type(images).__name__}")
+    if images.ndim != 4 or images.shape[-1] != 3 or images.numel() == 0:
+        raise InputError(f"{name} must have the shape [B, H, W, 3], got {list(images.shape)}")
+    if not images.is_floating_point():
+        raise InputError(f"{name} must be floating point with values 0..1, got {images.dtype}; divide by its maximum")
+    if not torch.isfinite(images).all():
+        raise InputError(f"{name} holds values that are not finite (nan or inf)")
+    return images.float()
+
+
+def to_network(images: Tensor) -> Tensor:
+    """[B, H, W, 3] in 0..1 to [B, 3, H, W] in -1..1."""
+    return images.permute(0, 3, 1, 2) * 2 - 1
+
+
+def from_network(x: Tensor) -> Tensor:
+    """[B, 3, H, W] in -1..1 to [B, H, W, 3] in 0..1, not clamped."""
+    return (x.permute(0, 2, 3, 1) + 1) / 2
+
+
+def pad_to_multiple(x: Tensor, stride: int) -> Tensor:
+    """[B, C, H, W] extended at the bottom and right by reflection until both sides are multiples of `stride`.
+
+    Reflects as often as it takes, so that any size works down to 1x1.
+    """
+    for dim in (-2, -1):
+        size = x.shape[dim]
+        target = -(-size // stride) * stride
+        if target != size:
+            x = x.index_select(dim, reflected(size, target).to(x.device))
+    return x
+
+
+def reflected(size: int, target: int) -> Tensor:
+    """Indices 0..target-1 folded back into 0..size-1 without repeating the edge."""
+    period = max(2 * (size - 1), 1)
+    index = torch.arange(target) % period
+    return torch.minimum(index, period - index).clamp(max=size - 1)
+
+
+def crop(images: Tensor, height: int, width: int) -> Tensor:
+    """The top left part of [B, H, W, 3]."""
+    return images[:, :height, :width]
+
+
+def centre_square(x: Tensor, side: int) -> Tensor:
+    """The central side x side part of [B, C, H, W]; what a smaller picture lacks is 0 (black, when given in 0..1).
+
+    Official: CLIPFeatureExtractor's centre crop, whose odd pixel goes to the bottom right.
+    """
+    height, width = x.shape[-2:]
+    top, left = max((height - side) // 2, 0), max((width - side) // 2, 0)
+    x = x[..., top : top + side, left : left + side]
+    missing_y, missing_x = side - x.shape[-2], side - x.shape[-1]
+    before_y, before_x = missing_y // 2, missing_x // 2
+    return torch.nn.functional.pad(x, (before_x, missing_x - before_x, before_y, missing_y - before_y))

@@ -1,0 +1,30 @@
+"""The degradations AutoDIR knows and the sentence that asks CLIP about each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from .errors import InputError
+
+LABELS = ("noise", "blur", "rain", "underexposure", "haze", "low resolution", "raindrop", "no")
+"""The official labels in the official order, which is the order of the softmax."""
+
+CLEAN = "no"
+"""The label that says nothing is left to restore."""
+
+
+def prompt_for(label: str) -> str:
+    """The sentence whose CLIP similarity to a picture scores `label` (official `BIQA` template)."""
+    return f"A photo needs {label} artifact reduction"
+
+
+def check_labels(labels: Sequence[str], known: Sequence[str]) -> tuple[str, ...]:
+    """`labels` as a tuple without repetitions; InputError for an empty list or a label outside `known`."""
+    if isinstance(labels, str):
+        raise InputError(f"labels must be a list of names, got the text {labels!r}; write [{labels!r}]")
+    unknown = [label for label in labels if label not in known]
+    if unknown:
+        raise InputError(f"unknown label {unknown[0]!r}; this model knows: {', '.join(known)}")
+    if not labels:
+        raise InputError(f"no labels were given; choose among: {', '.join(known)}")
+    return tuple(dict.fromkeys(labels))

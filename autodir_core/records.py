@@ -1,0 +1,120 @@
+"""The frozen records that travel between the rooms: settings in, assessments and rounds out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from .errors import InputError
+
+if TYPE_CHECKING:  # torch stays out of what ComfyUI imports at its start
+    from torch import Tensor
+
+SAMPLERS = ("euler_ancestral", "euler", "dpmpp_2m")
+
+
+@dataclass(frozen=True)
+class SamplerSettings:
+    """How the latent diffusion runs; the defaults are the paper's.
+
+    Args:
+        steps: network evaluations per round, 1 or more; the official script defaults to 100, its README uses 200.
+        sampler: one of `SAMPLERS`; the official one is "euler_ancestral".
+        text_guidance: strength of the text condition; 1 is no extrapolation.
+        image_guidance: strength of the image condition; 1 is no extrapolation.
+    """
+
+    steps: int = 100
+    sampler: str = "euler_ancestral"
+    text_guidance: float = 1.0
+    image_guidance: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.steps < 1:
+            raise InputError(f"steps must be 1 or more, got {self.steps}")
+        if self.sampler not in SAMPLERS:
+            raise InputError(f"unknown sampler {self.sampler!r}; choose among: {', '.join(SAMPLERS)}")
+
+
+@dataclass(frozen=True)
+class LoopSettings:
+    """How the rounds of a restoration go; the defaults are the paper's.
+
+    Args:
+        max_rounds: rounds at most, 1 or more; the official loop stops after 7.
+        labels: the labels to look for; None means all labels of the file.
+        prompt: the user's own words instead of the assessment: one round, no label.
+        scm_weight: strength of the structure correction; None means the file's table, a number holds for every label,
+            a mapping overrides the table for the labels it names.
+    """
+
+    max_rounds: int = 7
+    labels: Sequence[str] | None = None
+    prompt: str | None = None
+    scm_weight: float | Mapping[str, float] | None = None
+
+    def __post_init__(self) -> None:
+        if self.max_rounds < 1:
+            raise InputError(f"max_rounds must be 1 or more, got {self.max_rounds}")
+
+
+@dataclass(frozen=True)
+class Assessment:
+    """What BIQA sees in a batch of pictures.
+
+    Attributes:
+        labels: the L labels that were asked about.
+        probabilities: [B, L], softmax over the labels.
+        embedding: [B, 77, D], the prompts' states blended with the probabilities: the condition of the diffusion.
+    """
+
+    labels: tuple[str, ...]
+    probabilities: Tensor
+    embedding: Tensor
+
+    @property
+    def top(self) -> tuple[str, ...]:
+        """The most probable label of each picture."""
+        return tuple(self.labels[i] for i in self.probabilities.argmax(dim=1).tolist())
+
+
+@dataclass(frozen=True)
+class Round:
+    """One pass of the loop over a batch.
+
+    Attributes:
+        labels: per picture the label that won, None where it was finished before or the user's words were used.
+        probabilities: [B, L] over the loop's labels, 0 where a label was removed before; None in a prompt run.
+        generated: [B, H, W, 3], the decoder's picture, not clamped.
+        corrected: [B, H, W, 3], the structure correction's picture at weight 1, not clamped.
+    """
+
+    labels: tuple[str | None, ...]
+    probabilities: Tensor | None
+    generated: Tensor
+    corrected: Tensor
+
+    @property
+    def label(self) -> str | None:
+        """The label of a batch of one."""
+        if len(self.labels) != 1:
+            raise InputError(f"this round has {len(self.labels)} pictures; read .labels instead of .label")
+        return self.labels[0]
+
+
+@dataclass(frozen=True)
+class Restoration:
+    """The outcome of the loop.
+
+    Attributes:
+        image: [B, H, W, 3]; the untouched input where the first assessment found nothing.
+        rounds: what happened in each round, in order.
+        stopped: per picture why it ended: "clean", "max_rounds", "no_labels" or "prompt".
+        final_probabilities: [B, L], each picture's last assessment (the one that ended it, when it ended clean).
+    """
+
+    image: Tensor
+    rounds: list[Round] = field(default_factory=list)
+    stopped: tuple[str, ...] = ()
+    final_probabilities: Tensor | None = None

@@ -1,0 +1,63 @@
+"""Samplers: each takes `denoise(x, sigma) -> x0`, the start, the noise levels, and returns the last state."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from .guidance import Denoise
+
+NoiseSampler = Callable[[Tensor, Tensor], Tensor]
+OnStep = Callable[[int, Tensor], None]
+
+
+def ancestral_step(sigma: Tensor, sigma_next: Tensor) -> tuple[Tensor, Tensor]:
+    """Noise level to go down to and noise to add again, so that both together give `sigma_next`.
+
+    k-diffusion `get_ancestral_step` with eta 1.
+    """
+    up = torch.minimum(sigma_next, (sigma_next**2 * (sigma**2 - sigma_next**2) / sigma**2) ** 0.5)
+    return (sigma_next**2 - up**2) ** 0.5, up
+
+
+def euler_ancestral(denoise: Denoise, x: Tensor, sigmas: Tensor, *, noise: NoiseSampler, on_step: OnStep) -> Tensor:
+    """Ancestral sampling with Euler steps (k-diffusion `sample_euler_ancestral`, eta 1, s_noise 1): the official one."""
+    for i, (sigma, sigma_next) in enumerate(zip(sigmas[:-1], sigmas[1:], strict=True)):
+        denoised = denoise(x, sigma)
+        on_step(i, denoised)
+        down, up = ancestral_step(sigma, sigma_next)
+        x = x + (x - denoised) / sigma.item() * (down - sigma).item()
+        if sigma_next > 0:
+            x = x + noise(sigma, sigma_next) * up.item()
+    return x
+
+
+def euler(denoise: Denoise, x: Tensor, sigmas: Tensor, *, noise: NoiseSampler, on_step: OnStep) -> Tensor:
+    """Deterministic Euler steps, algorithm 2 of Karras et al. 2022 without churn; draws no noise."""
+    for i, (sigma, sigma_next) in enumerate(zip(sigmas[:-1], sigmas[1:], strict=True)):
+        denoised = denoise(x, sigma)
+        on_step(i, denoised)
+        x = x + (x - denoised) / sigma.item() * (sigma_next - sigma).item()
+    return x
+
+
+def dpmpp_2m(denoise: Denoise, x: Tensor, sigmas: Tensor, *, noise: NoiseSampler, on_step: OnStep) -> Tensor:
+    """DPM-Solver++(2M), Lu et al. 2022: second order from the step before, for few steps; draws no noise."""
+    before: Tensor | None = None
+    log_snr = [-sigma.log().item() if sigma > 0 else float("inf") for sigma in sigmas]
+    for i in range(len(sigmas) - 1):
+        denoised = denoise(x, sigmas[i])
+        on_step(i, denoised)
+        target = denoised
+        if before is not None and sigmas[i + 1] > 0:
+            ratio = (log_snr[i] - log_snr[i - 1]) / (log_snr[i + 1] - log_snr[i])
+            target = denoised + (denoised - before) / (2 * ratio)
+        shrink = (sigmas[i + 1] / sigmas[i]).item()
+        x = shrink * x + (1 - shrink) * target
+        before = denoised
+    return x
+
+
+SAMPLER_FUNCTIONS = {"euler_ancestral": euler_ancestral, "euler": euler, "dpmpp_2m": dpmpp_2m}

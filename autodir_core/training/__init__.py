@@ -1,0 +1,1 @@
+"""Training: losses, data and one loop for the three trainable parts, on procedurally drawn pictures."""

@@ -1,0 +1,184 @@
+"""Runs AutoDIR on a fresh machine and does all set-up by itself.
+
+    python run.py restore PHOTO -o OUT     restore a photo with the embedded model
+    python run.py test [pytest arguments]  run the tests
+    python run.py COMMAND [arguments]      any other command of `python -m autodir_core`; COMMAND --help explains it
+
+Where this Python already has every package, nothing is installed; otherwise they go into `.venv` beside this file.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent
+VENV = ROOT / ".venv"
+VENV_PYTHON = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+STAMP = VENV / "autodir-setup.txt"  # the requirements that are installed; written last, so it proves a finished set-up
+OLDEST_PYTHON = (3, 10)
+EXTRAS = {"test": "dev", "evaluate": "eval"}
+TOGETHER = ("torch", "torchvision")  # one pip call, so that pip chooses builds that match
+MODULES = {"open_clip_torch": "open_clip", "Pillow": "PIL", "scikit-image": "skimage", "scikit-learn": "sklearn"}
+INTERRUPTED = 130
+
+
+class SetupError(Exception):
+    """Set-up cannot go on; the message is one line that says what to do."""
+
+
+def main(arguments: list[str]) -> int:
+    """The exit code of the command in `arguments`."""
+    if sys.version_info < OLDEST_PYTHON:
+        return fail(f"Python {'.'.join(map(str, OLDEST_PYTHON))} or newer is needed, this is {sys.version.split()[0]}")
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print((__doc__ or "").strip())
+        return 0 if arguments else 2
+    try:
+        return run(prepare(requirements(arguments[0])), arguments)
+    except SetupError as error:
+        return fail(str(error))
+    except KeyboardInterrupt:
+        return INTERRUPTED
+
+
+def requirements(command: str) -> list[str]:
+    """What `command` needs, as pyproject.toml lists it."""
+    lists = ["dependencies", *([EXTRAS[command]] if command in EXTRAS else [])]
+    return [requirement for name in lists for requirement in requirement_list(name)]
+
+
+def requirement_list(name: str) -> list[str]:
+    """One list of pyproject.toml, read as a Python literal because Python 3.10 has no TOML reader."""
+    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    found = re.search(rf"^{name} = (\[.*?^\])", text, re.MULTILINE | re.DOTALL)
+    if found is None:
+        raise SetupError(f"pyproject.toml has no list {name!r}; restore the file from the repository")
+    return ast.literal_eval(found[1])
+
+
+def module_of(requirement: str) -> str:
+    """The name under which a requirement such as "Pillow>=10" is imported."""
+    name = re.split(r"[<>=!~\[; ]", requirement, maxsplit=1)[0]
+    return MODULES.get(name, name.replace("-", "_"))
+
+
+def prepare(needed: list[str]) -> str:
+    """A Python that has everything in `needed`: this one, the finished environment, or one set up now."""
+    modules = [module_of(requirement) for requirement in needed]
+    if all(importlib.util.find_spec(module) for module in modules):
+        return sys.executable
+    if not (installed() >= set(needed) and finds(modules)):
+        set_up(needed, modules)
+    return str(VENV_PYTHON)
+
+
+def installed() -> set[str]:
+    """The requirements of the last finished set-up; none after an interrupted one."""
+    return set(STAMP.read_text(encoding="utf-8").splitlines()) if STAMP.is_file() else set()
+
+
+def set_up(needed: list[str], modules: list[str]) -> None:
+    """Install `needed` into the environment; one that is broken, or stays broken, is made anew."""
+    if works("-m", "pip", "--version"):
+        complete = sorted(installed() | set(needed))
+        STAMP.unlink(missing_ok=True)
+        install(needed)
+        if works("-c", f"import {', '.join(modules)}"):
+            return finish(complete)
+        say("the environment is damaged")
+    make_environment()
+    install(needed)
+    checked([str(VENV_PYTHON), "-c", f"import {', '.join(modules)}"], "a package was installed but does not load")
+    finish(needed)
+
+
+def finish(complete: list[str]) -> None:
+    STAMP.write_text("\n".join(complete), encoding="utf-8")
+    say("the set-up is complete")
+
+
+def make_environment() -> None:
+    """An empty `.venv` with pip, in the place of any earlier one."""
+    if not (importlib.util.find_spec("venv") and importlib.util.find_spec("ensurepip")):
+        raise SetupError(
+            "this Python cannot make environments; on Debian or Ubuntu run `sudo apt install python3-venv`, "
+            "elsewhere use the Python of python.org, then run the command again"
+        )
+    say(f"making the environment {VENV}")
+    checked([sys.executable, "-m", "venv", "--clear", str(VENV)], "the environment could not be made")
+
+
+def install(needed: list[str]) -> None:
+    """Every requirement, torch first and together with its torchvision."""
+    first = [requirement for requirement in needed if module_of(requirement) in TOGETHER]
+    first += [name for name in TOGETHER if name not in map(module_of, first)]
+    say("installing torch (done once; up to a few GB, so this can take several minutes)")
+    pip_install(first)
+    say(f"installing {', '.join(module_of(requirement) for requirement in needed if requirement not in first)}")
+    pip_install([requirement for requirement in needed if requirement not in first])
+
+
+def pip_install(packages: list[str]) -> None:
+    """One quiet pip call; its output is shown where it fails."""
+    command = [str(VENV_PYTHON), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *packages]
+    checked(command, "pip could not install the packages; check the network, free disk space and the lines above")
+
+
+def checked(command: list[str], message: str) -> None:
+    """Run `command` silently; where it fails, show what it wrote and raise SetupError with `message`."""
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
+    if done.returncode:
+        print(done.stdout.strip(), file=sys.stderr)
+        raise SetupError(message)
+
+
+def finds(modules: list[str]) -> bool:
+    """Whether the environment's Python runs and has `modules`, without loading them."""
+    return works("-c", f"import importlib.util as u, sys; sys.exit(not all(map(u.find_spec, {modules})))")
+
+
+def works(*arguments: str) -> bool:
+    """Whether the environment's Python exists and runs `arguments` without an error."""
+    try:
+        return subprocess.run([str(VENV_PYTHON), *arguments], capture_output=True).returncode == 0
+    except OSError:
+        return False
+
+
+def run(python: str, arguments: list[str]) -> int:
+    """Hand over to pytest or to the command line; the exit code."""
+    command, *rest = arguments
+    if command == "test":
+        return wait([python, "-m", "pytest", *rest], cwd=ROOT)
+    search_path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    return wait([python, "-m", "autodir_core", *arguments], env={**os.environ, "PYTHONPATH": search_path})
+
+
+def wait(command: list[str], *, cwd: Path | None = None, env: dict[str, str] | None = None) -> int:
+    """The exit code of `command`; Ctrl-C reaches it too, and it may finish its cleaning up."""
+    with subprocess.Popen(command, cwd=cwd, env=env) as child:
+        try:
+            code = child.wait()
+        except KeyboardInterrupt:
+            child.wait()
+            return INTERRUPTED
+    return code if code >= 0 else 128 - code
+
+
+def say(text: str) -> None:
+    print(f"run.py: {text}", file=sys.stderr, flush=True)
+
+
+def fail(text: str) -> int:
+    print(f"run.py: error: {text}", file=sys.stderr)
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
