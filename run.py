@@ -117,11 +117,11 @@ def make_environment() -> None:
 def install(needed: list[str]) -> None:
     """Every requirement, torch first and together with its torchvision."""
     first = [requirement for requirement in needed if module_of(requirement) in TOGETHER]
-    first += [name for name in TOGETHER if name not in map(module_of, first)]
+    rest = [requirement for requirement in needed if requirement not in first]
     say("installing torch (done once; up to a few GB, so this can take several minutes)")
-    pip_install(first)
-    say(f"installing {', '.join(module_of(requirement) for requirement in needed if requirement not in first)}")
-    pip_install([requirement for requirement in needed if requirement not in first])
+    pip_install([*first, *(name for name in TOGETHER if name not in map(module_of, first))])
+    say(f"installing {', '.join(rest)}")
+    pip_install(rest)
 
 
 def pip_install(packages: list[str]) -> None:

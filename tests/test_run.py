@@ -1,0 +1,230 @@
+"""What run.py decides: nothing to install, set up, finished, interrupted, damaged. No test touches the network."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+NEEDED = ["torch>=2.2", "Pillow>=10.1", "tqdm"]
+
+
+@pytest.fixture
+def run(monkeypatch, tmp_path):
+    """run.py as a module whose environment lies in an empty folder."""
+    spec = importlib.util.spec_from_file_location("run_under_test", ROOT / "run.py")
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    python = tmp_path / "venv" / "bin" / "python"
+    monkeypatch.setattr(module, "VENV", tmp_path / "venv")
+    monkeypatch.setattr(module, "VENV_PYTHON", python)
+    monkeypatch.setattr(module, "STAMP", tmp_path / "venv" / "stamp.txt")
+    return module
+
+
+class Machine:
+    """Records the commands that would make the environment and install; can be told to fail."""
+
+    def __init__(self, run, monkeypatch, *, here: tuple[str, ...] = (), environment: str = "none"):
+        self.run, self.environment, self.commands = run, environment, []
+        self.fails_on = "nothing"
+        found = {"venv", "ensurepip", *here}
+        monkeypatch.setattr(run.importlib.util, "find_spec", lambda name: name if name in found else None)
+        monkeypatch.setattr(run, "checked", self.checked)
+        monkeypatch.setattr(run, "works", self.works)
+        if environment != "none":
+            run.VENV.mkdir()
+
+    def checked(self, command: list[str], message: str) -> None:
+        self.commands.append(command)
+        if self.fails_on in command:
+            raise self.run.SetupError(message)
+        if "venv" in command:
+            self.run.VENV.mkdir(exist_ok=True)
+            self.run.STAMP.unlink(missing_ok=True)
+            self.environment = "good"
+
+    def works(self, *arguments: str) -> bool:
+        return self.environment == "good" or (self.environment == "damaged" and "pip" in arguments)
+
+    def did(self) -> list[str]:
+        """The kinds of commands: the environment was made, the names pip was given, the final check."""
+        return [
+            "venv" if "venv" in command else " ".join(command[6:]) if "pip" in command else "check"
+            for command in self.commands
+        ]
+
+
+INSTALLS = ["torch>=2.2 torchvision", "Pillow>=10.1 tqdm"]
+
+
+def test_a_python_that_has_everything_is_used_as_it_is(run, monkeypatch):
+    machine = Machine(run, monkeypatch, here=("torch", "PIL", "tqdm"))
+    assert run.prepare(NEEDED) == sys.executable
+    assert machine.did() == [] and not run.VENV.exists()
+
+
+def test_one_missing_package_makes_an_environment(run, monkeypatch):
+    machine = Machine(run, monkeypatch, here=("torch", "tqdm"))
+    assert run.prepare(NEEDED) == str(run.VENV_PYTHON)
+    assert machine.did() == ["venv", *INSTALLS, "check"]
+    assert run.installed() == set(NEEDED)
+
+
+def test_a_finished_environment_is_used_again(run, monkeypatch):
+    machine = Machine(run, monkeypatch, environment="good")
+    run.STAMP.write_text("\n".join([*NEEDED, "pytest"]))
+    assert run.prepare(NEEDED) == str(run.VENV_PYTHON)
+    assert machine.did() == []
+
+
+def test_new_requirements_are_added_and_the_old_ones_remembered(run, monkeypatch):
+    machine = Machine(run, monkeypatch, environment="good")
+    run.STAMP.write_text("pytest\ntorch>=2.0")
+    run.prepare(NEEDED)
+    assert machine.did() == INSTALLS
+    assert run.installed() == {*NEEDED, "pytest", "torch>=2.0"}
+
+
+def test_an_interrupted_set_up_is_continued(run, monkeypatch):
+    machine = Machine(run, monkeypatch, environment="good")
+    run.prepare(NEEDED)
+    assert machine.did() == INSTALLS and run.installed() == set(NEEDED)
+
+
+@pytest.mark.parametrize(("environment", "expected"), [("broken", []), ("damaged", INSTALLS)])
+def test_a_bad_environment_is_made_anew(run, monkeypatch, environment, expected):
+    machine = Machine(run, monkeypatch, environment=environment)
+    run.STAMP.write_text("\n".join(NEEDED))
+    run.prepare(NEEDED)
+    assert machine.did() == [*expected, "venv", *INSTALLS, "check"]
+    assert run.installed() == set(NEEDED)
+
+
+def test_a_failed_install_leaves_no_stamp(run, monkeypatch, capsys):
+    machine = Machine(run, monkeypatch, environment="good")
+    machine.fails_on = "tqdm"
+    run.STAMP.write_text("torch>=2.2")
+    monkeypatch.setattr(run, "requirements", lambda command: NEEDED)
+    assert run.main(["restore"]) == 1
+    assert not run.STAMP.exists()
+    assert "error: pip could not install" in capsys.readouterr().err
+
+
+def test_a_python_without_venv_is_told_what_to_install(run, monkeypatch, capsys):
+    Machine(run, monkeypatch)
+    monkeypatch.setattr(run.importlib.util, "find_spec", lambda name: None)
+    assert run.main(["restore", "photo.png"]) == 1
+    message = capsys.readouterr().err.strip()
+    assert "apt install python3-venv" in message and "\n" not in message
+
+
+def test_an_old_python_is_refused_in_one_line(run, monkeypatch, capsys):
+    monkeypatch.setattr(run.sys, "version_info", (3, 9, 18))
+    assert run.main(["restore"]) == 1
+    assert "Python 3.10 or newer is needed" in capsys.readouterr().err
+
+
+def test_a_failing_command_shows_what_it_wrote(run, capsys):
+    with pytest.raises(run.SetupError, match="says what to do"):
+        run.checked([sys.executable, "-c", "print('why'); raise SystemExit(3)"], "says what to do")
+    assert capsys.readouterr().err.strip() == "why"
+
+
+def test_a_missing_interpreter_does_not_work(run):
+    assert run.works("-c", "") is False
+
+
+def test_modules_are_looked_for_in_the_environment(run, monkeypatch):
+    monkeypatch.setattr(run, "VENV_PYTHON", Path(sys.executable))
+    assert run.finds(["json", "ast"]) is True
+    assert run.finds(["json", "no_such_module"]) is False
+
+
+class TestRequirements:
+    def test_pip_and_comfyui_get_the_same_list(self, run):
+        lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").split()
+        assert lines == run.requirements("restore")
+
+    def test_extras_come_on_top(self, run):
+        assert "pytest-timeout" in "".join(run.requirements("test"))
+        assert set(run.requirements("restore")) < set(run.requirements("evaluate")) < set(run.requirements("test"))
+
+    @pytest.mark.parametrize(
+        ("requirement", "module"),
+        [
+            ("Pillow>=10", "PIL"),
+            ("open_clip_torch", "open_clip"),
+            ("pytest-timeout~=2.2", "pytest_timeout"),
+            ("scikit-learn >=1", "sklearn"),
+            ("scikit-image!=1", "skimage"),
+            ("torch[extra]; python_version<'4'", "torch"),
+        ],
+    )
+    def test_import_names(self, run, requirement, module):
+        assert run.module_of(requirement) == module
+
+
+class TestHandingOver:
+    def called(self, run, monkeypatch, *arguments: str) -> dict:
+        calls = []
+        monkeypatch.setattr(run, "prepare", lambda needed: "PYTHON")
+        monkeypatch.setattr(run, "wait", lambda command, **options: calls.append({"command": command, **options}) or 7)
+        assert run.main(list(arguments)) == 7
+        return calls[0]
+
+    def test_a_command_keeps_the_users_folder_and_arguments(self, run, monkeypatch):
+        monkeypatch.setenv("PYTHONPATH", "mine")
+        call = self.called(run, monkeypatch, "restore", "a photo.png", "-o", "out")
+        assert call["command"] == ["PYTHON", "-m", "autodir_core", "restore", "a photo.png", "-o", "out"]
+        assert call["env"]["PYTHONPATH"] == os.pathsep.join([str(ROOT), "mine"])
+        assert "cwd" not in call
+
+    def test_tests_run_in_the_repository(self, run, monkeypatch):
+        call = self.called(run, monkeypatch, "test", "-k", "files")
+        assert call == {"command": ["PYTHON", "-m", "pytest", "-k", "files"], "cwd": ROOT}
+
+    def test_exit_codes_are_forwarded(self, run):
+        assert run.wait([sys.executable, "-c", "raise SystemExit(5)"]) == 5
+
+    @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+    def test_a_killed_command_has_the_shells_exit_code(self, run):
+        assert run.wait([sys.executable, "-c", "import os; os.kill(os.getpid(), 15)"]) == 128 + 15
+
+    @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+    def test_ctrl_c_lets_the_command_clean_up(self, tmp_path):
+        child = (
+            "import time\n"
+            f"open(r'{tmp_path / 'started'}', 'w').close()\n"
+            "try: time.sleep(30)\n"
+            f"except KeyboardInterrupt: time.sleep(0.4); open(r'{tmp_path / 'cleaned'}', 'w').close()\n"
+        )
+        code = f"import sys, run; sys.exit(run.wait([sys.executable, '-c', {child!r}]))"
+        with subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, start_new_session=True) as process:
+            while not (tmp_path / "started").exists():
+                time.sleep(0.01)
+            os.killpg(process.pid, signal.SIGINT)
+            assert process.wait(10) == 130
+        assert (tmp_path / "cleaned").exists()
+
+    def test_ctrl_c_during_set_up(self, run, monkeypatch):
+        def interrupted(needed: list[str]) -> str:
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(run, "prepare", interrupted)
+        assert run.main(["restore"]) == 130
+
+
+@pytest.mark.parametrize(("arguments", "code"), [(["--help"], 0), ([], 2)])
+def test_help_installs_nothing(arguments, code, tmp_path):
+    done = subprocess.run([sys.executable, ROOT / "run.py", *arguments], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == code
+    assert "python run.py restore PHOTO -o OUT" in done.stdout and "python run.py test" in done.stdout
