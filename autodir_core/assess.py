@@ -37,7 +37,7 @@ def encode_prompts(clip: CLIP, labels: tuple[str, ...]) -> Prompts:
 
 
 def clip_pixels(images: Tensor, side: int) -> Tensor:
-    """What the vision tower sees of [B, H, W, 3] in 0..1: the centre at native resolution, normalised, [B, 3, side, side]."""
+    """The centre of [B, H, W, 3] at native resolution, normalised: what the vision tower sees, [B, 3, side, side]."""
     x = centre_square(images.permute(0, 3, 1, 2), side)
     mean, std = (torch.tensor(values, device=x.device).view(1, 3, 1, 1) for values in (CLIP_MEAN, CLIP_STD))
     return (x - mean) / std

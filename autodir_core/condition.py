@@ -21,7 +21,7 @@ CONTEXT = 77
 
 @lru_cache(maxsize=1)
 def tokenizer() -> Any:
-    """open_clip's byte pair tokenizer, with OpenAI's names of the two special tokens so that user text may hold them."""
+    """open_clip's byte pair tokenizer, with OpenAI's names of the two special tokens, which user text may hold."""
     from open_clip.tokenizer import SimpleTokenizer
 
     # the real names must win over the merges: added at the end, then given the official numbers
@@ -49,7 +49,7 @@ def tokenize(texts: Sequence[str]) -> tuple[Tensor, list[int]]:
 
 
 def causal_mask(lengths: Sequence[int] | None, batch: int) -> Tensor:
-    """Additive float mask [batch, 77, 77]: each token sees itself and what is before it, and no padding if lengths are given."""
+    """Additive mask [batch, 77, 77]: a token sees itself and those before, and no padding if lengths are given."""
     mask = torch.full((CONTEXT, CONTEXT), float("-inf")).triu(1).repeat(batch, 1, 1)
     for row, length in zip(mask, lengths or (), strict=False):
         row[:, length:] = float("-inf")
@@ -81,6 +81,37 @@ def pooled(clip: CLIP, states: Tensor, tokens: Tensor) -> Tensor:
 def blend(probabilities: Tensor, states: Tensor) -> Tensor:
     """Condition [B, 77, D]: the prompts' states [L, 77, D] summed with probabilities [B, L] (paper section 3.2)."""
     return torch.einsum("bl,ltd->btd", probabilities.to(states), states)
+
+
+def reweigh(
+    probabilities: Tensor, *, temperature: float = 1.0, top_k: int = 0, excluded: Tensor | None = None
+) -> Tensor:
+    """Probabilities [B, L] made sharper or softer and limited to some labels: p^(1 / temperature), summing to 1 again.
+
+    Args:
+        probabilities: [B, L], from an assessment.
+        temperature: above 0; below 1 favours the most probable label, above 1 evens out, 1 changes nothing.
+        top_k: how many of the most probable labels of a picture stay; 0 keeps all.
+        excluded: bool [L], True for labels that get 0; they do not count among the `top_k`.
+
+    The defaults give back the very numbers that came in.
+    """
+    if temperature <= 0:
+        raise InputError(f"temperature must be above 0, got {temperature}")
+    if top_k < 0:
+        raise InputError(f"top_k must be 0 (all) or more, got {top_k}")
+    excluded = torch.zeros(probabilities.shape[1], dtype=torch.bool) if excluded is None else excluded
+    if excluded.all():
+        raise InputError("every label is excluded; leave at least one")
+    if temperature == 1 and top_k == 0 and not excluded.any():
+        return probabilities
+    # the smallest float instead of 0, so that the logarithm of a vanished probability stays finite
+    scores = probabilities.clamp_min(torch.finfo(probabilities.dtype).tiny).log() / temperature
+    scores = scores.masked_fill(excluded.to(scores.device), float("-inf"))
+    if 0 < top_k < scores.shape[1]:
+        best = scores.topk(top_k, dim=1).indices
+        scores = torch.full_like(scores, float("-inf")).scatter(1, best, scores.gather(1, best))
+    return scores.softmax(dim=1)
 
 
 def mix(first: Tensor, second: Tensor, share: float) -> Tensor:

@@ -45,7 +45,7 @@ def natural_dtype(device: torch.device) -> torch.dtype:
 
 
 def part_dtype(part: str, dtype: torch.dtype, device: torch.device) -> torch.dtype:
-    """Precision of one network: SCM and VAE overflow in float16 and take bfloat16 where the GPU has it, else float32."""
+    """Precision of one network: SCM and VAE overflow in float16; there bfloat16 if the GPU has it, else float32."""
     if dtype != torch.float16 or part not in ("scm", "vae"):
         return dtype
     wide_range = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)

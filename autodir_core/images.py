@@ -1,4 +1,4 @@
-"""The only room that knows layouts and ranges: pictures are [B, H, W, 3] in 0..1, networks see [B, 3, H, W] in -1..1."""
+"""Layouts and ranges, known only here: pictures are [B, H, W, 3] in 0..1, networks see [B, 3, H, W] in -1..1."""
 
 from __future__ import annotations
 

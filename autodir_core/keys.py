@@ -16,16 +16,25 @@ from .shapes import CLIP, SCM, UNET, VAE, ModelSizes, UNetSizes, VAESizes
 Pair = tuple[str, str]
 Origins = dict[str, tuple[str, ...]]
 
-SCHEDULE_BUFFERS = frozenset(
-    "betas alphas_cumprod alphas_cumprod_prev sqrt_alphas_cumprod sqrt_one_minus_alphas_cumprod "
-    "log_one_minus_alphas_cumprod sqrt_recip_alphas_cumprod sqrt_recipm1_alphas_cumprod posterior_variance "
-    "posterior_log_variance_clipped posterior_mean_coef1 posterior_mean_coef2".split()
+SCHEDULE_BUFFERS = (
+    "betas",
+    "alphas_cumprod",
+    "alphas_cumprod_prev",
+    "sqrt_alphas_cumprod",
+    "sqrt_one_minus_alphas_cumprod",
+    "log_one_minus_alphas_cumprod",
+    "sqrt_recip_alphas_cumprod",
+    "sqrt_recipm1_alphas_cumprod",
+    "posterior_variance",
+    "posterior_log_variance_clipped",
+    "posterior_mean_coef1",
+    "posterior_mean_coef2",
 )
 POSITION_IDS = (
     f"{CLIP}text_model.embeddings.position_ids",
     f"{CLIP}vision_model.embeddings.position_ids",
 )
-NOT_NEEDED = SCHEDULE_BUFFERS.union(POSITION_IDS)
+NOT_NEEDED = frozenset(SCHEDULE_BUFFERS + POSITION_IDS)
 """Official keys that follow from the schedule and the sizes: present in the official file, never read."""
 
 RESNET = {
@@ -90,8 +99,9 @@ def to_official(tensor: Tensor, key: str, origin: Sequence[str]) -> dict[str, Te
         tensor = tensor.T
     if ".mid.attn_1." in origin[0] and tensor.ndim == 2:
         tensor = tensor[..., None, None]
+    parts = tensor.chunk(len(origin)) if len(origin) > 1 else (tensor,)
     # clones: a safetensors file refuses tensors that share memory
-    return dict(zip(origin, (part.contiguous().clone() for part in tensor.chunk(len(origin))), strict=True))
+    return {name: part.contiguous().clone() for name, part in zip(origin, parts, strict=True)}
 
 
 def is_transposed(key: str) -> bool:

@@ -109,11 +109,13 @@ class AutoDIR:
             if label not in self._prompts:
                 self._prompts[label] = biqa.encode_prompts(self.networks.clip, (label,))
         known = [self._prompts[label] for label in labels]
-        return biqa.Prompts(labels, *(torch.cat(parts) for parts in zip(*((p.states, p.embeddings) for p in known))))
+        return biqa.Prompts(
+            labels, *(torch.cat(parts) for parts in zip(*((p.states, p.embeddings) for p in known), strict=True))
+        )
 
     @torch.inference_mode()
     def embed_text(self, texts: Sequence[str]) -> Tensor:
-        """Conditions [N, 77, D] of the user's own words; "" is the null prompt. Padding is not masked, as officially."""
+        """Conditions [N, 77, D] of the user's words, "" the null prompt; padding is not masked, as officially."""
         tokens, _ = condition.tokenize(texts)
         return condition.text_states(self.networks.clip, tokens).float()
 
@@ -170,8 +172,8 @@ class AutoDIR:
             c: conditioning latent [B, C, h, w] from `encode`.
             e: text condition [B or 1, 77, D].
             settings: None is the paper's 100 Euler ancestral steps without extra guidance.
-            seed: picture i draws from seed + i; a list gives each its own. Noise is drawn on the CPU, so a seed gives the
-                same picture on every device.
+            seed: picture i draws from seed + i; a list gives each its own. Noise is drawn on the CPU: a seed means the
+                same noise on every device.
             noise: start noise [B, C, h, w] of unit variance, instead of the seed's.
             noise_sampler: (sigma, sigma_next) -> [B, C, h, w], instead of the seed's; not called for the step to 0.
             on_step: called with the step's number and the estimate of the result [B, C, h, w] after each evaluation.
@@ -205,7 +207,7 @@ class AutoDIR:
         Args:
             images: the degraded pictures [B, H, W, 3].
             generated: the decoder's pictures, same shape.
-            weight: 0 keeps the generated picture, 1 is the official correction; or a tensor [B or 1, H or 1, W or 1, 1].
+            weight: 0 keeps the generated picture, 1 is the official correction; a tensor weighs per picture or pixel.
         """
         degraded, generated = check_images(images), check_images(generated, "generated")
         if degraded.shape != generated.shape:

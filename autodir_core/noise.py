@@ -36,7 +36,7 @@ def picture_seeds(seed: Seed, batch: int) -> list[int]:
 def seeded_noise(seed: Seed, shape: torch.Size) -> tuple[Tensor, NoiseSampler]:
     """Start noise of `shape` [B, C, h, w], and a sampler that continues each picture's stream, both on the CPU.
 
-    The numbers are those of the official script, which calls `torch.manual_seed(seed)` and draws from the global stream.
+    The numbers are the official script's, which calls `torch.manual_seed(seed)` and draws from the global stream.
     """
     generators = [torch.Generator().manual_seed(value) for value in picture_seeds(seed, shape[0])]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from .errors import InputError
@@ -111,10 +111,12 @@ class Restoration:
         image: [B, H, W, 3]; the untouched input where the first assessment found nothing.
         rounds: what happened in each round, in order.
         stopped: per picture why it ended: "clean", "max_rounds", "no_labels" or "prompt".
-        final_probabilities: [B, L], each picture's last assessment (the one that ended it, when it ended clean).
+        labels: the L labels that the probabilities of the rounds are over; empty in a prompt run.
+        last_probabilities: [B, L], each picture's last assessment: the one that ended it, where it ended clean.
     """
 
     image: Tensor
-    rounds: list[Round] = field(default_factory=list)
-    stopped: tuple[str, ...] = ()
-    final_probabilities: Tensor | None = None
+    rounds: list[Round]
+    stopped: tuple[str, ...]
+    labels: tuple[str, ...] = ()
+    last_probabilities: Tensor | None = None

@@ -86,7 +86,7 @@ def restore_by_labels(
         image = weigh(generated, corrected, scm_weight(decision.label, model.traits.scm_weight, loop.scm_weight))
         remaining = decision.remaining
         stopped = why_stop(len(rounds), loop.max_rounds, remaining)
-    return Restoration(image, rounds, (stopped,), probabilities)
+    return Restoration(image, rounds, (stopped,), labels, probabilities)
 
 
 @torch.inference_mode()
@@ -156,12 +156,13 @@ def gathered(parts: list[Restoration]) -> Restoration:
                 torch.cat([row.corrected for row in rows]),
             )
         )
-    last = [part.final_probabilities for part in parts]
+    last = [part.last_probabilities for part in parts if part.last_probabilities is not None]
     return Restoration(
         torch.cat([part.image for part in parts]),
         rounds,
         tuple(part.stopped[0] for part in parts),
-        None if last[0] is None else torch.cat(last),
+        parts[0].labels,
+        torch.cat(last) if last else None,
     )
 
 

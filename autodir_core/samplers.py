@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -23,8 +24,8 @@ def ancestral_step(sigma: Tensor, sigma_next: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def euler_ancestral(denoise: Denoise, x: Tensor, sigmas: Tensor, *, noise: NoiseSampler, on_step: OnStep) -> Tensor:
-    """Ancestral sampling with Euler steps (k-diffusion `sample_euler_ancestral`, eta 1, s_noise 1): the official one."""
-    for i, (sigma, sigma_next) in enumerate(zip(sigmas[:-1], sigmas[1:], strict=True)):
+    """Ancestral Euler steps, the official sampler (k-diffusion `sample_euler_ancestral`, eta 1, s_noise 1)."""
+    for i, (sigma, sigma_next) in enumerate(pairwise(sigmas)):
         denoised = denoise(x, sigma)
         on_step(i, denoised)
         down, up = ancestral_step(sigma, sigma_next)
@@ -36,7 +37,7 @@ def euler_ancestral(denoise: Denoise, x: Tensor, sigmas: Tensor, *, noise: Noise
 
 def euler(denoise: Denoise, x: Tensor, sigmas: Tensor, *, noise: NoiseSampler, on_step: OnStep) -> Tensor:
     """Deterministic Euler steps, algorithm 2 of Karras et al. 2022 without churn; draws no noise."""
-    for i, (sigma, sigma_next) in enumerate(zip(sigmas[:-1], sigmas[1:], strict=True)):
+    for i, (sigma, sigma_next) in enumerate(pairwise(sigmas)):
         denoised = denoise(x, sigma)
         on_step(i, denoised)
         x = x + (x - denoised) / sigma.item() * (sigma_next - sigma).item()

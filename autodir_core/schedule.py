@@ -32,7 +32,7 @@ def timestep_to_sigma(timestep: Tensor) -> Tensor:
 
 
 def sigma_to_timestep(sigma: Tensor) -> Tensor:
-    """Fractional timestep in 0..999 of any noise level, float32, same shape (k-diffusion `sigma_to_t`, not quantised)."""
+    """Fractional timestep in 0..999 of a noise level, float32, same shape (k-diffusion `sigma_to_t`, not quantised)."""
     log_sigmas = training_sigmas().log()
     log_sigma = sigma.detach().float().cpu().log()
     low = (torch.searchsorted(log_sigmas, log_sigma, right=True) - 1).clamp(0, TIMESTEPS - 2)

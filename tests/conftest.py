@@ -1,12 +1,20 @@
-"""Keeps pytest from importing the root package, which is ComfyUI's entry point."""
+"""What all tests share: the tiny golden model, the recorded arrays, and a root folder that pytest does not import."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
+from safetensors.torch import save_file
+
+import autodir_core
+from tests.golden_weights import weights
 
 ROOT = Path(__file__).resolve().parents[1]
+GOLDEN = Path(__file__).parent / "golden"
 
 
 class RootIsNoPackage:
@@ -19,3 +27,43 @@ class RootIsNoPackage:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(RootIsNoPackage())
+
+
+def tiny_state() -> dict[str, torch.Tensor]:
+    """The official classes at small size with seeded weights, under the official names (see golden/)."""
+    manifest = json.loads((GOLDEN / "manifest.json").read_text(encoding="utf-8"))
+    tweaks = json.loads((GOLDEN / "tweaks.json").read_text(encoding="utf-8"))
+    return {key: torch.tensor(values) for key, values in weights(manifest, tweaks)}
+
+
+@pytest.fixture(scope="session")
+def tiny_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A weights file of the tiny golden model."""
+    path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
+    heads = {"unet_heads": 4, "text_heads": 4, "vision_heads": 4}
+    save_file(tiny_state(), path, metadata={"autodir": json.dumps(heads)})
+    return path
+
+
+@pytest.fixture(scope="session")
+def tiny(tiny_path: Path) -> autodir_core.AutoDIR:
+    """The tiny golden model on the CPU in float32."""
+    return autodir_core.load_autodir(tiny_path, device="cpu")
+
+
+@pytest.fixture(scope="session")
+def golden() -> Golden:
+    """The arrays recorded from the official implementation."""
+    return Golden()
+
+
+class Golden:
+    """Arrays of golden/<name>.npz by key, as tensors."""
+
+    def __call__(self, name: str) -> dict[str, torch.Tensor]:
+        with np.load(GOLDEN / f"{name}.npz") as arrays:
+            return {key: torch.from_numpy(arrays[key]) for key in arrays.files}
+
+    def photo(self, name: str) -> torch.Tensor:
+        """An input picture as [1, H, W, 3] in 0..1."""
+        return self("inputs")[name][None].float() / 255

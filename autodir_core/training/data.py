@@ -1,0 +1,119 @@
+"""Training data: scenes drawn once into a cache, crops of them, and the degraded versions made on the fly."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from ..degrade import DEGRADATIONS, degrade
+from ..files import atomic_path
+from ..labels import CLEAN, LABELS
+from .pictures import draw_scene
+
+logger = logging.getLogger(__name__)
+
+SCENE_SIZE = 512
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Pairs for training.
+
+    Attributes:
+        clean: [B, S, S, 3], 0..1.
+        degraded: [B, S, S, 3], equal to `clean` where the label is "no".
+        labels: [B] indices into `LABELS`.
+    """
+
+    clean: Tensor
+    degraded: Tensor
+    labels: Tensor
+
+
+def scene_bytes(seed: int) -> np.ndarray:
+    """One scene as uint8 [512, 512, 4]: colour and depth."""
+    scene = draw_scene(seed, SCENE_SIZE)
+    return np.concatenate([scene.image, scene.depth[..., None]], axis=-1)
+
+
+def cached_scenes(folder: Path, count: int, *, seed: int = 0, workers: int = 2) -> np.ndarray:
+    """`count` scenes, uint8 [count, 512, 512, 4], memory-mapped from a file in `folder` that is drawn when missing."""
+    path = folder / f"scenes-{seed}-{count}.npy"
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        with atomic_path(path) as temporary, ProcessPoolExecutor(workers) as pool:
+            shape = (count, SCENE_SIZE, SCENE_SIZE, 4)
+            scenes = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
+            drawn = pool.map(scene_bytes, range(seed, seed + count), chunksize=8)
+            for i, scene in enumerate(tqdm(drawn, total=count, desc="scenes", unit="scene")):
+                scenes[i] = scene
+            scenes.flush()
+            del scenes
+    return np.load(path, mmap_mode="r")
+
+
+def random_crop(scenes: np.ndarray, size: int, rng: np.random.Generator) -> Tensor:
+    """A crop float32 [size, size, 4] of a random scene: scaled 1 to 1/2, flipped, turned, its colours jittered."""
+    scene = scenes[rng.integers(len(scenes))]
+    window = min(int(size * rng.choice([1.0, 1.0, rng.uniform(1, 2)])), SCENE_SIZE)
+    top, left = rng.integers(0, SCENE_SIZE - window + 1, 2)
+    crop = torch.from_numpy(scene[top : top + window, left : left + window].astype(np.float32) / 255)
+    if window != size:
+        crop = torch.nn.functional.interpolate(
+            crop.permute(2, 0, 1)[None], size=(size, size), mode="bicubic", antialias=True, align_corners=False
+        )[0].permute(1, 2, 0)
+    if rng.random() < 0.5:
+        crop = crop.flip(1)
+    if rng.random() < 0.25:
+        crop = crop.transpose(0, 1)
+    return jittered(crop.clamp(0, 1), rng)
+
+
+def jittered(crop: Tensor, rng: np.random.Generator) -> Tensor:
+    """The crop with another white balance, contrast and brightness; the depth in the last channel stays."""
+    balance = torch.from_numpy(rng.uniform(0.9, 1.1, 3).astype(np.float32))
+    gamma = float(np.exp(rng.normal(0, 0.15)))
+    colour = (crop[..., :3] * balance).clamp(0, 1) ** gamma
+    return torch.cat([colour, crop[..., 3:]], dim=-1)
+
+
+def draw_labels(count: int, rng: np.random.Generator, clean_share: float) -> list[str]:
+    """`count` labels: "no" with the given share, the degradations equally often otherwise."""
+    return [CLEAN if rng.random() < clean_share else str(rng.choice(DEGRADATIONS)) for _ in range(count)]
+
+
+def draw_batch(
+    scenes: np.ndarray, count: int, rng: np.random.Generator, *, size: int, clean_share: float, mildest: float = 0.1
+) -> Batch:
+    """Random crops with random degradations of severity `mildest` to 1."""
+    crops = torch.stack([random_crop(scenes, size, rng) for _ in range(count)])
+    labels = draw_labels(count, rng, clean_share)
+    return degraded_batch(crops, labels, rng, mildest)
+
+
+def degraded_batch(crops: Tensor, labels: Sequence[str], rng: np.random.Generator, mildest: float) -> Batch:
+    """The pairs of crops [B, S, S, 4] and labels."""
+    clean = crops[..., :3]
+    degraded = torch.stack(
+        [
+            crop[..., :3]
+            if label == CLEAN
+            else degrade(
+                crop[None, ..., :3],
+                label,
+                severity=float(rng.uniform(mildest, 1)),
+                seed=int(rng.integers(2**31)),
+                depth=crop[None, ..., 3] if rng.random() < 0.7 else None,
+            )[0]
+            for crop, label in zip(crops, labels, strict=True)
+        ]
+    )
+    return Batch(clean, degraded, torch.tensor([LABELS.index(label) for label in labels]))

@@ -1,0 +1,64 @@
+"""The losses of the paper and of the official training step, as pure functions."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+FIDELITY_EPSILON = 1e-8
+
+
+def fidelity_loss(probabilities: Tensor, target: Tensor) -> Tensor:
+    """(1 - sum_i sqrt(p_i g_i + 1e-8)) / L, mean over the batch (official `loss_fidelity`).
+
+    Args:
+        probabilities: [B, L], rows sum to 1.
+        target: [B, L], rows sum to 1; one-hot officially.
+    """
+    overlap = (probabilities * target + FIDELITY_EPSILON).sqrt().sum(dim=1)
+    return ((1 - overlap) / probabilities.shape[1]).mean()
+
+
+def semantic_agnostic_loss(probabilities: Tensor, labels: Tensor) -> Tensor:
+    """Pushes down, on a degraded picture's ground truth, the probability of that degradation (paper section 3.2).
+
+    The fidelity between (p, 1 - p) and (0, 1): 1 - sqrt(1 - p), mean over the batch.
+
+    Args:
+        probabilities: [B, L] on the ground truths.
+        labels: [B] the degradations of the pictures that they are the ground truths of.
+    """
+    probability = probabilities.gather(1, labels[:, None])[:, 0]
+    return (1 - (1 - probability + FIDELITY_EPSILON).sqrt()).mean()
+
+
+def noise_loss(predicted: Tensor, noise: Tensor) -> Tensor:
+    """Mean squared error of the predicted noise, [B, C, h, w] each (Ho et al. 2020, L_simple)."""
+    return torch.nn.functional.mse_loss(predicted, noise)
+
+
+def correction_loss(corrected: Tensor, truth: Tensor) -> Tensor:
+    """Mean squared error of the corrected picture, [B, 3, H, W] each (official `NAFNet` loss)."""
+    return torch.nn.functional.mse_loss(corrected, truth)
+
+
+def charbonnier_loss(x: Tensor, truth: Tensor, epsilon: float = 1e-3) -> Tensor:
+    """sqrt(d^2 + eps^2), mean: an L1 loss that is smooth at 0 (Charbonnier et al. 1994)."""
+    return ((x - truth) ** 2 + epsilon**2).sqrt().mean()
+
+
+def kl_loss(mean: Tensor, log_variance: Tensor) -> Tensor:
+    """Divergence of N(mean, variance) from N(0, 1), mean per latent value (Kingma and Welling 2014)."""
+    return 0.5 * (mean**2 + log_variance.exp() - 1 - log_variance).mean()
+
+
+def noised(latent: Tensor, noise: Tensor, alphas_cumprod: Tensor) -> Tensor:
+    """sqrt(a) latent + sqrt(1 - a) noise, with a [B] (LDM `q_sample`)."""
+    signal = alphas_cumprod.view(-1, 1, 1, 1)
+    return signal.sqrt() * latent + (1 - signal).sqrt() * noise
+
+
+def predicted_start(x: Tensor, predicted: Tensor, alphas_cumprod: Tensor) -> Tensor:
+    """The clean latent that a noise prediction implies (LDM `predict_start_from_noise`)."""
+    signal = alphas_cumprod.view(-1, 1, 1, 1)
+    return (x - (1 - signal).sqrt() * predicted) / signal.sqrt()

@@ -1,0 +1,63 @@
+"""Trains the mini model's autoencoder on pictures clean and degraded, and gives its latents the official spread."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ..images import to_network
+from .data import draw_batch
+from .loop import Losses, Objective
+from .losses import charbonnier_loss, kl_loss
+
+KL_WEIGHT = 1e-5
+
+
+@dataclass(frozen=True)
+class VAEPlan:
+    """What a step of the autoencoder's training sees: `batch` crops of `size` pixels a side."""
+
+    batch: int = 8
+    size: int = 96
+
+
+def vae_objective(vae: nn.Module, scenes: np.ndarray, plan: VAEPlan) -> Objective:
+    """Reconstruction and divergence over degraded and clean crops."""
+
+    def objective(step: int, rng: np.random.Generator) -> Losses:
+        batch = draw_batch(scenes, plan.batch, rng, size=plan.size, clean_share=0.5)
+        x = to_network(batch.degraded)
+        posterior = vae.encode(x).latent_dist
+        reconstruction = vae.decode(posterior.sample()).sample
+        return {
+            "charbonnier": charbonnier_loss(reconstruction, x),
+            "mse": 2 * nn.functional.mse_loss(reconstruction, x),
+            "kl": KL_WEIGHT * kl_loss(posterior.mean, posterior.logvar),
+        }
+
+    return objective
+
+
+@torch.no_grad()
+def scale_latents(vae: nn.Module, scenes: np.ndarray, spread: float, *, seed: int = 0) -> float:
+    """Rescale the 1x1 convolutions around the latent so that its standard deviation is `spread`; the factor used.
+
+    With 1 / 0.18215 every consumer of the file finds the official latent scale.
+    """
+    rng = np.random.default_rng(seed)
+    batch = draw_batch(scenes, 32, rng, size=128, clean_share=0.5)
+    factor = spread / vae.encode(to_network(batch.degraded)).latent_dist.mode().std().item()
+    channels = vae.post_quant_conv.weight.shape[0]
+    stretch(vae.quant_conv.weight, vae.quant_conv.bias, factor, channels)
+    vae.post_quant_conv.weight.div_(factor)
+    return factor
+
+
+def stretch(weight: Tensor, bias: Tensor, factor: float, channels: int) -> None:
+    """Multiply the means by `factor` and move the log variances (the second half of the outputs) to match."""
+    weight[:channels].mul_(factor)
+    bias[:channels].mul_(factor)
+    bias[channels:].add_(2 * float(np.log(factor)))
