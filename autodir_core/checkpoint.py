@@ -93,12 +93,29 @@ def plan(file: TensorFile, traits: Traits) -> Plan:
         raise CheckpointError(
             f"{file.path} is not an AutoDIR model: {detail}; it looks like {guess_kind(file.shapes)}"
         ) from error
+    check_heads(file, sizes)
     with torch.device("meta"):
         ours = {key: tuple(tensor.shape) for key, tensor in Networks(sizes).state_dict().items()}
     table = origins(ours, sizes)
     check_keys(file, table)
     check_sizes(file, table, ours)
     return Plan(sizes, table, ours)
+
+
+def check_heads(file: TensorFile, sizes: ModelSizes) -> None:
+    """Widths must be divisible by the head counts, which the file's metadata or the official table gives."""
+    attended = [
+        channels for channels, attention in zip(sizes.unet.channels, sizes.unet.attention, strict=True) if attention
+    ]
+    counted = [("unet_heads", sizes.unet.heads, width) for width in (*attended, sizes.unet.channels[-1])]
+    counted.append(("text_heads", sizes.clip.text_heads, sizes.clip.text_width))
+    counted.append(("vision_heads", sizes.clip.vision_heads, sizes.clip.vision_width))
+    for name, heads, width in counted:
+        if width % heads:
+            raise CheckpointError(
+                f"{file.path}: a width of {width} cannot be split into {heads} heads; a model of another size than the "
+                f"official one must say its {name} in the safetensors metadata entry 'autodir'"
+            )
 
 
 def check_keys(file: TensorFile, table: Origins) -> None:

@@ -23,12 +23,13 @@ def check_images(images: Tensor, name: str = "images") -> Tensor:
 
 def to_network(images: Tensor) -> Tensor:
     """[B, H, W, 3] in 0..1 to [B, 3, H, W] in -1..1."""
-    return images.permute(0, 3, 1, 2) * 2 - 1
+    # contiguous: convolutions give other last bits for other memory layouts, and callers have them all
+    return (images.permute(0, 3, 1, 2) * 2 - 1).contiguous()
 
 
 def from_network(x: Tensor) -> Tensor:
     """[B, 3, H, W] in -1..1 to [B, H, W, 3] in 0..1, not clamped."""
-    return (x.permute(0, 2, 3, 1) + 1) / 2
+    return ((x.permute(0, 2, 3, 1) + 1) / 2).contiguous()
 
 
 def pad_to_multiple(x: Tensor, stride: int) -> Tensor:

@@ -83,10 +83,19 @@ class AutoDIR:
         """Pixels that sides are padded to a multiple of: 64 officially."""
         return self.factor * 2 ** (len(self.sizes.unet.channels) - 1)
 
+    def padded(self, x: Tensor) -> Tensor:
+        """[B, 3, H, W] extended by reflection to multiples of the stride."""
+        x = pad_to_multiple(x, self.stride)
+        single = x.shape[-2] == x.shape[-1] == self.stride
+        if single and self.sizes.unet.groups in (*self.sizes.unet.channels, *self.sizes.vae.channels):
+            # a group norm over one value is undefined, and networks this narrow have one channel per group
+            return pad_to_multiple(x, 2 * self.stride)
+        return x
+
     def latent_shape(self, height: int, width: int) -> tuple[int, int, int]:
         """(C, h, w) of the latent of a picture of this size."""
-        sides = (-(-side // self.stride) * self.stride // self.factor for side in (height, width))
-        return (self.sizes.vae.latent_channels, *sides)
+        sides = self.padded(torch.empty(1, 3, height, width, device="meta")).shape[-2:]
+        return self.sizes.vae.latent_channels, sides[0] // self.factor, sides[1] // self.factor
 
     @torch.inference_mode()
     def assess(self, images: Tensor, labels: Sequence[str] | None = None) -> Assessment:
@@ -130,7 +139,7 @@ class AutoDIR:
     def encode(self, images: Tensor) -> Tensor:
         """Conditioning latent [B, C, h, w]: the posterior's mode, not scaled; padded to the stride by reflection."""
         x = to_network(check_images(images)).to(self.device)
-        return latent.encode_mode(self.networks.vae, pad_to_multiple(x, self.stride))
+        return latent.encode_mode(self.networks.vae, self.padded(x))
 
     @torch.inference_mode()
     def decode(self, z: Tensor, size: tuple[int, int] | None = None) -> Tensor:

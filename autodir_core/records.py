@@ -88,12 +88,14 @@ class Round:
         probabilities: [B, L] over the loop's labels, 0 where a label was removed before; None in a prompt run.
         generated: [B, H, W, 3], the decoder's picture, not clamped.
         corrected: [B, H, W, 3], the structure correction's picture at weight 1, not clamped.
+        image: [B, H, W, 3], generated + w (corrected - generated) with the label's weight: what the next round gets.
     """
 
     labels: tuple[str | None, ...]
     probabilities: Tensor | None
     generated: Tensor
     corrected: Tensor
+    image: Tensor
 
     @property
     def label(self) -> str | None:

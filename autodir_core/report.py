@@ -143,7 +143,7 @@ def strip(image: Tensor, restoration: Restoration, picture: int = 0, height: int
     check_picture(picture, len(image))
     captions = [f"round {n}: {winner(r, restoration.labels, picture)}" for n, r in enumerate(rounds, start=1)]
     captions = captions or ["clean, left as it is"]
-    shown = [image, *(done.corrected for done in rounds[:-1]), restoration.image]
+    shown = [image, *(done.image for done in rounds[:-1]), restoration.image]
     titles = ["input", *captions[:-1], "result"]
     details = [f"{image.shape[2]} x {image.shape[1]}", *[""] * len(captions[:-1]), captions[-1]]
     figures = [

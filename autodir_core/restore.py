@@ -80,10 +80,11 @@ def restore_by_labels(
         if decision.label is None:
             stopped = "clean"
             break
+        weight = scm_weight(decision.label, model.traits.scm_weight, loop.scm_weight)
         generated, corrected = diffusion.round(image, assessment.embedding, len(rounds))
-        rounds.append(Round((decision.label,), probabilities, generated, corrected))
+        image = weigh(generated, corrected, weight)
+        rounds.append(Round((decision.label,), probabilities, generated, corrected, image))
         report(on_round, diffusion, rounds[-1])
-        image = weigh(generated, corrected, scm_weight(decision.label, model.traits.scm_weight, loop.scm_weight))
         remaining = decision.remaining
         stopped = why_stop(len(rounds), loop.max_rounds, remaining)
     return Restoration(image, rounds, (stopped,), labels, probabilities)
@@ -94,11 +95,11 @@ def restore_with_words(
     diffusion: Diffusion, image: Tensor, loop: LoopSettings, on_round: OnRound | None = None
 ) -> Restoration:
     """One round over one picture [1, H, W, 3] with the user's own words and no assessment."""
-    generated, corrected = diffusion.round(image, diffusion.model.embed_text([loop.prompt or ""]), 0)
-    only = Round((None,), None, generated, corrected)
-    report(on_round, diffusion, only)
     weight = scm_weight(None, diffusion.model.traits.scm_weight, loop.scm_weight)
-    return Restoration(weigh(generated, corrected, weight), [only], ("prompt",))
+    generated, corrected = diffusion.round(image, diffusion.model.embed_text([loop.prompt or ""]), 0)
+    only = Round((None,), None, generated, corrected, weigh(generated, corrected, weight))
+    report(on_round, diffusion, only)
+    return Restoration(only.image, [only], ("prompt",))
 
 
 @dataclass(frozen=True)
@@ -151,9 +152,10 @@ def gathered(parts: list[Restoration]) -> Restoration:
         rounds.append(
             Round(
                 tuple(row.labels[0] for row in rows),
-                None if template.probabilities is None else torch.cat([row.probabilities for row in rows]),
+                None if template.probabilities is None else torch.cat([row.probabilities for row in rows if row.probabilities is not None]),
                 torch.cat([row.generated for row in rows]),
                 torch.cat([row.corrected for row in rows]),
+                torch.cat([row.image for row in rows]),
             )
         )
     last = [part.last_probabilities for part in parts if part.last_probabilities is not None]
@@ -169,4 +171,4 @@ def gathered(parts: list[Restoration]) -> Restoration:
 def finished(part: Restoration, template: Round) -> Round:
     """The row of a picture that has no such round."""
     nothing = None if template.probabilities is None else torch.zeros_like(template.probabilities)
-    return Round((None,), nothing, part.image, part.image)
+    return Round((None,), nothing, part.image, part.image, part.image)

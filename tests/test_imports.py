@@ -23,6 +23,7 @@ LAYERS = (
     ("assess", "condition", "latent", "correct"),
     ("model", "policy"),
     ("restore",),
+    ("report",),
     ("__init__",),
     ("assets", "degrade"),
     ("training",),
@@ -126,10 +127,10 @@ def test_only_one_file_of_the_nodes_knows_the_host():
 
 
 def test_importing_the_core_is_light():
+    """torch is there in every ComfyUI before a pack is; what takes seconds must wait for the first model."""
     code = "import sys, autodir_core; print(*{m.split('.')[0] for m in sys.modules})"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-    heavy = {"torch", "numpy", "PIL", "diffusers", "open_clip", "transformers", "safetensors"}
-    assert set(done.stdout.split()) & heavy == set()
+    assert set(done.stdout.split()) & {"diffusers", "open_clip", "torchvision", "transformers"} == set()
 
 
 class TestTheseRules:

@@ -70,6 +70,7 @@ class MiniRecipe:
     traits: Traits = MINI_TRAITS
     scenes: int = 1600
     seed: int = 0
+    prompt_steps: int = 300
     biqa: LoopPlan = LoopPlan(steps=3200, learning_rate=6e-4, bfloat16=True)
     vae: LoopPlan = LoopPlan(steps=1200, learning_rate=2e-3, bfloat16=True)
     ldm: LoopPlan = LoopPlan(steps=2400, learning_rate=1e-3)
@@ -121,7 +122,7 @@ def start_model(recipe: MiniRecipe) -> AutoDIR:
         networks = Networks(recipe.sizes)
         restore_buffers(networks)
         start_vision(networks.clip)
-        spread_prompts(networks.clip, seed=recipe.seed)
+        spread_prompts(networks.clip, steps=recipe.prompt_steps, seed=recipe.seed)
     return AutoDIR(networks.eval().requires_grad_(False), recipe.sizes, recipe.traits)
 
 

@@ -1,0 +1,60 @@
+"""Assess pictures: how probable each degradation is, without restoring anything."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..files import read_picture
+from .console import say, text_bar
+from .options import add_model_options, chosen_labels, load_model, names
+from .pictures import find_pictures, for_each
+
+if TYPE_CHECKING:
+    from ..records import Assessment
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("pictures", nargs="+", metavar="PICTURES", help="files or folders")
+    parser.add_argument("--labels", type=names, help='to ask about, between commas, such as "haze,no" (default: all)')
+    parser.add_argument("--json", action="store_true", help="print JSON (default: bars)")
+    add_model_options(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    pictures = find_pictures(arguments.pictures)
+    if len(pictures) == 1:
+        read_picture(pictures[0])  # an only picture that is broken is told before the model is loaded
+    model = load_model(arguments)
+    labels = chosen_labels(arguments, model)
+    seen: list[dict[str, Any]] = []
+
+    def assess(path: Path) -> None:
+        assessment = model.assess(read_picture(path).image, labels)
+        seen.append(entry(path, assessment))
+        if not arguments.json:
+            say(chart(path, assessment))
+
+    code = for_each(pictures, assess, quiet=arguments.json)
+    if arguments.json:
+        say(json.dumps(seen, indent=2, ensure_ascii=False))
+    return code
+
+
+def entry(path: Path, assessment: Assessment) -> dict[str, Any]:
+    """What JSON tells of one picture."""
+    from ..report import row_of
+
+    ranked = row_of(assessment.probabilities, assessment.labels, 0)
+    return {"picture": str(path), "top": ranked[0][0], "probabilities": {label: round(p, 6) for label, p in ranked}}
+
+
+def chart(path: Path, assessment: Assessment) -> str:
+    """A small text bar chart, the most probable label first."""
+    from ..report import row_of
+
+    width = max(map(len, assessment.labels))
+    ranked = row_of(assessment.probabilities, assessment.labels, 0)
+    return "\n".join([str(path), *(f"  {label:<{width}} {100 * p:3.0f} % {text_bar(p)}" for label, p in ranked)])

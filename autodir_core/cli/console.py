@@ -1,0 +1,57 @@
+"""What the commands show: lines above the progress bars, errors in one line, bars that any terminal can draw."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import sys
+from typing import NoReturn
+
+from tqdm import tqdm
+
+from ..errors import InputError
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose errors are one line like all others."""
+
+    def error(self, message: str) -> NoReturn:
+        raise InputError(f"{message}; see {self.prog} --help")
+
+
+def prepare_streams() -> None:
+    """Let characters that a terminal does not have become question marks instead of errors."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+
+
+def say(line: str, *, quiet: bool = False) -> None:
+    """Print a line without disturbing the progress bars."""
+    if not quiet:
+        tqdm.write(line, file=sys.stdout)
+
+
+def complain(message: str) -> None:
+    """Print a message as one line on the error stream."""
+    tqdm.write(f"autodir: {' '.join(message.split())}", file=sys.stderr)
+
+
+def progress_off(quiet: bool) -> bool | None:
+    """tqdm's `disable`: always when quiet, else where the error stream is not a terminal."""
+    return True if quiet else None
+
+
+def text_bar(share: float, width: int = 30) -> str:
+    """A horizontal bar for a share in 0..1."""
+    block = "█"
+    try:
+        block.encode(sys.stdout.encoding or "ascii")
+    except UnicodeEncodeError:
+        block = "#"
+    return block * round(share * width)
+
+
+def bytes_text(count: int) -> str:
+    """A file size such as "23.7 MB"."""
+    return f"{count / 1e9:.2f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB"

@@ -1,0 +1,40 @@
+"""Degrade pictures on purpose, to try a restoration against a known truth."""
+
+from __future__ import annotations
+
+import argparse
+
+from ..files import read_picture, write_picture
+from ..labels import CLEAN, LABELS
+from .console import say
+from .options import add_output_options, add_quiet, at_least, between, check_names, names
+from .pictures import Job, for_each, plan_jobs
+
+DEGRADATIONS = tuple(label for label in LABELS if label != CLEAN)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("pictures", nargs="+", metavar="PICTURES", help="files or folders")
+    add_output_options(parser, "degraded")
+    parser.add_argument(
+        "--label", type=names, required=True, help=f"one or several between commas: {', '.join(DEGRADATIONS)}"
+    )
+    parser.add_argument(
+        "--severity", type=between(0, 1), default=0.5, help="0 barely visible to 1 severe (default: %(default)s)"
+    )
+    parser.add_argument("--seed", type=at_least(0), default=0, help="for every picture (default: %(default)s)")
+    add_quiet(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    from ..degrade import compose
+
+    labels = check_names(arguments.label, DEGRADATIONS, "--label")
+
+    def degrade(job: Job) -> None:
+        picture = read_picture(job.source)
+        degraded = compose(picture.image, labels, severity=arguments.severity, seed=arguments.seed)
+        write_picture(job.target, degraded, alpha=picture.alpha)
+        say(f"{job.source.name}: {', '.join(labels)} -> {job.target}", quiet=arguments.quiet)
+
+    return for_each(plan_jobs(arguments.pictures, arguments, "degraded"), degrade, quiet=arguments.quiet)

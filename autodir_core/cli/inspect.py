@@ -1,0 +1,33 @@
+"""Say what a weights file is, from its header alone."""
+
+from __future__ import annotations
+
+import argparse
+
+from .console import bytes_text, say
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", metavar="FILE", help="a .safetensors or .ckpt file")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    from ..checkpoint import inspect
+
+    seen = inspect(arguments.file)
+    traits = seen.traits
+    facts = {
+        "it is": f"{seen.guess} ({seen.kind}, {bytes_text(seen.path.stat().st_size)})",
+        "name": traits.name,
+        "licence": traits.licence,
+        "made from": traits.provenance,
+        "labels": ", ".join(traits.labels) if seen.problem is None else "",
+        "tensors": ", ".join(f"{count} {dtype}" for dtype, count in seen.dtypes.items()),
+        **{name: f"{count:,} parameters" for name, count in seen.parameters.items() if count},
+        "problem": seen.problem,
+    }
+    say(str(seen.path))
+    for name, fact in facts.items():
+        if fact:
+            say(f"  {name:<10} {fact}")
+    return 0 if seen.problem is None else 1

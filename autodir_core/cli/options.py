@@ -1,0 +1,109 @@
+"""Options that several commands share, and the types of their values."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from ..errors import InputError
+from ..files import FORMATS
+from ..labels import check_labels
+
+if TYPE_CHECKING:
+    from ..model import AutoDIR
+
+SUFFIXES = ", ".join(FORMATS)
+
+
+def add_model_options(parser: argparse.ArgumentParser) -> None:
+    """Which weights run where, and in which precision."""
+    group = parser.add_argument_group("model")
+    group.add_argument("--model", metavar="FILE", help="weights, .safetensors or .ckpt (default: the embedded model)")
+    group.add_argument("--device", help="such as cuda, cuda:1, mps or cpu (default: the best there is)")
+    group.add_argument(
+        "--precision",
+        choices=("float32", "float16", "bfloat16"),
+        help="of the weights in memory (default: float16 on CUDA, else float32)",
+    )
+
+
+def load_model(arguments: argparse.Namespace) -> AutoDIR:
+    """The model that `add_model_options` chose."""
+    from ..model import load_autodir
+
+    return load_autodir(arguments.model, arguments.device, arguments.precision)
+
+
+def chosen_labels(arguments: argparse.Namespace, model: AutoDIR) -> tuple[str, ...]:
+    """The labels of `--labels`, or all of the model; InputError for one that it does not know."""
+    return check_labels(model.labels if arguments.labels is None else arguments.labels, model.labels)
+
+
+def add_output_options(parser: argparse.ArgumentParser, marker: str) -> None:
+    """Where results go, and what happens to those that exist."""
+    parser.add_argument(
+        "-o",
+        "--output",
+        metavar="OUT",
+        required=True,
+        help=f"a file ({SUFFIXES}) for one picture, else a folder, which is made and gets NAME_{marker}.SUFFIX",
+    )
+    parser.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="replace existing results (default: refuse them; in a folder skip them, so that a run can be continued)",
+    )
+
+
+def add_quiet(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--quiet", action="store_true", help="print nothing but errors (default: lines and bars)")
+
+
+def finite(text: str) -> float:
+    """A number that is not inf or nan."""
+    try:
+        value = float(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number") from error
+    if not math.isfinite(value):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a finite number")
+    return value
+
+
+def between(low: float, high: float) -> Callable[[str], float]:
+    """The type of numbers from `low` to `high`."""
+
+    def parse(text: str) -> float:
+        value = finite(text)
+        if not low <= value <= high:
+            raise argparse.ArgumentTypeError(f"{text} does not lie in {low:g}..{high:g}")
+        return value
+
+    return parse
+
+
+def at_least(low: int) -> Callable[[str], int]:
+    """The type of whole numbers from `low` on."""
+
+    def parse(text: str) -> int:
+        if not text.strip().isdecimal() or int(text) < low:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {low} on")
+        return int(text)
+
+    return parse
+
+
+def names(text: str) -> tuple[str, ...]:
+    """Names between commas."""
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def check_names(given: Sequence[str], known: Sequence[str], option: str) -> tuple[str, ...]:
+    """The names; InputError when there are none, or one outside `known`."""
+    unknown = [name for name in given if name not in known]
+    if unknown or not given:
+        got = f"got {unknown[0]!r}" if unknown else "got none"
+        raise InputError(f"{option} takes names between commas out of: {', '.join(known)}; {got}")
+    return tuple(given)

@@ -1,0 +1,143 @@
+"""Which picture goes to which file, what is refused before the work, and the walk over many pictures."""
+
+from __future__ import annotations
+
+import argparse
+import glob
+import os
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from tqdm import tqdm
+
+from ..errors import AutoDIRError, InputError
+from ..files import FORMATS, list_pictures
+from .console import complain, progress_off, say
+from .options import SUFFIXES
+
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True)
+class Job:
+    """One picture file and the file its result goes to."""
+
+    source: Path
+    target: Path
+
+    def beside(self, ending: str) -> Path:
+        """A file next to the result, named after it."""
+        return self.target.with_name(self.target.stem + ending)
+
+    def outputs(self, endings: Sequence[str]) -> list[Path]:
+        """Every file that may be written: the result and those beside it."""
+        return [self.target, *(self.beside(ending) for ending in endings)]
+
+
+def find_pictures(given: Sequence[str]) -> list[Path]:
+    """The picture files of paths, folders and, where the shell left them, wildcards."""
+    paths = [[text] if Path(text).exists() else sorted(glob.glob(text)) or [text] for text in given]
+    return list_pictures([path for some in paths for path in some])
+
+
+def plan_jobs(
+    given: Sequence[str], arguments: argparse.Namespace, marker: str, endings: Sequence[str] = ()
+) -> list[Job]:
+    """The work to do; InputError for what can be refused before it.
+
+    Args:
+        given: picture files or folders.
+        arguments: with the values of `add_output_options` and `add_quiet`.
+        marker: what the names of results in a folder end in.
+        endings: of the other files that are written beside a result.
+    """
+    pictures = find_pictures(given)
+    output = Path(arguments.output)
+    to_file = not arguments.output.endswith(("/", os.sep)) and wants_file(given, pictures, output)
+    jobs = [Job(path, output if to_file else output / folder_name(path, marker)) for path in pictures]
+    check_distinct(jobs, endings)
+    check_writable(output.parent if to_file else output)
+    if arguments.overwrite:
+        return jobs
+    if to_file:
+        refuse_existing(jobs[0].outputs(endings))
+    for job in jobs:
+        if job.target.exists():
+            say(f"{job.source.name}: skipped, {job.target} exists; --overwrite replaces it", quiet=arguments.quiet)
+    return [job for job in jobs if not job.target.exists()]
+
+
+def wants_file(given: Sequence[str], pictures: Sequence[Path], output: Path) -> bool:
+    """Whether the output names a file; InputError for a suffix that cannot be written or that does not fit."""
+    one = len(pictures) == 1 and not Path(given[0]).is_dir()
+    if output.is_dir() or not output.suffix:
+        return False
+    if one and output.suffix.lower() not in FORMATS:
+        raise InputError(f"cannot write {output}: unknown suffix {output.suffix!r}; choose one of {SUFFIXES}")
+    if not one and output.suffix.lower() in FORMATS:
+        raise InputError(f"several pictures need a folder as output, got the file name {output}")
+    return one
+
+
+def folder_name(picture: Path, marker: str) -> str:
+    """The name of a result in a folder; formats that cannot be written become PNG."""
+    suffix = picture.suffix if picture.suffix.lower() in FORMATS else ".png"
+    return f"{picture.stem}_{marker}{suffix}"
+
+
+def check_distinct(jobs: Sequence[Job], endings: Sequence[str]) -> None:
+    """InputError where a file would replace an input or the file of another picture."""
+    inputs = {canonical(job.source) for job in jobs}
+    taken: dict[str, Path] = {}
+    for job in jobs:
+        for path in job.outputs(endings):
+            place = canonical(path)
+            if place in inputs:
+                raise InputError(f"{path} is an input and would be replaced by a result; choose another output")
+            if place in taken:
+                raise InputError(f"{taken[place]} and {job.source} would both write {path}; give each its own output")
+            taken[place] = job.source
+
+
+def canonical(path: Path) -> str:
+    """One spelling of a path, whether or not it exists."""
+    return os.path.normcase(path.resolve())
+
+
+def check_writable(folder: Path) -> None:
+    """Make the folder and try to write into it; InputError where that fails."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise InputError(f"cannot write into {folder}: {error.strerror or error}; choose another output") from error
+
+
+def refuse_existing(paths: Sequence[Path]) -> None:
+    existing = [path for path in paths if path.exists()]
+    if existing:
+        raise InputError(f"{existing[0]} exists; choose another output or give --overwrite")
+
+
+def for_each(items: Sequence[Item], work: Callable[[Item], None], *, quiet: bool) -> int:
+    """Do the work for every item; the exit code.
+
+    An item that fails is reported and the others go on; the error of an only item is raised.
+    """
+    failed = 0
+    off = True if len(items) == 1 else progress_off(quiet)
+    for item in tqdm(items, desc="pictures", unit="picture", disable=off, leave=False):
+        try:
+            work(item)
+        except AutoDIRError as error:
+            if len(items) == 1:
+                raise
+            complain(f"error: {error}")
+            failed += 1
+    if failed:
+        complain(f"{failed} of {len(items)} pictures failed")
+    return 1 if failed else 0

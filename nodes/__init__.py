@@ -1,0 +1,1 @@
+"""Thin adapters between ComfyUI's graph and the core; `host` alone knows ComfyUI."""

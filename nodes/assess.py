@@ -1,0 +1,70 @@
+"""AutoDIR Assess."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from ..autodir_core.records import Assessment
+from ..autodir_core.report import assessment_lines
+from . import host, sockets
+
+
+@dataclass(frozen=True)
+class Assessed:
+    """What travels as AUTODIR_ASSESSMENT: the assessment and the states [L, 77, D] of its prompts, to blend anew."""
+
+    assessment: Assessment
+    states: Tensor
+
+
+class AutoDIRAssess:
+    CATEGORY = "AutoDIR"
+    DESCRIPTION = (
+        "Asks the model which degradation a picture shows. It looks at the central square at native resolution (224 "
+        "pixels officially), so nothing at the borders counts."
+    )
+    SEARCH_ALIASES = ["image quality assessment", "BIQA", "detect noise blur rain haze", "CLIP IQA"]
+    RETURN_TYPES = ("AUTODIR_ASSESSMENT", "STRING", "STRING")
+    RETURN_NAMES = ("assessment", "top_label", "report")
+    OUTPUT_TOOLTIPS = (
+        "Labels and probabilities, for AutoDIR Blend.",
+        'The most probable label, "no" for a clean picture; one per picture, separated by commas, for a batch.',
+        "One line per label with its probability in percent, the most probable first.",
+    )
+    FUNCTION = "assess"
+    OUTPUT_NODE = True
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {
+            "required": {
+                "model": sockets.MODEL,
+                "image": ("IMAGE", {"tooltip": "The pictures to assess; alpha is ignored."}),
+                "labels": (
+                    "STRING",
+                    {
+                        "default": "",
+                        "multiline": True,
+                        "tooltip": "Labels to ask about, separated by commas or lines. Empty asks about all of the "
+                        "model, officially: noise, blur, rain, underexposure, haze, low resolution, raindrop, no. "
+                        "Leaving one out shares its probability among the others.",
+                    },
+                ),
+            },
+            "hidden": {"node_id": "UNIQUE_ID"},
+        }
+
+    def assess(self, model: host.HostedModel, image: Tensor, labels: str, node_id: str | None = None) -> dict[str, Any]:
+        colours, _ = sockets.split_alpha(image)
+        autodir = model.ready(*colours.shape[1:3])
+        assessment = autodir.assess(colours, sockets.label_list(labels) or None)
+        states = autodir.prompts(assessment.labels).states.to(host.result_device())
+        report = sockets.report_text(lambda i: assessment_lines(assessment, i), len(colours))
+        host.show_text(report, node_id)
+        return {"ui": {"text": [report]}, "result": (Assessed(assessment, states), ", ".join(assessment.top), report)}
+
+
+NODES = {"AutoDIRAssess": AutoDIRAssess}

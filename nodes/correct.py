@@ -1,0 +1,80 @@
+"""AutoDIR Correct."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ..autodir_core.correct import weigh
+from ..autodir_core.errors import InputError
+from ..autodir_core.model import AutoDIR
+from . import host, sockets
+
+NO_CHANGE = 0.5
+"""Grey that stands for a residual of 0."""
+
+
+class AutoDIRCorrect:
+    CATEGORY = "AutoDIR"
+    DESCRIPTION = (
+        "The structure correction: compares the degraded with the generated picture and brings back the content that "
+        "the diffusion changed."
+    )
+    SEARCH_ALIASES = ["structural correction", "SCM", "NAFNet", "detail recovery"]
+    RETURN_TYPES = ("IMAGE", "IMAGE")
+    RETURN_NAMES = ("image", "residual")
+    OUTPUT_TOOLTIPS = (
+        "The corrected pictures; values may lie slightly outside 0..1, saving cuts them off. Alpha is the degraded's.",
+        "What the correction adds at weight 1, in the units of the picture, around the grey 0.5 that means no change.",
+    )
+    FUNCTION = "correct"
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {
+            "required": {
+                "model": sockets.MODEL,
+                "degraded": ("IMAGE", {"tooltip": "The pictures that AutoDIR Sample was given; alpha is kept."}),
+                "generated": ("IMAGE", {"tooltip": "The pictures from AutoDIR Decode, of the same size."}),
+                "weight": (
+                    "FLOAT",
+                    {
+                        "default": 1.0,
+                        "min": 0.0,
+                        "max": 2.0,
+                        "step": 0.05,
+                        "tooltip": "Share of the correction: 0 keeps the generated picture, 1 is the paper's. The "
+                        "official code uses 0 after low resolution.",
+                    },
+                ),
+            },
+            "optional": {"mask": sockets.MASK},
+        }
+
+    def correct(
+        self, model: host.HostedModel, degraded: Tensor, generated: Tensor, weight: float, mask: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        original, alpha = sockets.split_alpha(degraded)
+        drawn, _ = sockets.split_alpha(generated)
+        if original.shape != drawn.shape:
+            raise InputError(
+                f"degraded and generated must have one size and batch, got {list(original.shape)} and "
+                f"{list(drawn.shape)}; connect what AutoDIR Sample was given and what AutoDIR Decode gave"
+            )
+        autodir = model.ready(*original.shape[1:3])
+        pairs = zip(original.split(1), drawn.split(1), strict=True)
+        corrected = torch.cat([correct_one(autodir, *pair) for pair in pairs])
+        image = sockets.keep_outside(original, weigh(drawn, corrected, weight), mask)
+        return (
+            sockets.with_alpha(image, alpha).to(host.result_device()),
+            (corrected - drawn + NO_CHANGE).to(host.result_device()),
+        )
+
+
+def correct_one(autodir: AutoDIR, degraded: Tensor, generated: Tensor) -> Tensor:
+    """The corrected picture [1, H, W, 3] at weight 1."""
+    host.stop_if_cancelled()
+    return autodir.correct(degraded, generated)
+
+
+NODES = {"AutoDIRCorrect": AutoDIRCorrect}

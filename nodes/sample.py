@@ -1,0 +1,143 @@
+"""AutoDIR Sample and AutoDIR Decode: from the degraded picture to the generated one, through the latent space."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ..autodir_core.errors import InputError
+from ..autodir_core.images import crop, from_network
+from ..autodir_core.latent import decode
+from ..autodir_core.model import AutoDIR
+from ..autodir_core.records import SamplerSettings
+from . import host, sockets
+
+SIZE = "autodir_size"
+"""Key in a LATENT: (height, width) of the picture it was made from, before it was padded."""
+
+
+class AutoDIRSample:
+    CATEGORY = "AutoDIR"
+    DESCRIPTION = (
+        "Draws a restored latent with the diffusion, guided by the degraded picture and the text condition. Any "
+        "picture size works; AutoDIR Decode gives back the same size."
+    )
+    SEARCH_ALIASES = ["restore", "diffusion restoration", "instruct pix2pix sampler"]
+    RETURN_TYPES = ("LATENT",)
+    OUTPUT_TOOLTIPS = (
+        "The restored latent, not scaled, as ComfyUI's own VAE nodes use it; it remembers the size of the picture.",
+    )
+    FUNCTION = "sample"
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {
+            "required": {
+                "model": sockets.MODEL,
+                "image": ("IMAGE", {"tooltip": "The degraded pictures, of any size; alpha is ignored."}),
+                "conditioning": (
+                    "CONDITIONING",
+                    {"tooltip": "What to restore, from AutoDIR Blend or AutoDIR Prompt: one for all pictures or each."},
+                ),
+                "steps": sockets.STEPS,
+                "sampler": sockets.SAMPLER,
+                "text_guidance": sockets.TEXT_GUIDANCE,
+                "image_guidance": sockets.IMAGE_GUIDANCE,
+                "seed": sockets.SEED,
+            }
+        }
+
+    def sample(
+        self,
+        model: host.HostedModel,
+        image: Tensor,
+        conditioning: sockets.Conditioning,
+        steps: int,
+        sampler: str,
+        text_guidance: float,
+        image_guidance: float,
+        seed: int,
+    ) -> tuple[sockets.Latent]:
+        colours, _ = sockets.split_alpha(image)
+        autodir = model.ready(*colours.shape[1:3])
+        texts = sockets.condition_of(conditioning, len(colours), autodir.sizes.unet.context)
+        settings = SamplerSettings(steps, sampler, text_guidance, image_guidance)
+        latent = sample_one_by_one(autodir, colours, texts, settings=settings, seed=seed)
+        return ({"samples": latent.to(host.result_device()), SIZE: (colours.shape[1], colours.shape[2])},)
+
+
+def sample_one_by_one(
+    autodir: AutoDIR, images: Tensor, texts: Tensor, *, settings: SamplerSettings, seed: int
+) -> Tensor:
+    """Latents [B, C, h, w], not scaled, of pictures [B, H, W, 3]: each drawn by itself, as the loop does it.
+
+    A picture so needs no more memory in a batch than alone, and gives the same to the last bit.
+    """
+    watch = host.StepWatcher(autodir, settings.steps * len(images))
+    latents = [
+        autodir.sample(
+            autodir.encode(images[i : i + 1]),
+            texts[i : i + 1],
+            settings,
+            seed=seed + i,
+            on_step=lambda step, estimate, before=i * settings.steps: watch(before + step + 1, estimate),
+        )
+        for i in range(len(images))
+    ]
+    return torch.cat(latents) / autodir.traits.latent_scale
+
+
+class AutoDIRDecode:
+    CATEGORY = "AutoDIR"
+    DESCRIPTION = (
+        "Decodes a latent to the generated picture, at the size of the picture that AutoDIR Sample was given. Fine "
+        "structure may differ from the input; AutoDIR Correct brings it back."
+    )
+    SEARCH_ALIASES = ["VAE decode", "latent to image"]
+    RETURN_TYPES = ("IMAGE",)
+    OUTPUT_TOOLTIPS = ("The generated pictures; values may lie slightly outside 0..1, saving cuts them off.",)
+    FUNCTION = "decode"
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {
+            "required": {
+                "model": sockets.MODEL,
+                "latent": (
+                    "LATENT",
+                    {
+                        "tooltip": "From AutoDIR Sample of the same model. One that was resized or loaded from a file "
+                        "is decoded whole, with the padding to multiples of 64 pixels (officially)."
+                    },
+                ),
+            }
+        }
+
+    def decode(self, model: host.HostedModel, latent: sockets.Latent) -> tuple[Tensor]:
+        samples = latent["samples"]
+        channels, factor = model.model.sizes.vae.latent_channels, model.model.factor
+        if samples.ndim != 4 or samples.shape[1] != channels:
+            raise InputError(
+                f"latents of this model are [B, {channels}, h, w], got {list(samples.shape)}; connect AutoDIR Sample "
+                "of the same model"
+            )
+        height, width = (side * factor for side in samples.shape[-2:])
+        autodir = model.ready(height, width)
+        images = torch.cat([decode_one(autodir, row) for row in samples.split(1)])
+        return (crop(images, *size_of(latent, autodir)).to(host.result_device()),)
+
+
+def decode_one(autodir: AutoDIR, sample: Tensor) -> Tensor:
+    """Picture [1, H, W, 3] of a latent [1, C, h, w], decoded as it is: scaling it back and forth would round it."""
+    host.stop_if_cancelled()
+    return from_network(decode(autodir.networks.vae, sample.to(autodir.device), scale=1.0))
+
+
+def size_of(latent: sockets.Latent, autodir: AutoDIR) -> tuple[int, int]:
+    """(height, width) to crop to: the remembered size, unless the latent was resized since."""
+    whole = tuple(side * autodir.factor for side in latent["samples"].shape[-2:])
+    size = latent.get(SIZE, whole)
+    return size if autodir.latent_shape(*size)[1:] == latent["samples"].shape[-2:] else whole
+
+
+NODES = {"AutoDIRSample": AutoDIRSample, "AutoDIRDecode": AutoDIRDecode}

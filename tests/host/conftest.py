@@ -1,0 +1,104 @@
+"""One ComfyUI for all graph tests, with the tiny golden model and a small picture in its folders."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from tests.host.server import ROOT, Server, environment, find_comfyui
+
+STEPS, SEED, ROUNDS = 3, 5, 2
+
+ALONE = """
+import sys, numpy, torch, autodir_core as ad
+from PIL import Image
+weights, photo, target, steps, rounds, seed = sys.argv[1:]
+image = torch.from_numpy(numpy.asarray(Image.open(photo), dtype=numpy.float32) / 255)[None]
+model = ad.load_autodir(weights, device="cpu")
+settings = ad.SamplerSettings(steps=int(steps))
+done = ad.restore(model, image, ad.LoopSettings(max_rounds=int(rounds)), settings, seed=int(seed))
+latent = model.sample(model.encode(image), model.assess(image).embedding, settings, seed=int(seed))
+first = done.rounds[0]
+torch.save({"image": done.image, "labels": [r.label for r in done.rounds], "latent": latent / model.traits.latent_scale,
+            "generated": first.generated, "corrected": first.corrected}, target)
+"""
+"""The same restoration without ComfyUI, in a process of its own."""
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory, tiny_path: Path, photo_path: Path) -> Iterator[Server]:
+    comfyui = find_comfyui()
+    if comfyui is None:
+        pytest.skip("no ComfyUI found: set COMFYUI_PATH to its folder to run the graph tests")
+    base = tmp_path_factory.mktemp("comfyui") / "base"
+    for source, folder in ((tiny_path, "models/autodir"), (photo_path, "input")):
+        (base / folder).mkdir(parents=True)
+        shutil.copy(source, base / folder)
+    running = Server(comfyui, base)
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="session")
+def photo_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A picture of 72 x 50 pixels, no multiple of the model's stride."""
+    with np.load(ROOT / "tests/golden/inputs.npz") as arrays:
+        pixels = arrays["photo_a_96x128"][:50, :72]
+    path = tmp_path_factory.mktemp("photo") / "small.png"
+    Image.fromarray(pixels).save(path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def alone(server: Server, tiny_path: Path, photo_path: Path) -> dict[str, Any]:
+    """What the core gives without ComfyUI, with the same Python and the same number of threads."""
+    target = server.base / "alone.pt"
+    arguments = map(str, (tiny_path, photo_path, target, STEPS, ROUNDS, SEED))
+    subprocess.run([server.python, "-c", ALONE, *arguments], cwd=ROOT, env=environment(), check=True)
+    return torch.load(target)
+
+
+@pytest.fixture
+def workflow() -> Callable[..., dict[str, Any]]:
+    """A shipped workflow on the tiny model and the small picture; keywords change inputs of whatever node has them."""
+
+    def load(name: str, **changes: Any) -> dict[str, Any]:
+        prompt = json.loads((ROOT / f"workflows/api/{name}.json").read_text(encoding="utf-8"))
+        # strength: the noise of the example would hide what is compared
+        values = {"file": "tiny.safetensors", "steps": STEPS, "seed": SEED, "max_rounds": ROUNDS, "strength": 0.0}
+        for node in prompt.values():
+            inputs = node["inputs"]
+            inputs.update({key: value for key, value in {**values, **changes}.items() if key in inputs})
+            if node["class_type"] == "LoadImage":
+                inputs["image"] = "small.png"
+        return prompt
+
+    return load
+
+
+def number_of(prompt: dict[str, Any], class_type: str, title: str = "") -> str:
+    """The number of the one node of a class, with a title where there are several."""
+    (number,) = (
+        number
+        for number, node in prompt.items()
+        if node["class_type"] == class_type and title in node["_meta"]["title"]
+    )
+    return number
+
+
+def pixels(path: Path) -> np.ndarray:
+    return np.asarray(Image.open(path))
+
+
+def saved_by_comfyui(image: torch.Tensor) -> np.ndarray:
+    """[1, H, W, 3] as Save Image writes it: cut off, not rounded."""
+    return np.clip(255.0 * image[0].numpy(), 0, 255).astype(np.uint8)

@@ -1,0 +1,145 @@
+"""The shipped graphs on a real ComfyUI: what they give, what the page hears, how they stop and fail."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import urllib.parse
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+
+from tests.host.conftest import STEPS, number_of, pixels, saved_by_comfyui
+from tests.host.server import READY, ROOT, Websocket, error_of
+
+pytestmark = pytest.mark.host
+
+JPEG_EVENT, TEXT_EVENT = 1, 3
+
+
+def test_every_node_is_offered(server):
+    offered = {name: node for name, node in server.call("/object_info").items() if name.startswith("AutoDIR")}
+    assert len(offered) == 8
+    for node in offered.values():
+        assert node["category"] == "AutoDIR" and node["description"] and node["display_name"].startswith("AutoDIR ")
+        sockets = {**node["input"]["required"], **node["input"].get("optional", {})}
+        assert all(options[1]["tooltip"] for options in sockets.values())
+        assert len(node["output_tooltips"]) == len(node["output"])
+
+
+def test_the_model_folder_is_listed(server):
+    (choices, _) = server.call("/object_info/AutoDIRLoadModel")["AutoDIRLoadModel"]["input"]["required"]["file"]
+    assert choices == ["autodir-mini (embedded)", "tiny.safetensors"]
+
+
+def test_the_workflows_are_templates(server):
+    assert {"restore", "step_by_step"} <= set(server.call("/api/workflow_templates")["autodir"])
+    for path in sorted((ROOT / "workflows").glob("*.json")):
+        name = urllib.parse.quote(path.name)
+        assert server.call(f"/api/workflow_templates/autodir/{name}") == json.loads(path.read_text(encoding="utf-8"))
+
+
+def test_restore_gives_what_the_core_gives_alone(server, workflow, alone):
+    prompt = workflow("restore")
+    outputs = server.run(prompt)
+    (image,) = outputs[number_of(prompt, "SaveImage")]["images"]
+    assert np.array_equal(pixels(server.file(image)), saved_by_comfyui(alone["image"]))
+    (report,) = outputs[number_of(prompt, "PreviewAny")]["text"]
+    assert [line.split()[2] for line in report.splitlines()[:-1]] == [label.split()[0] for label in alone["labels"]]
+    (strip,) = outputs[number_of(prompt, "PreviewImage")]["images"]
+    assert pixels(server.file(strip)).shape[1] > 3 * 72
+
+
+def test_one_round_step_by_step_is_the_first_of_the_loop(server, workflow, alone):
+    prompt = workflow("step_by_step")
+    sample = number_of(prompt, "AutoDIRSample")
+    prompt["latent"] = {"class_type": "SaveLatent", "inputs": {"samples": [sample, 0], "filename_prefix": "step"}}
+    outputs = server.run(prompt)
+    (latent,) = outputs["latent"]["latents"]
+    assert torch.equal(load_file(server.file(latent))["latent_tensor"], alone["latent"])
+    for number, expected in (
+        (number_of(prompt, "SaveImage"), alone["corrected"]),
+        (number_of(prompt, "PreviewImage", "Generated"), alone["generated"]),
+        (number_of(prompt, "PreviewImage", "Residual"), alone["corrected"] - alone["generated"] + 0.5),
+    ):
+        (image,) = outputs[number]["images"]
+        assert np.array_equal(pixels(server.file(image)), saved_by_comfyui(expected))
+
+
+def test_nothing_runs_again_that_did_not_change(server, workflow):
+    server.run(workflow("step_by_step", weight=0.5))
+    done = server.result(server.queue(workflow("step_by_step", weight=0.25)))
+    (cached,) = (content["nodes"] for kind, content in done["status"]["messages"] if kind == "execution_cached")
+    prompt = workflow("step_by_step")
+    assert {number_of(prompt, f"AutoDIR{name}") for name in ("LoadModel", "Assess", "Sample", "Decode")} <= set(cached)
+    assert number_of(prompt, "AutoDIRCorrect") not in cached
+
+
+def test_the_page_hears_progress_previews_and_the_report(server, workflow):
+    prompt = workflow("restore", seed=11)
+    node = number_of(prompt, "AutoDIRRestore")
+    progress, previews, texts = [], [], []
+    with Websocket(server, "page") as page:
+        number = server.queue(prompt, "page")
+        for event in page.events():
+            if isinstance(event, bytes):
+                kind = int.from_bytes(event[:4], "big")
+                (previews if kind == JPEG_EVENT else texts if kind == TEXT_EVENT else []).append(event)
+            elif event["type"] == "progress" and event["data"]["node"] == node:
+                progress.append((event["data"]["value"], event["data"]["max"]))
+            elif event["type"] in ("execution_success", "execution_error") and event["data"]["prompt_id"] == number:
+                break
+    assert progress == [(step + 1, STEPS) for step in range(STEPS)] * 2
+    assert len(previews) == 2 * STEPS
+    picture = Image.open(io.BytesIO(previews[0][8:]))
+    assert (picture.format, picture.mode) == ("JPEG", "RGB")
+    assert any(b"round 1: " in text for text in texts)
+
+
+def test_cancel_stops_within_a_step(server, workflow):
+    prompt = workflow("restore", steps=1000, seed=12)
+    done = 0
+    with Websocket(server, "page") as page:
+        number = server.queue(prompt, "page")
+        for event in page.events():
+            if isinstance(event, dict) and event["type"] == "progress" and event["data"]["max"] == 1000:
+                done = event["data"]["value"]
+                if done == 1:
+                    server.call("/interrupt", {})
+            elif isinstance(event, dict) and event["type"] == "execution_interrupted":
+                break
+    assert done < 100
+    assert any(kind == "execution_interrupted" for kind, _ in server.result(number)["status"]["messages"])
+    server.run(workflow("restore"))
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "message"),
+    [
+        ("step_by_step", {"labels": "haze, fog"}, "unknown label 'fog'; this model knows: noise, blur, rain"),
+        ("restore", {"labels": "noise\nmist"}, "unknown label 'mist'; this model knows: noise, blur, rain"),
+        ("step_by_step", {"excluded": "snow"}, "unknown label 'snow'"),
+    ],
+)
+def test_a_wrong_label_is_explained_in_one_line(server, workflow, name, changes, message):
+    explained = error_of(server.result(server.queue(workflow(name, **changes)))).strip()
+    assert explained.startswith(message) and "\n" not in explained
+
+
+def test_a_file_that_is_no_model_is_explained(server, workflow):
+    (server.base / "models/autodir/wrong.safetensors").write_bytes(b"no tensors here")
+    explained = error_of(server.result(server.queue(workflow("restore", file="wrong.safetensors")))).strip()
+    assert "wrong.safetensors" in explained and "\n" not in explained
+
+
+def test_the_log_has_nothing_to_say_about_the_pack(server, workflow):
+    server.run(workflow("restore"))
+    start, _, after = server.log().partition(READY)
+    assert re.search(r"\d\.\d seconds: .*autodir", start) and "IMPORT FAILED): " not in start
+    # tracebacks of the tests above that provoke an error are not warnings
+    complaints = [line for line in after.splitlines() if re.search(r"warn|deprecat|leak", line, re.IGNORECASE)]
+    assert complaints == []

@@ -1,0 +1,138 @@
+"""The pack as ComfyUI loads it, on a stand-in for the parts of ComfyUI that `nodes/host.py` uses."""
+
+from __future__ import annotations
+
+import enum
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+
+import pytest
+import torch
+
+ROOT = Path(__file__).resolve().parents[2]
+PACK = "autodir_pack"
+
+
+class Bar:
+    """A progress bar that keeps what it is told."""
+
+    def __init__(self, total):
+        self.total, self.done, self.previews = total, [], []
+        StandIn.bars.append(self)
+
+    def update_absolute(self, value, total=None, preview=None):
+        self.done.append(value)
+        self.previews.append(preview)
+
+
+class Patcher:
+    """A model patcher that only remembers where the model belongs."""
+
+    def __init__(self, model, load_device, offload_device):
+        self.model, self.load_device, self.offload_device = model, load_device, offload_device
+
+    def model_size(self):
+        return 123
+
+
+class StandIn:
+    """What tests change and look at."""
+
+    bars: list[Bar] = []
+    loads: list[dict] = []
+    texts: list[tuple] = []
+    weights = Path()
+
+
+class Methods(enum.Enum):
+    NoPreviews = "none"
+    Latent2RGB = "latent2rgb"
+
+
+def module(name, **content):
+    made = ModuleType(name)
+    made.__dict__.update(content)
+    return made
+
+
+def stand_in_modules() -> dict[str, ModuleType]:
+    """The modules of ComfyUI by name; a machine without GPU that nobody cancels."""
+    cpu = torch.device("cpu")
+    management = module(
+        "comfy.model_management",
+        get_torch_device=lambda: cpu,
+        intermediate_device=lambda: cpu,
+        unet_offload_device=lambda: cpu,
+        should_use_fp16=lambda device: False,
+        should_use_bf16=lambda device: False,
+        vae_dtype=lambda device, allowed: torch.float32,
+        load_models_gpu=lambda patchers, **options: StandIn.loads.append(options),
+        throw_exception_if_processing_interrupted=lambda: None,
+    )
+    parts = {
+        "comfy.model_management": management,
+        "comfy.utils": module("comfy.utils", ProgressBar=Bar),
+        "comfy.latent_formats": module("comfy.latent_formats", SD15=object),
+        "comfy.cli_args": module(
+            "comfy.cli_args", args=SimpleNamespace(preview_method=Methods.NoPreviews), LatentPreviewMethod=Methods
+        ),
+        "comfy.model_patcher": module("comfy.model_patcher", ModelPatcher=Patcher),
+    }
+    comfy = module("comfy", **{name.partition(".")[2]: part for name, part in parts.items()})
+    folders = module(
+        "folder_paths",
+        models_dir="models",
+        folder_names_and_paths={"autodir": (["from/a/yaml/file"], set())},
+        add_model_folder_path=lambda name, path: folders.folder_names_and_paths[name][0].append(path),
+        get_filename_list=lambda name: ["tiny.safetensors"],
+        get_full_path_or_raise=lambda name, file: str(StandIn.weights),
+    )
+    previews = module("latent_preview", MAX_PREVIEW_RESOLUTION=512, get_previewer=lambda device, kind: None)
+    server = SimpleNamespace(client_id="page", send_progress_text=lambda *message: StandIn.texts.append(message))
+    page = module("server", PromptServer=SimpleNamespace(instance=server))
+    return {"comfy": comfy, **parts, "folder_paths": folders, "latent_preview": previews, "server": page}
+
+
+def load_pack() -> ModuleType:
+    """The root package under a name of its own, as a custom node pack is loaded."""
+    spec = importlib.util.spec_from_file_location(PACK, ROOT / "__init__.py", submodule_search_locations=[str(ROOT)])
+    assert spec and spec.loader
+    pack = importlib.util.module_from_spec(spec)
+    sys.modules[PACK] = pack
+    spec.loader.exec_module(pack)
+    return pack
+
+
+@pytest.fixture(scope="session")
+def pack():
+    """The pack; the stand-in leaves `sys.modules` again, the pack keeps what it imported."""
+    modules = stand_in_modules()
+    sys.modules.update(modules)
+    try:
+        return load_pack()
+    finally:
+        for name in modules:
+            del sys.modules[name]
+
+
+@pytest.fixture(scope="session")
+def model(pack, tiny_path):
+    """The tiny golden model as AUTODIR_MODEL."""
+    StandIn.weights = tiny_path
+    return pack.NODE_CLASS_MAPPINGS["AutoDIRLoadModel"]().load("tiny.safetensors", "auto")[0]
+
+
+@pytest.fixture
+def stand_in():
+    """The stand-in with nothing recorded."""
+    for record in (StandIn.bars, StandIn.loads, StandIn.texts):
+        record.clear()
+    return StandIn
+
+
+@pytest.fixture
+def photo(golden):
+    """A picture [1, 50, 72, 3]."""
+    return golden.photo("photo_a_96x128")[:, :50, :72].contiguous()

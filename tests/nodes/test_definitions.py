@@ -1,0 +1,125 @@
+"""What the graph promises: ids, types, tooltips, and a light import."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+SIGNATURES = {
+    "AutoDIRLoadModel": "file precision -> AUTODIR_MODEL",
+    "AutoDIRAssess": "model image labels -> AUTODIR_ASSESSMENT STRING STRING",
+    "AutoDIRBlend": "assessment temperature top_k excluded -> CONDITIONING",
+    "AutoDIRPrompt": "model text -> CONDITIONING",
+    "AutoDIRSample": "model image conditioning steps sampler text_guidance image_guidance seed -> LATENT",
+    "AutoDIRDecode": "model latent -> IMAGE",
+    "AutoDIRCorrect": "model degraded generated weight mask -> IMAGE IMAGE",
+    "AutoDIRRestore": "model image steps seed max_rounds text_guidance image_guidance prompt scm_weight mask labels "
+    "sampler -> IMAGE STRING IMAGE",
+}
+
+
+def inputs(node) -> dict[str, tuple]:
+    types = node.INPUT_TYPES()
+    return {**types["required"], **types.get("optional", {})}
+
+
+def test_names_are_kept(pack):
+    """Shared workflows refer to these names: add to them, never change one."""
+    found = {
+        name: f"{' '.join(inputs(node))} -> {' '.join(node.RETURN_TYPES)}"
+        for name, node in pack.NODE_CLASS_MAPPINGS.items()
+    }
+    assert found == SIGNATURES
+
+
+def test_every_node_has_a_title(pack):
+    assert pack.NODE_DISPLAY_NAME_MAPPINGS.keys() == pack.NODE_CLASS_MAPPINGS.keys()
+    for name, title in pack.NODE_DISPLAY_NAME_MAPPINGS.items():
+        assert title.replace(" ", "") == name
+
+
+@pytest.mark.parametrize("name", SIGNATURES)
+def test_every_socket_is_explained(pack, name):
+    node = pack.NODE_CLASS_MAPPINGS[name]
+    assert node.CATEGORY == "AutoDIR" and len(node.DESCRIPTION) > 40 and node.SEARCH_ALIASES
+    assert len(node.OUTPUT_TOOLTIPS) == len(node.RETURN_TYPES)
+    texts = [*node.OUTPUT_TOOLTIPS, *(options["tooltip"] for _, options in inputs(node).values())]
+    assert all(len(text) > 20 and text.endswith(".") for text in texts)
+    assert hasattr(node, node.FUNCTION)
+
+
+def test_what_the_page_gets_is_json(pack):
+    for node in pack.NODE_CLASS_MAPPINGS.values():
+        json.dumps(node.INPUT_TYPES())
+
+
+def test_the_embedded_model_is_the_default(pack):
+    choices, _ = pack.NODE_CLASS_MAPPINGS["AutoDIRLoadModel"].INPUT_TYPES()["required"]["file"]
+    assert choices == ["autodir-mini (embedded)", "tiny.safetensors"]
+
+
+def test_the_model_folder_is_added_to_what_the_user_configured(pack):
+    folders, extensions = pack.host.folder_paths.folder_names_and_paths["autodir"]
+    assert folders[0] == "from/a/yaml/file"
+    assert Path(folders[1]) == Path("models/autodir")
+    assert {".safetensors", ".ckpt"} <= extensions
+
+
+def test_importing_the_pack_is_light():
+    """Under 150 ms of work beyond what ComfyUI has loaded, and neither diffusers nor open_clip."""
+    code = (
+        "import sys, time, torch, numpy, safetensors.torch, PIL.Image, PIL.ImageCms, PIL.ImageDraw\n"
+        "from tests.nodes.conftest import load_pack, stand_in_modules\n"
+        "sys.modules.update(stand_in_modules())\n"
+        "start = time.process_time()\n"
+        "load_pack()\n"
+        "print(time.process_time() - start, *{m.split('.')[0] for m in sys.modules})"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    seconds, *loaded = done.stdout.split()
+    assert {"diffusers", "open_clip", "transformers", "ftfy"} & set(loaded) == set()
+    assert float(seconds) < 0.15
+
+
+def test_without_a_package_the_entry_point_does_nothing():
+    """A test runner that walks over the root meets it so."""
+    done = subprocess.run([sys.executable, "__init__.py"], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+class TestWorkflows:
+    """The shipped graphs, as files."""
+
+    @pytest.mark.parametrize("name", ["restore", "step_by_step"])
+    def test_the_page_and_the_api_format_agree(self, name):
+        graph = json.loads((ROOT / f"workflows/{name}.json").read_text(encoding="utf-8"))
+        prompt = json.loads((ROOT / f"workflows/api/{name}.json").read_text(encoding="utf-8"))
+        drawn = {str(node["id"]): node["type"] for node in graph["nodes"] if node["type"] != "MarkdownNote"}
+        assert drawn == {number: node["class_type"] for number, node in prompt.items()}
+        links = {(str(link[1]), link[2], str(link[3])) for link in graph["links"]}
+        assert links == {
+            (*value, number)
+            for number, node in prompt.items()
+            for value in node["inputs"].values()
+            if isinstance(value, list)
+        }
+
+    @pytest.mark.parametrize("path", sorted((ROOT / "workflows").glob("*.json")), ids=lambda path: path.stem)
+    def test_each_is_fit_to_be_shared(self, path):
+        graph = json.loads(path.read_text(encoding="utf-8"))
+        values = [value for node in graph["nodes"] for value in node.get("widgets_values") or []]
+        assert "randomize" not in values
+        assert "autodir-mini (embedded)" in values
+        assert 10_000 < path.with_suffix(".jpg").stat().st_size < 150_000
+
+    def test_there_is_one_folder_of_them(self):
+        """A second folder of examples would make ComfyUI serve only one of the two."""
+        names = r"(example|template)s?|(example|template)_?workflows?"
+        assert not [folder for folder in ROOT.iterdir() if folder.is_dir() and re.fullmatch(names, folder.name)]

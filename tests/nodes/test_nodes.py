@@ -1,0 +1,251 @@
+"""The nodes by themselves, on the tiny golden model."""
+
+from __future__ import annotations
+
+import importlib
+
+import pytest
+import torch
+
+SETTINGS = {"sampler": "euler_ancestral", "text_guidance": 1.0, "image_guidance": 1.0}
+LOOP = {"seed": 3, "max_rounds": 2, "text_guidance": 1.0, "image_guidance": 1.0, "prompt": "", "scm_weight": -1.0}
+
+
+@pytest.fixture
+def node(pack):
+    return lambda name: pack.NODE_CLASS_MAPPINGS[f"AutoDIR{name}"]()
+
+
+@pytest.fixture
+def core(pack):
+    """The modules of the pack's own core, by name."""
+    return lambda name: importlib.import_module(f"{pack.__name__}.autodir_core.{name}")
+
+
+@pytest.fixture
+def assessed(node, model, photo):
+    return node("Assess").assess(model, photo, "")["result"][0]
+
+
+@pytest.fixture
+def generated(node, model, photo, assessed):
+    """One round, step by step, up to the decoder."""
+    (condition,) = node("Blend").blend(assessed, 1.0, 0, "")
+    (latent,) = node("Sample").sample(model, photo, condition, 2, seed=3, **SETTINGS)
+    return node("Decode").decode(model, latent)[0]
+
+
+class TestAssess:
+    def test_report_and_top_label(self, node, model, photo, assessed, stand_in):
+        done = node("Assess").assess(model, photo, "", "7")
+        _, top, report = done["result"]
+        probabilities = dict(
+            zip(assessed.assessment.labels, assessed.assessment.probabilities[0].tolist(), strict=True)
+        )
+        assert top == max(probabilities, key=probabilities.__getitem__)
+        assert report.splitlines()[0] == f"{top} {100 * probabilities[top]:.0f} %"
+        assert len(report.splitlines()) == 8
+        assert done["ui"]["text"] == [report]
+        assert stand_in.texts == [(report, "7", "page")]
+
+    def test_labels_are_read_from_text(self, node, model, photo):
+        found, *_ = node("Assess").assess(model, photo, " haze, low resolution\n no,\n")["result"]
+        assert found.assessment.labels == ("haze", "low resolution", "no")
+        assert found.states.shape[0] == 3
+
+    def test_an_unknown_label_is_named(self, node, model, photo, core):
+        with pytest.raises(core("errors").InputError, match="unknown label 'fog'; this model knows: noise, blur"):
+            node("Assess").assess(model, photo, "haze, fog")
+
+    def test_a_batch_has_a_part_of_the_report_for_each(self, node, model, photo):
+        batch = torch.cat([photo, photo.flip(1)])
+        _, top, report = node("Assess").assess(model, batch, "")["result"]
+        assert report.splitlines()[0] == "picture 1" and "\n\npicture 2\n" in report
+        assert len(top.split(", ")) == 2
+
+
+class TestBlend:
+    def test_the_defaults_are_the_assessment_s_own_condition(self, node, assessed):
+        ((condition, extra),) = node("Blend").blend(assessed, 1.0, 0, "")[0]
+        assert torch.equal(condition, assessed.assessment.embedding)
+        assert extra == {}
+
+    def test_a_label_left_out_does_not_count(self, node, assessed):
+        assessment = assessed.assessment
+        ((condition, _),) = node("Blend").blend(assessed, 1.0, 0, "haze")[0]
+        weights = assessment.probabilities[0].clone()
+        weights[assessment.labels.index("haze")] = 0
+        expected = torch.einsum("l,ltd->td", weights / weights.sum(), assessed.states)
+        torch.testing.assert_close(condition[0], expected)
+
+    def test_one_label_gives_its_own_prompt(self, node, assessed):
+        ((condition, _),) = node("Blend").blend(assessed, 1.0, 1, "")[0]
+        assert torch.allclose(condition[0], assessed.states[assessed.assessment.probabilities[0].argmax()])
+
+    def test_everything_left_out(self, node, assessed, core):
+        with pytest.raises(core("errors").InputError, match="every label is excluded"):
+            node("Blend").blend(assessed, 1.0, 0, ",".join(assessed.assessment.labels))
+
+
+class TestReweigh:
+    @pytest.fixture
+    def reweigh(self, core):
+        return core("condition").reweigh
+
+    P = torch.tensor([[0.5, 0.3, 0.2], [0.1, 0.1, 0.8]])
+
+    def test_temperature(self, reweigh):
+        squared = self.P**2
+        torch.testing.assert_close(reweigh(self.P, temperature=0.5), squared / squared.sum(1, keepdim=True))
+
+    def test_top_k_is_chosen_per_picture_and_after_exclusion(self, reweigh):
+        excluded = torch.tensor([True, False, False])
+        torch.testing.assert_close(
+            reweigh(self.P, top_k=2), torch.tensor([[5 / 8, 3 / 8, 0], [1 / 9, 0, 8 / 9]]), rtol=1e-5, atol=1e-6
+        )
+        assert torch.equal(reweigh(self.P, top_k=1, excluded=excluded), torch.tensor([[0.0, 1, 0], [0, 0, 1]]))
+
+    def test_vanished_probabilities_stay_finite(self, reweigh):
+        weights = reweigh(torch.tensor([[1.0, 0, 0]]), temperature=0.01, excluded=torch.tensor([True, False, False]))
+        assert torch.allclose(weights, torch.tensor([[0, 0.5, 0.5]]))
+
+    def test_the_defaults_change_no_bit(self, reweigh):
+        assert reweigh(self.P) is self.P
+
+    @pytest.mark.parametrize("settings", [{"temperature": 0.0}, {"top_k": -1}])
+    def test_impossible_settings(self, reweigh, core, settings):
+        with pytest.raises(core("errors").InputError, match="must be"):
+            reweigh(self.P, **settings)
+
+
+class TestStepByStep:
+    def test_one_round_is_the_first_of_the_loop(self, model, node, photo, generated, core):
+        corrected, residual = node("Correct").correct(model, photo, generated, 1.0)
+        settings = core("records").SamplerSettings(steps=2)
+        first = core("restore").restore(model.model, photo, core("records").LoopSettings(1), settings, seed=3).rounds[0]
+        assert generated.shape == photo.shape
+        assert torch.equal(generated, first.generated)
+        assert torch.equal(corrected, first.corrected)
+        assert torch.equal(residual, first.corrected - first.generated + 0.5)
+
+    def test_each_picture_of_a_batch_gives_what_it_gives_alone(self, node, model, photo, assessed):
+        (condition,) = node("Blend").blend(assessed, 1.0, 0, "")
+        batch = torch.cat([photo.flip(2), photo])
+        (both,) = node("Sample").sample(model, batch, condition, 2, seed=2, **SETTINGS)
+        (alone,) = node("Sample").sample(model, photo, condition, 2, seed=3, **SETTINGS)
+        assert torch.equal(both["samples"][1:], alone["samples"])
+
+    def test_the_progress_counts_all_steps_of_the_batch(self, node, model, photo, assessed, stand_in):
+        (condition,) = node("Blend").blend(assessed, 1.0, 0, "")
+        node("Sample").sample(model, torch.cat([photo, photo]), condition, 2, seed=2, **SETTINGS)
+        assert [(bar.total, bar.done) for bar in stand_in.bars] == [(4, [1, 2, 3, 4])]
+
+    def test_the_latent_is_not_scaled(self, node, model, photo, core):
+        (condition,) = node("Prompt").encode(model, "remove the fog")
+        (latent,) = node("Sample").sample(model, photo, condition, 2, seed=3, **SETTINGS)
+        text, settings = model.model.embed_text(["remove the fog"]), core("records").SamplerSettings(steps=2)
+        scaled = model.model.sample(model.model.encode(photo), text, settings, seed=3)
+        assert torch.equal(latent["samples"], scaled / 0.18215)
+
+    def test_a_resized_latent_is_decoded_whole(self, node, model, photo, assessed):
+        (condition,) = node("Blend").blend(assessed, 1.0, 0, "")
+        (latent,) = node("Sample").sample(model, photo, condition, 1, seed=3, **SETTINGS)
+        larger = {**latent, "samples": torch.nn.functional.interpolate(latent["samples"], scale_factor=2)}
+        assert node("Decode").decode(model, latent)[0].shape == photo.shape
+        assert node("Decode").decode(model, larger)[0].shape == (1, 128, 160, 3)
+
+    def test_a_latent_of_another_model(self, node, model, core):
+        with pytest.raises(core("errors").InputError, match=r"are \[B, 4, h, w\], got \[1, 16, 8, 8\]"):
+            node("Decode").decode(model, {"samples": torch.zeros(1, 16, 8, 8)})
+
+    def test_conditions_that_do_not_fit(self, node, model, photo, core):
+        entry = [torch.zeros(1, 77, 64), {}]
+        for wrong, message in [
+            ([entry, entry], r"has 2 entries.*Conditioning \(Average\)"),
+            ([[torch.zeros(1, 154, 64), {}]], r"must be \[1 or 1, 77, 64\].*got \[1, 154, 64\]"),
+            ([[torch.zeros(1, 77, 768), {}]], "got .*768"),
+        ]:
+            with pytest.raises(core("errors").InputError, match=message):
+                node("Sample").sample(model, photo, wrong, 1, seed=3, **SETTINGS)
+
+
+class TestMask:
+    @pytest.fixture
+    def mask(self):
+        """Restores the right half; four times smaller than the picture, so its edge becomes a ramp."""
+        mask = torch.zeros(1, 13, 18)
+        mask[..., 9:] = 1
+        return mask
+
+    def test_correct_keeps_the_outside_bit_for_bit(self, node, model, photo, generated, mask):
+        whole, _ = node("Correct").correct(model, photo, generated, 1.0)
+        image, _ = node("Correct").correct(model, photo, generated, 1.0, mask)
+        assert torch.equal(image[:, :, :30], photo[:, :, :30])
+        assert torch.equal(image[:, :, 42:], whole[:, :, 42:])
+        assert not torch.equal(image[:, :, 30:42], whole[:, :, 30:42])
+
+    def test_restore_keeps_the_outside_bit_for_bit(self, node, model, photo, mask):
+        image, *_ = node("Restore").restore(model, photo, 1, mask=mask[0], **LOOP)["result"]
+        assert torch.equal(image[:, :, :30], photo[:, :, :30])
+        assert not torch.equal(image[:, :, 42:], photo[:, :, 42:])
+
+    def test_an_empty_mask_keeps_everything(self, node, model, photo, generated):
+        image, _ = node("Correct").correct(model, photo, generated, 1.0, torch.zeros(1, 64, 64))
+        assert torch.equal(image, photo)
+
+    def test_a_mask_of_another_batch(self, node, model, photo, generated, core):
+        with pytest.raises(
+            core("errors").InputError, match=r"the mask must be \[1 or 1, height, width\], got \[3, 8, 8\]"
+        ):
+            node("Correct").correct(model, photo, generated, 1.0, torch.zeros(3, 8, 8))
+
+    def test_sizes_that_differ(self, node, model, photo, generated, core):
+        with pytest.raises(core("errors").InputError, match="one size and batch"):
+            node("Correct").correct(model, photo[:, :40], generated, 1.0)
+
+
+class TestRestore:
+    def test_it_is_the_loop_of_the_core(self, node, model, photo, core, stand_in):
+        done = node("Restore").restore(model, photo, 2, node_id="4", **LOOP)
+        image, report, strip = done["result"]
+        records = core("records")
+        expected = core("restore").restore(
+            model.model, photo, records.LoopSettings(2), records.SamplerSettings(steps=2), seed=3
+        )
+        assert torch.equal(image, expected.image)
+        assert report.splitlines() == core("report").round_lines(expected)
+        assert torch.equal(strip, core("report").strip(photo, expected))
+        assert done["ui"]["text"] == [report] and stand_in.texts == [(report, "4", "page")]
+        assert [(bar.total, bar.done) for bar in stand_in.bars] == [(2, [1, 2, 1, 2])]
+
+    def test_the_own_words_and_the_own_weight(self, node, model, photo, core):
+        settings = {**LOOP, "prompt": " remove the fog\n", "scm_weight": 0.0}
+        image, report, _ = node("Restore").restore(model, photo, 1, **settings)["result"]
+        records = core("records")
+        loop = records.LoopSettings(prompt="remove the fog", scm_weight=0.0)
+        expected = core("restore").restore(model.model, photo, loop, records.SamplerSettings(steps=1), seed=3)
+        assert torch.equal(image, expected.image)
+        assert torch.equal(image, expected.rounds[0].generated)
+        assert "your own words" in report
+
+    def test_alpha_is_kept(self, node, model, photo):
+        alpha = torch.rand(1, 50, 72, 1)
+        with_alpha = torch.cat([photo, alpha], dim=-1)
+        plain, *_ = node("Restore").restore(model, photo, 1, **LOOP)["result"]
+        image, _, strip = node("Restore").restore(model, with_alpha, 1, **LOOP)["result"]
+        assert torch.equal(image, torch.cat([plain, alpha], dim=-1))
+        assert strip.shape[-1] == 3
+
+    def test_a_clean_picture_comes_back_untouched(self, node, model, photo):
+        image, report, _ = node("Restore").restore(model, photo, 1, labels="no", **LOOP)["result"]
+        assert torch.equal(image, photo)
+        assert report == "done: clean (no 100 %)"
+
+    def test_the_inputs_are_not_written_to(self, node, model, photo):
+        before, mask = photo.clone(), torch.full((1, 64, 64), 0.5)
+        node("Restore").restore(model, photo, 1, mask=mask, **LOOP)
+        assert torch.equal(photo, before) and (mask == 0.5).all()
+
+    def test_strips_of_a_batch_have_one_size(self, node, model, photo):
+        _, report, strip = node("Restore").restore(model, torch.cat([photo, photo.flip(1)]), 1, **LOOP)["result"]
+        assert strip.shape[0] == 2 and report.count("done:") == 2
