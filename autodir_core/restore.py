@@ -152,7 +152,9 @@ def gathered(parts: list[Restoration]) -> Restoration:
         rounds.append(
             Round(
                 tuple(row.labels[0] for row in rows),
-                None if template.probabilities is None else torch.cat([row.probabilities for row in rows if row.probabilities is not None]),
+                None
+                if template.probabilities is None
+                else torch.cat([row.probabilities for row in rows if row.probabilities is not None]),
                 torch.cat([row.generated for row in rows]),
                 torch.cat([row.corrected for row in rows]),
                 torch.cat([row.image for row in rows]),

@@ -85,7 +85,6 @@ class AutoDIRRestore:
                 ),
                 "sampler": (sockets.SAMPLER[0], {**sockets.SAMPLER[1], "advanced": True}),
             },
-            "hidden": {"node_id": "UNIQUE_ID"},
         }
 
     def restore(
@@ -102,7 +101,6 @@ class AutoDIRRestore:
         mask: Tensor | None = None,
         labels: str = "",
         sampler: str = sockets.SAMPLER[1]["default"],
-        node_id: str | None = None,
     ) -> dict[str, Any]:
         colours, alpha = sockets.split_alpha(image)
         autodir = model.ready(*colours.shape[1:3])
@@ -116,7 +114,6 @@ class AutoDIRRestore:
         watch = host.StepWatcher(autodir, steps)
         done = restore(autodir, colours, loop, settings, seed=seed, on_step=lambda at, guess: watch(at.step, guess))
         report = sockets.report_text(lambda i: round_lines(done, i), len(colours))
-        host.show_text(report, node_id)
         result = sockets.with_alpha(sockets.keep_outside(colours, done.image, mask), alpha).to(host.result_device())
         return {"ui": {"text": [report]}, "result": (result, report, strips(colours, done).to(host.result_device()))}
 

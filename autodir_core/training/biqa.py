@@ -23,12 +23,16 @@ class BIQAPlan:
         batch: pictures per step; a quarter as many ground truths are added.
         size: side of the square crops in pixels; the vision tower's own side.
         keep: share of the tokens that is kept in training, which saves time; the last steps keep all.
+        mildest: lowest severity.
+        patched: share of crops with patches that look like drops and are none.
         fidelity, cross_entropy, semantic_agnostic: weights of the losses.
     """
 
     batch: int = 24
     size: int = 224
     keep: float = 0.25
+    mildest: float = 0.15
+    patched: float = 0.5
     fidelity: float = 1.0
     cross_entropy: float = 1.0
     semantic_agnostic: float = 0.5
@@ -45,7 +49,15 @@ def biqa_objective(clip: nn.Module, scenes: np.ndarray, plan: BIQAPlan, *, full_
 
     def objective(step: int, rng: np.random.Generator) -> Losses:
         clip.visual.patch_dropout.prob = 0.0 if step >= full_from else 1 - plan.keep
-        batch = draw_batch(scenes, plan.batch, rng, size=plan.size, clean_share=1 / len(LABELS))
+        batch = draw_batch(
+            scenes,
+            plan.batch,
+            rng,
+            size=plan.size,
+            clean_share=1 / len(LABELS),
+            mildest=plan.mildest,
+            patched=plan.patched,
+        )
         truths = batch.clean[: plan.batch // 4]
         logits = label_logits(clip, torch.cat([batch.degraded, truths]), prompts)
         clean = torch.full((len(truths),), len(LABELS) - 1)

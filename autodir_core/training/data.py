@@ -85,16 +85,54 @@ def jittered(crop: Tensor, rng: np.random.Generator) -> Tensor:
     return torch.cat([colour, crop[..., 3:]], dim=-1)
 
 
+def overlaid(crop: Tensor, other: Tensor, rng: np.random.Generator) -> Tensor:
+    """The crop with round patches of another one, blurred and brightened: what looks like drops and is none.
+
+    Photographs have lamps, bokeh, pebbles and faces; without them a raindrop is whatever is round and soft.
+    """
+    side = crop.shape[0]
+    coarse = max(2, int(side / rng.uniform(1, 10)))
+    planes = other[None, ..., :3].permute(0, 3, 1, 2)
+    small = torch.nn.functional.interpolate(planes, size=(coarse, coarse), mode="bilinear", antialias=True)
+    soft = torch.nn.functional.interpolate(small, size=(side, side), mode="bilinear")[0].permute(1, 2, 0)
+    patch = soft * float(rng.uniform(0.7, 1.3)) + float(rng.choice([0.0, 0.0, rng.uniform(-0.2, 0.6)]))
+    mask = discs(side, rng)[..., None] * float(rng.uniform(0.3, 1))
+    colour = crop[..., :3] * (1 - mask) + patch.clamp(0, 1) * mask
+    return torch.cat([colour, crop[..., 3:]], dim=-1)
+
+
+def discs(side: int, rng: np.random.Generator) -> Tensor:
+    """A mask [side, side] of 1 to 14 ellipses with hard or soft edges, 0..1."""
+    axis = torch.arange(side, dtype=torch.float32)
+    mask = torch.zeros(side, side)
+    for _ in range(int(rng.integers(1, 15))):
+        y, x = rng.uniform(0, side, 2)
+        radius, stretch, edge = rng.uniform(3, 42), rng.uniform(0.6, 1.6), rng.uniform(0.5, 6)
+        distance = (((axis[:, None] - y) * stretch) ** 2 + (axis[None] - x) ** 2).sqrt()
+        mask = torch.maximum(mask, torch.sigmoid((radius - distance) / edge))
+    return mask
+
+
 def draw_labels(count: int, rng: np.random.Generator, clean_share: float) -> list[str]:
     """`count` labels: "no" with the given share, the degradations equally often otherwise."""
     return [CLEAN if rng.random() < clean_share else str(rng.choice(DEGRADATIONS)) for _ in range(count)]
 
 
 def draw_batch(
-    scenes: np.ndarray, count: int, rng: np.random.Generator, *, size: int, clean_share: float, mildest: float = 0.1
+    scenes: np.ndarray,
+    count: int,
+    rng: np.random.Generator,
+    *,
+    size: int,
+    clean_share: float,
+    mildest: float = 0.1,
+    patched: float = 0.0,
 ) -> Batch:
-    """Random crops with random degradations of severity `mildest` to 1."""
-    crops = torch.stack([random_crop(scenes, size, rng) for _ in range(count)])
+    """Random crops with random degradations of severity `mildest` to 1; a share of `patched` is `overlaid` before."""
+    crops = [random_crop(scenes, size, rng) for _ in range(count)]
+    crops = torch.stack(
+        [overlaid(crop, crops[i - 1], rng) if rng.random() < patched else crop for i, crop in enumerate(crops)]
+    )
     labels = draw_labels(count, rng, clean_share)
     return degraded_batch(crops, labels, rng, mildest)
 

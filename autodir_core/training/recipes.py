@@ -18,7 +18,7 @@ from .data import cached_scenes
 from .ldm import LDMPlan, ldm_objective
 from .loop import LoopPlan, train
 from .scm import SCMPlan, scm_objective
-from .start import spread_prompts, start_vision
+from .start import spread_prompts, start_correction, start_vision
 from .vae import VAEPlan, scale_latents, vae_objective
 
 MINI_GROUPS = 8
@@ -71,10 +71,10 @@ class MiniRecipe:
     scenes: int = 1600
     seed: int = 0
     prompt_steps: int = 300
-    biqa: LoopPlan = LoopPlan(steps=3200, learning_rate=6e-4, bfloat16=True)
+    biqa: LoopPlan = LoopPlan(steps=1500, learning_rate=4e-4, bfloat16=True)
     vae: LoopPlan = LoopPlan(steps=1200, learning_rate=2e-3, bfloat16=True)
     ldm: LoopPlan = LoopPlan(steps=2400, learning_rate=1e-3)
-    scm: LoopPlan = LoopPlan(steps=3200, learning_rate=1.5e-3, bfloat16=True)
+    scm: LoopPlan = LoopPlan(steps=2600, learning_rate=1.5e-3, bfloat16=True)
     biqa_data: BIQAPlan = BIQAPlan()
     vae_data: VAEPlan = VAEPlan()
     ldm_data: LDMPlan = LDMPlan()
@@ -122,6 +122,7 @@ def start_model(recipe: MiniRecipe) -> AutoDIR:
         networks = Networks(recipe.sizes)
         restore_buffers(networks)
         start_vision(networks.clip)
+        start_correction(networks.scm)
         spread_prompts(networks.clip, steps=recipe.prompt_steps, seed=recipe.seed)
     return AutoDIR(networks.eval().requires_grad_(False), recipe.sizes, recipe.traits)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..images import to_network
 from ..model import AutoDIR
@@ -68,8 +68,3 @@ def generate(model: AutoDIR, batch: Batch, texts: Tensor, rng: np.random.Generat
         x = noised(target, torch.randn_like(target), signal)
         estimate = predicted_start(x, model.predict_noise(x, t, c, text), signal)
         return model.decode(estimate.clamp(-4, 4))
-
-
-def trainable(model: AutoDIR) -> nn.Module:
-    """The correction's network, ready for gradients."""
-    return model.networks.scm.requires_grad_(True)

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from ..assess import CLIP_STD
 from ..condition import pooled, text_states, tokenize
 from ..labels import LABELS, prompt_for
+from ..nafnet import NAFNet
 
 if TYPE_CHECKING:
     from open_clip import CLIP
@@ -112,6 +113,25 @@ def average_sizes(attention: nn.MultiheadAttention, count: int) -> None:
     attention.in_proj_weight[2 * width + sizes] = 0
     attention.in_proj_weight[2 * width + sizes, sizes] = 1
     attention.out_proj.weight[sizes, sizes] = 1
+
+
+@torch.no_grad()
+def start_correction(scm: NAFNet) -> None:
+    """Let the correction begin by giving back the degraded picture: residual = degraded - generated.
+
+    The blocks begin as identities; the first three filters carry the degraded picture, the next three the generated.
+    """
+    scm.intro.weight[:6] = 0
+    scm.intro.bias[:6] = 0
+    scm.intro.weight[range(6), range(6), 1, 1] = 1
+    for up in scm.ups:
+        up[0].weight.mul_(0.1)
+    scm.ups[-1][0].weight[: 6 * 4] = 0  # four shuffled channels become one channel of the picture
+    scm.ending.weight.mul_(0.1)
+    scm.ending.weight[:, :6] = 0
+    scm.ending.bias.zero_()
+    scm.ending.weight[range(3), range(3), 1, 1] = 1
+    scm.ending.weight[range(3), range(3, 6), 1, 1] = -1
 
 
 def spread_prompts(clip: CLIP, *, steps: int = 300, seed: int = 0) -> None:

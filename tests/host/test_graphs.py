@@ -19,6 +19,7 @@ from tests.host.server import READY, ROOT, Websocket, error_of
 pytestmark = pytest.mark.host
 
 JPEG_EVENT, TEXT_EVENT = 1, 3
+ENDS = ("execution_success", "execution_error", "execution_interrupted")
 
 
 def test_every_node_is_offered(server):
@@ -79,9 +80,9 @@ def test_nothing_runs_again_that_did_not_change(server, workflow):
     assert number_of(prompt, "AutoDIRCorrect") not in cached
 
 
-def test_the_page_hears_progress_previews_and_the_report(server, workflow):
-    prompt = workflow("restore", seed=11)
-    node = number_of(prompt, "AutoDIRRestore")
+def test_the_page_hears_progress_previews_and_the_assessment(server, workflow):
+    prompt = workflow("step_by_step", seed=11, labels="noise, no")
+    node = number_of(prompt, "AutoDIRSample")
     progress, previews, texts = [], [], []
     with Websocket(server, "page") as page:
         number = server.queue(prompt, "page")
@@ -91,13 +92,13 @@ def test_the_page_hears_progress_previews_and_the_report(server, workflow):
                 (previews if kind == JPEG_EVENT else texts if kind == TEXT_EVENT else []).append(event)
             elif event["type"] == "progress" and event["data"]["node"] == node:
                 progress.append((event["data"]["value"], event["data"]["max"]))
-            elif event["type"] in ("execution_success", "execution_error") and event["data"]["prompt_id"] == number:
+            elif event["type"] in ENDS and event["data"]["prompt_id"] == number:
                 break
-    assert progress == [(step + 1, STEPS) for step in range(STEPS)] * 2
-    assert len(previews) == 2 * STEPS
+    assert progress == [(step + 1, STEPS) for step in range(STEPS)]
+    assert len(previews) == STEPS
     picture = Image.open(io.BytesIO(previews[0][8:]))
     assert (picture.format, picture.mode) == ("JPEG", "RGB")
-    assert any(b"round 1: " in text for text in texts)
+    assert any(re.search(rb"noise \d+ %", text) for text in texts)
 
 
 def test_cancel_stops_within_a_step(server, workflow):
@@ -110,7 +111,7 @@ def test_cancel_stops_within_a_step(server, workflow):
                 done = event["data"]["value"]
                 if done == 1:
                     server.call("/interrupt", {})
-            elif isinstance(event, dict) and event["type"] == "execution_interrupted":
+            elif isinstance(event, dict) and event["type"] in ENDS:
                 break
     assert done < 100
     assert any(kind == "execution_interrupted" for kind, _ in server.result(number)["status"]["messages"])

@@ -105,6 +105,15 @@ def load_pack() -> ModuleType:
     return pack
 
 
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Threads that share busy cores make these small networks many times slower, not faster."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture(scope="session")
 def pack():
     """The pack; the stand-in leaves `sys.modules` again, the pack keeps what it imported."""
