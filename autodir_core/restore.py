@@ -146,20 +146,10 @@ def spread(probabilities: Tensor, asked: tuple[str, ...], labels: tuple[str, ...
 def gathered(parts: list[Restoration]) -> Restoration:
     """The restorations of single pictures as one of a batch; a finished picture stays as it is in later rounds."""
     longest = max(parts, key=lambda part: len(part.rounds)).rounds
-    rounds = []
-    for number, template in enumerate(longest):
-        rows = [part.rounds[number] if number < len(part.rounds) else finished(part, template) for part in parts]
-        rounds.append(
-            Round(
-                tuple(row.labels[0] for row in rows),
-                None
-                if template.probabilities is None
-                else torch.cat([row.probabilities for row in rows if row.probabilities is not None]),
-                torch.cat([row.generated for row in rows]),
-                torch.cat([row.corrected for row in rows]),
-                torch.cat([row.image for row in rows]),
-            )
-        )
+    rounds = [
+        joined([part.rounds[i] if i < len(part.rounds) else finished(part, template) for part in parts])
+        for i, template in enumerate(longest)
+    ]
     last = [part.last_probabilities for part in parts if part.last_probabilities is not None]
     return Restoration(
         torch.cat([part.image for part in parts]),
@@ -167,6 +157,18 @@ def gathered(parts: list[Restoration]) -> Restoration:
         tuple(part.stopped[0] for part in parts),
         parts[0].labels,
         torch.cat(last) if last else None,
+    )
+
+
+def joined(rows: list[Round]) -> Round:
+    """Rounds of single pictures as one of a batch."""
+    probabilities = [row.probabilities for row in rows if row.probabilities is not None]
+    return Round(
+        tuple(row.labels[0] for row in rows),
+        torch.cat(probabilities) if probabilities else None,
+        torch.cat([row.generated for row in rows]),
+        torch.cat([row.corrected for row in rows]),
+        torch.cat([row.image for row in rows]),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 
 import pytest
@@ -35,7 +36,7 @@ def test_training_sigmas(golden):
 @pytest.mark.parametrize("steps", [2, 3, 5])
 def test_ancestral_steps(golden, steps):
     levels = ad.sigmas(steps)
-    pairs = torch.stack([torch.stack(ancestral_step(a, b)) for a, b in zip(levels[:-1], levels[1:], strict=True)])
+    pairs = torch.stack([torch.stack(ancestral_step(a, b)) for a, b in itertools.pairwise(levels)])
     assert relative(pairs, golden("schedule")[f"ancestral/{steps}"]) <= 1e-6
 
 

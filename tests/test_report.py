@@ -33,7 +33,13 @@ def two_rounds() -> Restoration:
 def batch() -> Restoration:
     """The first picture is clean at once; the second has one round, the only one allowed."""
     rounds = [
-        Round((None, "noise"), torch.tensor([[0.0] * 4, [0.5, 0.3, 0.1, 0.1]]), flat(0.2, batch=2), flat(0.3, batch=2), flat(0.3, batch=2))
+        Round(
+            (None, "noise"),
+            torch.tensor([[0.0] * 4, [0.5, 0.3, 0.1, 0.1]]),
+            flat(0.2, batch=2),
+            flat(0.3, batch=2),
+            flat(0.3, batch=2),
+        )
     ]
     last = torch.tensor([[0.1, 0.0, 0.0, 0.9], [0.5, 0.3, 0.1, 0.1]])
     return Restoration(flat(0.4, batch=2), rounds, ("clean", "max_rounds"), LABELS, last)

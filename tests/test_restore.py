@@ -31,7 +31,8 @@ def test_a_tie_goes_to_the_first_label():
 
 
 @pytest.mark.parametrize(
-    ("done", "remaining", "reason"), [(1, ["no"], None), (7, ["no"], "max_rounds"), (7, [], "max_rounds"), (2, [], "no_labels")]
+    ("done", "remaining", "reason"),
+    [(1, ["no"], None), (7, ["no"], "max_rounds"), (7, [], "max_rounds"), (2, [], "no_labels")],
 )
 def test_why_the_loop_stops(done, remaining, reason):
     assert why_stop(done, 7, remaining) == reason
@@ -162,7 +163,9 @@ def test_progress_is_told(tiny):
         pictures(2),
         ad.LoopSettings(max_rounds=1, labels=["haze"]),
         FAST,
-        on_step=lambda progress, estimate: steps.append((progress.picture, progress.round, progress.step, estimate.shape[0])),
+        on_step=lambda progress, estimate: steps.append(
+            (progress.picture, progress.round, progress.step, estimate.shape[0])
+        ),
         on_round=lambda picture, done: rounds.append((picture, done.label)),
     )
     assert steps == [(0, 0, 1, 1), (0, 0, 2, 1), (1, 0, 1, 1), (1, 0, 2, 1)]

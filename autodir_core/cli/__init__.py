@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from .. import __version__
 from ..errors import AutoDIRError
-from . import assess, convert, degrade, inspect, restore, train
+from . import assess, convert, degrade, evaluate, inspect, restore, train
 from .console import Parser, complain, prepare_streams
 
 COMMANDS = {
@@ -17,6 +17,7 @@ COMMANDS = {
     "convert": convert,
     "degrade": degrade,
     "train": train,
+    "evaluate": evaluate,
 }
 """Each module's docstring is the description of its command; `run` returns the exit code."""
 

@@ -74,7 +74,7 @@ class MiniRecipe:
     biqa: LoopPlan = LoopPlan(steps=1500, learning_rate=4e-4, bfloat16=True)
     vae: LoopPlan = LoopPlan(steps=1200, learning_rate=2e-3, bfloat16=True)
     ldm: LoopPlan = LoopPlan(steps=2400, learning_rate=1e-3)
-    scm: LoopPlan = LoopPlan(steps=2600, learning_rate=1.5e-3, bfloat16=True)
+    scm: LoopPlan = LoopPlan(steps=2000, learning_rate=1.5e-3, bfloat16=True)
     biqa_data: BIQAPlan = BIQAPlan()
     vae_data: VAEPlan = VAEPlan()
     ldm_data: LDMPlan = LDMPlan()

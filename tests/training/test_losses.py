@@ -48,7 +48,9 @@ def test_charbonnier():
 
 def test_kl():
     assert kl_loss(torch.zeros(1), torch.zeros(1)).item() == 0
-    assert kl_loss(torch.tensor([2.0]), torch.tensor([math.log(3)])).item() == pytest.approx((4 + 3 - 1 - math.log(3)) / 2)
+    assert kl_loss(torch.tensor([2.0]), torch.tensor([math.log(3)])).item() == pytest.approx(
+        (4 + 3 - 1 - math.log(3)) / 2
+    )
 
 
 def test_noising_and_back():

@@ -46,11 +46,18 @@ def test_all_parts_are_trained_and_load(recipe, tmp_path):
     model = ad.load_autodir(path, device="cpu")
     fresh = start_model(recipe)
     for trained, start in zip(model.networks.children(), fresh.networks.children(), strict=True):
-        moved = [not torch.equal(a, b.half().float()) for a, b in zip(trained.parameters(), start.parameters(), strict=True)]
+        moved = [
+            not torch.equal(a, b.half().float()) for a, b in zip(trained.parameters(), start.parameters(), strict=True)
+        ]
         assert any(moved)
     latents = model.encode(torch.rand(2, 64, 64, 3))
     assert latents.shape == (2, 8, 32, 32) and 0.5 < latents.std() * model.traits.latent_scale < 2
-    assert ad.restore(model, torch.rand(1, 20, 30, 3), sampler=ad.SamplerSettings(steps=1)).image.shape == (1, 20, 30, 3)
+    assert ad.restore(model, torch.rand(1, 20, 30, 3), sampler=ad.SamplerSettings(steps=1)).image.shape == (
+        1,
+        20,
+        30,
+        3,
+    )
 
 
 def test_scenes_are_drawn_once(tmp_path):
