@@ -31,7 +31,11 @@ def sparse_checkpoint(folder: Path, stored: str) -> Path:
         for side in shape:
             values *= side
         length = values * (8 if dtype == "int64" else size)
-        header[key] = {"dtype": "I64" if dtype == "int64" else code, "shape": shape, "data_offsets": [end, end + length]}
+        header[key] = {
+            "dtype": "I64" if dtype == "int64" else code,
+            "shape": shape,
+            "data_offsets": [end, end + length],
+        }
         end += length
     text = json.dumps(header).encode()
     path = folder / "official.safetensors"

@@ -25,6 +25,7 @@ class BIQAPlan:
         keep: share of the tokens that is kept in training, which saves time; the last steps keep all.
         mildest: lowest severity.
         patched: share of crops with patches that look like drops and are none.
+        camera: share of crops with the uneven grain and sharpness of a camera's processing.
         fidelity, cross_entropy, semantic_agnostic: weights of the losses.
     """
 
@@ -33,6 +34,7 @@ class BIQAPlan:
     keep: float = 0.25
     mildest: float = 0.15
     patched: float = 0.5
+    camera: float = 0.7
     fidelity: float = 1.0
     cross_entropy: float = 1.0
     semantic_agnostic: float = 0.5
@@ -57,6 +59,7 @@ def biqa_objective(clip: nn.Module, scenes: np.ndarray, plan: BIQAPlan, *, full_
             clean_share=1 / len(LABELS),
             mildest=plan.mildest,
             patched=plan.patched,
+            camera=plan.camera,
         )
         truths = batch.clean[: plan.batch // 4]
         logits = label_logits(clip, torch.cat([batch.degraded, truths]), prompts)

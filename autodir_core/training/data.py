@@ -85,6 +85,35 @@ def jittered(crop: Tensor, rng: np.random.Generator) -> Tensor:
     return torch.cat([colour, crop[..., 3:]], dim=-1)
 
 
+def developed(crop: Tensor, rng: np.random.Generator) -> Tensor:
+    """The crop as a camera would have processed it: flat parts denoised, edges sharpened, grain that varies.
+
+    Generated pictures have the same fine grain everywhere; photographs do not, and so would look wet in places.
+    """
+    colour = crop[..., :3].permute(2, 0, 1)[None]
+    side = colour.shape[-1]
+    kernel = torch.tensor([0.25, 0.5, 0.25])
+    blur = torch.nn.functional.conv2d(
+        torch.nn.functional.pad(colour, (1, 1, 1, 1), mode="reflect"),
+        torch.outer(kernel, kernel).expand(3, 1, 3, 3),
+        groups=3,
+    )
+    detail = colour - blur
+    activity = torch.nn.functional.avg_pool2d(detail.abs().mean(dim=1, keepdim=True), 5, 1, 2)
+    flatness = torch.exp(-activity / float(rng.uniform(0.003, 0.02)))
+    kept = 1 - flatness * float(rng.uniform(0, 1)) * (0.5 + 0.5 * field(side, rng))
+    grain = torch.from_numpy(rng.standard_normal((1, 1, side, side)).astype(np.float32)) * field(side, rng)
+    colour = blur + detail * kept * float(rng.uniform(0.6, 1.8)) + grain * float(rng.choice([0, rng.uniform(0, 0.02)]))
+    return torch.cat([colour[0].permute(1, 2, 0).clamp(0, 1), crop[..., 3:]], dim=-1)
+
+
+def field(side: int, rng: np.random.Generator) -> Tensor:
+    """A smooth random field [1, 1, side, side] in 0..1."""
+    cells = int(rng.integers(2, 12))
+    coarse = torch.from_numpy(rng.uniform(0, 1, (1, 1, cells, cells)).astype(np.float32))
+    return torch.nn.functional.interpolate(coarse, size=(side, side), mode="bicubic").clamp(0, 1)
+
+
 def overlaid(crop: Tensor, other: Tensor, rng: np.random.Generator) -> Tensor:
     """The crop with round patches of another one, blurred and brightened: what looks like drops and is none.
 
@@ -127,9 +156,14 @@ def draw_batch(
     clean_share: float,
     mildest: float = 0.1,
     patched: float = 0.0,
+    camera: float = 0.0,
 ) -> Batch:
-    """Random crops with random degradations of severity `mildest` to 1; a share of `patched` is `overlaid` before."""
+    """Random crops with random degradations of severity `mildest` to 1.
+
+    A share of `camera` is `developed` before, a share of `patched` is `overlaid`.
+    """
     crops = [random_crop(scenes, size, rng) for _ in range(count)]
+    crops = [developed(crop, rng) if rng.random() < camera else crop for crop in crops]
     crops = torch.stack(
         [overlaid(crop, crops[i - 1], rng) if rng.random() < patched else crop for i, crop in enumerate(crops)]
     )
