@@ -83,7 +83,7 @@ def test_the_patch_filters_are_a_cosine_transform():
 def test_prompts_point_their_own_ways():
     torch.manual_seed(0)
     clip = build_clip(replace(SMALL.clip, vocabulary=49408))
-    spread_prompts(clip, steps=50)
+    spread_prompts(clip, steps=150)
     with torch.no_grad():
         cosines = encode_prompts(clip, ad.LABELS).embeddings
     cosines = cosines @ cosines.T
