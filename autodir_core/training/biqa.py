@@ -26,6 +26,9 @@ class BIQAPlan:
         mildest: lowest severity.
         patched: share of crops with patches that look like drops and are none.
         camera: share of crops with the uneven grain and sharpness of a camera's processing.
+        jpeg: share of crops that were compressed before they were degraded.
+        focus: share of crops with a sharp, textured part and a soft one.
+        clean_share: share of crops that are left as they are.
         fidelity, cross_entropy, semantic_agnostic: weights of the losses.
     """
 
@@ -33,8 +36,11 @@ class BIQAPlan:
     size: int = 224
     keep: float = 0.25
     mildest: float = 0.15
-    patched: float = 0.5
-    camera: float = 0.7
+    patched: float = 0.4
+    camera: float = 0.5
+    jpeg: float = 0.5
+    focus: float = 0.5
+    clean_share: float = 0.25
     fidelity: float = 1.0
     cross_entropy: float = 1.0
     semantic_agnostic: float = 0.5
@@ -56,10 +62,12 @@ def biqa_objective(clip: nn.Module, scenes: np.ndarray, plan: BIQAPlan, *, full_
             plan.batch,
             rng,
             size=plan.size,
-            clean_share=1 / len(LABELS),
+            clean_share=plan.clean_share,
             mildest=plan.mildest,
             patched=plan.patched,
             camera=plan.camera,
+            jpeg=plan.jpeg,
+            focus=plan.focus,
         )
         truths = batch.clean[: plan.batch // 4]
         logits = label_logits(clip, torch.cat([batch.degraded, truths]), prompts)

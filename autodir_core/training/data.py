@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import logging
+import math
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -10,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
 
@@ -107,9 +110,57 @@ def developed(crop: Tensor, rng: np.random.Generator) -> Tensor:
     return torch.cat([colour[0].permute(1, 2, 0).clamp(0, 1), crop[..., 3:]], dim=-1)
 
 
-def field(side: int, rng: np.random.Generator) -> Tensor:
+def focused(crop: Tensor, rng: np.random.Generator) -> Tensor:
+    """The crop with a sharp and textured part and a smooth one, as a lens and the world make them.
+
+    Fur before a soft wall has fine detail in places and none in others: so have drops on a window, but round ones.
+    """
+    side = crop.shape[0]
+    ground = crop[..., 3] if rng.random() < 0.5 else field(side, rng, most=6)[0, 0]
+    place, softness = ground.quantile(float(rng.uniform(0.15, 0.7))), float(rng.uniform(0.02, 0.25))
+    sharp = torch.sigmoid((ground - place) / softness)[..., None]
+    colour = crop[..., :3]
+    if rng.random() < 0.6:
+        colour = colour + grown_texture(side, rng) * sharp * (0.3 + colour)
+    soft = smoothed(colour, float(rng.uniform(1, 6)))
+    mixed = sharp * colour + (1 - sharp) * soft
+    return torch.cat([mixed.clamp(0, 1), crop[..., 3:]], dim=-1)
+
+
+def grown_texture(side: int, rng: np.random.Generator) -> Tensor:
+    """Band-limited noise [side, side, 1] of 2 to 15 % contrast, a little longer than wide: fur, grass, cloth."""
+    noise = torch.from_numpy(rng.standard_normal((side, side, 1)).astype(np.float32))
+    fine = smoothed(noise, float(rng.uniform(0.4, 1.5)), float(rng.uniform(0.4, 2.5)))
+    band = fine - smoothed(fine, 4.0)
+    return band / band.std() * float(rng.uniform(0.02, 0.15))
+
+
+def smoothed(picture: Tensor, sigma: float, across: float | None = None) -> Tensor:
+    """[H, W, C] blurred by a Gaussian of `sigma` pixels down and `across` (the same) pixels across."""
+    planes = picture.permute(2, 0, 1)[:, None]
+    for spread, shape in ((sigma, (-1, 1)), (across or sigma, (1, -1))):
+        reach = math.ceil(3 * spread)
+        kernel = torch.exp(-(torch.arange(-reach, reach + 1) ** 2) / (2 * spread**2))
+        kernel = (kernel / kernel.sum()).view(1, 1, *shape)
+        margin = (0, 0, reach, reach) if shape[0] == -1 else (reach, reach, 0, 0)
+        planes = torch.nn.functional.conv2d(torch.nn.functional.pad(planes, margin, mode="reflect"), kernel)
+    return planes[:, 0].permute(1, 2, 0)
+
+
+def compressed(crop: Tensor, rng: np.random.Generator) -> Tensor:
+    """The crop through JPEG at a quality of 60 to 97, as most photographs have been: its traces are no degradation."""
+    pixels = (crop[..., :3] * 255).round().to(torch.uint8).numpy()
+    buffer = io.BytesIO()
+    subsampling = int(rng.integers(0, 3))
+    Image.fromarray(pixels).save(buffer, "JPEG", quality=int(rng.integers(60, 98)), subsampling=subsampling)
+    with Image.open(buffer) as file:
+        decoded = torch.from_numpy(np.array(file, dtype=np.float32) / 255)
+    return torch.cat([decoded, crop[..., 3:]], dim=-1)
+
+
+def field(side: int, rng: np.random.Generator, most: int = 11) -> Tensor:
     """A smooth random field [1, 1, side, side] in 0..1."""
-    cells = int(rng.integers(2, 12))
+    cells = int(rng.integers(2, most + 1))
     coarse = torch.from_numpy(rng.uniform(0, 1, (1, 1, cells, cells)).astype(np.float32))
     return torch.nn.functional.interpolate(coarse, size=(side, side), mode="bicubic").clamp(0, 1)
 
@@ -157,16 +208,21 @@ def draw_batch(
     mildest: float = 0.1,
     patched: float = 0.0,
     camera: float = 0.0,
+    jpeg: float = 0.0,
+    focus: float = 0.0,
 ) -> Batch:
     """Random crops with random degradations of severity `mildest` to 1.
 
-    A share of `camera` is `developed` before, a share of `patched` is `overlaid`.
+    Before, a share of `focus` is `focused`, of `camera` `developed`, of `patched` `overlaid`, of `jpeg` `compressed`.
     """
     crops = [random_crop(scenes, size, rng) for _ in range(count)]
+    crops = [focused(crop, rng) if rng.random() < focus else crop for crop in crops]
     crops = [developed(crop, rng) if rng.random() < camera else crop for crop in crops]
     crops = torch.stack(
         [overlaid(crop, crops[i - 1], rng) if rng.random() < patched else crop for i, crop in enumerate(crops)]
     )
+    if jpeg:
+        crops = torch.stack([compressed(crop, rng) if rng.random() < jpeg else crop for crop in crops])
     labels = draw_labels(count, rng, clean_share)
     return degraded_batch(crops, labels, rng, mildest)
 

@@ -20,10 +20,18 @@ DROPPED = 0.05
 
 @dataclass(frozen=True)
 class LDMPlan:
-    """What a step of the diffusion's training sees: `batch` crops of `size` pixels a side."""
+    """What a step of the diffusion's training sees.
+
+    Args:
+        batch: crops per step.
+        size: side of the crops in pixels.
+        start_weight: 0 is the paper's loss. Larger: the error of the clean latent that a prediction implies counts
+            too, at most so many times as much as the noise's; few steps then need not correct each other.
+    """
 
     batch: int = 16
     size: int = 64
+    start_weight: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -67,7 +75,8 @@ def ldm_objective(
         x = noised(target, noise, signal[t])
         given = dropped(Conditions(image, texts[batch.labels]), null_text, rng)
         predicted = unet(torch.cat([x, given.image], dim=1), t, encoder_hidden_states=given.text).sample
-        return {"noise": noise_loss(predicted, noise)}
+        weight = 1 + ((1 - signal[t]) / signal[t]).clamp(max=plan.start_weight)
+        return {"noise": noise_loss(predicted, noise, weight if plan.start_weight else None)}
 
     return objective
 

@@ -32,9 +32,13 @@ def semantic_agnostic_loss(probabilities: Tensor, labels: Tensor) -> Tensor:
     return (1 - (1 - probability + FIDELITY_EPSILON).sqrt()).mean()
 
 
-def noise_loss(predicted: Tensor, noise: Tensor) -> Tensor:
-    """Mean squared error of the predicted noise, [B, C, h, w] each (Ho et al. 2020, L_simple)."""
-    return torch.nn.functional.mse_loss(predicted, noise)
+def noise_loss(predicted: Tensor, noise: Tensor, weight: Tensor | None = None) -> Tensor:
+    """Mean squared error of the predicted noise, [B, C, h, w] each (Ho et al. 2020, L_simple).
+
+    With weights [B], each picture's error counts so much (Hang et al. 2023 weigh by the signal-to-noise ratio).
+    """
+    error = (predicted - noise) ** 2
+    return error.mean() if weight is None else (weight.view(-1, 1, 1, 1) * error).mean()
 
 
 def correction_loss(corrected: Tensor, truth: Tensor) -> Tensor:
