@@ -11,6 +11,7 @@ from torch import Tensor
 from .condition import pooled, text_states, tokenize
 from .images import centre_square
 from .labels import prompt_for
+from .networks import vision_side, vision_tower
 
 if TYPE_CHECKING:
     from open_clip import CLIP
@@ -45,7 +46,7 @@ def clip_pixels(images: Tensor, side: int) -> Tensor:
 
 def image_embeddings(clip: CLIP, images: Tensor) -> Tensor:
     """Unit embeddings [B, E] of [B, H, W, 3]."""
-    pixels = clip_pixels(images, clip.visual.image_size[0]).to(clip.visual.conv1.weight)
+    pixels = clip_pixels(images, vision_side(clip)).to(vision_tower(clip).conv1.weight)
     return clip.encode_image(pixels, normalize=True).float()
 
 

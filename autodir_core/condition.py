@@ -7,9 +7,11 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from .errors import InputError
+from .networks import part
+from .packages import importing
 
 if TYPE_CHECKING:
     from open_clip import CLIP
@@ -22,7 +24,8 @@ CONTEXT = 77
 @lru_cache(maxsize=1)
 def tokenizer() -> Any:
     """open_clip's byte pair tokenizer, with OpenAI's names of the two special tokens, which user text may hold."""
-    from open_clip.tokenizer import SimpleTokenizer
+    with importing("open_clip"):
+        from open_clip.tokenizer import SimpleTokenizer
 
     # the real names must win over the merges: added at the end, then given the official numbers
     bpe = SimpleTokenizer(additional_special_tokens=["<|startoftext|>", "<|endoftext|>"], clean="whitespace")
@@ -31,11 +34,11 @@ def tokenizer() -> Any:
     return bpe
 
 
-def clean_text(text: str) -> str:
+def clean_text(x: str) -> str:
     """Mended, lower case, single spaces; HTML entities stay (official: Hugging Face CLIPTokenizer with ftfy)."""
     import ftfy
 
-    return " ".join(ftfy.fix_text(text).split()).lower()
+    return " ".join(ftfy.fix_text(x).split()).lower()
 
 
 def tokenize(texts: Sequence[str]) -> tuple[Tensor, list[int]]:
@@ -64,18 +67,18 @@ def text_states(clip: CLIP, tokens: Tensor, lengths: Sequence[int] | None = None
         tokens: int64 [N, 77].
         lengths: with them padding is masked, as the official assessment does; without, as its custom prompts do.
     """
-    weight = clip.token_embedding.weight
-    heads = clip.transformer.resblocks[0].attn.num_heads
+    embedding = part(clip, "token_embedding", nn.Embedding)
+    heads = part(clip, "transformer.resblocks.0.attn", nn.MultiheadAttention).num_heads
     # open_clip turns a boolean mask into 0/1 without a word, hence additive; every head needs its own copy in a row
-    mask = causal_mask(lengths, len(tokens)).to(weight).repeat_interleave(heads, dim=0)
-    x = clip.token_embedding(tokens.to(weight.device)) + clip.positional_embedding
-    return clip.ln_final(clip.transformer(x, attn_mask=mask))
+    mask = causal_mask(lengths, len(tokens)).to(embedding.weight).repeat_interleave(heads, dim=0)
+    x = embedding(tokens.to(embedding.weight.device)) + clip.get_parameter("positional_embedding")
+    return clip.get_submodule("ln_final")(clip.get_submodule("transformer")(x, attn_mask=mask))
 
 
 def pooled(clip: CLIP, states: Tensor, tokens: Tensor) -> Tensor:
     """Text embeddings [N, E]: the state at the first end token, projected."""
     first_end = (tokens == END_TOKEN).int().argmax(dim=1).to(states.device)
-    return states[torch.arange(len(states), device=states.device), first_end] @ clip.text_projection
+    return states[torch.arange(len(states), device=states.device), first_end] @ clip.get_parameter("text_projection")
 
 
 def blend(probabilities: Tensor, states: Tensor) -> Tensor:

@@ -13,3 +13,7 @@ class InputError(AutoDIRError, ValueError):
 
 class CheckpointError(AutoDIRError):
     """A weights file that is not a complete AutoDIR model."""
+
+
+class PackageError(AutoDIRError, ImportError):
+    """A package that the networks need and that is missing or broken."""

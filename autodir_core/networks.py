@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from torch import nn
 
 from .nafnet import NAFNet
+from .packages import importing
 from .shapes import CLIPSizes, ModelSizes, SCMSizes, UNetSizes, VAESizes
 
 if TYPE_CHECKING:
-    from diffusers import AutoencoderKL, UNet2DConditionModel
+    from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+    from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
     from open_clip import CLIP
+    from open_clip.transformer import VisionTransformer
+
+Part = TypeVar("Part", bound=nn.Module)
 
 
 class Networks(nn.Module):
@@ -27,7 +33,8 @@ class Networks(nn.Module):
 
 def build_unet(sizes: UNetSizes) -> UNet2DConditionModel:
     """The SD 1.x UNet of diffusers; its argument `attention_head_dim` means the number of heads."""
-    from diffusers import UNet2DConditionModel
+    with importing("diffusers"):
+        from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 
     down = ["CrossAttnDownBlock2D" if attention else "DownBlock2D" for attention in sizes.attention]
     up = ["CrossAttnUpBlock2D" if attention else "UpBlock2D" for attention in reversed(sizes.attention)]
@@ -46,10 +53,12 @@ def build_unet(sizes: UNetSizes) -> UNet2DConditionModel:
 
 def build_vae(sizes: VAESizes) -> AutoencoderKL:
     """The SD 1.x autoencoder of diffusers."""
-    from diffusers import AutoencoderKL
+    with importing("diffusers"):
+        from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 
     levels = len(sizes.channels)
-    return AutoencoderKL(
+    # the annotations of diffusers allow for one level only
+    return cast("Callable[..., AutoencoderKL]", AutoencoderKL)(
         down_block_types=("DownEncoderBlock2D",) * levels,
         up_block_types=("UpDecoderBlock2D",) * levels,
         block_out_channels=sizes.channels,
@@ -61,7 +70,8 @@ def build_vae(sizes: VAESizes) -> AutoencoderKL:
 
 def build_clip(sizes: CLIPSizes) -> CLIP:
     """CLIP of open_clip with OpenAI's quick GELU."""
-    from open_clip.model import CLIP, CLIPTextCfg, CLIPVisionCfg
+    with importing("open_clip"):
+        from open_clip.model import CLIP, CLIPTextCfg, CLIPVisionCfg
 
     vision = CLIPVisionCfg(
         layers=sizes.vision_layers,
@@ -90,3 +100,23 @@ def build_scm(sizes: SCMSizes) -> NAFNet:
         middle_blocks=sizes.middle_blocks,
         decoder_blocks=sizes.decoder_blocks,
     )
+
+
+def part(network: nn.Module, path: str, kind: type[Part]) -> Part:
+    """The module at a dotted path inside a network, known to be of a kind; TypeError where it is of another."""
+    found = network.get_submodule(path)
+    if not isinstance(found, kind):
+        raise TypeError(f"{path} must be a {kind.__name__}, got a {type(found).__name__}")
+    return found
+
+
+def vision_tower(clip: CLIP) -> VisionTransformer:
+    """The vision transformer of a CLIP; open_clip builds other towers too, this pack does not."""
+    from open_clip.transformer import VisionTransformer
+
+    return part(clip, "visual", VisionTransformer)
+
+
+def vision_side(clip: CLIP) -> int:
+    """Side in pixels of the square that the vision tower sees."""
+    return cast("tuple[int, int]", vision_tower(clip).image_size)[0]

@@ -414,7 +414,7 @@ class TestTrain:
         assert call("train", "mini", "--out", tmp_path / "run", *options) == 0
         threads, (folder, recipe, parts) = trained
         assert (threads, folder, parts) == (1, tmp_path / "run", ("biqa", "vae"))
-        assert recipe.vae.steps == round(MiniRecipe().vae.steps / 2)
+        assert recipe.biqa.steps == round(MiniRecipe().biqa.steps / 2) and recipe.vae.steps == 0
         assert "autodir-mini.safetensors is written" in capsys.readouterr().out
 
     def test_a_part_without_what_it_builds_on(self, trained, tmp_path, refused):

@@ -63,7 +63,7 @@ def evaluate(
     photos: Mapping[str, Tensor],
     protocol: Protocol,
     *,
-    on_case: Callable[[Case, Tensor, Tensor, Tensor], None] | None = None,
+    on_case: Callable[[Case, Tensor, Tensor, Tensor], object] | None = None,
 ) -> list[Case]:
     """Measure a model on clean photos.
 

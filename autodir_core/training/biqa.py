@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -10,9 +11,13 @@ from torch import Tensor, nn
 
 from ..assess import clip_pixels
 from ..labels import LABELS
+from ..networks import vision_side, vision_tower
 from .data import draw_batch
 from .loop import Losses, Objective
 from .losses import fidelity_loss, semantic_agnostic_loss
+
+if TYPE_CHECKING:
+    from open_clip import CLIP
 
 
 @dataclass(frozen=True)
@@ -46,17 +51,18 @@ class BIQAPlan:
     semantic_agnostic: float = 0.5
 
 
-def biqa_objective(clip: nn.Module, scenes: np.ndarray, plan: BIQAPlan, *, full_from: int) -> Objective:
+def biqa_objective(clip: CLIP, scenes: np.ndarray, plan: BIQAPlan, *, full_from: int) -> Objective:
     """The losses of one step over procedural scenes; all tokens are kept from step `full_from` on."""
     from open_clip.transformer import PatchDropout
 
     from .start import label_embeddings
 
     prompts = label_embeddings(clip)
-    clip.visual.patch_dropout = PatchDropout(1 - plan.keep)
+    dropout = PatchDropout(1 - plan.keep)
+    vision_tower(clip).patch_dropout = dropout
 
     def objective(step: int, rng: np.random.Generator) -> Losses:
-        clip.visual.patch_dropout.prob = 0.0 if step >= full_from else 1 - plan.keep
+        dropout.prob = 0.0 if step >= full_from else 1 - plan.keep
         batch = draw_batch(
             scenes,
             plan.batch,
@@ -86,7 +92,7 @@ def biqa_objective(clip: nn.Module, scenes: np.ndarray, plan: BIQAPlan, *, full_
     return objective
 
 
-def label_logits(clip: nn.Module, images: Tensor, prompts: Tensor) -> Tensor:
+def label_logits(clip: CLIP, images: Tensor, prompts: Tensor) -> Tensor:
     """[B, L] for [B, H, W, 3]; the scale stays in a range where float16 holds it."""
-    embeddings = clip.encode_image(clip_pixels(images, clip.visual.image_size[0]), normalize=True)
+    embeddings = clip.encode_image(clip_pixels(images, vision_side(clip)), normalize=True)
     return clip.logit_scale.clamp(max=4.0).exp() * embeddings @ prompts.T

@@ -19,7 +19,7 @@ from tqdm import tqdm
 from ..degrade import DEGRADATIONS, degrade
 from ..files import atomic_path
 from ..labels import CLEAN, LABELS
-from .pictures import draw_scene
+from .scenes import draw_scene
 
 logger = logging.getLogger(__name__)
 

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..images import to_network
+from ..latent import encode_mode
 from ..schedule import TIMESTEPS, alphas_cumprod
 from .data import draw_batch
 from .loop import Losses, Objective
 from .losses import noise_loss, noised
+
+if TYPE_CHECKING:
+    from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+    from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 
 DROPPED = 0.05
 """Share of pictures that lose the text, that lose the image, and that lose both (official script)."""
@@ -43,8 +49,8 @@ class Conditions:
 
 
 def ldm_objective(
-    unet: nn.Module,
-    vae: nn.Module,
+    unet: UNet2DConditionModel,
+    vae: AutoencoderKL,
     texts: Tensor,
     null_text: Tensor,
     *,
@@ -68,8 +74,8 @@ def ldm_objective(
     def objective(step: int, rng: np.random.Generator) -> Losses:
         batch = draw_batch(scenes, plan.batch, rng, size=plan.size, clean_share=0.05)
         with torch.no_grad():
-            target = vae.encode(to_network(batch.clean)).latent_dist.mode() * scale
-            image = vae.encode(to_network(batch.degraded)).latent_dist.mode()
+            target = encode_mode(vae, to_network(batch.clean)) * scale
+            image = encode_mode(vae, to_network(batch.degraded))
         t = torch.from_numpy(rng.integers(0, TIMESTEPS, plan.batch))
         noise = torch.randn_like(target)
         x = noised(target, noise, signal[t])

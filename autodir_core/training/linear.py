@@ -8,15 +8,23 @@ begins silent, so that the network is linear at first and learns what a linear c
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from ..images import to_network
+from ..latent import encode_mode
+from ..networks import part
 from ..schedule import TIMESTEPS, alphas_cumprod
 from .data import draw_batch
 from .losses import noised
+
+if TYPE_CHECKING:
+    from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+    from diffusers.models.autoencoders.vae import Decoder, Encoder
+    from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 
 CONSTANT = 10.0
 """Size of the constants, in standard deviations of the values that travel beside them."""
@@ -51,7 +59,7 @@ class LinearCodec(nn.Module):
         self.leave = nn.Conv2d(narrow, 3, 3, padding=1)
         for conv in self.modules():
             if isinstance(conv, nn.Conv2d):
-                nn.init.zeros_(conv.bias).requires_grad_(False)
+                nn.init.zeros_(conv.get_parameter("bias")).requires_grad_(False)
 
     def encode(self, x: Tensor) -> Tensor:
         """[B, 3, H, W] to [B, C, h, w]."""
@@ -85,12 +93,12 @@ def fit_codec(codec: LinearCodec, crops: Tensor, *, steps: int, batch: int = 8) 
 
 
 @torch.no_grad()
-def start_autoencoder(vae: nn.Module, scenes: np.ndarray, *, steps: int = 2000, seed: int = 0) -> None:
-    """Fit a linear codec and lay it into a freshly built `AutoencoderKL` (group norms of at least four channels)."""
+def start_autoencoder(vae: AutoencoderKL, scenes: np.ndarray, *, steps: int = 2000, seed: int = 0) -> None:
+    """Fit a linear codec and lay it into a freshly built autoencoder (group norms of at least four channels)."""
     encoder, decoder = vae.encoder, vae.decoder
-    latent, stages = vae.post_quant_conv.weight.shape[0], len(encoder.down_blocks) - 1
-    narrow = decoder.conv_norm_out.num_groups
-    wide = decoder.up_blocks[-1].resnets[0].conv1.in_channels // 2
+    latent, stages = len(vae.get_parameter("post_quant_conv.weight")), len(encoder.down_blocks) - 1
+    narrow = last_norm(decoder).num_groups
+    wide = part(decoder.up_blocks[-1], "resnets.0.conv1", nn.Conv2d).in_channels // 2
     rng = np.random.default_rng(seed)
     x = to_network(draw_batch(scenes, CROPS, rng, size=64, clean_share=0.6).degraded)
     with torch.random.fork_rng(devices=[]), torch.enable_grad():
@@ -101,9 +109,8 @@ def start_autoencoder(vae: nn.Module, scenes: np.ndarray, *, steps: int = 2000, 
     silence(vae)
     lay_encoder(encoder, codec, x)
     lay_decoder(decoder, codec, x)
-    for conv in (vae.quant_conv, vae.post_quant_conv):
-        conv.weight.copy_(torch.eye(len(conv.weight))[..., None, None])
-        conv.bias.zero_()
+    pass_on(vae.get_submodule("quant_conv"))
+    pass_on(vae.get_submodule("post_quant_conv"))
 
 
 def balance(codec: LinearCodec, x: Tensor) -> None:
@@ -113,146 +120,171 @@ def balance(codec: LinearCodec, x: Tensor) -> None:
     """
     spread = codec.encode(x).std(dim=(0, 2, 3))
     factor = spread.mean().sqrt() / spread.sqrt() / spread.mean()
-    codec.down[-1].weight.mul_(factor.view(-1, 1, 1, 1))
+    codec.down[-1].get_parameter("weight").mul_(factor.view(-1, 1, 1, 1))
     codec.enter.weight.div_(factor.view(1, -1, 1, 1))
     spread = codec.carry(codec.encode(x)).std(dim=(0, 2, 3))
-    codec.up[-1].weight.div_(spread.view(-1, 1, 1, 1))
+    codec.up[-1].get_parameter("weight").div_(spread.view(-1, 1, 1, 1))
     codec.leave.weight.mul_(spread.view(1, -1, 1, 1))
 
 
 def silence(network: nn.Module) -> None:
     """Let every residual branch begin at zero and every shortcut pass its input on."""
-    for module in network.modules():
-        if hasattr(module, "conv2"):
-            module.conv2.weight.zero_()
-            module.conv2.bias.zero_()
-        if getattr(module, "conv_shortcut", None) is not None:
-            shared = min(module.conv_shortcut.weight.shape[:2])
-            module.conv_shortcut.weight[:shared] = torch.eye(*module.conv_shortcut.weight.shape[:2])[
-                :shared, :, None, None
-            ]
-            module.conv_shortcut.bias.zero_()
-        if hasattr(module, "to_out"):
-            module.to_out[0].weight.zero_()
-            module.to_out[0].bias.zero_()
+    for name, layer in network.named_modules():
+        if name.endswith((".conv2", ".to_out.0")):
+            clear(layer)
+        elif name.endswith(".conv_shortcut"):
+            pass_on(layer)
 
 
-def pass_on(shortcut: nn.Conv2d) -> None:
+def clear(layer: nn.Module) -> None:
+    """Let a layer give zeros."""
+    for parameter in layer.parameters():
+        parameter.zero_()
+
+
+def pass_on(shortcut: nn.Module) -> None:
     """Let the first filters of a 1x1 convolution be the identity."""
-    filters, channels = shortcut.weight.shape[:2]
+    weight, bias = weights(shortcut)
+    filters, channels = weight.shape[:2]
     shared = min(filters, channels)
-    shortcut.weight[:shared] = torch.eye(shared, channels)[..., None, None]
-    shortcut.bias.zero_()
+    weight[:shared] = torch.eye(shared, channels)[..., None, None]
+    bias.zero_()
 
 
-def lay_encoder(encoder: nn.Module, codec: LinearCodec, x: Tensor) -> None:
-    encoder.conv_in.weight[:3] = 0
-    encoder.conv_in.bias[:3] = 0
-    encoder.conv_in.weight[range(3), range(3), 1, 1] = 1
+def weights(layer: nn.Module) -> tuple[Tensor, Tensor]:
+    """The weight and the bias of a layer that has both."""
+    return layer.get_parameter("weight"), layer.get_parameter("bias")
+
+
+def last_norm(network: nn.Module) -> nn.GroupNorm:
+    """The norm before the last convolution of a coder or UNet."""
+    return part(network, "conv_norm_out", nn.GroupNorm)
+
+
+def lay_encoder(encoder: Encoder, codec: LinearCodec, x: Tensor) -> None:
+    weight, bias = weights(encoder.conv_in)
+    weight[:3] = 0
+    bias[:3] = 0
+    weight[range(3), range(3), 1, 1] = 1
     for block, conv in zip(encoder.down_blocks, codec.down, strict=False):
-        lay(block.downsamplers[0].conv, conv)
-    latent = codec.enter.weight.shape[1]
-    pair_up(encoder.down_blocks[-1].resnets[0].conv_shortcut, encoder.conv_norm_out.num_groups, latent)
+        lay(block.get_submodule("downsamplers.0.conv"), conv)
+    latent, groups = codec.enter.weight.shape[1], last_norm(encoder).num_groups
+    shortcut = encoder.down_blocks[-1].get_submodule("resnets.0.conv_shortcut")
+    pair_up(shortcut, groups, latent)
+    set_constants(shortcut, groups, latent, offset=2)
     unbend(encoder, x)
     leave = torch.zeros(latent, latent, 3, 3)
     leave[range(latent), range(latent), 1, 1] = 1
-    encoder.conv_out.weight.zero_()
-    encoder.conv_out.bias[latent:] = QUIET
-    encoder.conv_out.bias[:latent] = 0
-    take_pairs(encoder.conv_out, leave, encoder.conv_norm_out.num_groups)
+    clear(encoder.conv_out)
+    encoder.get_parameter("conv_out.bias")[latent:] = QUIET
+    take_pairs(encoder.conv_out, leave, groups)
 
 
-def lay_decoder(decoder: nn.Module, codec: LinearCodec, x: Tensor) -> None:
+def lay_decoder(decoder: Decoder, codec: LinearCodec, x: Tensor) -> None:
     lay(decoder.conv_in, codec.enter)
     for block, conv in zip(decoder.up_blocks, codec.up, strict=False):
-        lay(block.upsamplers[0].conv, conv)
-    groups = decoder.conv_norm_out.num_groups
-    pair_up(decoder.up_blocks[-1].resnets[0].conv_shortcut, groups, groups)
+        lay(block.get_submodule("upsamplers.0.conv"), conv)
+    groups = last_norm(decoder).num_groups
+    shortcut = decoder.up_blocks[-1].get_submodule("resnets.0.conv_shortcut")
+    pair_up(shortcut, groups, groups)
+    set_constants(shortcut, groups, groups, offset=2)
     unbend(decoder, codec.encode(x))
-    decoder.conv_out.weight.zero_()
-    decoder.conv_out.bias.zero_()
+    clear(decoder.conv_out)
     take_pairs(decoder.conv_out, codec.leave.weight, groups)
 
 
-def lay(conv: nn.Conv2d, linear: nn.Conv2d) -> None:
+def lay(conv: nn.Module, linear: nn.Module) -> None:
     """Copy a convolution of the codec into the first filters of a wider one."""
-    filters, channels = linear.weight.shape[:2]
-    conv.weight[:filters] = 0
-    conv.bias[:filters] = 0
-    conv.weight[:filters, :channels] = linear.weight
+    (weight, bias), source = weights(conv), linear.get_parameter("weight")
+    filters, channels = source.shape[:2]
+    weight[:filters] = 0
+    bias[:filters] = 0
+    weight[:filters, :channels] = source
 
 
-def pair_up(shortcut: nn.Conv2d, groups: int, count: int) -> None:
-    """Let a 1x1 convolution give +x, -x, a constant and its negative as the first channels of a norm's groups."""
-    first = torch.arange(count) * (shortcut.weight.shape[0] // groups)
-    for offset, sign in ((0, 1.0), (1, -1.0)):
-        shortcut.weight[first + offset] = 0
-        shortcut.weight[first + offset, torch.arange(count)] = sign
-        shortcut.weight[first + offset + 2] = 0
-        shortcut.bias[first + offset + 2] = sign * CONSTANT
+def pair_up(shortcut: nn.Module, groups: int, count: int, *, columns: int = 0, offset: int = 0) -> None:
+    """Let a 1x1 convolution give +x and -x of its inputs from `columns` on, one pair per group of the norm."""
+    weight, bias = weights(shortcut)
+    rows = firsts(len(weight), groups, count) + offset
+    for row, sign in ((rows, 1.0), (rows + 1, -1.0)):
+        weight[row] = 0
+        bias[row] = 0
+        weight[row, columns + torch.arange(count)] = sign
+
+
+def set_constants(shortcut: nn.Module, groups: int, count: int, *, offset: int) -> None:
+    """Let a 1x1 convolution give a constant and its negative in each of the norm's first groups."""
+    weight, bias = weights(shortcut)
+    rows = firsts(len(weight), groups, count) + offset
+    for row, sign in ((rows, 1.0), (rows + 1, -1.0)):
+        weight[row] = 0
+        bias[row] = sign * CONSTANT
+
+
+def firsts(channels: int, groups: int, count: int) -> Tensor:
+    """The first channel of each of the norm's first `count` groups."""
+    return torch.arange(count) * (channels // groups)
 
 
 def unbend(coder: nn.Module, x: Tensor) -> None:
     """Set the gains of the last norm so that what it divides by comes back."""
-    seen = []
-    hook = coder.conv_norm_out.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    norm = last_norm(coder)
+    seen: list[Tensor] = []
+    hook = norm.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
     coder(x)
     hook.remove()
-    norm = coder.conv_norm_out
     spread = seen[0].unflatten(1, (norm.num_groups, -1)).std(dim=(2, 3, 4)).mean(dim=0)
     norm.weight.copy_(spread.repeat_interleave(len(norm.weight) // norm.num_groups))
     norm.bias.zero_()
 
 
-def take_pairs(conv: nn.Conv2d, filters: Tensor, groups: int) -> None:
+def take_pairs(conv: nn.Conv2d, filters: Tensor, groups: int, *, offset: int = 0) -> None:
     """Let a convolution read x = SiLU(x) - SiLU(-x) with the given filters [N, count, 3, 3]."""
     outputs, count = filters.shape[:2]
-    first = torch.arange(count) * (conv.weight.shape[1] // groups)
+    first = firsts(conv.weight.shape[1], groups, count) + offset
     conv.weight[:outputs, first] = filters
     conv.weight[:outputs, first + 1] = -filters
 
 
 @torch.no_grad()
-def start_diffusion(unet: nn.Module, vae: nn.Module, scenes: np.ndarray, *, scale: float, seed: int = 0) -> None:
+def start_diffusion(
+    unet: UNet2DConditionModel, vae: AutoencoderKL, scenes: np.ndarray, *, scale: float, seed: int = 0
+) -> None:
     """Let a freshly built UNet begin with the noise that fits best among all a x - b c, constant over the timesteps.
 
     x is the noised latent and c the latent of the degraded picture. At high noise the answer is nearly x itself, to a
     precision that group norms do not let through; from this start it is there, and the network learns the rest.
     """
-    latent, groups = vae.post_quant_conv.weight.shape[0], unet.conv_norm_out.num_groups
+    latent, norm = len(vae.get_parameter("post_quant_conv.weight")), last_norm(unet)
+    groups = norm.num_groups
+    if groups < latent or norm.num_channels < 6 * groups:
+        raise ValueError(f"a linear start needs {latent} norm groups of six channels, got {groups} groups")
     silence(unet)
-    unet.conv_in.weight[: 2 * latent] = 0
-    unet.conv_in.bias[: 2 * latent] = 0
-    for channel in range(2 * latent):
-        unet.conv_in.weight[channel, channel, 1, 1] = 1.0 if channel < latent else scale
-    shortcut = unet.up_blocks[-1].resnets[-1].conv_shortcut
-    hidden = shortcut.weight.shape[1] - unet.conv_in.weight.shape[0]
-    size, first = shortcut.weight.shape[0] // groups, torch.arange(latent) * (shortcut.weight.shape[0] // groups)
-    if latent > groups or size < 6:
-        raise ValueError(f"a linear start needs {latent} norm groups of six channels, not {groups} of {size}")
-    shortcut.bias.zero_()
-    for offset, sign in ((0, 1.0), (1, -1.0)):
-        for source in range(2):
-            row = first + offset + 2 * source
-            shortcut.weight[row] = 0
-            shortcut.weight[row, hidden + source * latent + torch.arange(latent)] = sign
-        shortcut.weight[first + offset + 4] = 0
-        shortcut.bias[first + offset + 4] = sign * CONSTANT
-    spread = (2 * (2 + CONSTANT**2) / size) ** 0.5
-    unet.conv_norm_out.weight.fill_(spread)
-    unet.conv_norm_out.bias.zero_()
+    weight, bias = weights(unet.conv_in)
+    weight[: 2 * latent] = 0
+    bias[: 2 * latent] = 0
+    # the degraded picture's latent comes unscaled
+    gains = torch.tensor([1.0, scale]).repeat_interleave(latent)
+    weight[range(2 * latent), range(2 * latent), 1, 1] = gains
+    shortcut = part(part(unet.up_blocks[-1], "resnets", nn.ModuleList)[-1], "conv_shortcut", nn.Conv2d)
+    hidden = shortcut.in_channels - unet.conv_in.out_channels
+    for source in range(2):
+        pair_up(shortcut, groups, latent, columns=hidden + source * latent, offset=2 * source)
+    set_constants(shortcut, groups, latent, offset=4)
+    norm.weight.fill_((2 * (2 + CONSTANT**2) * groups / norm.num_channels) ** 0.5)
+    norm.bias.zero_()
+    clear(unet.conv_out)
+    centre = torch.zeros(latent, latent, 3, 3)
+    centre[range(latent), range(latent), 1, 1] = 1
     a, b = linear_guess(vae, scenes, scale, seed)
-    unet.conv_out.weight.zero_()
-    unet.conv_out.bias.zero_()
-    for source, gain in ((0, a), (2, -b)):
-        for offset, sign in ((0, 1.0), (1, -1.0)):
-            unet.conv_out.weight[range(latent), first + source + offset, 1, 1] = sign * gain
+    take_pairs(unet.conv_out, a * centre, groups)
+    take_pairs(unet.conv_out, -b * centre, groups, offset=2)
 
 
-def linear_guess(vae: nn.Module, scenes: np.ndarray, scale: float, seed: int) -> tuple[float, float]:
+def linear_guess(vae: AutoencoderKL, scenes: np.ndarray, scale: float, seed: int) -> tuple[float, float]:
     """a and b of the noise that a x - b c predicts best over all timesteps."""
     batch = draw_batch(scenes, 64, np.random.default_rng(seed), size=64, clean_share=0.05)
-    target, c = (vae.encode(to_network(x)).latent_dist.mode() * scale for x in (batch.clean, batch.degraded))
+    target, c = (encode_mode(vae, to_network(x)) * scale for x in (batch.clean, batch.degraded))
     generator = torch.Generator().manual_seed(seed)
     noise = torch.randn(target.shape, generator=generator)
     signal = alphas_cumprod()[torch.randint(0, TIMESTEPS, (len(target),), generator=generator)]

@@ -46,6 +46,14 @@ def correction_loss(corrected: Tensor, truth: Tensor) -> Tensor:
     return torch.nn.functional.mse_loss(corrected, truth)
 
 
+def psnr_loss(corrected: Tensor, truth: Tensor, floor: float = 1e-4) -> Tensor:
+    """log10 of each picture's mean squared error, mean over the batch (NAFNet's own training loss).
+
+    Every decibel counts the same, whether the picture was nearly right or far off; [B, 3, H, W] each.
+    """
+    return torch.log10(((corrected - truth) ** 2).mean(dim=(1, 2, 3)) + floor).mean()
+
+
 def charbonnier_loss(x: Tensor, truth: Tensor, epsilon: float = 1e-3) -> Tensor:
     """sqrt(d^2 + eps^2), mean: an L1 loss that is smooth at 0 (Charbonnier et al. 1994)."""
     return ((x - truth) ** 2 + epsilon**2).sqrt().mean()

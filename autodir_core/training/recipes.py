@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from ..shapes import CLIPSizes, ModelSizes, SCMSizes, Traits, UNetSizes, VAESize
 from .biqa import BIQAPlan, biqa_objective
 from .data import cached_scenes
 from .ldm import LDMPlan, ldm_objective
+from .linear import start_autoencoder, start_diffusion
 from .loop import LoopPlan, train
 from .scm import SCMPlan, scm_objective
 from .start import spread_prompts, start_correction, start_vision
@@ -71,13 +73,14 @@ class MiniRecipe:
     scenes: int = 1600
     seed: int = 0
     prompt_steps: int = 300
+    codec_steps: int = 2000
     biqa: LoopPlan = LoopPlan(steps=1500, learning_rate=4e-4, bfloat16=True)
-    vae: LoopPlan = LoopPlan(steps=1200, learning_rate=2e-3, bfloat16=True)
-    ldm: LoopPlan = LoopPlan(steps=2400, learning_rate=1e-3)
+    vae: LoopPlan = LoopPlan(steps=0, learning_rate=1e-4)
+    ldm: LoopPlan = LoopPlan(steps=7000, learning_rate=7e-4)
     scm: LoopPlan = LoopPlan(steps=2000, learning_rate=1.5e-3, bfloat16=True)
     biqa_data: BIQAPlan = BIQAPlan()
     vae_data: VAEPlan = VAEPlan()
-    ldm_data: LDMPlan = LDMPlan()
+    ldm_data: LDMPlan = LDMPlan(start_weight=20.0)
     scm_data: SCMPlan = SCMPlan()
 
 
@@ -87,7 +90,7 @@ PARTS = ("biqa", "vae", "ldm", "scm")
 def shortened(recipe: MiniRecipe, share: float) -> MiniRecipe:
     """The recipe with every part's steps multiplied by `share`, for a quick look or a longer training."""
     plans = {part: getattr(recipe, part) for part in PARTS}
-    shorter = {part: replace(plan, steps=max(1, round(plan.steps * share))) for part, plan in plans.items()}
+    shorter = {part: replace(plan, steps=math.ceil(plan.steps * share)) for part, plan in plans.items()}
     return replace(recipe, **shorter)
 
 
@@ -138,6 +141,11 @@ def finish(model: AutoDIR, part: str, folder: Path) -> None:
     torch.save(network.state_dict(), folder / f"{part}-done.pt")
 
 
+def is_new(folder: Path, part: str) -> bool:
+    """Whether a part's training begins, instead of going on from its checkpoint."""
+    return not (folder / f"{part}.pt").exists()
+
+
 def train_biqa(model: AutoDIR, scenes: np.ndarray, recipe: MiniRecipe, folder: Path) -> None:
     clip = model.networks.clip
     clip.visual.requires_grad_(True)
@@ -149,14 +157,20 @@ def train_biqa(model: AutoDIR, scenes: np.ndarray, recipe: MiniRecipe, folder: P
 
 
 def train_vae(model: AutoDIR, scenes: np.ndarray, recipe: MiniRecipe, folder: Path) -> None:
-    vae = model.networks.vae.requires_grad_(True)
+    vae = model.networks.vae
+    if is_new(folder, "vae"):
+        start_autoencoder(vae, scenes, steps=recipe.codec_steps, seed=recipe.seed)
+    vae.requires_grad_(True)
     train("vae", vae, vae_objective(vae, scenes, recipe.vae_data), recipe.vae, folder)
     scale_latents(vae, scenes, 1 / model.traits.latent_scale, seed=recipe.seed)
     finish(model, "vae", folder)
 
 
 def train_ldm(model: AutoDIR, scenes: np.ndarray, recipe: MiniRecipe, folder: Path) -> None:
-    unet = model.networks.unet.requires_grad_(True)
+    unet = model.networks.unet
+    if is_new(folder, "ldm"):
+        start_diffusion(unet, model.networks.vae, scenes, scale=model.traits.latent_scale, seed=recipe.seed)
+    unet.requires_grad_(True)
     texts, null_text = model.prompts(model.labels).states.clone(), model.null_text.clone()
     objective = ldm_objective(
         unet, model.networks.vae, texts, null_text, scenes=scenes, plan=recipe.ldm_data, scale=model.traits.latent_scale

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ..images import to_network
+from ..images import from_network, to_network
+from ..labels import LABELS
 from ..model import AutoDIR
 from ..records import SamplerSettings
 from ..schedule import TIMESTEPS, alphas_cumprod
 from .data import Batch, draw_batch
 from .loop import Losses, Objective
-from .losses import charbonnier_loss, correction_loss, noised, predicted_start
+from .losses import charbonnier_loss, noised, predicted_start, psnr_loss
 
 
 @dataclass(frozen=True)
@@ -28,30 +29,44 @@ class SCMPlan:
             from a random timestep, as the official training does.
         sampling_steps: steps of such a sampling.
         clean_share: share of clean crops, whose correction is the crop itself.
+        mislabelled: share of crops whose diffusion is told another label, as a wrong assessment would.
+        again: share of the steps that begin with what the correction itself gave, as the loop's later rounds do.
     """
 
     batch: int = 12
     size: int = 96
     sampled: float = 0.25
     sampling_steps: int = 6
-    clean_share: float = 0.06
+    clean_share: float = 0.1
+    mislabelled: float = 0.15
+    again: float = 0.2
 
 
 def scm_objective(model: AutoDIR, scenes: np.ndarray, plan: SCMPlan) -> Objective:
-    """Mean squared and absolute error of the corrected picture."""
+    """Squared error of the corrected picture in decibels, and its absolute error."""
     texts = model.prompts(model.labels).states.clone()
+    scm = model.networks.scm
 
     def objective(step: int, rng: np.random.Generator) -> Losses:
         batch = draw_batch(scenes, plan.batch, rng, size=plan.size, clean_share=plan.clean_share)
+        batch = replace(batch, labels=mislabelled(batch.labels, rng, plan.mislabelled))
         generated = generate(model, batch, texts, rng, plan).clone()
-        corrected = model.networks.scm(to_network(batch.degraded), to_network(generated))
+        if rng.random() < plan.again:
+            with torch.no_grad():
+                restored = from_network(scm(to_network(batch.degraded), to_network(generated)).float())
+            batch = replace(batch, degraded=restored, labels=mislabelled(batch.labels, rng, 1.0))
+            generated = generate(model, batch, texts, rng, plan).clone()
+        corrected = scm(to_network(batch.degraded), to_network(generated))
         truth = to_network(batch.clean)
-        return {
-            "mse": 2 * correction_loss(corrected, truth),
-            "charbonnier": charbonnier_loss(corrected, truth),
-        }
+        return {"psnr": psnr_loss(corrected, truth), "charbonnier": charbonnier_loss(corrected, truth)}
 
     return objective
+
+
+def mislabelled(labels: Tensor, rng: np.random.Generator, share: float) -> Tensor:
+    """The labels [B], a share of them replaced by any of them at random."""
+    other = torch.from_numpy(rng.integers(0, len(LABELS), len(labels)))
+    return torch.where(torch.from_numpy(rng.random(len(labels)) < share), other, labels)
 
 
 def generate(model: AutoDIR, batch: Batch, texts: Tensor, rng: np.random.Generator, plan: SCMPlan) -> Tensor:

@@ -17,6 +17,7 @@ from ..assess import CLIP_STD
 from ..condition import pooled, text_states, tokenize
 from ..labels import LABELS, prompt_for
 from ..nafnet import NAFNet
+from ..networks import part, vision_tower
 
 if TYPE_CHECKING:
     from open_clip import CLIP
@@ -67,23 +68,25 @@ def dct_filters(patch: int, count: int) -> Tensor:
     colour = torch.stack([blue, red], dim=1).flatten(0, 1)
     share = min(count // COLOUR_SHARE, len(colour))
     filters = torch.cat([luminance[: count - share], colour[:share]])
-    return filters * torch.tensor(CLIP_STD).view(1, 3, 1, 1) / np.mean(CLIP_STD)
+    return filters * torch.tensor(CLIP_STD).view(1, 3, 1, 1) / float(np.mean(CLIP_STD))
 
 
 @torch.no_grad()
 def start_vision(clip: CLIP) -> None:
     """Lay the frequency analyser into a freshly built vision tower: coefficients, their sizes, the sizes' mean."""
-    visual = clip.visual
-    width, patch = visual.conv1.weight.shape[0], visual.conv1.weight.shape[-1]
+    visual = vision_tower(clip)
+    filters = visual.conv1.weight
+    width, patch = filters.shape[0], filters.shape[-1]
     coefficients = min(patch * patch + patch * patch // COLOUR_SHARE, (width - CARRIERS) // 2)
-    visual.conv1.weight.mul_(0.2)
-    visual.conv1.weight[:coefficients] = dct_filters(patch, coefficients)
-    visual.conv1.weight[-CARRIERS:] = 0
+    filters.mul_(0.2)
+    filters[:coefficients] = dct_filters(patch, coefficients)
+    filters[-CARRIERS:] = 0
     visual.positional_embedding.mul_(0.3)
     visual.positional_embedding[:, -CARRIERS:] = CARRIER_SIZE * torch.tensor([1.0, -1.0]).repeat(CARRIERS // 2)
-    quiet(visual.transformer.resblocks[0].attn, 0.1)
-    measure_sizes(visual.transformer.resblocks[0].mlp, coefficients)
-    average_sizes(visual.transformer.resblocks[1].attn, coefficients)
+    first, second = (visual.transformer.resblocks[layer] for layer in range(2))
+    quiet(part(first, "attn", nn.MultiheadAttention), 0.1)
+    measure_sizes(part(first, "mlp.c_fc", nn.Linear), part(first, "mlp.c_proj", nn.Linear), coefficients)
+    average_sizes(part(second, "attn", nn.MultiheadAttention), coefficients)
 
 
 def quiet(attention: nn.MultiheadAttention, scale: float) -> None:
@@ -93,9 +96,8 @@ def quiet(attention: nn.MultiheadAttention, scale: float) -> None:
     attention.out_proj.weight.mul_(scale)
 
 
-def measure_sizes(mlp: nn.Sequential, count: int) -> None:
+def measure_sizes(first: nn.Linear, second: nn.Linear, count: int) -> None:
     """Pairs of units with opposite signs add up to |coefficient|, written behind the coefficients."""
-    first, second = mlp.c_fc, mlp.c_proj
     units = torch.arange(count)
     for row, sign in ((units, 3.0), (units + count, -3.0)):
         first.weight[row] = 0
@@ -122,14 +124,14 @@ def start_correction(scm: NAFNet) -> None:
     The blocks begin as identities; the first three filters carry the degraded picture, the next three the generated.
     """
     scm.intro.weight[:6] = 0
-    scm.intro.bias[:6] = 0
+    scm.get_parameter("intro.bias")[:6] = 0
     scm.intro.weight[range(6), range(6), 1, 1] = 1
     for up in scm.ups:
-        up[0].weight.mul_(0.1)
-    scm.ups[-1][0].weight[: 6 * 4] = 0  # four shuffled channels become one channel of the picture
+        up.get_parameter("0.weight").mul_(0.1)
+    scm.ups[-1].get_parameter("0.weight")[: 6 * 4] = 0  # four shuffled channels become one channel of the picture
     scm.ending.weight.mul_(0.1)
     scm.ending.weight[:, :6] = 0
-    scm.ending.bias.zero_()
+    scm.get_parameter("ending.bias").zero_()
     scm.ending.weight[range(3), range(3), 1, 1] = 1
     scm.ending.weight[range(3), range(3, 6), 1, 1] = -1
 
@@ -140,11 +142,12 @@ def spread_prompts(clip: CLIP, *, steps: int = 300, seed: int = 0) -> None:
     A mini model has no pretrained text tower; the paper's is frozen from the start.
     """
     torch.manual_seed(seed)
-    targets = torch.linalg.qr(torch.randn(clip.text_projection.shape[1], len(LABELS)))[0].T
+    targets = torch.linalg.qr(torch.randn(clip.get_parameter("text_projection").shape[1], len(LABELS)))[0].T
     texts, owners = paraphrases()
     tokens, lengths = tokenize(texts)
-    parameters = [*clip.transformer.parameters(), clip.text_projection, clip.positional_embedding]
-    parameters += [*clip.ln_final.parameters(), clip.token_embedding.weight]
+    parameters = [*clip.get_submodule("transformer").parameters()]
+    parameters += [clip.get_parameter(name) for name in ("text_projection", "positional_embedding")]
+    parameters += [*clip.get_submodule("ln_final").parameters(), clip.get_parameter("token_embedding.weight")]
     optimizer = torch.optim.AdamW(parameters, lr=1e-3, weight_decay=0.0)
     rng = np.random.default_rng(seed)
     for _ in range(steps):

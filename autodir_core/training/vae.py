@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from ..images import to_network
+from ..latent import decode, encode_mode, posterior
 from .data import draw_batch
 from .loop import Losses, Objective
 from .losses import charbonnier_loss, kl_loss
+
+if TYPE_CHECKING:
+    from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 
 KL_WEIGHT = 1e-5
 
@@ -24,35 +29,35 @@ class VAEPlan:
     size: int = 96
 
 
-def vae_objective(vae: nn.Module, scenes: np.ndarray, plan: VAEPlan) -> Objective:
+def vae_objective(vae: AutoencoderKL, scenes: np.ndarray, plan: VAEPlan) -> Objective:
     """Reconstruction and divergence over degraded and clean crops."""
 
     def objective(step: int, rng: np.random.Generator) -> Losses:
         batch = draw_batch(scenes, plan.batch, rng, size=plan.size, clean_share=0.5)
         x = to_network(batch.degraded)
-        posterior = vae.encode(x).latent_dist
-        reconstruction = vae.decode(posterior.sample()).sample
+        latent = posterior(vae, x)
+        reconstruction = decode(vae, latent.sample(), scale=1.0)
         return {
             "charbonnier": charbonnier_loss(reconstruction, x),
             "mse": 2 * nn.functional.mse_loss(reconstruction, x),
-            "kl": KL_WEIGHT * kl_loss(posterior.mean, posterior.logvar),
+            "kl": KL_WEIGHT * kl_loss(latent.mean, latent.logvar),
         }
 
     return objective
 
 
 @torch.no_grad()
-def scale_latents(vae: nn.Module, scenes: np.ndarray, spread: float, *, seed: int = 0) -> float:
+def scale_latents(vae: AutoencoderKL, scenes: np.ndarray, spread: float, *, seed: int = 0) -> float:
     """Rescale the 1x1 convolutions around the latent so that its standard deviation is `spread`; the factor used.
 
     With 1 / 0.18215 every consumer of the file finds the official latent scale.
     """
     rng = np.random.default_rng(seed)
     batch = draw_batch(scenes, 32, rng, size=128, clean_share=0.5)
-    factor = spread / vae.encode(to_network(batch.degraded)).latent_dist.mode().std().item()
-    channels = vae.post_quant_conv.weight.shape[0]
-    stretch(vae.quant_conv.weight, vae.quant_conv.bias, factor, channels)
-    vae.post_quant_conv.weight.div_(factor)
+    factor = spread / encode_mode(vae, to_network(batch.degraded)).std().item()
+    back = vae.get_parameter("post_quant_conv.weight")
+    stretch(vae.get_parameter("quant_conv.weight"), vae.get_parameter("quant_conv.bias"), factor, len(back))
+    back.div_(factor)
     return factor
 
 

@@ -16,6 +16,7 @@ from autodir_core.training.losses import (
     noise_loss,
     noised,
     predicted_start,
+    psnr_loss,
     semantic_agnostic_loss,
 )
 
@@ -40,6 +41,19 @@ def test_semantic_agnostic():
 def test_squared_errors():
     a, b = torch.zeros(2, 1, 1, 2), torch.tensor([1.0, 3.0]).expand(2, 1, 1, 2)
     assert noise_loss(a, b).item() == correction_loss(a, b).item() == 5.0
+
+
+def test_weighted_noise():
+    """Errors 1 and 9 counted three times and once, over two values."""
+    a, b = torch.zeros(2, 1, 1, 1), torch.tensor([1.0, 3.0]).view(2, 1, 1, 1)
+    assert noise_loss(a, b, torch.tensor([3.0, 1.0])).item() == pytest.approx((3 + 9) / 2)
+
+
+def test_decibels_count_the_same_wherever_a_picture_stands():
+    truth, half = torch.zeros(2, 3, 4, 4), torch.tensor([1.0, 0.1]).view(2, 1, 1, 1).expand(2, 3, 4, 4)
+    assert psnr_loss(half, truth, floor=0).item() == pytest.approx(-1.0)
+    better = half * torch.tensor([1.0, 0.1]).view(2, 1, 1, 1)
+    assert psnr_loss(half, truth, floor=0) - psnr_loss(better, truth, floor=0) == pytest.approx(1.0)
 
 
 def test_charbonnier():

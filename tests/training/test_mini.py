@@ -12,13 +12,14 @@ import autodir_core as ad
 from autodir_core.assess import encode_prompts
 from autodir_core.networks import build_clip
 from autodir_core.shapes import CLIPSizes, ModelSizes, SCMSizes, UNetSizes, VAESizes
+from autodir_core.training import linear
 from autodir_core.training.data import cached_scenes, draw_batch
 from autodir_core.training.recipes import MINI_SIZES, MiniRecipe, shortened, start_model, train_mini
 from autodir_core.training.start import dct_filters, spread_prompts
 
 SMALL = ModelSizes(
-    unet=UNetSizes(16, 8, channels=(16, 32), blocks=1, attention=(False, True), context=64, heads=4, groups=8),
-    vae=VAESizes(channels=(16, 16), blocks=1, latent_channels=8, groups=8),
+    unet=UNetSizes(16, 8, channels=(48, 32), blocks=1, attention=(False, True), context=64, heads=4, groups=8),
+    vae=VAESizes(channels=(32, 48), blocks=1, latent_channels=8, groups=8),
     clip=replace(MINI_SIZES.clip, vision_width=96, vision_layers=2, vision_heads=4, vision_hidden=192, image=64),
     scm=SCMSizes(width=8, encoder_blocks=(1,), middle_blocks=1, decoder_blocks=(1,)),
 )
@@ -31,6 +32,7 @@ def recipe():
         traits=replace(MiniRecipe().traits, vision_heads=4),
         scenes=2,
         prompt_steps=2,
+        codec_steps=2,
         biqa_data=replace(MiniRecipe().biqa_data, batch=4, size=64),
         vae_data=replace(MiniRecipe().vae_data, batch=2, size=32),
         ldm_data=replace(MiniRecipe().ldm_data, batch=2, size=32),
@@ -39,7 +41,8 @@ def recipe():
     return shortened(small, 0.0005)
 
 
-def test_all_parts_are_trained_and_load(recipe, tmp_path):
+def test_all_parts_are_trained_and_load(recipe, tmp_path, monkeypatch):
+    monkeypatch.setattr(linear, "CROPS", 8)
     path = train_mini(tmp_path, recipe)
     seen = ad.inspect(path)
     assert seen.problem is None and seen.traits.name == "autodir-mini" and "procedural" in seen.traits.provenance

@@ -6,19 +6,18 @@ import numpy as np
 import pytest
 
 from autodir_core.errors import InputError
-from autodir_core.training import pictures
-from autodir_core.training.pictures import draw_scene
+from autodir_core.training.scenes import Scene, draw_scene
 
 SIZE = 128
 SEEDS = range(16)
 
 
 @pytest.fixture(scope="module")
-def scenes() -> list[pictures.Scene]:
+def scenes() -> list[Scene]:
     return [draw_scene(seed, SIZE) for seed in SEEDS]
 
 
-def _luminance(scene: pictures.Scene) -> np.ndarray:
+def _luminance(scene: Scene) -> np.ndarray:
     return scene.image.astype(float) @ np.array([0.299, 0.587, 0.114])
 
 
@@ -86,44 +85,3 @@ def test_depth_uses_its_range(scenes):
     assert np.mean([np.ptp(scene.depth) for scene in scenes]) > 120
     assert max(scene.depth.max() for scene in scenes) == 255
     assert min(scene.depth.min() for scene in scenes) < 60
-
-
-def test_later_leaves_cover_earlier_ones_and_are_nearer():
-    rng = np.random.default_rng(0)
-    sheet = pictures._Sheet(32, 1)
-    sheet.add((0, 0), 1.0, depth=1.0)
-    square = np.array([[0, 0], [31, 0], [31, 31], [0, 31]])
-    for depth in (0.8, 0.3):
-        sheet.polygon(square, sheet.add((16, 16), 16, depth=depth))
-    style = pictures._draw_style(rng)
-    _, depth, coverage = pictures._shade(sheet, pictures._materials(rng, style, sheet=sheet))
-    np.testing.assert_allclose(depth, 0.3, atol=1e-6)
-    np.testing.assert_allclose(coverage, 1.0)
-
-
-def test_radii_follow_the_inverse_cube():
-    """With density r^-3 between 1 and infinity the share above r is r^-2."""
-    radii = pictures._radii(np.random.default_rng(0), 40_000, smallest=1.0, largest=1e6)
-    for bound in (2.0, 4.0):
-        assert np.mean(radii > bound) == pytest.approx(bound**-2, abs=0.01)
-
-
-def test_lab_white_grey_and_red_are_known_colours():
-    lab = np.array([[100.0, 0, 0], [50.0, 0, 0], [53.24, 80.09, 67.2]])
-    expected = np.array([[1, 1, 1], [0.184, 0.184, 0.184], [1, 0.005, 0.005]])
-    np.testing.assert_allclose(pictures._linear_rgb(lab), expected, atol=0.004)
-
-
-def test_blur_keeps_constants_and_spreads_a_point_by_sigma():
-    np.testing.assert_allclose(pictures._blur(np.full((64, 64, 1), 0.3, np.float32), 6.0), 0.3, atol=1e-3)
-    point = np.zeros((65, 65, 1), np.float32)
-    point[32, 32] = 1
-    spread = pictures._blur(point, 3.0)[..., 0]
-    offset = np.arange(65) - 32
-    assert np.sqrt((spread.sum(0) * offset**2).sum() / spread.sum()) == pytest.approx(3.0, rel=0.05)
-
-
-def test_textures_have_unit_variance():
-    bank = pictures._bank()
-    assert bank.shape == (len(pictures.SPECTRA) + 24, pictures.BANK_SIZE, pictures.BANK_SIZE)
-    np.testing.assert_allclose(bank.std(axis=(1, 2)), 1, atol=1e-3)
