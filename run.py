@@ -22,7 +22,7 @@ VENV = ROOT / ".venv"
 VENV_PYTHON = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 STAMP = VENV / "autodir-setup.txt"  # the requirements that are installed; written last, so it proves a finished set-up
 OLDEST_PYTHON = (3, 10)
-EXTRAS = {"test": "dev", "evaluate": "eval"}
+EXTRAS = {"test": "dev", "evaluate": "eval", "comfy": "comfy"}
 TOGETHER = ("torch", "torchvision")  # one pip call, so that pip chooses builds that match
 MODULES = {"open_clip_torch": "open_clip", "Pillow": "PIL", "scikit-image": "skimage", "scikit-learn": "sklearn"}
 INTERRUPTED = 130

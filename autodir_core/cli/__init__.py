@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from .. import __version__
 from ..errors import AutoDIRError
-from . import assess, convert, degrade, evaluate, inspect, restore, train
+from . import assess, comfy, convert, degrade, evaluate, inspect, restore, train
 from .console import Parser, complain, prepare_streams
 
 COMMANDS = {
@@ -18,6 +18,7 @@ COMMANDS = {
     "degrade": degrade,
     "train": train,
     "evaluate": evaluate,
+    "comfy": comfy,
 }
 """Each module's docstring is the description of its command; `run` returns the exit code."""
 

@@ -1,0 +1,240 @@
+"""A ComfyUI without nodes: the same routes and events, a queue that runs, and accidents on demand."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+from typing import Any
+
+from aiohttp import WSMsgType, web
+
+DEFINITIONS: dict[str, Any] = {
+    "LoadImage": {
+        "input": {"required": {"image": [["example.png"], {"image_upload": True}]}},
+        "output": ["IMAGE", "MASK"],
+        "display_name": "Load Image",
+    },
+    "Restore": {
+        "input": {
+            "required": {"image": ["IMAGE"], "steps": ["INT", {"default": 9, "min": 1, "max": 100}]},
+            "optional": {
+                "file": [["small.ckpt", "large.ckpt"], {}],
+                "strength": ["FLOAT", {"default": 1.0}],
+                "sharp": ["BOOLEAN", {}],
+                "words": ["STRING", {}],
+            },
+        },
+        "output": ["IMAGE", "STRING"],
+        "display_name": "Restore",
+    },
+    "SaveImage": {
+        "input": {"required": {"images": ["IMAGE"], "filename_prefix": ["STRING", {"default": "C"}]}},
+        "output": [],
+        "display_name": "Save Image",
+    },
+}
+WORKFLOW: dict[str, Any] = {
+    "1": {"class_type": "LoadImage", "inputs": {"image": "example.png"}, "_meta": {"title": "Photo"}},
+    "2": {"class_type": "Restore", "inputs": {"image": ["1", 0], "steps": 3}},
+    "3": {
+        "class_type": "SaveImage",
+        "inputs": {"images": ["2", 0], "filename_prefix": "C"},
+        "_meta": {"title": "Save Image"},
+    },
+}
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Fake:
+    """One server in the loop of the test.
+
+    Attributes:
+        executed: per run that began, the content of its photo; what a restart does not forget.
+        accidents: names of what goes wrong next, each once: "prompt" (accepted, but the answer is lost), "run" (the
+            process ends in the middle), "view" (half of a file), "socket" (the websocket closes), "gone" (an output
+            is lost), "interrupt", "error".
+    """
+
+    def __init__(self, *accidents: str, definitions: dict[str, Any] = DEFINITIONS, version: str = "0.3.64") -> None:
+        self.port, self.definitions, self.version = free_port(), definitions, version
+        self.accidents = list(accidents)
+        self.executed: list[bytes] = []
+        self.requests: list[str] = []
+        self.files: dict[str, bytes] = {}
+        self.step_seconds = 0.0
+        self.always_crashes = False
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    async def __aenter__(self) -> Fake:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        await self.stop()
+
+    async def start(self) -> None:
+        """A fresh process: it knows of no prompt; uploaded files are still there."""
+        self.history: dict[str, Any] = {}
+        self.running: list[list[Any]] = []
+        self.pending: list[list[Any]] = []
+        self.sockets: dict[str, web.WebSocketResponse] = {}
+        app = web.Application(middlewares=[self.note])
+        app.add_routes(
+            [
+                web.get("/ws", self.socket),
+                web.get("/object_info", self.object_info),
+                web.get("/system_stats", self.system_stats),
+                web.get("/queue", self.queue),
+                web.get("/history", self.all_history),
+                web.get("/history/{number}", self.one_history),
+                web.post("/upload/image", self.upload),
+                web.post("/prompt", self.prompt),
+                web.get("/view", self.view),
+            ]
+        )
+        self.runner = web.AppRunner(app, shutdown_timeout=0)
+        await self.runner.setup()
+        await web.TCPSite(self.runner, "127.0.0.1", self.port, reuse_address=True).start()
+        self.worker = asyncio.create_task(self.work())
+
+    async def stop(self) -> None:
+        self.worker.cancel()
+        for one in self.sockets.values():
+            await one.close()
+        await self.runner.cleanup()
+
+    async def restart(self) -> None:
+        await self.stop()
+        await asyncio.sleep(0.05)
+        if not self.always_crashes or len(self.executed) < 20:
+            await self.start()
+
+    def happens(self, accident: str) -> bool:
+        if accident in self.accidents:
+            self.accidents.remove(accident)
+            return True
+        return False
+
+    @web.middleware
+    async def note(self, request: web.Request, handler: Any) -> web.StreamResponse:
+        self.requests.append(f"{request.method} {request.path}")
+        return await handler(request)
+
+    async def object_info(self, request: web.Request) -> web.Response:
+        return web.json_response(self.definitions)
+
+    async def system_stats(self, request: web.Request) -> web.Response:
+        return web.json_response({"system": {"comfyui_version": self.version}})
+
+    async def all_history(self, request: web.Request) -> web.Response:
+        return web.json_response(self.history)
+
+    async def socket(self, request: web.Request) -> web.WebSocketResponse:
+        one = web.WebSocketResponse()
+        await one.prepare(request)
+        self.sockets[request.query["clientId"]] = one
+        async for message in one:
+            assert message.type == WSMsgType.TEXT
+        return one
+
+    async def queue(self, request: web.Request) -> web.Response:
+        return web.json_response({"queue_running": self.running, "queue_pending": self.pending})
+
+    async def one_history(self, request: web.Request) -> web.Response:
+        number = request.match_info["number"]
+        return web.json_response({number: self.history[number]} if number in self.history else {})
+
+    async def upload(self, request: web.Request) -> web.Response:
+        form = await request.post()
+        image = form["image"]
+        assert isinstance(image, web.FileField)
+        name = f"{form['subfolder']}/{image.filename}"
+        self.files[name] = image.file.read()
+        return web.json_response({"name": image.filename, "subfolder": form["subfolder"], "type": "input"})
+
+    async def prompt(self, request: web.Request) -> web.Response:
+        body = await request.json()
+        steps = body["prompt"]["2"]["inputs"]["steps"]
+        if steps == 99:
+            error = {"message": "Value not in list", "details": "steps: 99"}
+            told = {"error": {"message": "invalid"}, "node_errors": {"2": {"errors": [error]}}}
+            return web.json_response(told, status=400)
+        item = [len(self.requests), body["prompt_id"], body["prompt"], {"client_id": body["client_id"]}, ["3"]]
+        self.pending.append(item)
+        if self.happens("prompt"):
+            assert request.transport
+            request.transport.close()
+        return web.json_response({"prompt_id": item[1], "number": item[0], "node_errors": {}})
+
+    async def view(self, request: web.Request) -> web.StreamResponse:
+        content = self.files.get(request.query["filename"])
+        if content is None or self.happens("gone"):
+            return web.Response(status=404)
+        answer = web.StreamResponse(headers={"Content-Length": str(len(content))})
+        await answer.prepare(request)
+        if self.happens("view"):
+            await answer.write(content[: len(content) // 2])
+            assert request.transport
+            request.transport.close()
+            return answer
+        await answer.write(content)
+        return answer
+
+    async def work(self) -> None:
+        while True:
+            if self.pending:
+                self.running = [self.pending.pop(0)]
+                await self.execute(*self.running[0][1:4])
+                self.running = []
+                await self.send(None, {"type": "status", "data": {}})
+            await asyncio.sleep(0.002)
+
+    async def execute(self, number: str, prompt: dict[str, Any], extra: dict[str, str]) -> None:
+        photo = self.files[prompt["1"]["inputs"]["image"]]
+        self.executed.append(photo)
+        client = extra["client_id"]
+        await self.send(client, event("execution_cached", number, nodes=["1"]))
+        await self.send(client, event("executing", number, node="2", display_node="2"))
+        for step in range(3):
+            await self.send(client, event("progress", number, value=step + 1, max=3, node="2"))
+            await asyncio.sleep(self.step_seconds)
+        if self.always_crashes or self.happens("run"):
+            self.restarting = asyncio.create_task(self.restart())
+            await asyncio.sleep(60)
+        if self.happens("socket"):
+            await self.sockets[client].close()
+        self.history[number] = self.entry(photo)
+        await self.send(client, event("execution_success", number))
+
+    def entry(self, photo: bytes) -> dict[str, Any]:
+        name = f"C_{len(self.executed):05}_.png"
+        if self.happens("error"):
+            told = {"node_id": "2", "node_type": "Restore", "exception_message": "out of\n memory"}
+            return {"outputs": {}, "status": {"status_str": "error", "messages": [["execution_error", told]]}}
+        self.files[name] = b"restored " + photo
+        return {
+            "outputs": {
+                "3": {"images": [{"filename": name, "subfolder": "", "type": "output"}]},
+                "2.0.0.1": {"text": ["noise 62 %"], "animated": [False]},
+            },
+            "status": {"status_str": "success", "messages": []},
+            "meta": {"3": {"display_node": "3"}, "2.0.0.1": {"display_node": "2"}},
+        }
+
+    async def send(self, client: str | None, message: dict[str, Any]) -> None:
+        for name, one in list(self.sockets.items()):
+            if client in (None, name) and not one.closed:
+                await one.send_str(json.dumps(message))
+
+
+def event(kind: str, number: str, **data: Any) -> dict[str, Any]:
+    return {"type": kind, "data": {**data, "prompt_id": number}}
