@@ -218,11 +218,16 @@ GUESSES: dict[str, Callable[[Mapping[str, tuple[int, ...]]], bool]] = {
 }
 
 
-def official_state(networks: Networks, sizes: ModelSizes) -> dict[str, Tensor]:
-    """All parameters under their official names and shapes."""
+def official_views(networks: Networks, sizes: ModelSizes) -> dict[str, Tensor]:
+    """All parameters under their official names and shapes, in the memory of the networks."""
     state = networks.state_dict()
     table = origins(state, sizes)
     return {name: part for key in state for name, part in to_official(state[key], key, table[key]).items()}
+
+
+def official_state(networks: Networks, sizes: ModelSizes) -> dict[str, Tensor]:
+    """All parameters under their official names and shapes, each in memory of its own as safetensors demands."""
+    return {name: view.contiguous().clone() for name, view in official_views(networks, sizes).items()}
 
 
 def save_model(path: str | Path, state: Mapping[str, Tensor], traits: Traits, dtype: torch.dtype) -> None:
