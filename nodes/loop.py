@@ -1,0 +1,243 @@
+"""AutoDIR Loop Open and AutoDIR Loop Close: the user's own graph between them runs until nothing is left to restore."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor
+
+from ..autodir_core.errors import InputError
+from ..autodir_core.images import check_images
+from ..autodir_core.labels import check_labels
+from ..autodir_core.model import AutoDIR
+from ..autodir_core.report import round_lines
+from . import body, host, rounds, sockets
+from .assess import Assessed
+
+MAX_ROUNDS = 16
+"""Each round adds nodes to the running graph, and what the page is told about them grows with their square."""
+
+
+class AnyType(str):
+    """A socket type that takes every other; only `!=` is changed: with `==` too the server would refuse constants."""
+
+    def __ne__(self, other: object) -> bool:
+        return False
+
+
+ANY = AnyType("*")
+
+Link = list[Any]
+"""[id, output] of another node, as a prompt holds it."""
+
+UNTOUCHED = {"lazy": True, "rawLink": True}
+"""Options of inputs that the host neither evaluates nor gives: only where they are linked to.
+
+With the values a clean picture would block Loop Close where a preview asked for the body's nodes first.
+"""
+
+
+class AutoDIRLoopOpen:
+    CATEGORY = "AutoDIR"
+    DESCRIPTION = (
+        "Begins a round of your own graph: looks what the picture still needs and gives it to the nodes between here "
+        "and AutoDIR Loop Close, which run again until the picture is clean. Previews and Save nodes on them run in "
+        "every round; where the picture is clean, nothing that hangs on this node runs."
+    )
+    SEARCH_ALIASES = ["loop start", "for each degradation", "repeat", "while", "iterate"]
+    RETURN_TYPES = ("AUTODIR_LOOP", "IMAGE", "AUTODIR_ASSESSMENT", "STRING", "FLOAT", "INT", ANY, ANY)
+    RETURN_NAMES = ("loop", "image", "assessment", "label", "weight", "index", "value_a", "value_b")
+    OUTPUT_TOOLTIPS = (
+        "Goes straight into AutoDIR Loop Close.",
+        "The pictures as they enter the round. Of a batch all go through every round, so that picture i keeps its "
+        "seed; of one that is finished, what your nodes make is thrown away.",
+        "What the picture still needs, for AutoDIR Blend. Labels that won before have probability 0.",
+        'The degradation to restore in this round; of a batch one per picture, separated by commas, "no" where one is '
+        "finished.",
+        "Weight of the structure correction after this label, for AutoDIR Correct: officially 1, and 0 after low "
+        "resolution. One per picture where those of a batch differ.",
+        "Number of the round, from 0.",
+        "Your own value: what came in here in the first round, what AutoDIR Loop Close was given after.",
+        "Your second value, as the first.",
+    )
+    FUNCTION = "open"
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {
+            "required": {
+                "model": sockets.MODEL,
+                "image": ("IMAGE", {"tooltip": "The pictures to restore, of any size; alpha is kept."}),
+            },
+            "optional": {
+                "labels": (
+                    "STRING",
+                    {
+                        "default": "",
+                        "advanced": True,
+                        "tooltip": "Labels to look for, separated by commas. Empty looks for all of the model, as the "
+                        'paper does. Without "no" in the list the loop cannot find the picture clean.',
+                    },
+                ),
+                "value_a": (ANY, {"tooltip": "Anything your nodes hand on from round to round, such as a mask."}),
+                "value_b": (ANY, {"tooltip": "A second value that your nodes hand on from round to round."}),
+            },
+            # of clones; tuples, because the host looks for options beside the type of what is linked
+            "hidden": {body.PREVIOUS: ("AUTODIR_LOOP", {}), body.LAST: ("BOOLEAN", {})},
+        }
+
+    def open(
+        self,
+        model: host.HostedModel,
+        image: Tensor,
+        labels: str = "",
+        value_a: Any = None,
+        value_b: Any = None,
+        previous: rounds.Loop | None = None,
+        last: bool = False,
+    ) -> tuple[Any, ...]:
+        refuse_lists()
+        if previous is None:
+            check_images(sockets.split_alpha(image)[0])
+            asked = check_labels(sockets.label_list(labels) or model.model.labels, model.model.labels)
+            loop = rounds.begin(image, asked, (value_a, value_b))
+        else:
+            loop = rounds.finish_round(previous, image, (value_a, value_b))
+        if last:
+            return self.nothing_runs(loop)
+        autodir = model.ready(*image.shape[1:3])
+        loop = rounds.assess(autodir, loop)
+        return self.round(autodir, loop) if loop.under_way else self.nothing_runs(loop)
+
+    def nothing_runs(self, loop: rounds.Loop) -> tuple[Any, ...]:
+        """The outputs after which no node of the body runs, even where a preview asks for it."""
+        return loop, *[host.nothing()] * (len(self.RETURN_TYPES) - 1)
+
+    def round(self, autodir: AutoDIR, loop: rounds.Loop) -> tuple[Any, ...]:
+        """The outputs for the nodes of the body."""
+        states = autodir.prompts(loop.labels).states.to(host.result_device())
+        return (
+            loop,
+            loop.images.to(host.result_device()),
+            Assessed(rounds.assessment_of(loop), states),
+            rounds.labels_of(loop),
+            rounds.weights_of(loop, autodir),
+            loop.index,
+            *loop.values,
+        )
+
+
+class AutoDIRLoopClose:
+    CATEGORY = "AutoDIR"
+    DESCRIPTION = (
+        "Ends a round of your own graph and begins the next one, until the picture is clean, no label is left or the "
+        "rounds are used up. Take results from here: a node elsewhere that takes one from inside sees the first round."
+    )
+    SEARCH_ALIASES = ["loop end", "repeat until clean", "while", "iterate"]
+    RETURN_TYPES = ("IMAGE", "INT", "STRING", "IMAGE", ANY, ANY)
+    RETURN_NAMES = ("image", "rounds", "report", "pictures", "value_a", "value_b")
+    OUTPUT_TOOLTIPS = (
+        "The pictures after their last rounds; one that is found clean at once comes back untouched.",
+        "How many rounds were run; of a batch, for the picture that needed most.",
+        "What was found in each round, with probabilities in percent, and why the loop stopped.",
+        "The input and the pictures after each round as one batch, in the size of the last round and without alpha. Of "
+        "a batch all its pictures, then all after round 1, and so on; one that is finished is repeated.",
+        "Your own value after the last round.",
+        "Your second value after the last round.",
+    )
+    FUNCTION = "close"
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {
+            "required": {
+                "loop": ("AUTODIR_LOOP", {"tooltip": "Straight from AutoDIR Loop Open."}),
+                "image": (
+                    "IMAGE",
+                    {
+                        **UNTOUCHED,
+                        "tooltip": "What your nodes made of the pictures; the next round begins with it. Upscalers are "
+                        "fine, but of a batch all pictures must change alike. Lists are refused.",
+                    },
+                ),
+                "max_rounds": (
+                    "INT",
+                    {
+                        "default": 7,
+                        "min": 1,
+                        "max": MAX_ROUNDS,
+                        "tooltip": "Rounds at most, one degradation each; the loop stops earlier when the picture is "
+                        "clean. The paper's limit is 7. Rounds that were run are used again when it changes.",
+                    },
+                ),
+            },
+            "optional": {
+                "value_a": (ANY, {**UNTOUCHED, "tooltip": "Your own value for the next round; unlinked, it stays."}),
+                "value_b": (ANY, {**UNTOUCHED, "tooltip": "Your second value for the next round, as the first."}),
+            },
+            "hidden": {"node_id": "UNIQUE_ID", "graph": "DYNPROMPT"},
+        }
+
+    def close(
+        self,
+        loop: rounds.Loop,
+        image: Link,
+        max_rounds: int,
+        value_a: Link | None = None,
+        value_b: Link | None = None,
+        node_id: str = "",
+        graph: Any = None,
+    ) -> tuple[Any, ...] | dict[str, Any]:
+        """The results, or another round: what the body made goes to the next Loop Open over its link."""
+        refuse_lists()
+        if not 1 <= max_rounds <= MAX_ROUNDS:
+            raise InputError(f"max_rounds must lie in 1..{MAX_ROUNDS}, got {max_rounds}")
+        if loop.under_way:
+            outputs = len(self.RETURN_TYPES)
+            return next_round(graph, node_id, last=rounds.is_last(loop, max_rounds), outputs=outputs)
+        return self.result(loop, max_rounds)
+
+    def result(self, loop: rounds.Loop, max_rounds: int) -> tuple[Any, ...]:
+        done = rounds.restoration(loop, max_rounds)
+        return (
+            loop.images.to(host.result_device()),
+            len(done.rounds),
+            sockets.report_text(lambda i: round_lines(done, i), len(loop.pictures)),
+            rounds.all_pictures(loop, done).to(host.result_device()),
+            *loop.values,
+        )
+
+
+def next_round(running: Any, close_id: str, *, last: bool, outputs: int) -> dict[str, Any]:
+    """What Loop Close returns to have the host run the loop once more and take the results of the last round.
+
+    Args:
+        running: the host's graph, with the nodes of all rounds so far.
+        close_id: the Loop Close that asks.
+        last: as in `body.next_round`.
+        outputs: number of its outputs.
+    """
+    parent = running.get_parent_node_id(close_id)
+    # a loop inside a loop has nodes of one name in every round of the outer: only those beside Close belong to it
+    level = {i: running.get_node(i) for i in running.all_node_ids() if running.get_parent_node_id(i) == parent}
+    prefix = host.new_prefix()
+
+    def new_id(node_id: str) -> str:
+        return prefix + body.local_name(node_id, parent)
+
+    clones = body.next_round(
+        level, close_id, host.is_output_node, last=last, new_id=new_id, drawn_id=running.get_display_node_id
+    )
+    host.blame_drawn_nodes(running, body.CLOSE)
+    return {"expand": clones, "result": tuple([new_id(close_id), output] for output in range(outputs))}
+
+
+def refuse_lists() -> None:
+    """InputError where the host runs a node once per item of a list: results would get on the wrong outputs."""
+    if host.list_index() > 0:
+        raise InputError(
+            "the loop was given a list, whose items it cannot tell apart; join them to a batch or queue them singly"
+        )
+
+
+NODES = {"AutoDIRLoopOpen": AutoDIRLoopOpen, "AutoDIRLoopClose": AutoDIRLoopClose}

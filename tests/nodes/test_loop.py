@@ -1,0 +1,283 @@
+"""Loop Open and Loop Close by themselves, on the tiny golden model and a body that each test is."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import operator
+
+import pytest
+import torch
+
+NOTHING = object()
+
+
+class Running:
+    """A running graph as the host hands it to a node: here with two nodes on a level of their own."""
+
+    def __init__(self, nodes, parent=None):
+        self.nodes, self.parent = nodes, parent
+
+    def all_node_ids(self):
+        return {*self.nodes, "elsewhere"}
+
+    def get_node(self, node_id):
+        return self.nodes[node_id]
+
+    def get_parent_node_id(self, node_id):
+        return "other" if node_id == "elsewhere" else self.parent
+
+    def get_display_node_id(self, node_id):
+        return f"drawn {node_id}"
+
+
+@pytest.fixture(autouse=True)
+def host(pack, monkeypatch):
+    """The host's services around loops."""
+    monkeypatch.setattr(pack.host, "list_index", lambda: 0)
+    monkeypatch.setattr(pack.host, "nothing", lambda: NOTHING)
+    monkeypatch.setattr(pack.host, "new_prefix", lambda: "9.0.0.")
+    monkeypatch.setattr(pack.host, "is_output_node", lambda class_type: class_type == "PreviewImage")
+    return pack.host
+
+
+@pytest.fixture
+def loop_open(pack, model):
+    node = pack.NODE_CLASS_MAPPINGS["AutoDIRLoopOpen"]()
+    return lambda image, labels="", **inputs: node.open(model, image, labels, **inputs)
+
+
+@pytest.fixture
+def close(pack):
+    return pack.NODE_CLASS_MAPPINGS["AutoDIRLoopClose"]()
+
+
+@pytest.fixture
+def core(pack):
+    return lambda name: importlib.import_module(f"{pack.__name__}.autodir_core.{name}")
+
+
+@pytest.fixture
+def error(core):
+    return core("errors").InputError
+
+
+@pytest.fixture
+def white(photo):
+    return torch.ones_like(photo)
+
+
+class TestOpen:
+    def test_the_first_round_decides_as_the_core_does(self, loop_open, model, photo):
+        loop, image, assessed, label, weight, index, *values = loop_open(photo, value_a="mine")
+        expected = model.model.assess(photo)
+        assert torch.equal(image, photo) and loop.under_way
+        assert torch.equal(assessed.assessment.probabilities, expected.probabilities)
+        assert torch.equal(assessed.assessment.embedding, expected.embedding)
+        assert assessed.states.shape[0] == 8
+        assert (label, weight, index, values) == ("low resolution", 0.0, 0, ["mine", None])
+
+    def test_the_next_round_asks_about_what_remains(self, loop_open, model, photo):
+        loop, *_ = loop_open(photo)
+        loop, image, assessed, label, weight, index, *values = loop_open(photo / 2, previous=loop, value_b=3)
+        remaining = [name for name in model.model.labels if name != "low resolution"]
+        expected = model.model.assess(photo / 2, remaining)
+        assert torch.equal(image, photo / 2)
+        found = dict(zip(assessed.assessment.labels, assessed.assessment.probabilities[0].tolist(), strict=True))
+        assert found.pop("low resolution") == 0
+        assert list(found.values()) == expected.probabilities[0].tolist()
+        assert torch.equal(assessed.assessment.embedding, expected.embedding)
+        assert (label, weight, index, values) == (expected.top[0], 1.0, 1, [None, 3])
+
+    def test_a_clean_picture_lets_nothing_run(self, loop_open, photo):
+        loop, *others = loop_open(photo, "no")
+        assert not loop.under_way
+        assert others == [NOTHING] * 7
+
+    def test_pictures_of_a_batch_have_their_own_labels(self, loop_open, photo, white):
+        loop, _, _, label, *_ = loop_open(torch.cat([photo, white]), "underexposure, no")
+        assert label == "underexposure, no"
+        assert [picture.clean for picture in loop.pictures] == [False, True]
+
+    def test_a_label_that_won_has_probability_0_for_that_picture_only(self, loop_open, photo):
+        batch = torch.cat([photo, photo / 10])
+        first, _, _, label, *_ = loop_open(batch, "raindrop, haze, noise")
+        assert label == "raindrop, haze"
+        probabilities = loop_open(batch, previous=first)[2].assessment.probabilities
+        assert (probabilities == 0).tolist() == [[True, False, False], [False, True, False]]
+        torch.testing.assert_close(probabilities.sum(dim=1), torch.ones(2))
+
+    def test_weights_differ_in_a_batch_only_where_they_have_to(self, pack, loop_open, model, photo, white):
+        loop, *_ = loop_open(torch.cat([photo, white]), "underexposure, no")
+        weights = {"underexposure": 0.25}
+        traits = dataclasses.replace(model.model.traits, scm_weight=weights)
+        autodir = type(model.model)(model.model.networks, model.model.sizes, traits)
+        assert pack.loop.rounds.weights_of(loop, autodir) == 0.25  # the other is finished
+        pictures = (loop.pictures[0], dataclasses.replace(loop.pictures[1], label="rain", clean=False))
+        assert pack.loop.rounds.weights_of(dataclasses.replace(loop, pictures=pictures), autodir) == [0.25, 1.0]
+
+    def test_correct_takes_a_weight_for_each(self, pack, model, photo, error):
+        batch, correct = torch.cat([photo, photo.flip(1)]), pack.NODE_CLASS_MAPPINGS["AutoDIRCorrect"]()
+        image, _ = correct.correct(model, batch, batch.flip(2), [0.0, 1.0])
+        whole, _ = correct.correct(model, batch, batch.flip(2), 1.0)
+        assert torch.equal(image, torch.cat([batch.flip(2)[:1], whole[1:]]))
+        with pytest.raises(error, match="one for each of the 2 pictures, got 3"):
+            correct.correct(model, batch, batch, [0.0, 1.0, 1.0])
+
+    def test_labels_are_checked(self, loop_open, photo, error):
+        with pytest.raises(error, match="unknown label 'fog'"):
+            loop_open(photo, "fog")
+
+    def test_a_list_is_refused(self, loop_open, photo, host, monkeypatch, error):
+        monkeypatch.setattr(host, "list_index", lambda: 1)
+        with pytest.raises(error, match="the loop was given a list"):
+            loop_open(photo)
+
+
+class TestLast:
+    """After the last round Loop Open only takes up what the body made, and Loop Close tells it."""
+
+    @pytest.fixture
+    def finished(self, loop_open, close):
+        def finish(before, images, max_rounds=7, **values):
+            loop, *others = loop_open(images, previous=before, last=True, **values)
+            assert others == [NOTHING] * 7
+            return close.close(loop, ["body", 0], max_rounds)
+
+        return finish
+
+    def test_the_results(self, loop_open, finished, photo):
+        loop, *_ = loop_open(photo, "rain")
+        image, count, report, pictures, *values = finished(loop, photo / 2, value_a="new", value_b="kept")
+        assert torch.equal(image, photo / 2) and torch.equal(pictures, torch.cat([photo, photo / 2]))
+        assert (count, values) == (1, ["new", "kept"])
+        assert report.splitlines() == ["round 1: rain 100 %", "done: no label left"]
+
+    def test_the_rounds_are_used_up(self, loop_open, finished, photo):
+        assert finished(loop_open(photo)[0], photo, 1)[2].splitlines()[-1] == "done: 1 round used up"
+
+    def test_finished_pictures_stay(self, loop_open, finished, photo, white):
+        loop, *_ = loop_open(torch.cat([photo, white]), "underexposure, no")
+        image, count, report, pictures, *_ = finished(loop, torch.cat([photo / 2, white / 2]), 1)
+        assert torch.equal(image, torch.cat([photo / 2, white]))
+        assert torch.equal(pictures, torch.cat([photo, white, photo / 2, white]))
+        one, other = report.split("\n\n")
+        assert one.endswith("done: 1 round used up") and other.startswith("picture 2\ndone: clean") and count == 1
+
+    def test_alpha_is_kept_and_grows_with_the_picture(self, loop_open, finished, photo):
+        alpha = torch.linspace(0, 1, 72).expand(1, 50, 72)[..., None]
+        loop, image, *_ = loop_open(torch.cat([photo, alpha], dim=-1), "rain")
+        assert image.shape[-1] == 4
+        same, _, _, pictures, *_ = finished(loop, photo / 2)
+        assert torch.equal(same, torch.cat([photo / 2, alpha], dim=-1)) and pictures.shape[-1] == 3
+        larger, _, _, pictures, *_ = finished(loop, torch.zeros(1, 100, 144, 3))
+        assert larger.shape == (1, 100, 144, 4) and pictures.shape == (2, 100, 144, 3)
+        assert (larger[0, 0, :, 3].diff() >= 0).all() and larger[0, 0, -1, 3] == 1
+
+    @pytest.mark.parametrize("images", [None, torch.zeros(2, 50, 72, 3), torch.zeros(50, 72, 3)])
+    def test_another_number_of_pictures(self, loop_open, finished, photo, error, images):
+        with pytest.raises(error, match="one picture for each of the 1 that went in"):
+            finished(loop_open(photo)[0], images)
+
+    def test_a_new_size_beside_a_finished_picture(self, loop_open, finished, photo, white, error):
+        loop, *_ = loop_open(torch.cat([photo, white]), "underexposure, no")
+        with pytest.raises(error, match=r"72 x 50 x 3 and 144 x 100 x 3.*one\s+picture at a time"):
+            finished(loop, torch.zeros(2, 100, 144, 3))
+
+
+class TestClose:
+    @pytest.fixture
+    def running(self):
+        """A loop without a body."""
+        return Running(
+            {
+                "a.1": {"class_type": "AutoDIRLoopOpen", "inputs": {"model": ["m", 0], "image": ["p", 0]}},
+                "b": {"class_type": "AutoDIRLoopClose", "inputs": {"loop": ["a.1", 0], "image": ["a.1", 1]}},
+            }
+        )
+
+    def test_a_clean_picture_comes_back_untouched(self, loop_open, close, photo):
+        loop, *_ = loop_open(photo, "no", value_a="mine")
+        image, count, report, pictures, *values = close.close(loop, ["body", 0], 7)
+        assert torch.equal(image, photo) and torch.equal(pictures, photo)
+        assert (count, report, values) == (0, "done: clean (no 100 %)", ["mine", None])
+
+    def test_another_round_is_an_expansion(self, loop_open, close, photo, running):
+        loop, *_ = loop_open(photo)
+        assert close.close(loop, ["a.1", 1], 7, node_id="b", graph=running) == {
+            "expand": {
+                "9.0.0.a.1": {
+                    "class_type": "AutoDIRLoopOpen",
+                    "inputs": {"model": ["m", 0], "image": ["a.1", 1], "previous": ["a.1", 0], "last": False},
+                    "override_display_id": "drawn a.1",
+                },
+                "9.0.0.b": {
+                    "class_type": "AutoDIRLoopClose",
+                    "inputs": {"loop": ["9.0.0.a.1", 0], "image": ["9.0.0.a.1", 1]},
+                    "override_display_id": "drawn b",
+                },
+            },
+            "result": tuple(["9.0.0.b", output] for output in range(6)),
+        }
+
+    @pytest.mark.parametrize(("labels", "max_rounds", "last"), [("", 2, False), ("", 1, True), ("rain", 7, True)])
+    def test_the_last_round_is_known_before_it_runs(self, loop_open, close, photo, running, labels, max_rounds, last):
+        loop, *_ = loop_open(photo, labels)
+        expansion = close.close(loop, ["a.1", 1], max_rounds, node_id="b", graph=running)["expand"]
+        assert expansion["9.0.0.a.1"]["inputs"]["last"] is last
+
+    def test_the_host_neither_evaluates_nor_gives_what_the_body_makes(self, close):
+        types = close.INPUT_TYPES()
+        for options in (
+            types["required"]["image"][1],
+            types["optional"]["value_a"][1],
+            types["optional"]["value_b"][1],
+        ):
+            assert options["lazy"] and options["rawLink"]
+
+    @pytest.mark.parametrize("max_rounds", [0, 17])
+    def test_the_number_of_rounds_is_bounded(self, loop_open, close, photo, error, max_rounds):
+        with pytest.raises(error, match=rf"in 1..16, got {max_rounds}"):
+            close.close(loop_open(photo)[0], ["body", 0], max_rounds)
+
+    def test_a_list_is_refused(self, loop_open, close, photo, host, monkeypatch, error):
+        loop, *_ = loop_open(photo)
+        monkeypatch.setattr(host, "list_index", lambda: 1)
+        with pytest.raises(error, match="the loop was given a list"):
+            close.close(loop, ["body", 0], 7)
+
+
+def test_the_rounds_of_the_core(loop_open, close, model, photo, core):
+    """Round by round with the core's own diffusion as the body: the core's restoration, bit for bit."""
+    records = core("records")
+    settings = records.SamplerSettings(steps=1)
+    expected = core("restore").restore(model.model, photo, records.LoopSettings(), settings, seed=3)
+    loop, image, assessed, _, weight, *_ = loop_open(photo)
+    while loop.under_way:
+        latent = model.model.sample(model.model.encode(image), assessed.assessment.embedding, settings, seed=3)
+        generated = model.model.decode(latent, size=image.shape[1:3])
+        image = core("correct").weigh(generated, model.model.correct(image, generated), weight)
+        loop, image, assessed, _, weight, *_ = loop_open(image, previous=loop)
+    image, count, report, *_ = close.close(loop, ["body", 0], 7)
+    assert torch.equal(image, expected.image)
+    assert count == 5 and report.splitlines() == core("report").round_lines(expected)
+
+
+def test_any_type_matches_every_other_and_equals_only_itself(pack):
+    unequal = operator.ne
+    assert not unequal(pack.loop.ANY, "IMAGE") and not unequal("IMAGE", pack.loop.ANY)
+    assert pack.loop.ANY == "*" and not operator.eq(pack.loop.ANY, "IMAGE")
+
+
+def test_errors_in_clones_are_named_on_the_drawn_node(pack, monkeypatch):
+    """And those in what a clone, or any other node, expanded to."""
+    monkeypatch.undo()
+    parents = {"9.0.0.5": "9", "9.0.0.5.0.0.1": "9.0.0.5", "7.0.0.1": "7"}
+    running = Running(
+        {"9": {"class_type": "AutoDIRLoopClose"}, "9.0.0.5": {"class_type": "Other"}, "7": {"class_type": "Other"}}
+    )
+    running.get_parent_node_id = parents.get
+    running.get_display_node_id = {"9.0.0.5": "5"}.get
+    pack.host.blame_drawn_nodes(running, "AutoDIRLoopClose")
+    named = {node: running.get_real_node_id(node) for node in ("9.0.0.5", "9.0.0.5.0.0.1", "7.0.0.1", "7", "9")}
+    assert named == {"9.0.0.5": "5", "9.0.0.5.0.0.1": "5", "7.0.0.1": "7", "7": "7", "9": "9"}
