@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import lcm
 
 import torch
 from torch import Tensor
@@ -48,11 +49,13 @@ def guided_denoiser(
     Args:
         predict_noise: see `denoiser`.
         condition: [B, C, h, w] image latent.
-        text: [B, 77, D] text states.
+        text: [B, T, D] text states; T is 77, or more where several texts were joined.
         null_text: [1, 77, D] states of the empty prompt.
         weights: from `branch_weights`.
     """
-    null = null_text.expand_as(text)
+    null = null_text.expand(len(text), -1, -1)
+    if len(weights) > 1:
+        text, null = as_long(text, null)
     branches = {"full": (condition, text), "image": (condition, null), "none": (torch.zeros_like(condition), null)}
     conditions, texts = zip(*(branches[name] for name in weights), strict=True)
     denoise_all = denoiser(predict_noise, torch.cat(conditions), torch.cat(texts))
@@ -62,3 +65,9 @@ def guided_denoiser(
         return sum((weight * part for weight, part in zip(weights.values(), parts, strict=True)), torch.zeros_like(x))
 
     return denoise
+
+
+def as_long(*texts: Tensor) -> tuple[Tensor, ...]:
+    """Text states [B, T, D] of several lengths T, each repeated to one length: attention sees no repetition."""
+    length = lcm(*(text.shape[1] for text in texts))
+    return tuple(text.repeat(1, length // text.shape[1], 1) for text in texts)

@@ -24,6 +24,9 @@ GAP, SEAM = 8, 2
 """Pixels between captioned pictures, and between the two pictures of one pair."""
 
 SMALLEST_FONT, LARGEST_FONT, ROWS_PER_POINT = 11, 20, 24
+LINE = 1.35
+"""Distance of a caption's lines, in font sizes."""
+
 CAPTION_EMS = 14
 """A caption may widen a narrow picture to this many font sizes; what is longer is cut."""
 
@@ -199,11 +202,11 @@ def canvas(width: int, height: int) -> Image.Image:
 
 def figure(picture: Image.Image, title: str, detail: str = "") -> Image.Image:
     """A picture above its caption: the title, and dimmer a line of detail."""
-    size = min(max(picture.height // ROWS_PER_POINT, SMALLEST_FONT), LARGEST_FONT)
+    size = caption_size(picture.height)
     font = ImageFont.load_default(size)
     longest = max(font.getlength(drawable(text)) for text in (title, detail))
     width = max(picture.width, min(round(longest) + 2, CAPTION_EMS * size))
-    line = round(size * 1.35)
+    line = round(size * LINE)
     whole = canvas(width, picture.height + GAP // 2 + line * (2 if detail else 1))
     whole.paste(picture, ((width - picture.width) // 2, 0))
     draw = ImageDraw.Draw(whole)
@@ -211,6 +214,11 @@ def figure(picture: Image.Image, title: str, detail: str = "") -> Image.Image:
         place = (width / 2, picture.height + GAP // 2 + line * (row + 0.5))
         draw.text(place, shortened(text, font, width), fill=colour, font=font, anchor="mm")
     return whole
+
+
+def caption_size(height: int) -> int:
+    """Font size of the caption below a picture of `height` rows."""
+    return min(max(height // ROWS_PER_POINT, SMALLEST_FONT), LARGEST_FONT)
 
 
 def drawable(text: str) -> str:

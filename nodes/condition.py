@@ -1,11 +1,12 @@
-"""AutoDIR Blend and AutoDIR Prompt: what the diffusion is asked to do."""
+"""AutoDIR Blend, AutoDIR Prompt and AutoDIR Mix: what the diffusion is asked to do."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
-from ..autodir_core.condition import blend, reweigh
+from ..autodir_core.condition import blend, mix, reweigh
+from ..autodir_core.errors import InputError
 from ..autodir_core.labels import check_labels
 from . import host, sockets
 from .assess import Assessed
@@ -107,4 +108,51 @@ class AutoDIRPrompt:
         return ([[autodir.embed_text([text]).to(host.result_device()), {}]],)
 
 
-NODES = {"AutoDIRBlend": AutoDIRBlend, "AutoDIRPrompt": AutoDIRPrompt}
+class AutoDIRMix:
+    CATEGORY = "AutoDIR"
+    DESCRIPTION = (
+        "Mixes two text conditions in proportion, such as the assessment's blend and your own words. What else travels "
+        "with the first condition is kept."
+    )
+    SEARCH_ALIASES = ["mix conditioning", "interpolate prompts", "conditioning average"]
+    RETURN_TYPES = ("CONDITIONING",)
+    OUTPUT_TOOLTIPS = ("(1 - share) times the first condition plus share times the second, for AutoDIR Sample.",)
+    FUNCTION = "mix"
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {
+            "required": {
+                "conditioning_a": ("CONDITIONING", {"tooltip": "The first condition: all of the mix at share 0."}),
+                "conditioning_b": (
+                    "CONDITIONING",
+                    {"tooltip": "The second condition, from the same model: all of the mix at share 1."},
+                ),
+                "share": (
+                    "FLOAT",
+                    {
+                        "default": 0.5,
+                        "min": 0.0,
+                        "max": 1.0,
+                        "step": 0.01,
+                        "tooltip": "Share of the second condition: 0 is the first alone, 1 the second alone. The paper "
+                        "mixes prompts only by their probabilities, in AutoDIR Blend.",
+                    },
+                ),
+            }
+        }
+
+    def mix(
+        self, conditioning_a: sockets.Conditioning, conditioning_b: sockets.Conditioning, share: float
+    ) -> tuple[sockets.Conditioning]:
+        first, extra = sockets.only_entry(conditioning_a)
+        second, _ = sockets.only_entry(conditioning_b)
+        if first.shape[1:] != second.shape[1:] or not (len(first) == len(second) or 1 in (len(first), len(second))):
+            raise InputError(
+                "the two conditions need one number of tokens, one width, and one batch or a batch of 1, got "
+                f"{list(first.shape)} and {list(second.shape)}; make both with the same model"
+            )
+        return ([[mix(first, second.to(first), share), dict(extra)]],)
+
+
+NODES = {"AutoDIRBlend": AutoDIRBlend, "AutoDIRPrompt": AutoDIRPrompt, "AutoDIRMix": AutoDIRMix}

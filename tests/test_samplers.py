@@ -115,6 +115,21 @@ def test_guidance_sees_the_right_conditions():
     assert batches == [3]
 
 
+def test_the_empty_prompt_is_repeated_to_the_length_of_joined_texts():
+    """Each branch answers with its text: 4 tokens of joined texts, 2 of the empty prompt."""
+    told = []
+
+    def predict(x, t, condition, text):
+        told.append(text[..., 0])
+        return x
+
+    x, text, null = torch.zeros(1, 1, 1, 1), torch.arange(4.0).view(1, 4, 1), torch.tensor([8.0, 9.0]).view(1, 2, 1)
+    for guidance in (7.5, 1.0):
+        guided_denoiser(predict, x, text, null_text=null, weights=branch_weights(guidance, 1.0))(x, torch.tensor(1.0))
+    assert told[0].tolist() == [[0, 1, 2, 3], [8, 9, 8, 9]]
+    assert told[1].tolist() == [[0, 1, 2, 3]]
+
+
 def test_the_denoiser_scales_its_input():
     calls = []
     denoise = denoiser(lambda x, t, c, e: calls.append((x, t)) or torch.ones_like(x), torch.zeros(1), torch.zeros(1))

@@ -162,7 +162,7 @@ class TestStepByStep:
         entry = [torch.zeros(1, 77, 64), {}]
         for wrong, message in [
             ([entry, entry], r"has 2 entries.*Conditioning \(Average\)"),
-            ([[torch.zeros(1, 154, 64), {}]], r"must be \[1 or 1, 77, 64\].*got \[1, 154, 64\]"),
+            ([[torch.zeros(2, 77, 64), {}]], r"must be \[1 or 1, tokens, 64\].*got \[2, 77, 64\]"),
             ([[torch.zeros(1, 77, 768), {}]], "got .*768"),
         ]:
             with pytest.raises(core("errors").InputError, match=message):

@@ -1,0 +1,404 @@
+"""AutoDIR Color Match, Degrade, Compare and Save Report: the tools around a restoration."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..autodir_core import __version__
+from ..autodir_core.color import METHODS, match_color
+from ..autodir_core.compare import slider
+from ..autodir_core.degrade import DEGRADATIONS, degrade
+from ..autodir_core.degrade.apply import SMALLEST_SIDE
+from ..autodir_core.errors import InputError
+from ..autodir_core.evaluation.metrics import WINDOW, psnr, ssim
+from ..autodir_core.files import atomic_path
+from ..autodir_core.images import reflected
+from ..autodir_core.noise import picture_seeds
+from ..autodir_core.records import Assessment
+from ..autodir_core.report import assessment_lines, by_label
+from . import host, sockets
+from .assess import Assessed
+
+CROPPED = 8
+"""Pixels that a picture may lack at a side beside another one of its content: upscalers crop to multiples of 8."""
+
+
+class AutoDIRColorMatch:
+    CATEGORY = "AutoDIR"
+    DESCRIPTION = (
+        "Gives pictures the colours of a reference, such as those of the input where the diffusion has shifted them. "
+        "The AutoDIR paper does without it."
+    )
+    SEARCH_ALIASES = ["colour correction", "color transfer", "AdaIN", "wavelet color fix"]
+    RETURN_TYPES = ("IMAGE",)
+    OUTPUT_TOOLTIPS = (
+        "The pictures in the colours of the reference; values may lie slightly outside 0..1, saving cuts them off.",
+    )
+    FUNCTION = "match"
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {
+            "required": {
+                "image": ("IMAGE", {"tooltip": "The pictures to recolour, of any size; alpha is kept."}),
+                "reference": (
+                    "IMAGE",
+                    {"tooltip": "Where the colours come from: one picture for all or one for each; alpha is ignored."},
+                ),
+                "method": (
+                    list(METHODS),
+                    {
+                        "default": "adain",
+                        "tooltip": "adain matches mean and spread of each colour channel, for a reference of any "
+                        "content. wavelet takes all slow changes over the picture from the reference, which must show "
+                        "the same content; one of another size is scaled.",
+                    },
+                ),
+            }
+        }
+
+    def match(self, image: Tensor, reference: Tensor, method: str) -> tuple[Tensor]:
+        colours, alpha = sockets.split_alpha(image)
+        model, _ = sockets.split_alpha(reference)
+        if method == "wavelet":
+            model = scaled(model, *colours.shape[1:3])
+        matched = match_color(colours, model.to(colours), method)
+        return (sockets.with_alpha(matched, alpha).to(host.result_device()),)
+
+
+class AutoDIRDegrade:
+    CATEGORY = "AutoDIR"
+    DESCRIPTION = (
+        "Damages clean pictures on purpose, to try a restoration against a known truth. Chain several of these nodes "
+        "for several degradations, best as a picture is formed: haze, rain, raindrop, blur, underexposure, noise, low "
+        "resolution."
+    )
+    SEARCH_ALIASES = ["add noise blur rain haze", "synthetic degradation", "corrupt image"]
+    RETURN_TYPES = ("IMAGE",)
+    OUTPUT_TOOLTIPS = ("The degraded pictures, of the same size, in 0..1.",)
+    FUNCTION = "degrade"
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {
+            "required": {
+                "image": ("IMAGE", {"tooltip": "The clean pictures, of any size; alpha is kept."}),
+                "degradation": (
+                    list(DEGRADATIONS),
+                    {
+                        "default": DEGRADATIONS[0],
+                        "tooltip": "What to do to the pictures; the names are the labels that AutoDIR Assess knows.",
+                    },
+                ),
+                "severity": (
+                    "FLOAT",
+                    {
+                        "default": 0.5,
+                        "min": 0.0,
+                        "max": 1.0,
+                        "step": 0.01,
+                        "tooltip": "From 0, barely visible, over 0.5, medium, to 1, severe; each picture draws its own "
+                        "strength near it.",
+                    },
+                ),
+                "seed": sockets.SEED,
+            },
+            "optional": {
+                "depth": (
+                    "MASK,IMAGE",
+                    {
+                        "tooltip": "Distance for haze, from black (near) to white (far), for all pictures or each; it "
+                        "is scaled to them. Most depth estimators give white for near: invert theirs. Without it a "
+                        "plausible depth is drawn. Other degradations ignore it."
+                    },
+                ),
+            },
+        }
+
+    def degrade(
+        self, image: Tensor, degradation: str, severity: float, seed: int, depth: Tensor | None = None
+    ) -> tuple[Tensor]:
+        colours, alpha = sockets.split_alpha(image)
+        batch, height, width, _ = colours.shape
+        # only what haze uses is checked: a depth that stays connected must not stop the other degradations
+        depths = [None] * batch if depth is None or degradation != "haze" else depths_of(depth, batch, height, width)
+        seeds = picture_seeds(seed, batch)
+        done = [
+            degrade_one(one, degradation, severity=severity, seed=seeds[i], depth=depths[i])
+            for i, one in enumerate(colours.split(1))
+        ]
+        return (sockets.with_alpha(torch.cat(done), alpha).to(host.result_device()),)
+
+
+def degrade_one(image: Tensor, label: str, *, severity: float, seed: int, depth: Tensor | None) -> Tensor:
+    """One picture [1, H, W, 3] of any size with one degradation; depth is [1, H, W] or None."""
+    host.stop_if_cancelled()
+    distance = None if depth is None else extended(depth, SMALLEST_SIDE)
+    done = degrade(extended(image, SMALLEST_SIDE), label, severity=severity, seed=seed, depth=distance)
+    return done[:, : image.shape[1], : image.shape[2]]
+
+
+def depths_of(depth: Tensor, batch: int, height: int, width: int) -> Sequence[Tensor]:
+    """A depth [1, H, W] for each picture, from a MASK [b, h, w] or [h, w] or an IMAGE [b, h, w, C] of any size."""
+    grey = depth if depth.ndim < 4 else sockets.split_alpha(depth)[0].mean(dim=-1)
+    grey = grey[None] if grey.ndim == 2 else grey
+    if grey.ndim != 3 or len(grey) not in (1, batch):
+        raise InputError(f"the depth must be one picture or mask, or {batch}, got the shape {list(depth.shape)}")
+    # scaling rounds, and a depth just above 1 would be refused
+    fitting = scaled(grey[..., None], height, width)[..., 0].clamp(grey.min(), grey.max())
+    return fitting.expand(batch, -1, -1).split(1)
+
+
+@dataclass(frozen=True)
+class Scores:
+    """How near one picture is to another: PSNR in dB, at most 100, and SSIM, at most 1."""
+
+    psnr: float
+    ssim: float
+
+    def __str__(self) -> str:
+        return f"PSNR {self.psnr:.2f} dB, SSIM {self.ssim:.4f}"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Scores of each picture: of after, and of before too where there is a truth to score it against."""
+
+    after: list[Scores]
+    before: list[Scores] | None
+
+    def lines(self, picture: int) -> list[str]:
+        """What is to say about a picture, counted from 0."""
+        if self.before is None:
+            return [f"after against before: {self.after[picture]}"]
+        return [f"before: {self.before[picture]}", f"after: {self.after[picture]}"]
+
+    def details(self, picture: int) -> tuple[str, str]:
+        """The lines under the captions of a picture."""
+        if self.before is None:
+            return "", f"to before: {self.after[picture]}"
+        return str(self.before[picture]), str(self.after[picture])
+
+    def report(self) -> str:
+        """The lines of every picture, and the mean of a batch."""
+        text = sockets.report_text(self.lines, len(self.after))
+        return text if len(self.after) == 1 else f"{text}\n\nmean of after: {self.mean()}"
+
+    def mean(self) -> Scores:
+        """The scores of after, averaged over the batch."""
+        return Scores(fmean(s.psnr for s in self.after), fmean(s.ssim for s in self.after))
+
+
+class AutoDIRCompare:
+    CATEGORY = "AutoDIR"
+    DESCRIPTION = (
+        "Shows pictures before and after beside a movable bar, and measures how near they are to the truth, or to each "
+        "other where no truth is connected."
+    )
+    SEARCH_ALIASES = ["before after slider", "PSNR", "SSIM", "image quality metrics", "image compare"]
+    RETURN_TYPES = ("IMAGE", "FLOAT", "FLOAT", "STRING")
+    RETURN_NAMES = ("comparison", "psnr", "ssim", "report")
+    OUTPUT_TOOLTIPS = (
+        "Left of the bar before, right of it after, with captions below; one per picture.",
+        "Peak signal to noise ratio of after in dB, at most 100, the mean over the batch.",
+        "Structural similarity of after, at most 1, the mean over the batch. Pictures of under 11 pixels a side are "
+        "extended by reflection for it.",
+        "The values of every picture, and their mean for a batch.",
+    )
+    FUNCTION = "compare"
+    OUTPUT_NODE = True
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {
+            "required": {
+                "before": (
+                    "IMAGE",
+                    {"tooltip": "The degraded pictures, scaled to after where that is larger; alpha is ignored."},
+                ),
+                "after": ("IMAGE", {"tooltip": "The restored pictures; alpha is ignored."}),
+                "position": (
+                    "FLOAT",
+                    {
+                        "default": 0.5,
+                        "min": 0.0,
+                        "max": 1.0,
+                        "step": 0.01,
+                        "tooltip": "Where the bar stands: the share of the width that shows before.",
+                    },
+                ),
+            },
+            "optional": {
+                "truth": (
+                    "IMAGE",
+                    {
+                        "tooltip": "The clean pictures, of the size of after: PSNR and SSIM are measured against them. "
+                        "Without them after is measured against before.",
+                    },
+                ),
+            },
+        }
+
+    def compare(self, before: Tensor, after: Tensor, position: float, truth: Tensor | None = None) -> dict[str, Any]:
+        degraded, restored, *clean = same_batch([image for image in (before, after, truth) if image is not None])
+        check_sizes(degraded, restored, *clean)
+        drawn = scaled(degraded, *restored.shape[1:3])
+        scores = comparison(drawn, restored, *clean)
+        image = slider(drawn, restored, [scores.details(i) for i in range(len(restored))], position=position)
+        mean, report = scores.mean(), scores.report()
+        if drawn is not degraded:
+            report += f"\n\nbefore was scaled from {size_of(degraded)} to {size_of(drawn)} pixels"
+        shown = {"images": host.show_images(image), "text": [report]}
+        return {"ui": shown, "result": (image.to(host.result_device()), mean.psnr, mean.ssim, report)}
+
+
+def comparison(before: Tensor, after: Tensor, truth: Tensor | None = None) -> Comparison:
+    """The scores of pictures [B, H, W, 3] of one shape."""
+    if truth is None:
+        return Comparison(scores_of(after, before), None)
+    return Comparison(scores_of(after, truth), scores_of(before, truth))
+
+
+def scores_of(images: Tensor, truth: Tensor) -> list[Scores]:
+    """The scores of each picture of [B, H, W, 3] against that of `truth`."""
+    pairs = zip(images.split(1), truth.split(1), strict=True)
+    return [Scores(psnr(one, other), ssim(extended(one, WINDOW), extended(other, WINDOW))) for one, other in pairs]
+
+
+def same_batch(images: Sequence[Tensor]) -> list[Tensor]:
+    """The colours of each, with a picture that comes alone repeated for the others."""
+    counts = [len(image) for image in images]
+    batch = max(counts)
+    if any(count not in (1, batch) for count in counts):
+        raise InputError(f"before, after and truth need 1 or {batch} pictures, got {', '.join(map(str, counts))}")
+    return [sockets.split_alpha(image)[0].expand(batch, -1, -1, -1) for image in images]
+
+
+def check_sizes(before: Tensor, after: Tensor, truth: Tensor | None = None) -> None:
+    """InputError unless before has the shape of after at some factor, and the truth its size."""
+    sides = list(zip(before.shape[1:3], after.shape[1:3], strict=True))
+    if max((b - CROPPED) / a for a, b in sides) > min((b + CROPPED) / a for a, b in sides):
+        raise InputError(
+            f"before and after must show the same picture at one scale, got {size_of(before)} and {size_of(after)} "
+            "pixels; crop them to one shape"
+        )
+    if truth is not None and truth.shape != after.shape:
+        raise InputError(
+            f"PSNR and SSIM need a truth of the size of after, got {size_of(truth)} and {size_of(after)} pixels; scale "
+            "one of them"
+        )
+
+
+def size_of(images: Tensor) -> str:
+    return f"{images.shape[2]} x {images.shape[1]}"
+
+
+class AutoDIRSaveReport:
+    CATEGORY = "AutoDIR"
+    DESCRIPTION = (
+        "Writes a report, an assessment or both into a new file in ComfyUI's output folder; nothing is overwritten."
+    )
+    SEARCH_ALIASES = ["save text", "write json", "export assessment"]
+    RETURN_TYPES = ("STRING",)
+    RETURN_NAMES = ("path",)
+    OUTPUT_TOOLTIPS = ("The whole path of the file that was written.",)
+    FUNCTION = "save"
+    OUTPUT_NODE = True
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {
+            "required": {
+                "filename_prefix": (
+                    "STRING",
+                    {
+                        "default": "autodir/report",
+                        "tooltip": "Sub-folder and name inside the output folder; a number and the ending are added. "
+                        "%year%, %month% and %day% stand for the date.",
+                    },
+                ),
+                "format": (
+                    ["txt", "json"],
+                    {
+                        "default": "txt",
+                        "tooltip": "txt is for reading: the report, or the assessment where no report is connected. "
+                        "json is for programs: both, with the probabilities as numbers in 0..1.",
+                    },
+                ),
+            },
+            "optional": {
+                "report": (
+                    "STRING",
+                    {
+                        "forceInput": True,
+                        "tooltip": "The report of AutoDIR Restore, Assess or Compare, or any other text.",
+                    },
+                ),
+                "assessment": ("AUTODIR_ASSESSMENT", {"tooltip": "Labels and probabilities, from AutoDIR Assess."}),
+            },
+        }
+
+    def save(
+        self, filename_prefix: str, format: str, report: str | None = None, assessment: Assessed | None = None
+    ) -> dict[str, Any]:
+        if report is None and assessment is None:
+            raise InputError("there is nothing to save; connect a report, an assessment or both")
+        found = None if assessment is None else assessment.assessment
+        text = as_text(report, found) if format == "txt" else as_json(report, found)
+        path = host.output_path(filename_prefix, f".{format}")
+        with atomic_path(path) as temporary:
+            temporary.write_text(f"{text}\n", encoding="utf-8")
+        return {"ui": {"text": [str(path)]}, "result": (str(path),)}
+
+
+def as_text(report: str | None, assessment: Assessment | None) -> str:
+    """The report, and where there is none the lines of the assessment."""
+    if report is None and assessment is not None:
+        return sockets.report_text(lambda i: assessment_lines(assessment, i), len(assessment.probabilities))
+    return report or ""
+
+
+def as_json(report: str | None, assessment: Assessment | None) -> str:
+    """The lines of the report, and the labels and probabilities of each picture, with what there is of both."""
+    record: dict[str, Any] = {"autodir": __version__}
+    if report is not None:
+        record["report"] = report.splitlines()
+    if assessment is not None:
+        record["labels"] = list(assessment.labels)
+        record["pictures"] = [
+            {"label": label} | by_label("probabilities", assessment.probabilities, assessment.labels, i, ())
+            for i, label in enumerate(assessment.top)
+        ]
+    return json.dumps(record, indent=2, ensure_ascii=False)
+
+
+def scaled(images: Tensor, height: int, width: int) -> Tensor:
+    """[B, h, w, C] at another size; the very tensor where it has that size already."""
+    if images.shape[1:3] == (height, width):
+        return images
+    x = images.movedim(-1, 1)
+    return torch.nn.functional.interpolate(x, (height, width), mode="bicubic", antialias=True).movedim(1, -1)
+
+
+def extended(images: Tensor, side: int) -> Tensor:
+    """[B, H, W, ...] made at least `side` pixels high and wide by reflection at the bottom and right."""
+    for dim in (1, 2):
+        size = images.shape[dim]
+        if size < side:
+            images = images.index_select(dim, reflected(size, side).to(images.device))
+    return images
+
+
+NODES = {
+    "AutoDIRColorMatch": AutoDIRColorMatch,
+    "AutoDIRDegrade": AutoDIRDegrade,
+    "AutoDIRCompare": AutoDIRCompare,
+    "AutoDIRSaveReport": AutoDIRSaveReport,
+}
