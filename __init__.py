@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 if __package__:  # not when a test runner meets this file on its own
-    from .nodes import assess, condition, correct, host, load, restore, sample
+    from .nodes import assess, condition, correct, host, load, loop, native, restore, sample, tools
 
     host.register_model_folder()
+
+    WEB_DIRECTORY = "./web"  # the help pages, docs/<node id>/<language>.md
 
     NODE_CLASS_MAPPINGS = {
         **load.NODES,
@@ -14,14 +16,25 @@ if __package__:  # not when a test runner meets this file on its own
         **sample.NODES,
         **correct.NODES,
         **restore.NODES,
+        **loop.NODES,
+        **native.NODES,
+        **tools.NODES,
     }
     NODE_DISPLAY_NAME_MAPPINGS = {
         "AutoDIRLoadModel": "AutoDIR Load Model",
         "AutoDIRAssess": "AutoDIR Assess",
         "AutoDIRBlend": "AutoDIR Blend",
         "AutoDIRPrompt": "AutoDIR Prompt",
+        "AutoDIRMix": "AutoDIR Mix",
         "AutoDIRSample": "AutoDIR Sample",
         "AutoDIRDecode": "AutoDIR Decode",
         "AutoDIRCorrect": "AutoDIR Correct",
         "AutoDIRRestore": "AutoDIR Restore",
+        "AutoDIRLoopOpen": "AutoDIR Loop Open",
+        "AutoDIRLoopClose": "AutoDIR Loop Close",
+        "AutoDIRToComfyUIModel": "AutoDIR To ComfyUI Model",
+        "AutoDIRColorMatch": "AutoDIR Color Match",
+        "AutoDIRDegrade": "AutoDIR Degrade",
+        "AutoDIRCompare": "AutoDIR Compare",
+        "AutoDIRSaveReport": "AutoDIR Save Report",
     }

@@ -43,7 +43,13 @@ class StandIn:
     bars: list[Bar] = []
     loads: list[dict] = []
     texts: list[tuple] = []
-    weights = Path()
+    shown: list[torch.Tensor] = []
+    weights, output = Path(), Path()
+
+    @staticmethod
+    def show(images):
+        StandIn.shown.append(images)
+        return {"ui": {"images": [{"filename": "shown.png"} for _ in images]}}
 
 
 class Methods(enum.Enum):
@@ -70,6 +76,10 @@ def stand_in_modules() -> dict[str, ModuleType]:
         vae_dtype=lambda device, allowed: torch.float32,
         load_models_gpu=lambda patchers, **options: StandIn.loads.append(options),
         throw_exception_if_processing_interrupted=lambda: None,
+        get_free_memory=lambda device: 2**40,
+        unload_all_models=lambda: None,
+        soft_empty_cache=lambda: None,
+        OOM_EXCEPTION=torch.cuda.OutOfMemoryError,
     )
     parts = {
         "comfy.model_management": management,
@@ -88,11 +98,15 @@ def stand_in_modules() -> dict[str, ModuleType]:
         add_model_folder_path=lambda name, path: folders.folder_names_and_paths[name][0].append(path),
         get_filename_list=lambda name: ["tiny.safetensors"],
         get_full_path_or_raise=lambda name, file: str(StandIn.weights),
+        get_output_directory=lambda: str(StandIn.output),
+        get_save_image_path=lambda prefix, folder: (Path(folder, prefix).parent, Path(prefix).name, 1, "", prefix),
     )
     previews = module("latent_preview", MAX_PREVIEW_RESOLUTION=512, get_previewer=lambda device, kind: None)
     server = SimpleNamespace(client_id="page", send_progress_text=lambda *message: StandIn.texts.append(message))
     page = module("server", PromptServer=SimpleNamespace(instance=server))
-    return {"comfy": comfy, **parts, "folder_paths": folders, "latent_preview": previews, "server": page}
+    nodes = module("nodes", PreviewImage=lambda: SimpleNamespace(save_images=StandIn.show))
+    pages = {"latent_preview": previews, "server": page, "nodes": nodes}
+    return {"comfy": comfy, **parts, "folder_paths": folders, **pages}
 
 
 def load_pack() -> ModuleType:
@@ -134,10 +148,11 @@ def model(pack, tiny_path):
 
 
 @pytest.fixture
-def stand_in():
-    """The stand-in with nothing recorded."""
-    for record in (StandIn.bars, StandIn.loads, StandIn.texts):
+def stand_in(tmp_path):
+    """The stand-in with nothing recorded and an output folder of its own."""
+    for record in (StandIn.bars, StandIn.loads, StandIn.texts, StandIn.shown):
         record.clear()
+    StandIn.output = tmp_path
     return StandIn
 
 

@@ -17,11 +17,20 @@ SIGNATURES = {
     "AutoDIRAssess": "model image labels -> AUTODIR_ASSESSMENT STRING STRING",
     "AutoDIRBlend": "assessment temperature top_k excluded -> CONDITIONING",
     "AutoDIRPrompt": "model text -> CONDITIONING",
+    "AutoDIRMix": "conditioning_a conditioning_b share -> CONDITIONING",
     "AutoDIRSample": "model image conditioning steps sampler text_guidance image_guidance seed -> LATENT",
     "AutoDIRDecode": "model latent -> IMAGE",
     "AutoDIRCorrect": "model degraded generated weight mask -> IMAGE IMAGE",
     "AutoDIRRestore": "model image steps seed max_rounds text_guidance image_guidance prompt scm_weight mask labels "
     "sampler -> IMAGE STRING IMAGE",
+    "AutoDIRLoopOpen": "model image labels value_a value_b -> AUTODIR_LOOP IMAGE AUTODIR_ASSESSMENT STRING FLOAT INT "
+    "* *",
+    "AutoDIRLoopClose": "loop image max_rounds value_a value_b -> IMAGE INT STRING IMAGE * *",
+    "AutoDIRToComfyUIModel": "model -> MODEL CLIP VAE",
+    "AutoDIRColorMatch": "image reference method -> IMAGE",
+    "AutoDIRDegrade": "image degradation severity seed depth -> IMAGE",
+    "AutoDIRCompare": "before after position truth -> IMAGE FLOAT FLOAT STRING",
+    "AutoDIRSaveReport": "filename_prefix format report assessment -> STRING",
 }
 
 
