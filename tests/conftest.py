@@ -25,6 +25,10 @@ class RootIsNoPackage:
         return pytest.Dir.from_parent(parent, path=path) if path == ROOT else None
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--renew-contract", action="store_true", help="write tests/nodes/contract.json anew")
+
+
 def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(RootIsNoPackage())
 
