@@ -4,15 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import torch
 from torch import Tensor
 
 from .nafnet import NAFNet
+from .tiles import in_tiles
 
 
-def correct(scm: NAFNet, degraded: Tensor, generated: Tensor) -> Tensor:
-    """The generated picture plus the whole residual, float32 [B, 3, H, W] in -1..1, not clamped (paper section 3.4)."""
-    dtype = scm.intro.weight.dtype
-    return scm(degraded.to(dtype), generated.to(dtype)).float()
+def correct(scm: NAFNet, degraded: Tensor, generated: Tensor, tile: int | None = None) -> Tensor:
+    """The generated picture plus the whole residual, [B, 3, H, W] in -1..1, not clamped (paper section 3.4).
+
+    Args:
+        scm: the correction network.
+        degraded: [B, 3, H, W] in -1..1.
+        generated: the same shape.
+        tile: side in pixels of the squares that larger pictures are corrected in; None corrects them whole.
+
+    Returns float32.
+    """
+    pair = torch.cat([degraded, generated], dim=1).to(scm.intro.weight.dtype)
+    return in_tiles(lambda piece: scm(*piece.split(3, dim=1)).float(), pair, tile, grid=scm.stride, module=scm)
 
 
 def weigh(generated: Tensor, corrected: Tensor, weight: float | Tensor) -> Tensor:

@@ -29,7 +29,7 @@ def encode_mode(vae: AutoencoderKL, x: Tensor, tile: int | None = None) -> Tenso
 
     Neither sampled nor multiplied by the latent scale (official `encode_first_stage(...).mode()`).
     """
-    # not the squares of diffusers: each with its own statistics, they are up to 25 dB further from the whole
+    # the squares of diffusers have statistics of their own each: 29 dB PSNR to a whole photo where these have 48
     return in_tiles(
         lambda piece: posterior(vae, piece.to(vae.dtype)).mode().float(),
         x,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from .records import Assessment, SamplerSettings
 from .samplers import SAMPLER_FUNCTIONS, NoiseSampler, OnStep
 from .schedule import sigmas
 from .shapes import ModelSizes, Traits
+from .tiles import MIN_TILE, with_room
 
 MINI = Path(__file__).parent / "assets" / "autodir-mini.safetensors"
 """The embedded model."""
@@ -50,7 +52,13 @@ def load_autodir(
 
 
 class AutoDIR:
-    """One loaded model. Pictures are float32 [B, H, W, 3] in 0..1, values outside allowed, any size and batch."""
+    """One loaded model. Pictures are float32 [B, H, W, 3] in 0..1, values outside allowed, any size and batch.
+
+    Encoding, decoding and correction that do not fit into the memory of a GPU are tried once more in smaller squares.
+    """
+
+    tile: int | None = None
+    """Side in pixels of the squares that larger pictures are encoded, decoded and corrected in; None is no limit."""
 
     def __init__(self, networks: Networks, sizes: ModelSizes, traits: Traits) -> None:
         self.networks = networks
@@ -82,6 +90,18 @@ class AutoDIR:
     def stride(self) -> int:
         """Pixels that sides are padded to a multiple of: 64 officially."""
         return self.factor * 2 ** (len(self.sizes.unet.channels) - 1)
+
+    def tiled(self, tile: int | None) -> AutoDIR:
+        """The same networks, in squares of so many pixels where pictures are larger; only the UNet sees them whole.
+
+        Needs less memory; the result is close to the whole picture's, not equal. None is no limit. InputError below
+        128 pixels.
+        """
+        if tile is not None and tile < MIN_TILE:
+            raise InputError(f"squares need {MIN_TILE} pixels a side or more, got {tile}")
+        other = copy.copy(self)
+        other.tile = tile
+        return other
 
     def padded(self, x: Tensor) -> Tensor:
         """[B, 3, H, W] extended by reflection to multiples of the stride."""
@@ -138,13 +158,22 @@ class AutoDIR:
     @torch.inference_mode()
     def encode(self, images: Tensor) -> Tensor:
         """Conditioning latent [B, C, h, w]: the posterior's mode, not scaled; padded to the stride by reflection."""
-        x = to_network(check_images(images)).to(self.device)
-        return latent.encode_mode(self.networks.vae, self.padded(x))
+        x = self.padded(to_network(check_images(images)).to(self.device))
+        return with_room(lambda tile: latent.encode_mode(self.networks.vae, x, tile), self.tile, max(x.shape[-2:]))
 
     @torch.inference_mode()
-    def decode(self, z: Tensor, size: tuple[int, int] | None = None) -> Tensor:
-        """Pictures [B, H, W, 3], not clamped, of scaled latents [B, C, h, w]; `size` crops to (H, W)."""
-        images = from_network(latent.decode(self.networks.vae, z.to(self.device), self.traits.latent_scale))
+    def decode(self, z: Tensor, size: tuple[int, int] | None = None, *, scale: float | None = None) -> Tensor:
+        """Pictures [B, H, W, 3], not clamped, of scaled latents.
+
+        Args:
+            z: [B, C, h, w], scaled as `sample` returns them.
+            size: crops to (H, W).
+            scale: what the latents were multiplied by, if not the model's own scale.
+        """
+        z, scale = z.to(self.device), self.traits.latent_scale if scale is None else scale
+        side = self.factor * max(z.shape[-2:])
+        x = with_room(lambda tile: latent.decode(self.networks.vae, z, scale, tile), self.tile, side)
+        images = from_network(x)
         return images if size is None else crop(images, *size)
 
     @torch.inference_mode()
@@ -221,8 +250,10 @@ class AutoDIR:
         degraded, generated = check_images(images), check_images(generated, "generated")
         if degraded.shape != generated.shape:
             raise InputError(f"both pictures need one shape, got {list(degraded.shape)} and {list(generated.shape)}")
-        scm = self.networks.scm
-        x = correct.correct(scm, to_network(degraded).to(self.device), to_network(generated).to(self.device))
+        before, drawn = (to_network(image).to(self.device) for image in (degraded, generated))
+        x = with_room(
+            lambda tile: correct.correct(self.networks.scm, before, drawn, tile), self.tile, max(images.shape[1:3])
+        )
         return correct.weigh(generated, from_network(x).to(generated.device), weight)
 
 

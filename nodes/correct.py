@@ -7,7 +7,6 @@ from torch import Tensor
 
 from ..autodir_core.correct import weigh
 from ..autodir_core.errors import InputError
-from ..autodir_core.model import AutoDIR
 from . import host, sockets
 
 NO_CHANGE = 0.5
@@ -52,7 +51,12 @@ class AutoDIRCorrect:
         }
 
     def correct(
-        self, model: host.HostedModel, degraded: Tensor, generated: Tensor, weight: float, mask: Tensor | None = None
+        self,
+        model: host.HostedModel,
+        degraded: Tensor,
+        generated: Tensor,
+        weight: float | list[float],
+        mask: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         original, alpha = sockets.split_alpha(degraded)
         drawn, _ = sockets.split_alpha(generated)
@@ -61,20 +65,24 @@ class AutoDIRCorrect:
                 f"degraded and generated must have one size and batch, got {list(original.shape)} and "
                 f"{list(drawn.shape)}; connect what AutoDIR Sample was given and what AutoDIR Decode gave"
             )
-        autodir = model.ready(*original.shape[1:3])
         pairs = zip(original.split(1), drawn.split(1), strict=True)
-        corrected = torch.cat([correct_one(autodir, *pair) for pair in pairs])
-        image = sockets.keep_outside(original, weigh(drawn, corrected, weight), mask)
+        with model.at_work(*original.shape[1:3]) as autodir:
+            corrected = torch.cat([autodir.correct(*pair) for pair in pairs])
+        image = sockets.keep_outside(original, weigh_each(drawn, corrected, weight), mask)
         return (
             sockets.with_alpha(image, alpha).to(host.result_device()),
             (corrected - drawn + NO_CHANGE).to(host.result_device()),
         )
 
 
-def correct_one(autodir: AutoDIR, degraded: Tensor, generated: Tensor) -> Tensor:
-    """The corrected picture [1, H, W, 3] at weight 1."""
-    host.stop_if_cancelled()
-    return autodir.correct(degraded, generated)
+def weigh_each(generated: Tensor, corrected: Tensor, weight: float | list[float]) -> Tensor:
+    """The share of the correction for all pictures [B, H, W, 3], or for each its own, as AutoDIR Loop Open may give."""
+    if not isinstance(weight, list):
+        return weigh(generated, corrected, weight)
+    if len(weight) != len(generated):
+        raise InputError(f"weights must be one, or one for each of the {len(generated)} pictures, got {len(weight)}")
+    rows = zip(generated.split(1), corrected.split(1), weight, strict=True)
+    return torch.cat([weigh(*row) for row in rows])
 
 
 NODES = {"AutoDIRCorrect": AutoDIRCorrect}

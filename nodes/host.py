@@ -1,10 +1,15 @@
-"""The only file that talks to ComfyUI: model folders, devices, memory, progress, previews, cancelling."""
+"""The only file that talks to ComfyUI's services: model folders, devices, memory, progress, previews, cancelling."""
 # pyright: reportMissingImports=false
 
 from __future__ import annotations
 
+import itertools
+import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
 import comfy.latent_formats
 import comfy.model_management
@@ -18,7 +23,11 @@ from PIL import Image
 from server import PromptServer
 from torch import Tensor
 
+from nodes import PreviewImage  # pyright: ignore[reportAttributeAccessIssue] - ComfyUI's, not this folder
+
+from ..autodir_core.errors import AutoDIRError
 from ..autodir_core.model import AutoDIR
+from ..autodir_core.tiles import TILE
 
 FOLDER = "autodir"
 """Name of the model folder, in `models/` and in a user's extra_model_paths.yaml."""
@@ -84,6 +93,65 @@ def show_text(text: str, node_id: str | None) -> None:
         PromptServer.instance.send_progress_text(text, node_id, PromptServer.instance.client_id)
 
 
+def show_images(images: Tensor) -> list[dict[str, str]]:
+    """Write pictures [B, H, W, 3] where the page finds them: the "images" of a node's "ui"."""
+    return PreviewImage().save_images(images)["ui"]["images"]
+
+
+def output_path(prefix: str, suffix: str) -> Path:
+    """A new file in ComfyUI's output folder, such as "report_00001_.txt" for "report" and ".txt"."""
+    folder, name, first, *_ = folder_paths.get_save_image_path(prefix, folder_paths.get_output_directory())
+    numbered = (Path(folder, f"{name}_{number:05}_{suffix}") for number in itertools.count(first))
+    # ComfyUI counts from 1 again for a prefix that ends in a slash
+    return next(path for path in numbered if not path.exists())
+
+
+def list_index() -> int:
+    """The place in a list that the host runs the current node for, item by item; 0 where there is none."""
+    from comfy_execution.utils import get_executing_context
+
+    context = get_executing_context()
+    return (context and context.list_index) or 0
+
+
+def nothing() -> Any:
+    """An output that keeps every node that hangs on it from running, without an error."""
+    from comfy_execution.graph_utils import ExecutionBlocker
+
+    return ExecutionBlocker(None)
+
+
+def is_output_node(class_type: str) -> bool:
+    """Whether nodes of a class are run for what they show or save."""
+    from nodes import NODE_CLASS_MAPPINGS  # pyright: ignore[reportAttributeAccessIssue] - ComfyUI's, not this folder
+
+    return getattr(NODE_CLASS_MAPPINGS[class_type], "OUTPUT_NODE", False) is True
+
+
+def new_prefix() -> str:
+    """What the ids of the nodes begin with that the current node expands to."""
+    from comfy_execution.graph_utils import GraphBuilder
+
+    return GraphBuilder.alloc_prefix()
+
+
+def blame_drawn_nodes(running: Any, expanding: str) -> None:
+    """Have errors in nodes that a class expanded to named on the nodes they show on, not on the one that expanded.
+
+    The host asks the running graph for the node to name; only nodes below the class get another answer.
+    """
+
+    def named(node_id: str) -> str:
+        at = node_id
+        while (parent := running.get_parent_node_id(at)) is not None:
+            if running.get_node(parent)["class_type"] == expanding:
+                return running.get_display_node_id(at)
+            at = parent
+        return at
+
+    running.get_real_node_id = named
+
+
 class HostedModel:
     """A model whose networks ComfyUI moves between memory and GPU: what travels as AUTODIR_MODEL."""
 
@@ -95,17 +163,43 @@ class HostedModel:
             load_device=load_device(),
             offload_device=comfy.model_management.unet_offload_device(),
         )
+        stop_between_stages(model.networks)
 
     def ready(self, height: int = 0, width: int = 0) -> AutoDIR:
         """The model with all networks on the load device, and room there for one picture of this size in pixels."""
-        values = PEAK_VALUES * self.model.sizes.vae.channels[0] * height * width
         comfy.model_management.load_models_gpu(
-            [self.patcher],
-            memory_required=values * self.model.networks.vae.dtype.itemsize,
-            force_full_load=True,
+            [self.patcher], memory_required=self.room(height, width), force_full_load=True
         )
         self.load_the_rest()
         return self.model
+
+    def room(self, height: int, width: int) -> int:
+        """Bytes that the decoder needs at its peak for one picture of this size in pixels."""
+        values = PEAK_VALUES * self.model.sizes.vae.channels[0] * height * width
+        return values * self.model.networks.vae.dtype.itemsize
+
+    @contextmanager
+    def at_work(self, height: int, width: int) -> Iterator[AutoDIR]:
+        """The model as `ready` gives it, to restore pictures of this size in pixels, one at a time.
+
+        What does not fit into the memory is done in squares; AutoDIRError that names what to change where they are too
+        large as well.
+        """
+        try:
+            autodir = self.ready(height, width)
+            yield autodir.tiled(TILE) if self.would_overflow(height, width) else autodir
+        except comfy.model_management.OOM_EXCEPTION as error:
+            comfy.model_management.unload_all_models()
+            comfy.model_management.soft_empty_cache()
+            raise AutoDIRError(too_large(height, width, self.model.dtype)) from error
+
+    def would_overflow(self, height: int, width: int) -> bool:
+        """Whether a picture may be too large for a CPU's memory: there no error comes, the system ends the process."""
+        device = self.patcher.load_device
+        if device.type != "cpu" or self.room(height, width) <= comfy.model_management.get_free_memory(device):
+            return False
+        logging.info("AutoDIR: %d x %d pixels may not fit into the memory: squares of %d", width, height, TILE)
+        return True
 
     def load_the_rest(self) -> None:
         """Move what ComfyUI left behind: `--novram` loads no plain torch layer, yet takes them as loaded."""
@@ -114,6 +208,23 @@ class HostedModel:
             networks.to(device)
             # ComfyUI's own account of what lies on the GPU
             networks.model_loaded_weight_memory = self.patcher.model_size()
+
+
+def too_large(height: int, width: int, dtype: torch.dtype) -> str:
+    """What to do about a picture that has no room, in squares either."""
+    precision = "choose float16 in AutoDIR Load Model, " if dtype == torch.float32 else ""
+    return (
+        f"the memory of {load_device()} does not hold a picture of {width} x {height} pixels, worked on in squares "
+        f"where that is possible; scale it down, {precision}close other programs that use the GPU, or remove other "
+        "models from the workflow"
+    )
+
+
+def stop_between_stages(networks: torch.nn.Module) -> None:
+    """Have each network look whether the user pressed cancel: whenever it starts, and between its large parts."""
+    for network in networks.children():
+        for stage in network.children():
+            stage.register_forward_pre_hook(lambda module, inputs: stop_if_cancelled())
 
 
 Preview = Callable[[int, Tensor], Image.Image | None]

@@ -103,7 +103,6 @@ class AutoDIRRestore:
         sampler: str = sockets.SAMPLER[1]["default"],
     ) -> dict[str, Any]:
         colours, alpha = sockets.split_alpha(image)
-        autodir = model.ready(*colours.shape[1:3])
         loop = LoopSettings(
             max_rounds=max_rounds,
             labels=sockets.label_list(labels) or None,
@@ -111,8 +110,9 @@ class AutoDIRRestore:
             scm_weight=None if scm_weight < 0 else scm_weight,
         )
         settings = SamplerSettings(steps, sampler, text_guidance, image_guidance)
-        watch = host.StepWatcher(autodir, steps)
-        done = restore(autodir, colours, loop, settings, seed=seed, on_step=lambda at, guess: watch(at.step, guess))
+        with model.at_work(*colours.shape[1:3]) as autodir:
+            watch = host.StepWatcher(autodir, steps)
+            done = restore(autodir, colours, loop, settings, seed=seed, on_step=lambda at, guess: watch(at.step, guess))
         report = sockets.report_text(lambda i: round_lines(done, i), len(colours))
         result = sockets.with_alpha(sockets.keep_outside(colours, done.image, mask), alpha).to(host.result_device())
         return {"ui": {"text": [report]}, "result": (result, report, strips(colours, done).to(host.result_device()))}

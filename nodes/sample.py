@@ -6,8 +6,7 @@ import torch
 from torch import Tensor
 
 from ..autodir_core.errors import InputError
-from ..autodir_core.images import crop, from_network
-from ..autodir_core.latent import decode
+from ..autodir_core.images import crop
 from ..autodir_core.model import AutoDIR
 from ..autodir_core.records import SamplerSettings
 from . import host, sockets
@@ -59,10 +58,10 @@ class AutoDIRSample:
         seed: int,
     ) -> tuple[sockets.Latent]:
         colours, _ = sockets.split_alpha(image)
-        autodir = model.ready(*colours.shape[1:3])
-        texts = sockets.condition_of(conditioning, len(colours), autodir.sizes.unet.context)
+        texts = sockets.condition_of(conditioning, len(colours), model.model.sizes.unet.context)
         settings = SamplerSettings(steps, sampler, text_guidance, image_guidance)
-        latent = sample_one_by_one(autodir, colours, texts, settings=settings, seed=seed)
+        with model.at_work(*colours.shape[1:3]) as autodir:
+            latent = sample_one_by_one(autodir, colours, texts, settings=settings, seed=seed)
         return ({"samples": latent.to(host.result_device()), SIZE: (colours.shape[1], colours.shape[2])},)
 
 
@@ -122,15 +121,10 @@ class AutoDIRDecode:
                 "of the same model"
             )
         height, width = (side * factor for side in samples.shape[-2:])
-        autodir = model.ready(height, width)
-        images = torch.cat([decode_one(autodir, row) for row in samples.split(1)])
+        with model.at_work(height, width) as autodir:
+            # decoded as they are: scaling them back and forth would round them
+            images = torch.cat([autodir.decode(row, scale=1.0) for row in samples.split(1)])
         return (crop(images, *size_of(latent, autodir)).to(host.result_device()),)
-
-
-def decode_one(autodir: AutoDIR, sample: Tensor) -> Tensor:
-    """Picture [1, H, W, 3] of a latent [1, C, h, w], decoded as it is: scaling it back and forth would round it."""
-    host.stop_if_cancelled()
-    return from_network(decode(autodir.networks.vae, sample.to(autodir.device), scale=1.0))
 
 
 def size_of(latent: sockets.Latent, autodir: AutoDIR) -> tuple[int, int]:

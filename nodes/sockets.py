@@ -110,25 +110,32 @@ def keep_outside(original: Tensor, restored: Tensor, mask: Tensor | None) -> Ten
 
 
 def condition_of(conditioning: Conditioning, batch: int, width: int) -> Tensor:
-    """The text condition [B, 77, D] of a CONDITIONING; InputError unless it has one entry that fits the model.
+    """The text condition [B, T, D] of a CONDITIONING; InputError unless it has one entry that fits the model.
 
     Args:
-        conditioning: from AutoDIR Blend or Prompt, or from a native node with the same text encoder.
+        conditioning: from AutoDIR Blend or Prompt, or from a native node with the same text encoder; T is 77, or more
+            where texts were joined: the network attends to any number of tokens.
         batch: number of pictures B.
         width: D of the model.
     """
-    if len(conditioning) != 1:
+    embedding, _ = only_entry(conditioning)
+    if embedding.ndim != 3 or embedding.shape[2] != width or len(embedding) not in (1, batch):
         raise InputError(
-            f"the conditioning has {len(conditioning)} entries, one is needed; join them with Conditioning (Average) "
-            "instead of Conditioning (Combine)"
-        )
-    embedding: Tensor = conditioning[0][0]
-    if embedding.ndim != 3 or embedding.shape[1:] != (77, width) or len(embedding) not in (1, batch):
-        raise InputError(
-            f"the conditioning must be [1 or {batch}, 77, {width}] for this model and these pictures, got "
+            f"the conditioning must be [1 or {batch}, tokens, {width}] for this model and these pictures, got "
             f"{list(embedding.shape)}; make it with AutoDIR Blend or AutoDIR Prompt of the same model"
         )
     return embedding.expand(batch, -1, -1)
+
+
+def only_entry(conditioning: Conditioning) -> tuple[Tensor, dict[str, Any]]:
+    """The one entry of a CONDITIONING: the embedding [B, T, D] and what else is kept with it."""
+    if len(conditioning) != 1:
+        raise InputError(
+            f"the conditioning has {len(conditioning)} entries, one is needed; join them with AutoDIR Mix or "
+            "Conditioning (Average) instead of Conditioning (Combine)"
+        )
+    embedding, extra = conditioning[0]
+    return embedding, extra
 
 
 def label_list(text: str) -> list[str]:

@@ -117,6 +117,26 @@ class TestRestore:
         assert (told["stopped"], told["settings"]["prompt"], len(told["rounds"])) == ("prompt", "brighten it", 1)
         assert "done: your own words" in capsys.readouterr().out
 
+    def test_squares_are_those_of_the_api(self, loaded, tmp_path):
+        large = saved(tmp_path / "in" / "large.png", height=192, width=256)
+        target = tmp_path / "o.png"
+        assert call("restore", large, "-o", target, "--tile", 128, "--prompt", "brighten", "--report", *FAST) == 0
+        loop, image = autodir_core.LoopSettings(prompt="brighten"), read_picture(large).image
+        expected = autodir_core.restore(loaded.tiled(128), image, loop, SETTINGS[1]).image
+        assert np.array_equal(pixels(target), written(expected))
+        assert json.loads((tmp_path / "o.json").read_text())["settings"]["tile"] == 128
+
+    def test_a_gpu_too_small_for_the_whole_gets_squares(self, loaded, tmp_path):
+        large, target = saved(tmp_path / "in" / "large.png", height=192, width=256), tmp_path / "o.png"
+
+        def limited(network, inputs):
+            if max(inputs[0].shape[-2:]) > 128:
+                raise torch.cuda.OutOfMemoryError("tried to allocate 20 GiB")
+
+        with loaded.networks.vae.encoder.register_forward_pre_hook(limited):
+            assert call("restore", large, "-o", target, "--prompt", "brighten", *FAST) == 0
+        assert pixels(target).shape == (192, 256, 3)
+
     def test_match_color_is_applied_to_what_is_saved(self, picture, loaded, tmp_path):
         assert call("restore", picture, "-o", tmp_path / "o.png", "--match-color", "adain", *FAST) == 0
         image = read_picture(picture).image
@@ -244,7 +264,14 @@ class TestRefusals:
 
     @pytest.mark.parametrize(
         ("option", "value"),
-        [("--steps", "0"), ("--max-rounds", "x"), ("--sampler", "ddim"), ("--text-guidance", "nan"), ("--seed", "-1")],
+        [
+            ("--steps", "0"),
+            ("--max-rounds", "x"),
+            ("--sampler", "ddim"),
+            ("--text-guidance", "nan"),
+            ("--seed", "-1"),
+            ("--tile", "64"),
+        ],
     )
     def test_values_that_make_no_sense(self, refused, picture, tmp_path, option, value):
         line = refused("restore", picture, "-o", tmp_path / "o.png", option, value)

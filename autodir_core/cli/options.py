@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from ..errors import InputError
 from ..files import FORMATS
 from ..labels import check_labels
+from ..tiles import MIN_TILE, TILE
 
 if TYPE_CHECKING:
     from ..model import AutoDIR
@@ -54,6 +55,17 @@ def add_output_options(parser: argparse.ArgumentParser, marker: str) -> None:
         "--overwrite",
         action="store_true",
         help="replace existing results (default: refuse them; in a folder skip them, so that a run can be continued)",
+    )
+
+
+def add_tile(parser: argparse.ArgumentParser) -> None:
+    """How large pictures are worked on where memory is short."""
+    parser.add_argument(
+        "--tile",
+        type=at_least(MIN_TILE),
+        metavar="PIXELS",
+        help="encode, decode and correct in squares of this side, which takes less memory and is not quite the same "
+        f"(default: whole, and squares of {TILE} where the memory of a GPU runs out)",
     )
 
 

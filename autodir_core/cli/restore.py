@@ -19,6 +19,7 @@ from .options import (
     add_model_options,
     add_output_options,
     add_quiet,
+    add_tile,
     at_least,
     chosen_labels,
     finite,
@@ -46,6 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_output_options(parser, "restored")
     add_model_options(parser)
+    add_tile(parser)
     add_sampler_options(parser)
     add_loop_options(parser)
     extras = parser.add_argument_group("what is written beside the result (default: nothing)")
@@ -138,7 +140,7 @@ class Restorer:
 
     def __init__(self, model: AutoDIR, arguments: argparse.Namespace) -> None:
         """InputError for labels that the model does not know."""
-        self.model = model
+        self.model = model.tiled(arguments.tile)
         self.arguments = arguments
         self.loop, self.sampler = loop_settings(arguments), sampler_settings(arguments)
         self.labels = chosen_labels(arguments, model)
@@ -218,7 +220,9 @@ class Restorer:
             "model": {"file": Path(self.arguments.model or MINI).name, "name": self.model.traits.name},
             "device": str(self.model.device),
             "precision": str(self.model.dtype).removeprefix("torch."),
-            "settings": asdict(self.sampler) | asdict(self.loop) | {"match_color": self.arguments.match_color},
+            "settings": asdict(self.sampler)
+            | asdict(self.loop)
+            | {"match_color": self.arguments.match_color, "tile": self.arguments.tile},
             "seed": self.arguments.seed,
             "versions": versions(),
             **told,

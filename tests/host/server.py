@@ -48,13 +48,14 @@ def environment() -> dict[str, str]:
 
 
 class Server:
-    """A running ComfyUI whose base directory holds this pack, the fixture nodes and nothing else."""
+    """A running ComfyUI whose base directory holds this pack, the fixture nodes and the given node files."""
 
-    def __init__(self, comfyui: Path, base: Path) -> None:
+    def __init__(self, comfyui: Path, base: Path, *node_files: Path) -> None:
         self.python, self.base, self.port = python_of(comfyui), base, free_port()
         (base / "custom_nodes").mkdir(parents=True)
         install_pack(base / "custom_nodes" / "autodir")
-        shutil.copy(Path(__file__).with_name("fixture_nodes.py"), base / "custom_nodes")
+        for path in (Path(__file__).with_name("fixture_nodes.py"), *node_files):
+            shutil.copy(path, base / "custom_nodes")
         command = [self.python, "main.py", "--cpu", "--port", str(self.port), "--base-directory", str(base)]
         command += ["--database-url", f"sqlite:///{base / 'comfyui.db'}", "--preview-method", "latent2rgb"]
         command += ["--disable-api-nodes", "--disable-auto-launch"]

@@ -1,0 +1,214 @@
+"""Pictures that do not fit into the memory, and cancelling, in the nodes that run the networks."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+import torch
+
+SAMPLER = {"sampler": "euler_ancestral", "text_guidance": 1.0, "image_guidance": 1.0}
+LOOP = {"seed": 3, "max_rounds": 1, "text_guidance": 1.0, "image_guidance": 1.0, "prompt": "haze", "scm_weight": -1.0}
+HEIGHT, WIDTH, SIDE = 192, 256, 128
+
+
+class Cancelled(Exception):
+    pass
+
+
+@pytest.fixture
+def node(pack):
+    return lambda name: pack.NODE_CLASS_MAPPINGS[f"AutoDIR{name}"]()
+
+
+@pytest.fixture
+def core(pack):
+    """The modules of the pack's own core, by name."""
+    return lambda name: importlib.import_module(f"{pack.__name__}.autodir_core.{name}")
+
+
+@pytest.fixture
+def management(pack):
+    return pack.host.comfy.model_management
+
+
+@pytest.fixture
+def large(golden):
+    """A picture that has room for several of the smallest squares."""
+    return torch.nn.functional.interpolate(
+        golden.photo("photo_a_96x128").movedim(-1, 1), (HEIGHT, WIDTH), mode="bilinear"
+    ).movedim(1, -1)
+
+
+@pytest.fixture
+def condition(node, model):
+    return node("Prompt").encode(model, "haze")[0]
+
+
+@pytest.fixture
+def latent(node, model, large, condition):
+    return node("Sample").sample(model, large, condition, 1, seed=3, **SAMPLER)[0]
+
+
+@pytest.fixture
+def calls(node, model, large, latent, condition) -> dict[str, Callable[[], torch.Tensor]]:
+    """The nodes that work on large pictures, each as its main result."""
+    return {
+        "Sample": lambda: node("Sample").sample(model, large, condition, 1, seed=3, **SAMPLER)[0]["samples"],
+        "Decode": lambda: node("Decode").decode(model, latent)[0],
+        "Correct": lambda: node("Correct").correct(model, large, large.flip(2), 1.0)[0],
+        "Restore": lambda: node("Restore").restore(model, large, 1, **LOOP)["result"][0],
+    }
+
+
+@contextmanager
+def memory_of(side: int, factor: int, *networks: torch.nn.Module) -> Iterator[list[int]]:
+    """A GPU that runs out where a network gets more than a square of so many pixels; how often it did."""
+    failed = []
+
+    def fits(network, inputs):
+        # pictures have no more than six channels, latents count for more pixels
+        pixels = max(inputs[0].shape[-2:]) * (factor if network is networks[0] else 1)
+        if pixels > side:
+            failed.append(pixels)
+            raise torch.cuda.OutOfMemoryError("tried to allocate 20 GiB")
+
+    handles = [network.register_forward_pre_hook(fits) for network in networks]
+    try:
+        yield failed
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+@pytest.fixture
+def little(model):
+    """Memory for squares of so many pixels in everything but the UNet."""
+    networks = model.model.networks
+    parts = networks.vae.decoder, networks.vae.encoder, networks.scm
+    return lambda side: memory_of(side, model.model.factor, *parts)
+
+
+class TestTooLarge:
+    @pytest.mark.parametrize(("name", "stages"), [("Sample", 1), ("Decode", 1), ("Correct", 1), ("Restore", 3)])
+    def test_smaller_squares_are_tried_once(self, calls, little, name, stages):
+        whole = calls[name]()
+        with little(SIDE) as failed:
+            found = calls[name]()
+        assert len(failed) == stages, "nothing but what did not fit was done again"
+        assert found.shape == whole.shape and found.isfinite().all()
+        assert not torch.equal(found, whole)
+        assert torch.equal(calls[name](), whole), "the next run is whole again"
+
+    def test_the_squares_are_those_of_the_command_line(self, calls, little, model, large, core):
+        with little(SIDE):
+            found = calls["Restore"]()
+        loop, settings = core("records").LoopSettings(prompt="haze"), core("records").SamplerSettings(steps=1)
+        expected = core("restore").restore(model.model.tiled(SIDE), large, loop, settings, seed=3)
+        assert torch.equal(found, expected.image)
+
+    @pytest.mark.parametrize("name", ["Sample", "Decode", "Correct", "Restore"])
+    def test_what_has_no_room_in_squares_either_is_explained(self, calls, little, core, management, monkeypatch, name):
+        unloaded = []
+        monkeypatch.setattr(management, "unload_all_models", lambda: unloaded.append(True))
+        with little(0) as failed, pytest.raises(core("errors").AutoDIRError) as raised:
+            calls[name]()
+        message = str(raised.value)
+        assert message.startswith("the memory of cpu does not hold a picture of 256 x 192 pixels")
+        assert "scale it down" in message and "float16 in AutoDIR Load Model" in message and "\n" not in message
+        assert len(failed) == 2 and unloaded == [True]
+
+    @pytest.mark.parametrize("name", ["Sample", "Restore"])
+    def test_the_unet_sees_the_picture_whole(self, calls, model, core, name):
+        unet, refusal = model.model.networks.unet, core("errors").AutoDIRError
+        with memory_of(0, 1, unet) as failed, pytest.raises(refusal, match="256 x 192 pixels"):
+            calls[name]()
+        assert len(failed) == 1, "there is nothing smaller to try"
+
+    def test_weights_that_have_no_room_are_explained(self, calls, management, core, monkeypatch):
+        def full(patchers, **options):
+            raise torch.cuda.OutOfMemoryError("tried to allocate 20 GiB")
+
+        monkeypatch.setattr(management, "load_models_gpu", full)
+        with pytest.raises(core("errors").AutoDIRError, match="close other programs"):
+            calls["Decode"]()
+
+    def test_half_precision_is_not_advised_twice(self, pack):
+        assert "float16" not in pack.host.too_large(10, 10, torch.bfloat16)
+
+
+class TestCPU:
+    """Where too much memory ends the process, nothing may be tried that may not fit."""
+
+    def test_large_pictures_are_worked_on_in_squares_from_the_start(self, model, pack, management, monkeypatch):
+        needed = 17 * 32 * 4 * HEIGHT * WIDTH
+        for free, tile in ((needed, None), (needed - 1, pack.host.TILE)):
+            monkeypatch.setattr(management, "get_free_memory", lambda device, free=free: free)
+            with model.at_work(HEIGHT, WIDTH) as autodir:
+                assert autodir.tile == tile
+
+    def test_a_gpu_is_tried_first(self, pack, model, management, monkeypatch):
+        monkeypatch.setattr(management, "get_free_memory", lambda device: 0)
+        monkeypatch.setattr(model.patcher, "load_device", torch.device("cuda"))
+        assert not model.would_overflow(HEIGHT, WIDTH)
+
+
+class TestCancel:
+    @pytest.mark.parametrize("name", ["Sample", "Decode", "Correct", "Restore"])
+    def test_no_network_starts_after_it(self, calls, model, management, monkeypatch, name):
+        networks = model.model.networks
+        parts = networks.unet, networks.vae.encoder, networks.vae.decoder, networks.scm
+        with evaluations(*parts) as done:
+            calls[name]()
+        for limit in range(len(done)):
+            with evaluations(*parts) as done, pytest.raises(Cancelled):
+                monkeypatch.setattr(management, "throw_exception_if_processing_interrupted", stopping_at(done, limit))
+                calls[name]()
+            assert len(done) == limit
+
+    def test_squares_are_evaluations_too(self, calls, little, model, management, monkeypatch):
+        decoder = model.model.networks.vae.decoder
+        with little(SIDE), evaluations(decoder) as done:
+            calls["Decode"]()
+        squares = len(done)
+        assert squares > 4
+        with little(SIDE), evaluations(decoder) as done, pytest.raises(Cancelled):
+            monkeypatch.setattr(management, "throw_exception_if_processing_interrupted", stopping_at(done, squares - 2))
+            calls["Decode"]()
+        assert len(done) == squares - 2
+
+    def test_the_parts_of_a_network_are_too(self, model, large, management, monkeypatch):
+        """A large picture keeps the UNet of a CPU busy for minutes."""
+        looks = []
+
+        def look():
+            looks.append(True)
+
+        monkeypatch.setattr(management, "throw_exception_if_processing_interrupted", look)
+        autodir = model.model
+        autodir.predict_noise(torch.zeros(1, 4, 8, 8), 1.0, torch.zeros(1, 4, 8, 8), autodir.null_text)
+        assert len(looks) >= 3
+
+
+@contextmanager
+def evaluations(*networks: torch.nn.Module) -> Iterator[list[torch.nn.Module]]:
+    """The networks whose evaluations have ended, in order."""
+    done = []
+    handles = [part.register_forward_hook(lambda part, inputs, output: done.append(part)) for part in networks]
+    try:
+        yield done
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def stopping_at(done: list[torch.nn.Module], count: int) -> Callable[[], None]:
+    """What cancels once so many evaluations have ended."""
+
+    def stop():
+        if len(done) >= count:
+            raise Cancelled
+
+    return stop
