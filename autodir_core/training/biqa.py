@@ -32,6 +32,7 @@ class BIQAPlan:
         patched: share of crops with patches that look like drops and are none.
         camera: share of crops with the uneven grain and sharpness of a camera's processing.
         jpeg: share of crops that were compressed before they were degraded.
+        relief: share of crops that are bent, unevenly lit and have shaded bodies.
         focus: share of crops with a sharp, textured part and a soft one.
         clean_share: share of crops that are left as they are.
         fidelity, cross_entropy, semantic_agnostic: weights of the losses.
@@ -41,10 +42,11 @@ class BIQAPlan:
     size: int = 224
     keep: float = 0.25
     mildest: float = 0.15
-    patched: float = 0.4
+    patched: float = 0.3
     camera: float = 0.5
     jpeg: float = 0.5
-    focus: float = 0.5
+    focus: float = 0.4
+    relief: float = 0.5
     clean_share: float = 0.25
     fidelity: float = 1.0
     cross_entropy: float = 1.0
@@ -74,6 +76,7 @@ def biqa_objective(clip: CLIP, scenes: np.ndarray, plan: BIQAPlan, *, full_from:
             camera=plan.camera,
             jpeg=plan.jpeg,
             focus=plan.focus,
+            relief=plan.relief,
         )
         truths = batch.clean[: plan.batch // 4]
         logits = label_logits(clip, torch.cat([batch.degraded, truths]), prompts)

@@ -110,6 +110,55 @@ def developed(crop: Tensor, rng: np.random.Generator) -> Tensor:
     return torch.cat([colour[0].permute(1, 2, 0).clamp(0, 1), crop[..., 3:]], dim=-1)
 
 
+def modelled(crop: Tensor, rng: np.random.Generator) -> Tensor:
+    """The crop bent, lit unevenly, and with round shaded bodies that shine: what a drop has too, but no lens.
+
+    Faces, cups and eyes have dark rims, soft shading and highlights; only a drop shows the scene again, upside down.
+    """
+    side = crop.shape[0]
+    colour = bent(crop[..., :3], rng) if rng.random() < 0.5 else crop[..., :3]
+    if rng.random() < 0.6:
+        colour = colour * (0.5 + field(side, rng, most=5)[0, 0, :, :, None])
+    for _ in range(int(rng.integers(0, 9))):
+        colour = with_body(colour, rng)
+    return torch.cat([colour.clamp(0, 1), crop[..., 3:]], dim=-1)
+
+
+def bent(colour: Tensor, rng: np.random.Generator) -> Tensor:
+    """[S, S, C] displaced by a smooth random field of a few pixels."""
+    side = colour.shape[0]
+    reach = float(rng.uniform(4, 16))
+    axis = torch.arange(side, dtype=torch.float32)
+    y = axis[:, None] + (field(side, rng, most=8)[0, 0] - 0.5) * 2 * reach
+    x = axis[None] + (field(side, rng, most=8)[0, 0] - 0.5) * 2 * reach
+    grid = torch.stack([(2 * x + 1) / side - 1, (2 * y + 1) / side - 1], dim=-1)[None]
+    planes = colour.permute(2, 0, 1)[None]
+    moved = torch.nn.functional.grid_sample(
+        planes, grid, mode="bicubic", padding_mode="reflection", align_corners=False
+    )
+    return moved[0].permute(1, 2, 0)
+
+
+def with_body(colour: Tensor, rng: np.random.Generator) -> Tensor:
+    """[S, S, 3] with one shaded ellipsoid of its own colour or the picture's, a dark rim and perhaps a highlight."""
+    side = colour.shape[0]
+    axis = torch.arange(side, dtype=torch.float32)
+    y, x = rng.uniform(0, side, 2)
+    radius, stretch, edge = rng.uniform(4, 50), rng.uniform(0.6, 1.6), rng.uniform(0.5, 3)
+    down, right = (axis[:, None] - y) * stretch / radius, (axis[None] - x) / radius
+    square = down**2 + right**2
+    inside = torch.sigmoid((1 - square.sqrt()) * radius / edge)[..., None] * float(rng.uniform(0.4, 1))
+    height = (1 - square).clamp(min=0).sqrt()
+    toward = torch.from_numpy(rng.normal(0, 0.6, 2).astype(np.float32))
+    light = (height + toward[0] * down + toward[1] * right).clamp(0, 1.5)[..., None]
+    paint = torch.from_numpy(rng.uniform(0, 1, 3).astype(np.float32)) if rng.random() < 0.6 else colour
+    body = paint * (float(rng.uniform(0.2, 0.7)) + float(rng.uniform(0.2, 0.9)) * light)
+    if rng.random() < 0.5:
+        off = torch.exp(-((down - toward[0] / 2) ** 2 + (right - toward[1] / 2) ** 2) / float(rng.uniform(0.005, 0.06)))
+        body = body + float(rng.uniform(0.3, 1)) * off[..., None]
+    return colour + inside * (body - colour)
+
+
 def focused(crop: Tensor, rng: np.random.Generator) -> Tensor:
     """The crop with a sharp and textured part and a smooth one, as a lens and the world make them.
 
@@ -210,12 +259,15 @@ def draw_batch(
     camera: float = 0.0,
     jpeg: float = 0.0,
     focus: float = 0.0,
+    relief: float = 0.0,
 ) -> Batch:
     """Random crops with random degradations of severity `mildest` to 1.
 
-    Before, a share of `focus` is `focused`, of `camera` `developed`, of `patched` `overlaid`, of `jpeg` `compressed`.
+    Before, a share of `relief` is `modelled`, of `focus` `focused`, of `camera` `developed`, of `patched` `overlaid`
+    and of `jpeg` `compressed`.
     """
     crops = [random_crop(scenes, size, rng) for _ in range(count)]
+    crops = [modelled(crop, rng) if rng.random() < relief else crop for crop in crops]
     crops = [focused(crop, rng) if rng.random() < focus else crop for crop in crops]
     crops = [developed(crop, rng) if rng.random() < camera else crop for crop in crops]
     crops = torch.stack(
