@@ -106,10 +106,17 @@ def test_without_a_package_the_entry_point_does_nothing():
 class TestWorkflows:
     """The shipped graphs, as files."""
 
-    @pytest.mark.parametrize("name", ["restore", "step_by_step"])
-    def test_the_page_and_the_api_format_agree(self, name):
-        graph = json.loads((ROOT / f"workflows/{name}.json").read_text(encoding="utf-8"))
-        prompt = json.loads((ROOT / f"workflows/api/{name}.json").read_text(encoding="utf-8"))
+    FILES = pytest.mark.parametrize("path", sorted((ROOT / "workflows").glob("*.json")), ids=lambda path: path.stem)
+
+    def test_each_has_an_api_version(self):
+        folders = (ROOT / "workflows", ROOT / "workflows/api")
+        pages, prompts = ({path.stem for path in folder.glob("*.json")} for folder in folders)
+        assert pages == prompts and {"restore", "step_by_step"} < pages
+
+    @FILES
+    def test_the_page_and_the_api_format_agree(self, path):
+        graph = json.loads(path.read_text(encoding="utf-8"))
+        prompt = json.loads((path.parent / "api" / path.name).read_text(encoding="utf-8"))
         drawn = {str(node["id"]): node["type"] for node in graph["nodes"] if node["type"] != "MarkdownNote"}
         assert drawn == {number: node["class_type"] for number, node in prompt.items()}
         links = {(str(link[1]), link[2], str(link[3])) for link in graph["links"]}
@@ -120,7 +127,7 @@ class TestWorkflows:
             if isinstance(value, list)
         }
 
-    @pytest.mark.parametrize("path", sorted((ROOT / "workflows").glob("*.json")), ids=lambda path: path.stem)
+    @FILES
     def test_each_is_fit_to_be_shared(self, path):
         graph = json.loads(path.read_text(encoding="utf-8"))
         values = [value for node in graph["nodes"] for value in node.get("widgets_values") or []]

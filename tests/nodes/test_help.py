@@ -212,6 +212,12 @@ class TestReadme:
         found = re.findall(r"^\| \[(.+?)\]\((.+?)\) \|", texts[language], re.M)
         assert dict(found) == {title: f"web/docs/{name}/{language}.md" for title, name in titles(language).items()}
 
+    @every_page
+    def test_its_other_table_leads_to_every_workflow(self, texts, language):
+        found = re.findall(r"^\| \*\*\[(.+?)\]\((.+?)\)\*\* \| .+ \|$", texts[language], re.M)
+        assert dict(found) == {path.stem: f"workflows/{path.name}" for path in (ROOT / "workflows").glob("*.json")}
+        assert [name for name, _ in found] == re.findall(r"\*\*\[(.+?)\]\(workflows/", texts["en"])
+
     def test_both_lead_to_each_other_at_the_top(self, texts):
         for language, other in (("en", "zh"), ("zh", "en")):
             assert f"]({self.FILES[other]})" in texts[language].splitlines()[2]

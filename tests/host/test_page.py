@@ -1,0 +1,121 @@
+"""Every shared workflow on ComfyUI's page in a real browser; skipped where playwright or a Chromium is missing."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlparse
+
+import pytest
+
+from tests.host.server import ROOT, Server
+
+pytestmark = pytest.mark.host
+
+WORKFLOWS = sorted((ROOT / "workflows").glob("*.json"))
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+TITLE = 30
+"""Height of a node's title, which stands above its position."""
+
+STARTED = """() => window.app?.graph && app.extensionManager && app.vueAppReady !== false
+    && Object.keys(window.LiteGraph?.registered_node_types ?? {}).length > 50"""
+OPEN = """async ([graph, name]) => {
+    await app.loadGraphData(graph, true, true, name);
+    return app.graph.nodes.map(node => ({
+        id: node.id, type: node.type, box: [...node.pos, ...node.size],
+        known: node.type in LiteGraph.registered_node_types,
+        values: (node.widgets ?? []).filter(widget => widget.serialize !== false).map(widget => widget.value),
+    }));
+}"""
+TO_PROMPT = "async () => JSON.stringify((await app.graphToPrompt()).output)"
+COMPLAINTS = "() => [...document.querySelectorAll('.p-toast-message-error, .p-dialog')].map(one => one.innerText)"
+
+
+class Page:
+    """ComfyUI's page, and the errors of its console since the last workflow was opened."""
+
+    def __init__(self, page: Any) -> None:
+        self.page, self.errors = page, []
+        page.on("console", lambda message: self.note(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: self.note(str(error)))
+
+    def note(self, error: str) -> None:
+        # what the page fetches from elsewhere is refused below
+        if "ERR_FAILED" not in error:
+            self.errors.append(error)
+
+    def open(self, path: Path) -> list[dict[str, Any]]:
+        """The nodes as the page shows them."""
+        self.errors.clear()
+        nodes = self.page.evaluate(OPEN, [json.loads(path.read_text(encoding="utf-8")), path.stem])
+        self.page.wait_for_timeout(300)
+        return nodes
+
+    def prompt(self) -> dict[str, Any]:
+        """What the page would queue."""
+        return json.loads(self.page.evaluate(TO_PROMPT))
+
+
+@pytest.fixture(scope="module")
+def page(server: Server, photo_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+    """One browser for all workflows; nothing but the server can be reached from it."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="no browser tests: pip install playwright")
+    binary = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, BROWSERS)), None)
+    if binary is None:
+        pytest.skip("no browser tests: no Chromium found, CHROMIUM may name one")
+    shutil.copy(photo_path, server.base / "input/example.png")
+    host = f"127.0.0.1:{server.port}"
+    with playwright.sync_playwright() as driver:
+        flags = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run"]
+        profile = tmp_path_factory.mktemp("browser")
+        context = driver.chromium.launch_persistent_context(profile, executable_path=binary, args=flags, locale="en-US")
+        context.route(lambda url: urlparse(url).netloc not in ("", host), lambda route: route.abort())
+        opened = context.pages[0]
+        opened.goto(f"http://{host}", wait_until="domcontentloaded")
+        opened.wait_for_function(STARTED, timeout=120_000)
+        # the first visitor is shown templates over everything
+        opened.evaluate("() => app.extensionManager.setting.set('Comfy.TutorialCompleted', true)")
+        opened.wait_for_timeout(500)
+        opened.keyboard.press("Escape")
+        opened.wait_for_timeout(500)
+        yield Page(opened)
+        context.close()
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_it_opens_as_it_was_saved(page, path):
+    nodes = page.open(path)
+    assert [node["type"] for node in nodes if not node["known"]] == []
+    assert page.errors == [] and page.page.evaluate(COMPLAINTS) == []
+    kept = {node["id"]: node.get("widgets_values") or [] for node in json.loads(path.read_text("utf-8"))["nodes"]}
+    for node in nodes:
+        assert node["values"][: len(kept[node["id"]])] == kept[node["id"]], node["type"]
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_it_queues_what_the_api_version_says(page, path):
+    page.open(path)
+    queued = page.prompt()
+    for node in queued.values():
+        if node["class_type"] == "PreviewAny":
+            node["inputs"].pop("preview", None)  # the text that it last showed
+    promised = json.loads((path.parent / "api" / path.name).read_text(encoding="utf-8"))
+    assert {number: (node["class_type"], node["inputs"]) for number, node in queued.items()} == {
+        number: (node["class_type"], node["inputs"]) for number, node in promised.items()
+    }
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_no_node_lies_on_another(page, path):
+    hidden = [(one["type"], other["type"]) for one, other in combinations(page.open(path), 2) if overlap(one, other)]
+    assert hidden == []
+
+
+def overlap(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    (x, y, width, height), (left, top, across, down) = one["box"], other["box"]
+    return x < left + across and left < x + width and y - TITLE < top + down and top - TITLE < y + height

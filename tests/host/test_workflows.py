@@ -1,0 +1,120 @@
+"""Every shared workflow through the API of a real ComfyUI: all that it shows and saves comes, and says what it must."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.host.conftest import number_of, pixels
+from tests.host.server import ROOT, Server
+from tests.host.test_loops import heard
+
+pytestmark = pytest.mark.host
+
+NAMES = sorted(path.stem for path in (ROOT / "workflows/api").glob("*.json"))
+QUICK = {"steps": 2, "labels": "noise, blur, rain", "width": 64, "height": 48}
+"""Without "no" among the labels no picture is clean at the start, whatever the tiny model thinks."""
+
+
+def output_nodes(server: Server, prompt: dict[str, Any]) -> set[str]:
+    offered = server.call("/object_info")
+    return {number for number, node in prompt.items() if offered[node["class_type"]]["output_node"]}
+
+
+def pictures(server: Server, entry: dict[str, Any]) -> list[np.ndarray]:
+    return [pixels(server.file(image)) for image in entry["images"]]
+
+
+def saved(server: Server, outputs: dict[str, Any], prompt: dict[str, Any], title: str) -> np.ndarray:
+    """The one picture of a Save node, as whole numbers that can be subtracted."""
+    (picture,) = pictures(server, outputs[number_of(prompt, "SaveImage", title)])
+    return picture.astype(int)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_output_comes(server, workflow, name):
+    prompt = workflow(name, **QUICK)
+    outputs = server.run(prompt)
+    assert output_nodes(server, prompt) <= set(outputs)
+    found = [picture for entry in outputs.values() if "images" in entry for picture in pictures(server, entry)]
+    assert found and all(picture.ndim == 3 and picture.std() > 0 for picture in found)
+    assert all(text for entry in outputs.values() for text in entry.get("text", ()))
+
+
+def test_half_the_weight_is_half_of_each(server, workflow):
+    prompt = workflow("low_light", **QUICK)
+    outputs = server.run(prompt)
+    none, half, full = (saved(server, outputs, prompt, f"Weight {weight}") for weight in ("0:", "0.5:", "1:"))
+    inside = (np.minimum(none, full) > 0) & (np.maximum(none, full) < 255)
+    assert inside.mean() > 0.2 and (none != full).mean() > 0.5
+    assert np.abs(half - (none + full) / 2)[inside].max() <= 1.5
+
+
+def test_own_words_change_their_own_picture_only(server, workflow):
+    first, second = (workflow("own_words", **QUICK, text=text) for text in ("remove the rain", "make it dark"))
+    before, after = server.run(first), server.run(second)
+    for title, same in (("Automatic", True), ("By your own words", False)):
+        pair = [saved(server, outputs, first, title) for outputs in (before, after)]
+        assert np.array_equal(*pair) == same, title
+
+
+def test_the_preview_in_the_loop_shows_every_round(server, workflow):
+    prompt = workflow("loop", **QUICK, seed=9, max_rounds=3)
+    told = [event["data"] for event in heard(server, prompt) if event["type"] == "executed"]
+
+    def of(title: str) -> list[np.ndarray]:
+        number = number_of(prompt, "PreviewImage", title)
+        found = [pictures(server, data["output"]) for data in told if data["display_node"] == number]
+        return [picture for several in found for picture in several]
+
+    rounds, (begin, *after) = of("Every round"), of("Before and after each round")
+    assert len(rounds) == len(after) == 3
+    assert all(np.array_equal(one, other) for one, other in zip(rounds, after, strict=True))
+    assert not any(np.array_equal(begin, picture) for picture in after)
+
+
+def test_a_batch_is_reported_picture_by_picture(server, workflow):
+    prompt = workflow("batch", **QUICK)
+    outputs = server.run(prompt)
+    assert len(outputs[number_of(prompt, "SaveImage")]["images"]) == 3
+    (report,) = outputs[number_of(prompt, "PreviewAny")]["text"]
+    assert [line for line in report.splitlines() if line.startswith("picture")] == [f"picture {i}" for i in (1, 2, 3)]
+
+
+def test_a_batch_may_come_from_a_folder(server, workflow, photo_path):
+    """As the note of the workflow says, with ComfyUI's own node."""
+    if "LoadImageSetFromFolderNode" not in server.call("/object_info"):
+        pytest.skip("this ComfyUI has no Load Image Dataset from Folder")
+    folder = server.base / "input/holiday"
+    folder.mkdir(exist_ok=True)
+    for name in ("one.png", "two.png"):
+        shutil.copy(photo_path, folder / name)
+    prompt = workflow("batch", **QUICK)
+    restore = prompt[number_of(prompt, "AutoDIRRestore")]["inputs"]
+    prompt["folder"] = {
+        "class_type": "LoadImageSetFromFolderNode",
+        "inputs": {"folder": "holiday", "resize_method": "None"},
+    }
+    restore["image"] = ["folder", 0]
+    assert len(server.run(prompt)[number_of(prompt, "SaveImage")]["images"]) == 2
+
+
+def test_the_saved_report_is_what_was_measured(server, workflow):
+    prompt = workflow("degrade_and_compare", **QUICK)
+    outputs = server.run(prompt)
+    (shown,) = outputs[number_of(prompt, "PreviewAny", "Measured")]["text"]
+    (path,) = outputs[number_of(prompt, "AutoDIRSaveReport")]["text"]
+    assert Path(path).read_text(encoding="utf-8") == f"{shown}\n"
+    assert [line.split()[:2] for line in shown.splitlines()] == [["before:", "PSNR"], ["after:", "PSNR"]]
+
+
+def test_a_repaired_picture_is_nearer_to_the_truth(server, workflow):
+    """On the embedded model, in few steps."""
+    prompt = workflow("degrade_and_compare", file="autodir-mini (embedded)", steps=4, max_rounds=1, scale_by=1.0)
+    (report,) = server.run(prompt)[number_of(prompt, "PreviewAny", "Measured")]["text"]
+    before, after = (float(line.split()[2]) for line in report.splitlines())
+    assert after > before
