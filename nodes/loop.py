@@ -70,15 +70,7 @@ class AutoDIRLoopOpen:
                 "image": ("IMAGE", {"tooltip": "The pictures to restore, of any size; alpha is kept."}),
             },
             "optional": {
-                "labels": (
-                    "STRING",
-                    {
-                        "default": "",
-                        "advanced": True,
-                        "tooltip": "Labels to look for, separated by commas. Empty looks for all of the model, as the "
-                        'paper does. Without "no" in the list the loop cannot find the picture clean.',
-                    },
-                ),
+                "labels": sockets.LABELS,
                 "value_a": (ANY, {"tooltip": "Anything your nodes hand on from round to round, such as a mask."}),
                 "value_b": (ANY, {"tooltip": "A second value that your nodes hand on from round to round."}),
             },

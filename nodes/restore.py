@@ -74,15 +74,7 @@ class AutoDIRRestore:
             },
             "optional": {
                 "mask": sockets.MASK,
-                "labels": (
-                    "STRING",
-                    {
-                        "default": "",
-                        "advanced": True,
-                        "tooltip": "Labels to look for, separated by commas. Empty looks for all of the model, as the "
-                        'paper does. Without "no" in the list the loop cannot find the picture clean.',
-                    },
-                ),
+                "labels": sockets.LABELS,
                 "sampler": (sockets.SAMPLER[0], {**sockets.SAMPLER[1], "advanced": True}),
             },
         }

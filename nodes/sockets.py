@@ -77,6 +77,15 @@ MASK = (
         "nothing was painted, and that restores nothing.",
     },
 )
+LABELS = (
+    "STRING",
+    {
+        "default": "",
+        "advanced": True,
+        "tooltip": "Labels to look for, separated by commas. Empty looks for all of the model, as the paper does. "
+        'Without "no" in the list the loop cannot find the picture clean.',
+    },
+)
 
 
 def split_alpha(image: Tensor) -> tuple[Tensor, Tensor | None]:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from ..assess import clip_pixels
 from ..labels import LABELS
 from ..networks import vision_side, vision_tower
-from .data import draw_batch
+from .data import Variety, draw_batch
 from .loop import Losses, Objective
 from .losses import fidelity_loss, semantic_agnostic_loss
 
@@ -29,11 +29,7 @@ class BIQAPlan:
         size: side of the square crops in pixels; the vision tower's own side.
         keep: share of the tokens that is kept in training, which saves time; the last steps keep all.
         mildest: lowest severity.
-        patched: share of crops with patches that look like drops and are none.
-        camera: share of crops with the uneven grain and sharpness of a camera's processing.
-        jpeg: share of crops that were compressed before they were degraded.
-        relief: share of crops that are bent, unevenly lit and have shaded bodies.
-        focus: share of crops with a sharp, textured part and a soft one.
+        variety: shares of crops that look like photographs.
         clean_share: share of crops that are left as they are.
         fidelity, cross_entropy, semantic_agnostic: weights of the losses.
     """
@@ -42,11 +38,7 @@ class BIQAPlan:
     size: int = 224
     keep: float = 0.25
     mildest: float = 0.15
-    patched: float = 0.3
-    camera: float = 0.5
-    jpeg: float = 0.5
-    focus: float = 0.4
-    relief: float = 0.5
+    variety: Variety = Variety(relief=0.5, focus=0.4, camera=0.5, patches=0.3, jpeg=0.5)
     clean_share: float = 0.25
     fidelity: float = 1.0
     cross_entropy: float = 1.0
@@ -72,11 +64,7 @@ def biqa_objective(clip: CLIP, scenes: np.ndarray, plan: BIQAPlan, *, full_from:
             size=plan.size,
             clean_share=plan.clean_share,
             mildest=plan.mildest,
-            patched=plan.patched,
-            camera=plan.camera,
-            jpeg=plan.jpeg,
-            focus=plan.focus,
-            relief=plan.relief,
+            variety=plan.variety,
         )
         truths = batch.clean[: plan.batch // 4]
         logits = label_logits(clip, torch.cat([batch.degraded, truths]), prompts)

@@ -247,6 +247,28 @@ def draw_labels(count: int, rng: np.random.Generator, clean_share: float) -> lis
     return [CLEAN if rng.random() < clean_share else str(rng.choice(DEGRADATIONS)) for _ in range(count)]
 
 
+@dataclass(frozen=True)
+class Variety:
+    """Shares of crops that are made to look like photographs, whose ways are easily taken for a degradation.
+
+    Args:
+        relief: bent, unevenly lit and with shaded bodies (`modelled`).
+        focus: sharp and textured in one part, soft in another (`focused`).
+        camera: with the uneven grain and sharpness of a camera's processing (`developed`).
+        patches: with patches that look like drops and are none (`overlaid`).
+        jpeg: compressed before they are degraded (`compressed`).
+    """
+
+    relief: float = 0.0
+    focus: float = 0.0
+    camera: float = 0.0
+    patches: float = 0.0
+    jpeg: float = 0.0
+
+
+PLAIN = Variety()
+
+
 def draw_batch(
     scenes: np.ndarray,
     count: int,
@@ -255,28 +277,23 @@ def draw_batch(
     size: int,
     clean_share: float,
     mildest: float = 0.1,
-    patched: float = 0.0,
-    camera: float = 0.0,
-    jpeg: float = 0.0,
-    focus: float = 0.0,
-    relief: float = 0.0,
+    variety: Variety = PLAIN,
 ) -> Batch:
-    """Random crops with random degradations of severity `mildest` to 1.
-
-    Before, a share of `relief` is `modelled`, of `focus` `focused`, of `camera` `developed`, of `patched` `overlaid`
-    and of `jpeg` `compressed`.
-    """
-    crops = [random_crop(scenes, size, rng) for _ in range(count)]
-    crops = [modelled(crop, rng) if rng.random() < relief else crop for crop in crops]
-    crops = [focused(crop, rng) if rng.random() < focus else crop for crop in crops]
-    crops = [developed(crop, rng) if rng.random() < camera else crop for crop in crops]
-    crops = torch.stack(
-        [overlaid(crop, crops[i - 1], rng) if rng.random() < patched else crop for i, crop in enumerate(crops)]
-    )
-    if jpeg:
-        crops = torch.stack([compressed(crop, rng) if rng.random() < jpeg else crop for crop in crops])
+    """Random crops with random degradations of severity `mildest` to 1."""
+    crops = varied([random_crop(scenes, size, rng) for _ in range(count)], rng, variety)
     labels = draw_labels(count, rng, clean_share)
     return degraded_batch(crops, labels, rng, mildest)
+
+
+def varied(crops: list[Tensor], rng: np.random.Generator, variety: Variety) -> Tensor:
+    """The crops [B, S, S, 4], shares of them changed as `variety` says."""
+    crops = [modelled(crop, rng) if rng.random() < variety.relief else crop for crop in crops]
+    crops = [focused(crop, rng) if rng.random() < variety.focus else crop for crop in crops]
+    crops = [developed(crop, rng) if rng.random() < variety.camera else crop for crop in crops]
+    crops = [
+        overlaid(crop, crops[i - 1], rng) if rng.random() < variety.patches else crop for i, crop in enumerate(crops)
+    ]
+    return torch.stack([compressed(crop, rng) if rng.random() < variety.jpeg else crop for crop in crops])
 
 
 def degraded_batch(crops: Tensor, labels: Sequence[str], rng: np.random.Generator, mildest: float) -> Batch:

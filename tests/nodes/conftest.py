@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import importlib
 import importlib.util
 import sys
 from pathlib import Path
@@ -138,6 +139,18 @@ def pack():
     finally:
         for name in modules:
             del sys.modules[name]
+
+
+@pytest.fixture
+def node(pack):
+    """A node by its name without the prefix."""
+    return lambda name: pack.NODE_CLASS_MAPPINGS[f"AutoDIR{name}"]()
+
+
+@pytest.fixture
+def core(pack):
+    """The modules of the pack's own core, by name."""
+    return lambda name: importlib.import_module(f"{pack.__name__}.autodir_core.{name}")
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -16,17 +15,6 @@ HEIGHT, WIDTH, SIDE = 192, 256, 128
 
 class Cancelled(Exception):
     pass
-
-
-@pytest.fixture
-def node(pack):
-    return lambda name: pack.NODE_CLASS_MAPPINGS[f"AutoDIR{name}"]()
-
-
-@pytest.fixture
-def core(pack):
-    """The modules of the pack's own core, by name."""
-    return lambda name: importlib.import_module(f"{pack.__name__}.autodir_core.{name}")
 
 
 @pytest.fixture

@@ -2,24 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
-
 import pytest
 import torch
 
 SETTINGS = {"sampler": "euler_ancestral", "text_guidance": 1.0, "image_guidance": 1.0}
 LOOP = {"seed": 3, "max_rounds": 2, "text_guidance": 1.0, "image_guidance": 1.0, "prompt": "", "scm_weight": -1.0}
-
-
-@pytest.fixture
-def node(pack):
-    return lambda name: pack.NODE_CLASS_MAPPINGS[f"AutoDIR{name}"]()
-
-
-@pytest.fixture
-def core(pack):
-    """The modules of the pack's own core, by name."""
-    return lambda name: importlib.import_module(f"{pack.__name__}.autodir_core.{name}")
 
 
 @pytest.fixture

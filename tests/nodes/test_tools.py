@@ -13,17 +13,6 @@ SETTINGS = {"sampler": "euler_ancestral", "image_guidance": 1.0}
 
 
 @pytest.fixture
-def node(pack):
-    return lambda name: pack.NODE_CLASS_MAPPINGS[f"AutoDIR{name}"]()
-
-
-@pytest.fixture
-def core(pack):
-    """The modules of the pack's own core, by name."""
-    return lambda name: importlib.import_module(f"{pack.__name__}.autodir_core.{name}")
-
-
-@pytest.fixture
 def refused(core):
     return lambda message: pytest.raises(core("errors").InputError, match=message)
 
