@@ -239,7 +239,9 @@ def save_model(path: str | Path, state: Mapping[str, Tensor], traits: Traits, dt
 
     narrowed = {key: narrow(key, tensor, dtype) for key, tensor in state.items()}
     with atomic_path(path) as temporary:
+        mode = temporary.stat().st_mode
         save_file(narrowed, temporary, metadata={"format": "pt", **traits.to_metadata()})
+        temporary.chmod(mode)  # safetensors leaves files that only their owner can read; a server may be another user
 
 
 def narrow(key: str, tensor: Tensor, dtype: torch.dtype) -> Tensor:

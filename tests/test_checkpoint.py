@@ -234,6 +234,13 @@ def lightning_path_with_heads(tmp_path, lightning_path):
     return path
 
 
+def test_a_written_model_is_as_readable_as_any_file(tmp_path, tiny):
+    usual = tmp_path / "usual.txt"
+    usual.touch()
+    save_model(tmp_path / "model.safetensors", official_state(tiny.networks, tiny.sizes), tiny.traits, torch.float16)
+    assert (tmp_path / "model.safetensors").stat().st_mode == usual.stat().st_mode
+
+
 def test_inspect_reads_the_header(tiny_path):
     seen = ad.inspect(tiny_path)
     assert (seen.kind, seen.guess, seen.problem) == ("safetensors", "an AutoDIR model", None)
