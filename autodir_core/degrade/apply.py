@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from ..errors import InputError
-from ..labels import CLEAN, LABELS
+from ..labels import CLEAN, EXTRA, LABELS
+from .compression import jpeg
 from .draws import Draw
 from .optics import blur
 from .raindrops import raindrop
@@ -19,8 +20,8 @@ from .weather import haze, rain
 DEGRADATIONS = tuple(label for label in LABELS if label != CLEAN)
 """The labels that can be applied, in the order of `LABELS`."""
 
-FORMATION_ORDER = ("haze", "rain", "raindrop", "blur", "underexposure", "noise", "low resolution")
-"""From the scene over the lens and the sensor to the output."""
+FORMATION_ORDER = ("haze", "rain", "raindrop", "blur", "underexposure", "noise", "low resolution", "jpeg artifact")
+"""From the scene over the lens and the sensor to the output; all that can be applied."""
 
 SMALLEST_SIDE = 8
 
@@ -31,6 +32,7 @@ _APPLY = {
     "underexposure": underexposure,
     "low resolution": low_resolution,
     "raindrop": raindrop,
+    "jpeg artifact": jpeg,
 }
 
 
@@ -113,8 +115,8 @@ def _check_labels(labels: Sequence[str]) -> list[str]:
     if isinstance(labels, str):
         raise InputError(f"labels must be a list, got the text {labels!r}; write [{labels!r}]")
     for label in labels:
-        if label not in DEGRADATIONS:
-            raise InputError(f"{label!r} is not a degradation; known: {', '.join(DEGRADATIONS)}")
+        if label not in FORMATION_ORDER:
+            raise InputError(f"{label!r} is not a degradation; known: {', '.join(DEGRADATIONS + EXTRA)}")
     return sorted(set(labels), key=FORMATION_ORDER.index)
 
 

@@ -8,9 +8,9 @@ from torch import Tensor
 
 from autodir_core.degrade import DEGRADATIONS, compose, degrade
 from autodir_core.errors import InputError
-from autodir_core.labels import LABELS
+from autodir_core.labels import EXTRA, LABELS
 
-every_label = pytest.mark.parametrize("label", DEGRADATIONS)
+every_label = pytest.mark.parametrize("label", DEGRADATIONS + EXTRA)
 
 
 def psnr(degraded: Tensor, clean: Tensor) -> Tensor:
