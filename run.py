@@ -24,7 +24,13 @@ STAMP = VENV / "autodir-setup.txt"  # the requirements that are installed; writt
 OLDEST_PYTHON = (3, 10)
 EXTRAS = {"test": "dev", "evaluate": "eval", "comfy": "comfy"}
 TOGETHER = ("torch", "torchvision")  # one pip call, so that pip chooses builds that match
-MODULES = {"open_clip_torch": "open_clip", "Pillow": "PIL", "scikit-image": "skimage", "scikit-learn": "sklearn"}
+MODULES = {
+    "open_clip_torch": "open_clip",
+    "opencv-python-headless": "cv2",
+    "Pillow": "PIL",
+    "scikit-image": "skimage",
+    "scikit-learn": "sklearn",
+}
 INTERRUPTED = 130
 
 

@@ -1,8 +1,10 @@
-"""Measures what a model recognises and restores, on photographs that no training here has seen."""
+"""Measures what a model recognises and restores: photos -> samples -> cases -> tables -> report."""
 
 from __future__ import annotations
 
-from .protocol import Case, Protocol, evaluate
-from .tables import markdown
+from .measure import evaluate
+from .protocol import Protocol
+from .records import Case, Quality
+from .tables import markdown, tables
 
-__all__ = ["Case", "Protocol", "evaluate", "markdown"]
+__all__ = ["Case", "Protocol", "Quality", "evaluate", "markdown", "tables"]

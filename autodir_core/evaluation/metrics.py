@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -9,6 +12,10 @@ from ..errors import InputError
 
 WINDOW = 11
 SPREAD = 1.5
+BT601 = (65.481, 128.553, 24.966)
+"""What red, green and blue in 0..1 add to the luminance, in levels of 255 above 16 (ITU-R BT.601)."""
+
+Distance = Callable[[Tensor, Tensor], float]
 
 
 def psnr(image: Tensor, truth: Tensor) -> float:
@@ -37,6 +44,37 @@ def smooth(x: Tensor) -> Tensor:
     line = line / line.sum()
     rows = torch.nn.functional.conv2d(x, line.view(1, 1, 1, -1))
     return torch.nn.functional.conv2d(rows, line.view(1, 1, -1, 1))
+
+
+def luminance(image: Tensor) -> Tensor:
+    """The luminance [1, H, W, 1] of [1, H, W, 3] in 0..1 as MATLAB's rgb2ycbcr gives it: 16/255 to 235/255."""
+    weights = torch.tensor(BT601, dtype=torch.float64, device=image.device)
+    return (image.clamp(0, 1).double() @ weights[:, None] + 16) / 255
+
+
+def lpips_installed() -> bool:
+    return importlib.util.find_spec("lpips") is not None
+
+
+def load_lpips(device: torch.device) -> Distance:
+    """LPIPS on AlexNet (Zhang et al. 2018) of two pictures [1, H, W, 3] in 0..1; smaller is nearer.
+
+    Raises InputError where the package or the weights that it fetches are not there.
+    """
+    try:
+        import lpips  # pyright: ignore[reportMissingImports]
+
+        network = lpips.LPIPS(net="alex", verbose=False).to(device).eval()
+    except (ImportError, OSError) as error:
+        raise InputError(f"LPIPS cannot be loaded ({error}); pip install lpips, or give --no-lpips") from error
+
+    @torch.inference_mode()
+    def distance(image: Tensor, truth: Tensor) -> float:
+        check_sizes(image, truth)
+        one, other = (x.clamp(0, 1).permute(0, 3, 1, 2).to(device) * 2 - 1 for x in (image, truth))
+        return network(one, other).item()
+
+    return distance
 
 
 def check_sizes(image: Tensor, truth: Tensor) -> None:

@@ -43,5 +43,9 @@ def packaged_photo(package: str, name: str) -> Tensor:
 
 
 def folder_photos(folder: Path) -> dict[str, Tensor]:
-    """All pictures of a folder [1, H, W, 3] by file name."""
-    return {path.stem: read_picture(path).image for path in list_pictures([folder])}
+    """All pictures of a folder [1, H, W, 3] by file name without suffix; InputError where two share one."""
+    paths = list_pictures([folder])
+    for path in paths:
+        if path.stem in {other.stem for other in paths if other != path}:
+            raise InputError(f"{path} differs from another photo only in its suffix; rename one of them")
+    return {path.stem: read_picture(path).image for path in paths}
