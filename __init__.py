@@ -6,6 +6,7 @@ if __package__:  # not when a test runner meets this file on its own
     from .nodes import assess, condition, correct, host, load, loop, native, restore, sample, tools
 
     host.register_model_folder()
+    host.offer_examples()
 
     WEB_DIRECTORY = "./web"  # the help pages, docs/<node id>/<language>.md
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
+from ..autodir_core.bars import bars
 from ..autodir_core.records import Assessment
 from ..autodir_core.report import assessment_lines
 from . import host, sockets
@@ -54,17 +55,16 @@ class AutoDIRAssess:
                     },
                 ),
             },
-            "hidden": {"node_id": "UNIQUE_ID"},
         }
 
-    def assess(self, model: host.HostedModel, image: Tensor, labels: str, node_id: str | None = None) -> dict[str, Any]:
+    def assess(self, model: host.HostedModel, image: Tensor, labels: str) -> dict[str, Any]:
         colours, _ = sockets.split_alpha(image)
         autodir = model.ready(*colours.shape[1:3])
         assessment = autodir.assess(colours, sockets.label_list(labels) or None)
         states = autodir.prompts(assessment.labels).states.to(host.result_device())
         report = sockets.report_text(lambda i: assessment_lines(assessment, i), len(colours))
-        host.show_text(report, node_id)
-        return {"ui": {"text": [report]}, "result": (Assessed(assessment, states), ", ".join(assessment.top), report)}
+        shown = {"images": host.show_images(bars(assessment)), "text": [report]}
+        return {"ui": shown, "result": (Assessed(assessment, states), ", ".join(assessment.top), report)}
 
 
 NODES = {"AutoDIRAssess": AutoDIRAssess}

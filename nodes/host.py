@@ -6,6 +6,7 @@ from __future__ import annotations
 import itertools
 import logging
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,12 +21,12 @@ import torch
 from comfy.cli_args import LatentPreviewMethod, args
 from comfy.model_patcher import ModelPatcher
 from PIL import Image
-from server import PromptServer
 from torch import Tensor
 
 from nodes import PreviewImage  # pyright: ignore[reportAttributeAccessIssue] - ComfyUI's, not this folder
 
 from ..autodir_core.errors import AutoDIRError
+from ..autodir_core.files import atomic_path
 from ..autodir_core.model import AutoDIR
 from ..autodir_core.tiles import TILE
 
@@ -33,6 +34,9 @@ FOLDER = "autodir"
 """Name of the model folder, in `models/` and in a user's extra_model_paths.yaml."""
 
 EXTENSIONS = {".safetensors", ".sft", ".ckpt", ".pt", ".pth"}
+
+EXAMPLES = ("sample.png", "dark.png", "clean.png")
+"""The pictures of the shared workflows, among the core's assets."""
 
 SD15_LATENT = (4, 8)
 """Channels and pixels per value of the latents that ComfyUI has its own previews for."""
@@ -48,6 +52,23 @@ def register_model_folder() -> None:
     """Make `models/autodir` known; folders and extensions that the user configured stay."""
     folder_paths.add_model_folder_path(FOLDER, os.path.join(folder_paths.models_dir, FOLDER))
     folder_paths.folder_names_and_paths[FOLDER][1].update(EXTENSIONS)
+
+
+def offer_examples() -> None:
+    """Put the pictures of the shared workflows into the input folder, as "autodir_..."; what has such a name stays."""
+    assets, folder = Path(__file__).parents[1] / "autodir_core/assets", Path(folder_paths.get_input_directory())
+    try:
+        for name in EXAMPLES:
+            put_if_missing(assets / name, folder / f"autodir_{name}")
+    except (AutoDIRError, OSError) as error:
+        logging.warning("AutoDIR: the example pictures are not offered in Load Image: %s", error)
+
+
+def put_if_missing(source: Path, target: Path) -> None:
+    """Copy a file to where there is none of that name."""
+    if not target.exists():
+        with atomic_path(target) as temporary:
+            shutil.copyfile(source, temporary)
 
 
 def model_files() -> list[str]:
@@ -85,12 +106,6 @@ def vae_dtype() -> torch.dtype:
 def stop_if_cancelled() -> None:
     """Ends the run when the user pressed cancel."""
     comfy.model_management.throw_exception_if_processing_interrupted()
-
-
-def show_text(text: str, node_id: str | None) -> None:
-    """Write under a node on the page."""
-    if node_id is not None:
-        PromptServer.instance.send_progress_text(text, node_id, PromptServer.instance.client_id)
 
 
 def show_images(images: Tensor) -> list[dict[str, str]]:

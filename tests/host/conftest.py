@@ -69,20 +69,20 @@ def alone(server: Server, tiny_path: Path, photo_path: Path) -> dict[str, Any]:
 
 @pytest.fixture
 def workflow() -> Callable[..., dict[str, Any]]:
-    """A shipped workflow on the tiny model and the small picture; keywords change inputs of whatever node has them."""
+    """A shipped workflow by its name, as `prepared` gives it."""
+    return lambda name, **changes: prepared(ROOT / f"workflows/api/{name}.json", **changes)
 
-    def load(name: str, **changes: Any) -> dict[str, Any]:
-        prompt = json.loads((ROOT / f"workflows/api/{name}.json").read_text(encoding="utf-8"))
-        # strength: the noise of the example would hide what is compared
-        values = {"file": "tiny.safetensors", "steps": STEPS, "seed": SEED, "max_rounds": ROUNDS, "strength": 0.0}
-        for node in prompt.values():
-            inputs = node["inputs"]
-            inputs.update({key: value for key, value in {**values, **changes}.items() if key in inputs})
-            if node["class_type"] == "LoadImage":
-                inputs["image"] = "small.png"
-        return prompt
 
-    return load
+def prepared(path: Path, **changes: Any) -> dict[str, Any]:
+    """A workflow on the tiny model and the small picture; keywords change inputs of whatever node has them."""
+    prompt = json.loads(path.read_text(encoding="utf-8"))
+    values = {"file": "tiny.safetensors", "steps": STEPS, "seed": SEED, "max_rounds": ROUNDS}
+    for node in prompt.values():
+        inputs = node["inputs"]
+        inputs.update({key: value for key, value in {**values, **changes}.items() if key in inputs})
+        if node["class_type"] == "LoadImage":
+            inputs["image"] = "small.png"
+    return prompt
 
 
 def number_of(prompt: dict[str, Any], class_type: str, title: str = "") -> str:

@@ -24,7 +24,6 @@ SETTINGS = {
     "AutoDIR Restore.steps": str(STEPS),
     "AutoDIR Restore.seed": SEED,
     "AutoDIR Restore.max_rounds": ROUNDS,
-    "2.strength": 0.0,
 }
 OUTPUTS = ["autodir_restore.txt", "comfy.json", "report.txt", "rounds.png", "save_image.png"]
 
@@ -74,18 +73,18 @@ def test_check(server, capsys):
     path = str(ROOT / "workflows/restore.json")
     assert main(["comfy", "check", path, "--server", url(server)]) == 0
     assert "photos can be given to: 1 (Load Image) image" in capsys.readouterr().out
-    seen = check_workflow(path, url(server), settings={"AutoDIRLoadModel.file": "big.ckpt", "2.seed": -1})
+    seen = check_workflow(path, url(server), settings={"AutoDIRLoadModel.file": "big.ckpt", "3.seed": -1})
     assert len(seen.lacks) == 2
-    assert seen.lacks[1].startswith("node 3 (AutoDIR Load Model): file = 'big.ckpt' is not on the server; it has: ")
-    assert seen.lacks[0].startswith("node 2 (Example only: add noise): seed = -1 lies outside 0..")
+    assert seen.lacks[0].startswith("node 2 (AutoDIR Load Model): file = 'big.ckpt' is not on the server; it has: ")
+    assert seen.lacks[1].startswith("node 3 (AutoDIR Restore): seed = -1 lies outside 0..")
 
 
 def test_an_error_of_a_node_is_told(server, photo, tmp_path):
-    settings = {**SETTINGS, "4.labels": "fog"}
+    settings = {**SETTINGS, "3.labels": "fog"}
     (result,) = run_workflow(
         ROOT / "workflows/restore.json", url(server), tmp_path / "out", inputs={"1": photo}, settings=settings
     )
-    assert result.error.startswith("node 4 (AutoDIRRestore) failed: unknown label 'fog'; this model knows")
+    assert result.error.startswith("node 3 (AutoDIRRestore) failed: unknown label 'fog'; this model knows")
 
 
 @pytest.fixture

@@ -13,13 +13,15 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
+from autodir_core.bars import BAR, NAME, NUMBER, ROW
+from autodir_core.report import GAP
 from tests.host.conftest import STEPS, number_of, pixels, saved_by_comfyui
 from tests.host.server import READY, ROOT, Websocket, error_of
 from tests.nodes.test_definitions import SIGNATURES
 
 pytestmark = pytest.mark.host
 
-JPEG_EVENT, TEXT_EVENT = 1, 3
+JPEG_EVENT = 1
 ENDS = ("execution_success", "execution_error", "execution_interrupted")
 
 
@@ -82,25 +84,35 @@ def test_nothing_runs_again_that_did_not_change(server, workflow):
     assert number_of(prompt, "AutoDIRCorrect") not in cached
 
 
-def test_the_page_hears_progress_previews_and_the_assessment(server, workflow):
-    prompt = workflow("step_by_step", seed=11, labels="noise, no")
+def test_the_page_hears_progress_and_previews(server, workflow):
+    prompt = workflow("step_by_step", seed=11)
     node = number_of(prompt, "AutoDIRSample")
-    progress, previews, texts = [], [], []
+    progress, previews = [], []
     with Websocket(server, "page") as page:
         number = server.queue(prompt, "page")
         for event in page.events():
-            if isinstance(event, bytes):
-                kind = int.from_bytes(event[:4], "big")
-                (previews if kind == JPEG_EVENT else texts if kind == TEXT_EVENT else []).append(event)
-            elif event["type"] == "progress" and event["data"]["node"] == node:
+            if isinstance(event, bytes) and int.from_bytes(event[:4], "big") == JPEG_EVENT:
+                previews.append(event)
+            elif isinstance(event, dict) and event["type"] == "progress" and event["data"]["node"] == node:
                 progress.append((event["data"]["value"], event["data"]["max"]))
-            elif event["type"] in ENDS and event["data"]["prompt_id"] == number:
+            elif isinstance(event, dict) and event["type"] in ENDS and event["data"]["prompt_id"] == number:
                 break
     assert progress == [(step + 1, STEPS) for step in range(STEPS)]
     assert len(previews) == STEPS
     picture = Image.open(io.BytesIO(previews[0][8:]))
     assert (picture.format, picture.mode) == ("JPEG", "RGB")
-    assert any(re.search(rb"noise \d+ %", text) for text in texts)
+
+
+def test_the_assessment_is_shown_as_bars_and_told_as_text(server, workflow):
+    prompt = workflow("step_by_step", labels="noise, no")
+    shown = server.run(prompt)[number_of(prompt, "AutoDIRAssess")]
+    (drawn,), (report,) = shown["images"], shown["text"]
+    assert drawn["type"] == "temp" and pixels(server.file(drawn)).shape == (
+        2 * ROW + 2 * GAP,
+        NAME + BAR + NUMBER + 2 * GAP,
+        3,
+    )
+    assert sorted(line.split()[0] for line in report.splitlines()) == ["no", "noise"]
 
 
 def test_cancel_stops_within_a_step(server, workflow):

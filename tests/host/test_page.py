@@ -27,12 +27,26 @@ STARTED = """() => window.app?.graph && app.extensionManager && app.vueAppReady 
 OPEN = """async ([graph, name]) => {
     await app.loadGraphData(graph, true, true, name);
     return app.graph.nodes.map(node => ({
-        id: node.id, type: node.type, box: [...node.pos, ...node.size],
+        id: node.id, type: node.type, title: node.title, box: [...node.pos, ...node.size],
+        outputs: (node.outputs ?? []).map(output => output.localized_name),
         known: node.type in LiteGraph.registered_node_types,
         values: (node.widgets ?? []).filter(widget => widget.serialize !== false).map(widget => widget.value),
     }));
 }"""
 TO_PROMPT = "async () => JSON.stringify((await app.graphToPrompt()).output)"
+SPEAK = "language => app.extensionManager.setting.set('Comfy.Locale', language)"
+HELP = """name => {
+    const stores = document.querySelector('#vue-app').__vue_app__.config.globalProperties.$pinia._s;
+    stores.get('sidebarTab').activeSidebarTabId = 'node-library';
+    stores.get('nodeHelp').openHelp(stores.get('nodeDef').nodeDefsByName[name]);
+}"""
+"""As the question mark above a node does."""
+
+TOLD = """([title, picture]) => {
+    const told = document.querySelector('.node-help-content');
+    return told?.querySelector('h1')?.innerText === title
+        && [...told.querySelectorAll('img')].some(one => one.src.endsWith(picture) && one.naturalWidth > 300);
+}"""
 COMPLAINTS = "() => [...document.querySelectorAll('.p-toast-message-error, .p-dialog')].map(one => one.innerText)"
 
 
@@ -60,30 +74,40 @@ class Page:
         """What the page would queue."""
         return json.loads(self.page.evaluate(TO_PROMPT))
 
+    def start(self) -> None:
+        """Wait until the page can be used."""
+        self.page.wait_for_function(STARTED, timeout=120_000)
+        self.page.wait_for_timeout(500)
+
+    def speak(self, language: str) -> None:
+        """Change the language of the page, which takes effect when it is loaded again."""
+        self.page.evaluate(SPEAK, language)
+        self.page.reload(wait_until="domcontentloaded")
+        self.start()
+
 
 @pytest.fixture(scope="module")
-def page(server: Server, photo_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+def page(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
     """One browser for all workflows; nothing but the server can be reached from it."""
     playwright = pytest.importorskip("playwright.sync_api", reason="no browser tests: pip install playwright")
     binary = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, BROWSERS)), None)
     if binary is None:
         pytest.skip("no browser tests: no Chromium found, CHROMIUM may name one")
-    shutil.copy(photo_path, server.base / "input/example.png")
     host = f"127.0.0.1:{server.port}"
     with playwright.sync_playwright() as driver:
         flags = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run"]
         profile = tmp_path_factory.mktemp("browser")
         context = driver.chromium.launch_persistent_context(profile, executable_path=binary, args=flags, locale="en-US")
         context.route(lambda url: urlparse(url).netloc not in ("", host), lambda route: route.abort())
-        opened = context.pages[0]
-        opened.goto(f"http://{host}", wait_until="domcontentloaded")
-        opened.wait_for_function(STARTED, timeout=120_000)
+        opened = Page(context.pages[0])
+        opened.page.goto(f"http://{host}", wait_until="domcontentloaded")
+        opened.start()
         # the first visitor is shown templates over everything
-        opened.evaluate("() => app.extensionManager.setting.set('Comfy.TutorialCompleted', true)")
-        opened.wait_for_timeout(500)
-        opened.keyboard.press("Escape")
-        opened.wait_for_timeout(500)
-        yield Page(opened)
+        opened.page.evaluate("() => app.extensionManager.setting.set('Comfy.TutorialCompleted', true)")
+        opened.page.wait_for_timeout(500)
+        opened.page.keyboard.press("Escape")
+        opened.page.wait_for_timeout(500)
+        yield opened
         context.close()
 
 
@@ -119,3 +143,37 @@ def test_no_node_lies_on_another(page, path):
 def overlap(one: dict[str, Any], other: dict[str, Any]) -> bool:
     (x, y, width, height), (left, top, across, down) = one["box"], other["box"]
     return x < left + across and left < x + width and y - TITLE < top + down and top - TITLE < y + height
+
+
+@pytest.fixture(scope="class")
+def chinese(page: Page) -> Iterator[dict[str, Any]]:
+    """The page in Chinese, and the names of the nodes there."""
+    page.speak("zh")
+    yield json.loads((ROOT / "locales/zh/nodeDefs.json").read_text(encoding="utf-8"))
+    page.speak("en")
+
+
+class TestHelp:
+    """The help of a node as the page shows it, with the picture that lies beside it."""
+
+    def opened(self, page: Page, name: str, title: str, language: str) -> None:
+        page.page.evaluate(HELP, name)
+        told = [title, f"/docs/{name}/{language}.webp"]
+        page.page.wait_for_function(TOLD, arg=told, timeout=20_000)
+
+    def test_in_english(self, page):
+        self.opened(page, "AutoDIRLoopOpen", "AutoDIR Loop Open", "en")
+
+    def test_in_chinese(self, page, chinese):
+        self.opened(page, "AutoDIRAssess", chinese["AutoDIRAssess"]["display_name"], "zh")
+
+    def test_titles_and_sockets_are_chinese_then(self, page, chinese):
+        graphs = [json.loads(path.read_text(encoding="utf-8")) for path in WORKFLOWS]
+        renamed = [{node["id"] for node in graph["nodes"] if "title" in node} for graph in graphs]
+        for path, own_titles in zip(WORKFLOWS, renamed, strict=True):
+            ours = [node for node in page.open(path) if node["type"] in chinese]
+            for node in ours:
+                names = chinese[node["type"]]
+                assert node["outputs"] == [output["name"] for output in names["outputs"].values()]
+                assert node["title"] == names["display_name"] or node["id"] in own_titles
+            assert ours and page.errors == []

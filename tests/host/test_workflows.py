@@ -1,4 +1,4 @@
-"""Every shared workflow through the API of a real ComfyUI: all that it shows and saves comes, and says what it must."""
+"""The shared workflows, of every release, through the API of a real ComfyUI: all that they show and save comes."""
 
 from __future__ import annotations
 
@@ -9,13 +9,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.host.conftest import number_of, pixels
+from tests.host.conftest import number_of, pixels, prepared
 from tests.host.server import ROOT, Server
 from tests.host.test_loops import heard
 
 pytestmark = pytest.mark.host
 
-NAMES = sorted(path.stem for path in (ROOT / "workflows/api").glob("*.json"))
+SHIPPED = {path.read_bytes(): path for path in sorted((ROOT / "workflows/api").glob("*.json"))}
+KEPT = {path.read_bytes(): path for path in sorted((ROOT / "tests/host/releases").glob("*/*.json"))}
+"""Those of every release, by what is in them: what has not changed since runs once."""
+
 QUICK = {"steps": 2, "labels": "noise, blur, rain", "width": 64, "height": 48}
 """Without "no" among the labels no picture is clean at the start, whatever the tiny model thinks."""
 
@@ -35,9 +38,9 @@ def saved(server: Server, outputs: dict[str, Any], prompt: dict[str, Any], title
     return picture.astype(int)
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_every_output_comes(server, workflow, name):
-    prompt = workflow(name, **QUICK)
+@pytest.mark.parametrize("path", (KEPT | SHIPPED).values(), ids=lambda path: f"{path.parent.name}-{path.stem}")
+def test_every_output_comes(server, path):
+    prompt = prepared(path, **QUICK)
     outputs = server.run(prompt)
     assert output_nodes(server, prompt) <= set(outputs)
     found = [picture for entry in outputs.values() if "images" in entry for picture in pictures(server, entry)]
@@ -114,7 +117,7 @@ def test_the_saved_report_is_what_was_measured(server, workflow):
 
 def test_a_repaired_picture_is_nearer_to_the_truth(server, workflow):
     """On the embedded model, in few steps."""
-    prompt = workflow("degrade_and_compare", file="autodir-mini (embedded)", steps=4, max_rounds=1, scale_by=1.0)
+    prompt = workflow("degrade_and_compare", file="autodir-mini (embedded)", steps=4, max_rounds=1)
     (report,) = server.run(prompt)[number_of(prompt, "PreviewAny", "Measured")]["text"]
     before, after = (float(line.split()[2]) for line in report.splitlines())
     assert after > before

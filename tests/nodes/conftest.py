@@ -43,9 +43,8 @@ class StandIn:
 
     bars: list[Bar] = []
     loads: list[dict] = []
-    texts: list[tuple] = []
     shown: list[torch.Tensor] = []
-    weights, output = Path(), Path()
+    weights, output, input = Path(), Path(), Path()
 
     @staticmethod
     def show(images):
@@ -99,14 +98,13 @@ def stand_in_modules() -> dict[str, ModuleType]:
         add_model_folder_path=lambda name, path: folders.folder_names_and_paths[name][0].append(path),
         get_filename_list=lambda name: ["tiny.safetensors"],
         get_full_path_or_raise=lambda name, file: str(StandIn.weights),
+        get_input_directory=lambda: str(StandIn.input),
         get_output_directory=lambda: str(StandIn.output),
         get_save_image_path=lambda prefix, folder: (Path(folder, prefix).parent, Path(prefix).name, 1, "", prefix),
     )
     previews = module("latent_preview", MAX_PREVIEW_RESOLUTION=512, get_previewer=lambda device, kind: None)
-    server = SimpleNamespace(client_id="page", send_progress_text=lambda *message: StandIn.texts.append(message))
-    page = module("server", PromptServer=SimpleNamespace(instance=server))
     nodes = module("nodes", PreviewImage=lambda: SimpleNamespace(save_images=StandIn.show))
-    pages = {"latent_preview": previews, "server": page, "nodes": nodes}
+    pages = {"latent_preview": previews, "nodes": nodes}
     return {"comfy": comfy, **parts, "folder_paths": folders, **pages}
 
 
@@ -130,8 +128,9 @@ def one_thread():
 
 
 @pytest.fixture(scope="session")
-def pack():
+def pack(tmp_path_factory):
     """The pack; the stand-in leaves `sys.modules` again, the pack keeps what it imported."""
+    StandIn.input = tmp_path_factory.mktemp("input")
     modules = stand_in_modules()
     sys.modules.update(modules)
     try:
@@ -163,7 +162,7 @@ def model(pack, tiny_path):
 @pytest.fixture
 def stand_in(tmp_path):
     """The stand-in with nothing recorded and an output folder of its own."""
-    for record in (StandIn.bars, StandIn.loads, StandIn.texts, StandIn.shown):
+    for record in (StandIn.bars, StandIn.loads, StandIn.shown):
         record.clear()
     StandIn.output = tmp_path
     return StandIn

@@ -81,17 +81,19 @@ def test_the_model_folder_is_added_to_what_the_user_configured(pack):
     assert {".safetensors", ".ckpt"} <= extensions
 
 
-def test_importing_the_pack_is_light():
+def test_importing_the_pack_is_light(tmp_path):
     """Under 150 ms of work beyond what ComfyUI has loaded, and neither diffusers nor open_clip."""
     code = (
-        "import sys, time, torch, numpy, safetensors.torch, PIL.Image, PIL.ImageCms, PIL.ImageDraw\n"
-        "from tests.nodes.conftest import load_pack, stand_in_modules\n"
+        "import pathlib, sys, time, torch, numpy, safetensors.torch, PIL.Image, PIL.ImageCms, PIL.ImageDraw\n"
+        "from tests.nodes.conftest import StandIn, load_pack, stand_in_modules\n"
+        "StandIn.input = pathlib.Path(sys.argv[1])\n"
         "sys.modules.update(stand_in_modules())\n"
         "start = time.process_time()\n"
         "load_pack()\n"
         "print(time.process_time() - start, *{m.split('.')[0] for m in sys.modules})"
     )
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     seconds, *loaded = done.stdout.split()
     assert {"diffusers", "open_clip", "transformers", "ftfy"} & set(loaded) == set()
     assert float(seconds) < 0.15
@@ -134,6 +136,13 @@ class TestWorkflows:
         assert "randomize" not in values
         assert "autodir-mini (embedded)" in values
         assert 10_000 < path.with_suffix(".jpg").stat().st_size < 150_000
+
+    def test_those_of_this_release_are_kept(self):
+        """A later one must run them too: copy workflows/api there, and after a release never change its folder."""
+        (version,) = re.findall(r'^version = "(.+)"$', (ROOT / "pyproject.toml").read_text(encoding="utf-8"), re.M)
+        folders = (ROOT / "workflows/api", ROOT / "tests/host/releases" / version)
+        shipped, kept = ({path.name: path.read_text("utf-8") for path in folder.glob("*.json")} for folder in folders)
+        assert shipped == kept
 
     def test_there_is_one_folder_of_them(self):
         """A second folder of examples would make ComfyUI serve only one of the two."""

@@ -125,6 +125,12 @@ class TestPages:
             seen |= {by_title.get(source), by_title.get(target)}
         assert name in seen
 
+    def test_the_picture_of_the_example_is_there(self, name, language):
+        """ComfyUI's page looks for it from the folder of all help pages, not from that of this one."""
+        (picture,) = re.findall(r"!\[.+\]\((.+)\)", sections(name, language)[4])
+        assert picture == f"{name}/{language}.webp"
+        assert 5_000 < (DOCS / picture).stat().st_size < 40_000
+
     def test_mistakes_have_a_cure(self, name, language):
         found = re.findall(r"^- \*\*.+?\*\* .+$", sections(name, language)[5], re.M)
         assert len(found) >= 3
@@ -139,7 +145,7 @@ class TestPages:
         """By whole addresses: ComfyUI's page would look for a relative one elsewhere."""
         declared = re.search(r'^Repository = "(.+)"$', (ROOT / "pyproject.toml").read_text(encoding="utf-8"), re.M)
         assert declared
-        links = re.findall(r"\]\((.+?)\)", page(name, language))
+        links = re.findall(r"(?<!!)\[[^]]+\]\((.+?)\)", page(name, language))
         paths = [link.removeprefix(f"{declared[1]}/blob/main/") for link in links]
         assert len(paths) >= 2 and f"web/docs/{name}/{language}.md" not in paths
         assert all(path.endswith(f"/{language}.md") and (ROOT / path).is_file() for path in paths)
@@ -152,7 +158,8 @@ def names(chinese, name: str, sockets: str) -> list[str]:
 def test_the_pages_lie_where_comfyui_looks(pack):
     assert (ROOT / pack.WEB_DIRECTORY / "docs").resolve() == DOCS
     found = {path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*") if path.is_file()}
-    assert found == {f"{name}/{language}.md" for name in SIGNATURES for language in LANGUAGES}
+    pages = [f"{name}/{language}" for name in SIGNATURES for language in LANGUAGES]
+    assert found == {f"{page}.{ending}" for page in pages for ending in ("md", "webp")}
 
 
 class TestChineseLocale:
