@@ -16,7 +16,6 @@ from safetensors import safe_open
 
 import autodir_core
 from autodir_core.cli import COMMANDS, main
-from autodir_core.cli.train import NEEDS
 from autodir_core.color import match_color
 from autodir_core.files import read_picture, write_picture
 from tests.golden_weights import photo
@@ -418,46 +417,6 @@ class TestDegrade:
     def test_what_is_no_degradation(self, picture, tmp_path, refused):
         assert "got 'no'" in refused("degrade", picture, "-o", tmp_path / "o.png", "--label", "blur,no")
         assert "0..1" in refused("degrade", picture, "-o", tmp_path / "o.png", "--label", "blur", "--severity", 2)
-
-
-class TestTrain:
-    @pytest.fixture
-    def trained(self, monkeypatch) -> list:
-        """What the training was asked for, instead of hours of it."""
-        asked = []
-
-        def train_mini(folder, recipe, *, parts):
-            asked.append((folder, recipe, parts))
-            return folder / "autodir-mini.safetensors"
-
-        monkeypatch.setattr("autodir_core.training.recipes.train_mini", train_mini)
-        monkeypatch.setattr("torch.set_num_threads", asked.append)
-        return asked
-
-    def test_asks_for_the_parts_and_the_steps(self, trained, tmp_path, capsys):
-        from autodir_core.training.recipes import MiniRecipe
-
-        options = "--parts", "biqa,vae", "--share", 0.5, "--threads", 1
-        assert call("train", "mini", "--out", tmp_path / "run", *options) == 0
-        threads, (folder, recipe, parts) = trained
-        assert (threads, folder, parts) == (1, tmp_path / "run", ("biqa", "vae"))
-        assert recipe.biqa.steps == round(MiniRecipe().biqa.steps / 2) and recipe.vae.steps == 0
-        assert "autodir-mini.safetensors is written" in capsys.readouterr().out
-
-    def test_a_part_without_what_it_builds_on(self, trained, tmp_path, refused):
-        assert "builds on vae" in refused("train", "mini", "--out", tmp_path, "--parts", "ldm")
-        (tmp_path / "vae-done.pt").touch()
-        assert call("train", "mini", "--out", tmp_path, "--parts", "ldm") == 0
-        assert [call[2] for call in trained] == [("ldm",)]
-
-    def test_values_that_make_no_sense(self, trained, tmp_path, refused):
-        assert "got 'nafnet'" in refused("train", "mini", "--out", tmp_path, "--parts", "nafnet")
-        assert "--share must be above 0" in refused("train", "mini", "--out", tmp_path, "--share", 0)
-
-    def test_the_parts_are_those_of_the_recipe(self):
-        from autodir_core.training.recipes import PARTS
-
-        assert tuple(NEEDS) == PARTS
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -6,7 +6,7 @@ import pytest
 from torch import nn
 
 from autodir_core.networks import build_clip, part, vision_side
-from autodir_core.training.recipes import MINI_SIZES
+from autodir_core.training.recipes import shipped_recipe
 
 
 def test_a_part_is_what_stands_at_the_path():
@@ -20,5 +20,6 @@ def test_a_part_of_another_kind_is_refused():
 
 
 def test_the_vision_tower_knows_its_side():
-    clip = build_clip(replace(MINI_SIZES.clip, image=64, vision_layers=1, text_layers=1, vocabulary=50))
+    mini = shipped_recipe("mini").sizes.clip
+    clip = build_clip(replace(mini, image=64, vision_layers=1, text_layers=1, vocabulary=50))
     assert vision_side(clip) == 64

@@ -16,7 +16,7 @@ from autodir_core.errors import AutoDIRError, PackageError
 from autodir_core.networks import build_clip, build_vae
 from autodir_core.packages import importing
 from autodir_core.shapes import VAESizes
-from autodir_core.training.recipes import MINI_SIZES
+from autodir_core.training.recipes import shipped_recipe
 
 ROOT = Path(__file__).resolve().parents[1]
 WRAPPED = """
@@ -146,7 +146,7 @@ class TestWhereTheNetworksComeFrom:
     def test_open_clip(self, hidden):
         hidden("open_clip")
         with pytest.raises(PackageError, match=r"open_clip cannot be imported.*pip install open_clip_torch$"):
-            build_clip(MINI_SIZES.clip)
+            build_clip(shipped_recipe("mini").sizes.clip)
 
     def test_the_tokenizer(self, hidden):
         hidden("open_clip")

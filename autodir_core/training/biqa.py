@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from ..assess import clip_pixels
-from ..labels import LABELS
+from ..labels import CLEAN
 from ..networks import vision_side, vision_tower
-from .data import Variety, draw_batch
+from .data import Crops, Data, draw_batch, draw_labels
 from .loop import Losses, Objective
 from .losses import fidelity_loss, semantic_agnostic_loss
+from .pieces import Piece
+from .start import label_embeddings
 
 if TYPE_CHECKING:
     from open_clip import CLIP
+
+TRUTH_EVERY = 4
+"""Of every so many pictures of a batch, one brings its ground truth along."""
+
+MAX_LOGIT_SCALE = math.log(100)
+"""CLIP's own limit."""
 
 
 @dataclass(frozen=True)
@@ -25,65 +33,94 @@ class BIQAPlan:
     """What a step of the assessment's training sees.
 
     Args:
-        batch: pictures per step; a quarter as many ground truths are added.
-        size: side of the square crops in pixels; the vision tower's own side.
+        crops: how crops are drawn; their side is the vision tower's own. A quarter as many ground truths are added.
         keep: share of the tokens that is kept in training, which saves time; the last steps keep all.
-        mildest: lowest severity.
-        variety: shares of crops that look like photographs.
-        clean_share: share of crops that are left as they are.
-        fidelity, cross_entropy, semantic_agnostic: weights of the losses.
+        fidelity: weight of the paper's loss.
+        cross_entropy: weight of a loss that helps networks without pretraining; 0 officially.
+        semantic_agnostic: weight of the paper's term on the ground truths.
     """
 
-    batch: int = 24
-    size: int = 224
-    keep: float = 0.25
-    mildest: float = 0.15
-    variety: Variety = Variety(relief=0.5, focus=0.4, camera=0.5, patches=0.3, jpeg=0.5)
-    clean_share: float = 0.25
+    crops: Crops = Crops(224, clean_share=0.125)
+    keep: float = 1.0
     fidelity: float = 1.0
-    cross_entropy: float = 1.0
-    semantic_agnostic: float = 0.5
+    cross_entropy: float = 0.0
+    semantic_agnostic: float = 1.0
 
 
-def biqa_objective(clip: CLIP, scenes: np.ndarray, plan: BIQAPlan, *, full_from: int) -> Objective:
-    """The losses of one step over procedural scenes; all tokens are kept from step `full_from` on."""
-    from open_clip.transformer import PatchDropout
+class KeptTokens(nn.Module):
+    """Stands where open_clip drops tokens: keeps the class token and those of `kept` [B, K], or all (None)."""
 
-    from .start import label_embeddings
+    def __init__(self) -> None:
+        super().__init__()
+        self.kept: Tensor | None = None
 
-    prompts = label_embeddings(clip)
-    dropout = PatchDropout(1 - plan.keep)
-    vision_tower(clip).patch_dropout = dropout
+    def forward(self, x: Tensor) -> Tensor:
+        if self.kept is None:
+            return x
+        rows = torch.arange(len(x), device=x.device)[:, None]
+        return torch.cat([x[:, :1], x[:, 1:][rows, self.kept.to(x.device)]], dim=1)
 
-    def objective(step: int, rng: np.random.Generator) -> Losses:
-        dropout.prob = 0.0 if step >= full_from else 1 - plan.keep
-        batch = draw_batch(
-            scenes,
-            plan.batch,
-            rng,
-            size=plan.size,
-            clean_share=plan.clean_share,
-            mildest=plan.mildest,
-            variety=plan.variety,
+
+def biqa_objective(clip: CLIP, data: Data, plan: BIQAPlan, *, full_from: int) -> Objective:
+    """The losses of one step; all tokens are kept from step `full_from` on, and after `keep_all_tokens`."""
+    prompts = label_embeddings(clip, data.labels)
+    dropout = KeptTokens()
+    vision_tower(clip).add_module("patch_dropout", dropout)
+
+    def objective(piece: Piece) -> Losses:
+        batch = draw_batch(data, piece, plan.crops).to(prompts.device)
+        rows = [row for row, number in enumerate(piece.numbers) if number % TRUTH_EVERY == 0]
+        share = 1.0 if piece.step >= full_from else plan.keep
+        dropout.kept = None if share == 1 else kept_tokens(clip, piece, rows, share)
+        logits = label_logits(clip, torch.cat([batch.degraded, batch.clean[rows]]), prompts)
+        clean = torch.full((len(rows),), data.labels.index(CLEAN), device=logits.device)
+        answers = answer_losses(logits, torch.cat([batch.labels, clean]))
+        part = len(logits) / (piece.total + len(range(0, piece.total, TRUTH_EVERY)))
+        truths = logits[len(batch.labels) :].softmax(dim=1)
+        spoiled = sum(
+            label != CLEAN for label in draw_labels(data.labels, piece, plan.crops.clean_share)[::TRUTH_EVERY]
         )
-        truths = batch.clean[: plan.batch // 4]
-        logits = label_logits(clip, torch.cat([batch.degraded, truths]), prompts)
-        clean = torch.full((len(truths),), len(LABELS) - 1)
-        targets = torch.cat([batch.labels, clean])
-        probabilities = logits.softmax(dim=1)
-        one_hot = nn.functional.one_hot(targets, len(LABELS)).float()
-        spoiled = batch.labels[: len(truths)] != len(LABELS) - 1
-        agnostic = semantic_agnostic_loss(probabilities[plan.batch :][spoiled], batch.labels[: len(truths)][spoiled])
+        agnostic = agnostic_sum(truths, batch.labels[rows], data.labels.index(CLEAN)) / max(spoiled, 1)
         return {
-            "fidelity": plan.fidelity * fidelity_loss(probabilities, one_hot),
-            "cross_entropy": plan.cross_entropy * nn.functional.cross_entropy(logits, targets, label_smoothing=0.05),
-            "semantic_agnostic": plan.semantic_agnostic * (agnostic if spoiled.any() else torch.zeros(())),
+            "fidelity": plan.fidelity * part * answers["fidelity"],
+            "cross_entropy": plan.cross_entropy * part * answers["cross_entropy"],
+            "semantic_agnostic": plan.semantic_agnostic * agnostic,
         }
 
     return objective
 
 
+def keep_all_tokens(clip: CLIP) -> None:
+    """Undo what `biqa_objective` changed in the vision tower."""
+    vision_tower(clip).patch_dropout = nn.Identity()
+
+
+def kept_tokens(clip: CLIP, piece: Piece, truths: list[int], share: float) -> Tensor:
+    """Which tokens [B + T, K] of the pictures, and of the ground truths that they bring along, are kept."""
+    count = len(vision_tower(clip).get_parameter("positional_embedding")) - 1
+    orders = [rng.permuted([range(count)] * 2, axis=1) for rng in piece.rngs("tokens")]
+    chosen = [order[0] for order in orders] + [orders[row][1] for row in truths]
+    return torch.tensor([order[: max(1, int(count * share))].tolist() for order in chosen])
+
+
+def answer_losses(logits: Tensor, targets: Tensor) -> Losses:
+    """How far the answers [N, L] are from the labels [N], mean over the pictures."""
+    one_hot = nn.functional.one_hot(targets, logits.shape[1]).float()
+    return {
+        "fidelity": fidelity_loss(logits.softmax(dim=1), one_hot),
+        "cross_entropy": nn.functional.cross_entropy(logits, targets, label_smoothing=0.05),
+    }
+
+
+def agnostic_sum(probabilities: Tensor, labels: Tensor, clean: int) -> Tensor:
+    """The semantic-agnostic terms of ground truths [T, L] of pictures labelled [T], added up; clean ones have none."""
+    spoiled = labels != clean
+    if not spoiled.any():
+        return probabilities.new_zeros(())
+    return semantic_agnostic_loss(probabilities[spoiled], labels[spoiled]) * spoiled.sum()
+
+
 def label_logits(clip: CLIP, images: Tensor, prompts: Tensor) -> Tensor:
-    """[B, L] for [B, H, W, 3]; the scale stays in a range where float16 holds it."""
+    """[B, L] for [B, H, W, 3] and the unit embeddings [L, E] of the label prompts."""
     embeddings = clip.encode_image(clip_pixels(images, vision_side(clip)), normalize=True)
-    return clip.logit_scale.clamp(max=4.0).exp() * embeddings @ prompts.T
+    return (clip.logit_scale.clamp(max=MAX_LOGIT_SCALE).exp() * embeddings @ prompts.T).float()

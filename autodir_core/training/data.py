@@ -1,29 +1,35 @@
-"""Training data: scenes drawn once into a cache, crops of them, and the degraded versions made on the fly."""
+"""Training data: crops of pictures from several sources, degraded on the fly or given as pairs."""
 
 from __future__ import annotations
 
-import io
-import logging
-import math
-from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Protocol
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
-from tqdm import tqdm
 
 from ..degrade import DEGRADATIONS, degrade
-from ..files import atomic_path
+from ..errors import InputError
 from ..labels import CLEAN, LABELS
-from .scenes import draw_scene
+from .caches import TILE
+from .lookalikes import PLAIN, Variety, varied
+from .pieces import Piece
 
-logger = logging.getLogger(__name__)
+Degradation = Callable[[Tensor, float, int], Tensor]
+"""(crop [S, S, 4] of colour and depth, severity 0..1, seed) -> degraded colours [S, S, 3], all in 0..1."""
 
-SCENE_SIZE = 512
+
+def synthetic(label: str, crop: Tensor, severity: float, seed: int) -> Tensor:
+    """One of the built-in degradations of a crop [S, S, 4]; in 7 of 10 crops haze follows their depth."""
+    depth = crop[None, ..., 3] if np.random.default_rng(seed).random() < 0.7 else None
+    return degrade(crop[None, ..., :3], label, severity=severity, seed=seed, depth=depth)[0]
+
+
+SYNTHETIC: Mapping[str, Degradation] = {label: partial(synthetic, label) for label in DEGRADATIONS}
+"""The built-in degradations by label."""
 
 
 @dataclass(frozen=True)
@@ -33,51 +39,174 @@ class Batch:
     Attributes:
         clean: [B, S, S, 3], 0..1.
         degraded: [B, S, S, 3], equal to `clean` where the label is "no".
-        labels: [B] indices into `LABELS`.
+        labels: [B] indices into the labels of the data.
     """
 
     clean: Tensor
     degraded: Tensor
     labels: Tensor
 
-
-def scene_bytes(seed: int) -> np.ndarray:
-    """One scene as uint8 [512, 512, 4]: colour and depth."""
-    scene = draw_scene(seed, SCENE_SIZE)
-    return np.concatenate([scene.image, scene.depth[..., None]], axis=-1)
+    def to(self, device: torch.device) -> Batch:
+        return Batch(self.clean.to(device), self.degraded.to(device), self.labels.to(device))
 
 
-def cached_scenes(folder: Path, count: int, *, seed: int = 0, workers: int = 2) -> np.ndarray:
-    """`count` scenes, uint8 [count, 512, 512, 4], memory-mapped from a file in `folder` that is drawn when missing."""
-    path = folder / f"scenes-{seed}-{count}.npy"
-    if not path.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        with atomic_path(path) as temporary, ProcessPoolExecutor(workers) as pool:
-            shape = (count, SCENE_SIZE, SCENE_SIZE, 4)
-            scenes = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
-            drawn = pool.map(scene_bytes, range(seed, seed + count), chunksize=8)
-            for i, scene in enumerate(tqdm(drawn, total=count, desc="scenes", unit="scene")):
-                scenes[i] = scene
-            scenes.flush()
-            del scenes
-    return np.load(path, mmap_mode="r")
+@dataclass(frozen=True)
+class Crops:
+    """How crops are drawn.
+
+    Args:
+        size: side of the square crops in pixels, 512 at most.
+        clean_share: share of crops that are left as they are, under the label "no".
+        mildest: lowest severity of the degradations that are made.
+        variety: shares of clean crops that are made to look like photographs.
+    """
+
+    size: int
+    clean_share: float
+    mildest: float = 0.1
+    variety: Variety = PLAIN
+
+    def __post_init__(self) -> None:
+        if not 8 <= self.size <= TILE:
+            raise InputError(f"crops need 8 to {TILE} pixels a side, got {self.size}")
 
 
-def random_crop(scenes: np.ndarray, size: int, rng: np.random.Generator) -> Tensor:
-    """A crop float32 [size, size, 4] of a random scene: scaled 1 to 1/2, flipped, turned, its colours jittered."""
-    scene = scenes[rng.integers(len(scenes))]
-    window = min(int(size * rng.choice([1.0, 1.0, rng.uniform(1, 2)])), SCENE_SIZE)
-    top, left = rng.integers(0, SCENE_SIZE - window + 1, 2)
-    crop = torch.from_numpy(scene[top : top + window, left : left + window].astype(np.float32) / 255)
-    if window != size:
+class Source(Protocol):
+    """Gives pairs of some labels."""
+
+    @property
+    def share(self) -> float:
+        """How often it is asked, in proportion to the other sources that know the label."""
+        ...
+
+    def offers(self, label: str) -> bool: ...
+
+    def draw(self, label: str, crops: Crops, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+        """A clean crop [S, S, 3] and its degraded version."""
+        ...
+
+
+@dataclass(frozen=True)
+class CleanSource:
+    """Clean pictures uint8 [N, 512, 512, 4] (colour, depth), degraded on the fly."""
+
+    pictures: np.ndarray
+    share: float = 1.0
+    degradations: Mapping[str, Degradation] = field(default_factory=lambda: SYNTHETIC)
+
+    def offers(self, label: str) -> bool:
+        return label == CLEAN or label in self.degradations
+
+    def draw(self, label: str, crops: Crops, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+        crop = varied(
+            random_crop(self.pictures, crops.size, rng),
+            lambda: random_crop(self.pictures, crops.size, rng),
+            rng,
+            crops.variety,
+        )
+        clean = crop[..., :3]
+        if label == CLEAN:
+            return clean, clean
+        severity, seed = float(rng.uniform(crops.mildest, 1)), int(rng.integers(2**31))
+        return clean, self.degradations[label](crop, severity, seed)
+
+
+@dataclass(frozen=True)
+class PairSource:
+    """Real pairs by label, uint8 [N, 512, 512, 6] (degraded, clean); they are cropped and turned, not changed."""
+
+    pairs: Mapping[str, np.ndarray]
+    share: float = 1.0
+
+    def offers(self, label: str) -> bool:
+        return label == CLEAN or label in self.pairs
+
+    def draw(self, label: str, crops: Crops, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+        owner = str(rng.choice(sorted(self.pairs))) if label == CLEAN else label
+        both = turned(window(self.pairs[owner], crops.size, rng), rng)
+        clean = both[..., 3:]
+        return clean, clean if label == CLEAN else both[..., :3]
+
+
+@dataclass(frozen=True)
+class Data:
+    """Where the pictures of a training come from.
+
+    Args:
+        labels: the model's, in its order; "no" is among them.
+        sources: together they offer every label.
+
+    Raises InputError where a label has no source.
+    """
+
+    labels: tuple[str, ...]
+    sources: tuple[Source, ...]
+
+    def __post_init__(self) -> None:
+        if CLEAN not in self.labels:
+            raise InputError(f"training needs the label {CLEAN!r} for clean pictures, got: {', '.join(self.labels)}")
+        for label in self.labels:
+            if not self.offering(label):
+                raise InputError(f"nothing shows {label!r}: give a folder of pairs for it, or a degradation")
+
+    def offering(self, label: str) -> list[Source]:
+        return [source for source in self.sources if source.share > 0 and source.offers(label)]
+
+
+def synthetic_data(pictures: np.ndarray, labels: Sequence[str] = LABELS) -> Data:
+    """Clean pictures uint8 [N, 512, 512, 4] under the built-in degradations."""
+    return Data(tuple(labels), (CleanSource(pictures),))
+
+
+def draw_batch(data: Data, piece: Piece, crops: Crops) -> Batch:
+    """The pairs of one piece of a batch, each from its own generator."""
+    names = draw_labels(data.labels, piece, crops.clean_share)
+    labels = [names[number] for number in piece.numbers]
+    pairs = [draw_pair(data, label, crops, rng) for label, rng in zip(labels, piece.rngs("picture"), strict=True)]
+    clean, degraded = (torch.stack(pictures) for pictures in zip(*pairs, strict=True))
+    return Batch(clean, degraded, torch.tensor([data.labels.index(label) for label in labels]))
+
+
+def draw_labels(labels: Sequence[str], piece: Piece, clean_share: float) -> list[str]:
+    """Labels of the whole batch: "no" with the given share, the others equally often."""
+    rng = piece.step_rng("labels")
+    others = [label for label in labels if label != CLEAN]
+    lots = rng.random(piece.total)
+    drawn = rng.integers(len(others), size=piece.total)
+    return [CLEAN if lot < clean_share else others[i] for lot, i in zip(lots, drawn, strict=True)]
+
+
+def draw_pair(data: Data, label: str, crops: Crops, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+    """A clean crop and its degraded version, from one of the sources that offer the label."""
+    sources = data.offering(label)
+    shares = np.array([source.share for source in sources])
+    source = sources[int(rng.choice(len(sources), p=shares / shares.sum()))]
+    return source.draw(label, crops, rng)
+
+
+def random_crop(pictures: np.ndarray, size: int, rng: np.random.Generator) -> Tensor:
+    """A crop float32 [size, size, 4]: scaled 1 to 1/2, flipped, turned, its colours jittered."""
+    side = min(int(size * rng.choice([1.0, 1.0, rng.uniform(1, 2)])), TILE)
+    crop = window(pictures, side, rng)
+    if side != size:
         crop = torch.nn.functional.interpolate(
             crop.permute(2, 0, 1)[None], size=(size, size), mode="bicubic", antialias=True, align_corners=False
         )[0].permute(1, 2, 0)
+    return jittered(turned(crop, rng).clamp(0, 1), rng)
+
+
+def window(pictures: np.ndarray, side: int, rng: np.random.Generator) -> Tensor:
+    """A random square float32 [side, side, C] in 0..1 of a random picture."""
+    picture = pictures[rng.integers(len(pictures))]
+    top, left = rng.integers(0, TILE - side + 1, 2)
+    return torch.from_numpy(picture[top : top + side, left : left + side].astype(np.float32) / 255)
+
+
+def turned(crop: Tensor, rng: np.random.Generator) -> Tensor:
+    """Mirrored in half of the cases, transposed in a quarter."""
     if rng.random() < 0.5:
         crop = crop.flip(1)
-    if rng.random() < 0.25:
-        crop = crop.transpose(0, 1)
-    return jittered(crop.clamp(0, 1), rng)
+    return crop.transpose(0, 1) if rng.random() < 0.25 else crop
 
 
 def jittered(crop: Tensor, rng: np.random.Generator) -> Tensor:
@@ -86,231 +215,3 @@ def jittered(crop: Tensor, rng: np.random.Generator) -> Tensor:
     gamma = float(np.exp(rng.normal(0, 0.15)))
     colour = (crop[..., :3] * balance).clamp(0, 1) ** gamma
     return torch.cat([colour, crop[..., 3:]], dim=-1)
-
-
-def developed(crop: Tensor, rng: np.random.Generator) -> Tensor:
-    """The crop as a camera would have processed it: flat parts denoised, edges sharpened, grain that varies.
-
-    Generated pictures have the same fine grain everywhere; photographs do not, and so would look wet in places.
-    """
-    colour = crop[..., :3].permute(2, 0, 1)[None]
-    side = colour.shape[-1]
-    kernel = torch.tensor([0.25, 0.5, 0.25])
-    blur = torch.nn.functional.conv2d(
-        torch.nn.functional.pad(colour, (1, 1, 1, 1), mode="reflect"),
-        torch.outer(kernel, kernel).expand(3, 1, 3, 3),
-        groups=3,
-    )
-    detail = colour - blur
-    activity = torch.nn.functional.avg_pool2d(detail.abs().mean(dim=1, keepdim=True), 5, 1, 2)
-    flatness = torch.exp(-activity / float(rng.uniform(0.003, 0.02)))
-    kept = 1 - flatness * float(rng.uniform(0, 1)) * (0.5 + 0.5 * field(side, rng))
-    grain = torch.from_numpy(rng.standard_normal((1, 1, side, side)).astype(np.float32)) * field(side, rng)
-    colour = blur + detail * kept * float(rng.uniform(0.6, 1.8)) + grain * float(rng.choice([0, rng.uniform(0, 0.02)]))
-    return torch.cat([colour[0].permute(1, 2, 0).clamp(0, 1), crop[..., 3:]], dim=-1)
-
-
-def modelled(crop: Tensor, rng: np.random.Generator) -> Tensor:
-    """The crop bent, lit unevenly, and with round shaded bodies that shine: what a drop has too, but no lens.
-
-    Faces, cups and eyes have dark rims, soft shading and highlights; only a drop shows the scene again, upside down.
-    """
-    side = crop.shape[0]
-    colour = bent(crop[..., :3], rng) if rng.random() < 0.5 else crop[..., :3]
-    if rng.random() < 0.6:
-        colour = colour * (0.5 + field(side, rng, most=5)[0, 0, :, :, None])
-    for _ in range(int(rng.integers(0, 9))):
-        colour = with_body(colour, rng)
-    return torch.cat([colour.clamp(0, 1), crop[..., 3:]], dim=-1)
-
-
-def bent(colour: Tensor, rng: np.random.Generator) -> Tensor:
-    """[S, S, C] displaced by a smooth random field of a few pixels."""
-    side = colour.shape[0]
-    reach = float(rng.uniform(4, 16))
-    axis = torch.arange(side, dtype=torch.float32)
-    y = axis[:, None] + (field(side, rng, most=8)[0, 0] - 0.5) * 2 * reach
-    x = axis[None] + (field(side, rng, most=8)[0, 0] - 0.5) * 2 * reach
-    grid = torch.stack([(2 * x + 1) / side - 1, (2 * y + 1) / side - 1], dim=-1)[None]
-    planes = colour.permute(2, 0, 1)[None]
-    moved = torch.nn.functional.grid_sample(
-        planes, grid, mode="bicubic", padding_mode="reflection", align_corners=False
-    )
-    return moved[0].permute(1, 2, 0)
-
-
-def with_body(colour: Tensor, rng: np.random.Generator) -> Tensor:
-    """[S, S, 3] with one shaded ellipsoid of its own colour or the picture's, a dark rim and perhaps a highlight."""
-    side = colour.shape[0]
-    axis = torch.arange(side, dtype=torch.float32)
-    y, x = rng.uniform(0, side, 2)
-    radius, stretch, edge = rng.uniform(4, 50), rng.uniform(0.6, 1.6), rng.uniform(0.5, 3)
-    down, right = (axis[:, None] - y) * stretch / radius, (axis[None] - x) / radius
-    square = down**2 + right**2
-    inside = torch.sigmoid((1 - square.sqrt()) * radius / edge)[..., None] * float(rng.uniform(0.4, 1))
-    height = (1 - square).clamp(min=0).sqrt()
-    toward = torch.from_numpy(rng.normal(0, 0.6, 2).astype(np.float32))
-    light = (height + toward[0] * down + toward[1] * right).clamp(0, 1.5)[..., None]
-    paint = torch.from_numpy(rng.uniform(0, 1, 3).astype(np.float32)) if rng.random() < 0.6 else colour
-    body = paint * (float(rng.uniform(0.2, 0.7)) + float(rng.uniform(0.2, 0.9)) * light)
-    if rng.random() < 0.5:
-        off = torch.exp(-((down - toward[0] / 2) ** 2 + (right - toward[1] / 2) ** 2) / float(rng.uniform(0.005, 0.06)))
-        body = body + float(rng.uniform(0.3, 1)) * off[..., None]
-    return colour + inside * (body - colour)
-
-
-def focused(crop: Tensor, rng: np.random.Generator) -> Tensor:
-    """The crop with a sharp and textured part and a smooth one, as a lens and the world make them.
-
-    Fur before a soft wall has fine detail in places and none in others: so have drops on a window, but round ones.
-    """
-    side = crop.shape[0]
-    ground = crop[..., 3] if rng.random() < 0.5 else field(side, rng, most=6)[0, 0]
-    place, softness = ground.quantile(float(rng.uniform(0.15, 0.7))), float(rng.uniform(0.02, 0.25))
-    sharp = torch.sigmoid((ground - place) / softness)[..., None]
-    colour = crop[..., :3]
-    if rng.random() < 0.6:
-        colour = colour + grown_texture(side, rng) * sharp * (0.3 + colour)
-    soft = smoothed(colour, float(rng.uniform(1, 6)))
-    mixed = sharp * colour + (1 - sharp) * soft
-    return torch.cat([mixed.clamp(0, 1), crop[..., 3:]], dim=-1)
-
-
-def grown_texture(side: int, rng: np.random.Generator) -> Tensor:
-    """Band-limited noise [side, side, 1] of 2 to 15 % contrast, a little longer than wide: fur, grass, cloth."""
-    noise = torch.from_numpy(rng.standard_normal((side, side, 1)).astype(np.float32))
-    fine = smoothed(noise, float(rng.uniform(0.4, 1.5)), float(rng.uniform(0.4, 2.5)))
-    band = fine - smoothed(fine, 4.0)
-    return band / band.std() * float(rng.uniform(0.02, 0.15))
-
-
-def smoothed(picture: Tensor, sigma: float, across: float | None = None) -> Tensor:
-    """[H, W, C] blurred by a Gaussian of `sigma` pixels down and `across` (the same) pixels across."""
-    planes = picture.permute(2, 0, 1)[:, None]
-    for spread, shape in ((sigma, (-1, 1)), (across or sigma, (1, -1))):
-        reach = math.ceil(3 * spread)
-        kernel = torch.exp(-(torch.arange(-reach, reach + 1) ** 2) / (2 * spread**2))
-        kernel = (kernel / kernel.sum()).view(1, 1, *shape)
-        margin = (0, 0, reach, reach) if shape[0] == -1 else (reach, reach, 0, 0)
-        planes = torch.nn.functional.conv2d(torch.nn.functional.pad(planes, margin, mode="reflect"), kernel)
-    return planes[:, 0].permute(1, 2, 0)
-
-
-def compressed(crop: Tensor, rng: np.random.Generator) -> Tensor:
-    """The crop through JPEG at a quality of 60 to 97, as most photographs have been: its traces are no degradation."""
-    pixels = (crop[..., :3] * 255).round().to(torch.uint8).numpy()
-    buffer = io.BytesIO()
-    subsampling = int(rng.integers(0, 3))
-    Image.fromarray(pixels).save(buffer, "JPEG", quality=int(rng.integers(60, 98)), subsampling=subsampling)
-    with Image.open(buffer) as file:
-        decoded = torch.from_numpy(np.array(file, dtype=np.float32) / 255)
-    return torch.cat([decoded, crop[..., 3:]], dim=-1)
-
-
-def field(side: int, rng: np.random.Generator, most: int = 11) -> Tensor:
-    """A smooth random field [1, 1, side, side] in 0..1."""
-    cells = int(rng.integers(2, most + 1))
-    coarse = torch.from_numpy(rng.uniform(0, 1, (1, 1, cells, cells)).astype(np.float32))
-    return torch.nn.functional.interpolate(coarse, size=(side, side), mode="bicubic").clamp(0, 1)
-
-
-def overlaid(crop: Tensor, other: Tensor, rng: np.random.Generator) -> Tensor:
-    """The crop with round patches of another one, blurred and brightened: what looks like drops and is none.
-
-    Photographs have lamps, bokeh, pebbles and faces; without them a raindrop is whatever is round and soft.
-    """
-    side = crop.shape[0]
-    coarse = max(2, int(side / rng.uniform(1, 10)))
-    planes = other[None, ..., :3].permute(0, 3, 1, 2)
-    small = torch.nn.functional.interpolate(planes, size=(coarse, coarse), mode="bilinear", antialias=True)
-    soft = torch.nn.functional.interpolate(small, size=(side, side), mode="bilinear")[0].permute(1, 2, 0)
-    patch = soft * float(rng.uniform(0.7, 1.3)) + float(rng.choice([0.0, 0.0, rng.uniform(-0.2, 0.6)]))
-    mask = discs(side, rng)[..., None] * float(rng.uniform(0.3, 1))
-    colour = crop[..., :3] * (1 - mask) + patch.clamp(0, 1) * mask
-    return torch.cat([colour, crop[..., 3:]], dim=-1)
-
-
-def discs(side: int, rng: np.random.Generator) -> Tensor:
-    """A mask [side, side] of 1 to 14 ellipses with hard or soft edges, 0..1."""
-    axis = torch.arange(side, dtype=torch.float32)
-    mask = torch.zeros(side, side)
-    for _ in range(int(rng.integers(1, 15))):
-        y, x = rng.uniform(0, side, 2)
-        radius, stretch, edge = rng.uniform(3, 42), rng.uniform(0.6, 1.6), rng.uniform(0.5, 6)
-        distance = (((axis[:, None] - y) * stretch) ** 2 + (axis[None] - x) ** 2).sqrt()
-        mask = torch.maximum(mask, torch.sigmoid((radius - distance) / edge))
-    return mask
-
-
-def draw_labels(count: int, rng: np.random.Generator, clean_share: float) -> list[str]:
-    """`count` labels: "no" with the given share, the degradations equally often otherwise."""
-    return [CLEAN if rng.random() < clean_share else str(rng.choice(DEGRADATIONS)) for _ in range(count)]
-
-
-@dataclass(frozen=True)
-class Variety:
-    """Shares of crops that are made to look like photographs, whose ways are easily taken for a degradation.
-
-    Args:
-        relief: bent, unevenly lit and with shaded bodies (`modelled`).
-        focus: sharp and textured in one part, soft in another (`focused`).
-        camera: with the uneven grain and sharpness of a camera's processing (`developed`).
-        patches: with patches that look like drops and are none (`overlaid`).
-        jpeg: compressed before they are degraded (`compressed`).
-    """
-
-    relief: float = 0.0
-    focus: float = 0.0
-    camera: float = 0.0
-    patches: float = 0.0
-    jpeg: float = 0.0
-
-
-PLAIN = Variety()
-
-
-def draw_batch(
-    scenes: np.ndarray,
-    count: int,
-    rng: np.random.Generator,
-    *,
-    size: int,
-    clean_share: float,
-    mildest: float = 0.1,
-    variety: Variety = PLAIN,
-) -> Batch:
-    """Random crops with random degradations of severity `mildest` to 1."""
-    crops = varied([random_crop(scenes, size, rng) for _ in range(count)], rng, variety)
-    labels = draw_labels(count, rng, clean_share)
-    return degraded_batch(crops, labels, rng, mildest)
-
-
-def varied(crops: list[Tensor], rng: np.random.Generator, variety: Variety) -> Tensor:
-    """The crops [B, S, S, 4], shares of them changed as `variety` says."""
-    crops = [modelled(crop, rng) if rng.random() < variety.relief else crop for crop in crops]
-    crops = [focused(crop, rng) if rng.random() < variety.focus else crop for crop in crops]
-    crops = [developed(crop, rng) if rng.random() < variety.camera else crop for crop in crops]
-    crops = [
-        overlaid(crop, crops[i - 1], rng) if rng.random() < variety.patches else crop for i, crop in enumerate(crops)
-    ]
-    return torch.stack([compressed(crop, rng) if rng.random() < variety.jpeg else crop for crop in crops])
-
-
-def degraded_batch(crops: Tensor, labels: Sequence[str], rng: np.random.Generator, mildest: float) -> Batch:
-    """The pairs of crops [B, S, S, 4] and labels."""
-    clean = crops[..., :3]
-    degraded = torch.stack(
-        [
-            crop[..., :3]
-            if label == CLEAN
-            else degrade(
-                crop[None, ..., :3],
-                label,
-                severity=float(rng.uniform(mildest, 1)),
-                seed=int(rng.integers(2**31)),
-                depth=crop[None, ..., 3] if rng.random() < 0.7 else None,
-            )[0]
-            for crop, label in zip(crops, labels, strict=True)
-        ]
-    )
-    return Batch(clean, degraded, torch.tensor([LABELS.index(label) for label in labels]))

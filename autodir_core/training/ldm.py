@@ -5,16 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from ..images import to_network
 from ..latent import encode_mode
 from ..schedule import TIMESTEPS, alphas_cumprod
-from .data import draw_batch
+from .data import Crops, Data, draw_batch
 from .loop import Losses, Objective
 from .losses import noise_loss, noised
+from .pieces import Piece
 
 if TYPE_CHECKING:
     from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
@@ -29,14 +29,12 @@ class LDMPlan:
     """What a step of the diffusion's training sees.
 
     Args:
-        batch: crops per step.
-        size: side of the crops in pixels.
+        crops: how crops are drawn.
         start_weight: 0 is the paper's loss. Larger: the error of the clean latent that a prediction implies counts
             too, at most so many times as much as the noise's; few steps then need not correct each other.
     """
 
-    batch: int = 16
-    size: int = 64
+    crops: Crops = Crops(256, clean_share=0.05)
     start_weight: float = 0.0
 
 
@@ -54,43 +52,43 @@ def ldm_objective(
     texts: Tensor,
     null_text: Tensor,
     *,
-    scenes: np.ndarray,
+    data: Data,
     plan: LDMPlan,
     scale: float,
 ) -> Objective:
-    """The noise loss over procedural scenes.
+    """The noise loss.
 
     Args:
         unet: what is trained.
         vae: the frozen autoencoder.
         texts: states [L, 77, D] of the label prompts: one-hot times these is the condition, as officially.
         null_text: states [1, 77, D] of the empty prompt.
-        scenes: see `data.cached_scenes`.
-        plan: batch and crop.
+        data: pictures under the labels that `texts` has.
+        plan: crops and weights.
         scale: the latent scale.
     """
-    signal = alphas_cumprod()
+    signal = alphas_cumprod().to(unet.device)
 
-    def objective(step: int, rng: np.random.Generator) -> Losses:
-        batch = draw_batch(scenes, plan.batch, rng, size=plan.size, clean_share=0.05)
+    def objective(piece: Piece) -> Losses:
+        batch = draw_batch(data, piece, plan.crops).to(unet.device)
         with torch.no_grad():
             target = encode_mode(vae, to_network(batch.clean)) * scale
             image = encode_mode(vae, to_network(batch.degraded))
-        t = torch.from_numpy(rng.integers(0, TIMESTEPS, plan.batch))
-        noise = torch.randn_like(target)
+        t = piece.integers("timesteps", TIMESTEPS).to(unet.device)
+        noise = piece.noise("noise", tuple(target.shape[1:])).to(target)
         x = noised(target, noise, signal[t])
-        given = dropped(Conditions(image, texts[batch.labels]), null_text, rng)
+        given = dropped(Conditions(image, texts[batch.labels]), null_text, piece.uniform("dropped").to(image))
         predicted = unet(torch.cat([x, given.image], dim=1), t, encoder_hidden_states=given.text).sample
         weight = 1 + ((1 - signal[t]) / signal[t]).clamp(max=plan.start_weight)
-        return {"noise": noise_loss(predicted, noise, weight if plan.start_weight else None)}
+        return {"noise": piece.share * noise_loss(predicted, noise, weight if plan.start_weight else None)}
 
     return objective
 
 
-def dropped(conditions: Conditions, null_text: Tensor, rng: np.random.Generator) -> Conditions:
-    """Some pictures without text, some without image, some without both."""
-    lot = torch.from_numpy(rng.random(len(conditions.text)).astype(np.float32)).view(-1, 1, 1)
+def dropped(conditions: Conditions, null_text: Tensor, lots: Tensor) -> Conditions:
+    """Some pictures without text, some without image, some without both, by lots [B] in 0..1."""
+    lot = lots.view(-1, 1, 1)
     text = torch.where(lot < 2 * DROPPED, null_text, conditions.text)
     lot = lot[..., None]
-    image = torch.where((lot >= DROPPED) & (lot < 3 * DROPPED), torch.zeros(()), conditions.image)
+    image = torch.where((lot >= DROPPED) & (lot < 3 * DROPPED), torch.zeros_like(conditions.image), conditions.image)
     return Conditions(image, text)

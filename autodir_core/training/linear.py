@@ -10,7 +10,6 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -18,8 +17,9 @@ from ..images import to_network
 from ..latent import encode_mode
 from ..networks import part
 from ..schedule import TIMESTEPS, alphas_cumprod
-from .data import draw_batch
+from .data import Crops, Data, draw_batch
 from .losses import noised
+from .pieces import whole
 
 if TYPE_CHECKING:
     from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
@@ -93,17 +93,16 @@ def fit_codec(codec: LinearCodec, crops: Tensor, *, steps: int, batch: int = 8) 
 
 
 @torch.no_grad()
-def start_autoencoder(vae: AutoencoderKL, scenes: np.ndarray, *, steps: int = 2000, seed: int = 0) -> None:
+def start_autoencoder(vae: AutoencoderKL, data: Data, *, steps: int = 2000, seed: int = 0) -> None:
     """Fit a linear codec and lay it into a freshly built autoencoder (group norms of at least four channels)."""
     encoder, decoder = vae.encoder, vae.decoder
     latent, stages = len(vae.get_parameter("post_quant_conv.weight")), len(encoder.down_blocks) - 1
     narrow = last_norm(decoder).num_groups
     wide = part(decoder.up_blocks[-1], "resnets.0.conv1", nn.Conv2d).in_channels // 2
-    rng = np.random.default_rng(seed)
-    x = to_network(draw_batch(scenes, CROPS, rng, size=64, clean_share=0.6).degraded)
+    x = to_network(draw_batch(data, whole(seed, CROPS), Crops(64, clean_share=0.6)).degraded).to(vae.device)
     with torch.random.fork_rng(devices=[]), torch.enable_grad():
         torch.manual_seed(seed)
-        codec = fit_codec(LinearCodec(latent, stages, narrow=narrow, wide=wide), x, steps=steps)
+        codec = fit_codec(LinearCodec(latent, stages, narrow=narrow, wide=wide).to(x.device), x, steps=steps)
     x = x[:128]
     balance(codec, x)
     silence(vae)
@@ -247,9 +246,7 @@ def take_pairs(conv: nn.Conv2d, filters: Tensor, groups: int, *, offset: int = 0
 
 
 @torch.no_grad()
-def start_diffusion(
-    unet: UNet2DConditionModel, vae: AutoencoderKL, scenes: np.ndarray, *, scale: float, seed: int = 0
-) -> None:
+def start_diffusion(unet: UNet2DConditionModel, vae: AutoencoderKL, data: Data, *, scale: float, seed: int = 0) -> None:
     """Let a freshly built UNet begin with the noise that fits best among all a x - b c, constant over the timesteps.
 
     x is the noised latent and c the latent of the degraded picture. At high noise the answer is nearly x itself, to a
@@ -276,18 +273,18 @@ def start_diffusion(
     clear(unet.conv_out)
     centre = torch.zeros(latent, latent, 3, 3)
     centre[range(latent), range(latent), 1, 1] = 1
-    a, b = linear_guess(vae, scenes, scale, seed)
+    a, b = linear_guess(vae, data, scale, seed)
     take_pairs(unet.conv_out, a * centre, groups)
     take_pairs(unet.conv_out, -b * centre, groups, offset=2)
 
 
-def linear_guess(vae: AutoencoderKL, scenes: np.ndarray, scale: float, seed: int) -> tuple[float, float]:
+def linear_guess(vae: AutoencoderKL, data: Data, scale: float, seed: int) -> tuple[float, float]:
     """a and b of the noise that a x - b c predicts best over all timesteps."""
-    batch = draw_batch(scenes, 64, np.random.default_rng(seed), size=64, clean_share=0.05)
+    batch = draw_batch(data, whole(seed, 64), Crops(64, clean_share=0.05)).to(vae.device)
     target, c = (encode_mode(vae, to_network(x)) * scale for x in (batch.clean, batch.degraded))
     generator = torch.Generator().manual_seed(seed)
-    noise = torch.randn(target.shape, generator=generator)
-    signal = alphas_cumprod()[torch.randint(0, TIMESTEPS, (len(target),), generator=generator)]
+    noise = torch.randn(target.shape, generator=generator).to(target)
+    signal = alphas_cumprod()[torch.randint(0, TIMESTEPS, (len(target),), generator=generator)].to(target)
     x = noised(target, noise, signal)
     solved = torch.linalg.lstsq(torch.stack([x.flatten(), -c.flatten()], dim=1), noise.flatten()[:, None]).solution
     return solved[0].item(), solved[1].item()

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from ..images import from_network, to_network
-from ..labels import LABELS
 from ..model import AutoDIR
 from ..records import SamplerSettings
 from ..schedule import TIMESTEPS, alphas_cumprod
-from .data import Batch, draw_batch
+from .data import Batch, Crops, Data, draw_batch
 from .loop import Losses, Objective
-from .losses import charbonnier_loss, noised, predicted_start, psnr_loss
+from .losses import charbonnier_loss, correction_loss, noised, predicted_start, psnr_loss
+from .pieces import Piece
 
 
 @dataclass(frozen=True)
@@ -23,63 +22,83 @@ class SCMPlan:
     """What a step of the correction's training sees.
 
     Args:
-        batch: crops per step.
-        size: side of the crops in pixels.
+        crops: how crops are drawn; the correction of a clean one is the crop itself.
         sampled: share of the steps whose generated pictures are sampled in a few steps; the others take the estimate
             from a random timestep, as the official training does.
         sampling_steps: steps of such a sampling.
-        clean_share: share of clean crops, whose correction is the crop itself.
         mislabelled: share of crops whose diffusion is told another label, as a wrong assessment would.
         again: share of the steps that begin with what the correction itself gave, as the loop's later rounds do.
+        mse: weight of the official loss.
+        psnr: weight of the same error in decibels.
+        charbonnier: weight of the absolute error.
     """
 
-    batch: int = 12
-    size: int = 96
-    sampled: float = 0.25
+    crops: Crops = Crops(256, clean_share=0.1)
+    sampled: float = 0.0
     sampling_steps: int = 6
-    clean_share: float = 0.1
-    mislabelled: float = 0.15
-    again: float = 0.2
+    mislabelled: float = 0.0
+    again: float = 0.0
+    mse: float = 1.0
+    psnr: float = 0.0
+    charbonnier: float = 0.0
 
 
-def scm_objective(model: AutoDIR, scenes: np.ndarray, plan: SCMPlan) -> Objective:
-    """Squared error of the corrected picture in decibels, and its absolute error."""
+def scm_objective(model: AutoDIR, data: Data, plan: SCMPlan) -> Objective:
+    """The error of the corrected picture, where the autoencoder and the diffusion generate what it corrects."""
     texts = model.prompts(model.labels).states.clone()
     scm = model.networks.scm
 
-    def objective(step: int, rng: np.random.Generator) -> Losses:
-        batch = draw_batch(scenes, plan.batch, rng, size=plan.size, clean_share=plan.clean_share)
-        batch = replace(batch, labels=mislabelled(batch.labels, rng, plan.mislabelled))
-        generated = generate(model, batch, texts, rng, plan).clone()
-        if rng.random() < plan.again:
+    def objective(piece: Piece) -> Losses:
+        batch = draw_batch(data, piece, plan.crops).to(model.device)
+        batch = replace(batch, labels=mislabelled(batch.labels, len(texts), piece, plan.mislabelled))
+        generated = generate(model, batch, texts, piece, plan)
+        if piece.step_rng("again").random() < plan.again:
             with torch.no_grad():
                 restored = from_network(scm(to_network(batch.degraded), to_network(generated)).float())
-            batch = replace(batch, degraded=restored, labels=mislabelled(batch.labels, rng, 1.0))
-            generated = generate(model, batch, texts, rng, plan).clone()
+            labels = piece.integers("other labels", len(texts)).to(model.device)
+            batch = replace(batch, degraded=restored, labels=labels)
+            generated = generate(model, batch, texts, other_noise(piece), plan)
         corrected = scm(to_network(batch.degraded), to_network(generated))
-        truth = to_network(batch.clean)
-        return {"psnr": psnr_loss(corrected, truth), "charbonnier": charbonnier_loss(corrected, truth)}
+        losses = correction_losses(corrected, to_network(batch.clean), plan)
+        return {name: piece.share * loss for name, loss in losses.items()}
 
     return objective
 
 
-def mislabelled(labels: Tensor, rng: np.random.Generator, share: float) -> Tensor:
-    """The labels [B], a share of them replaced by any of them at random."""
-    other = torch.from_numpy(rng.integers(0, len(LABELS), len(labels)))
-    return torch.where(torch.from_numpy(rng.random(len(labels)) < share), other, labels)
+def correction_losses(corrected: Tensor, truth: Tensor, plan: SCMPlan) -> Losses:
+    """The weighted losses of the plan, [B, 3, H, W] each picture."""
+    weighted = {
+        "mse": (plan.mse, correction_loss),
+        "psnr": (plan.psnr, psnr_loss),
+        "charbonnier": (plan.charbonnier, charbonnier_loss),
+    }
+    return {name: weight * loss(corrected, truth) for name, (weight, loss) in weighted.items() if weight}
 
 
-def generate(model: AutoDIR, batch: Batch, texts: Tensor, rng: np.random.Generator, plan: SCMPlan) -> Tensor:
+def other_noise(piece: Piece) -> Piece:
+    """The same pictures with other random numbers."""
+    return replace(piece, seed=piece.seed + 1)
+
+
+def mislabelled(labels: Tensor, count: int, piece: Piece, share: float) -> Tensor:
+    """The labels [B], a share of them replaced by any of `count` at random."""
+    other = piece.integers("wrong labels", count).to(labels)
+    return torch.where(piece.uniform("mislabelled").to(labels.device) < share, other, labels)
+
+
+def generate(model: AutoDIR, batch: Batch, texts: Tensor, piece: Piece, plan: SCMPlan) -> Tensor:
     """Pictures [B, S, S, 3] such as the diffusion gives them for a batch, without gradients."""
     with torch.no_grad():
         text = texts[batch.labels]
         c = model.encode(batch.degraded).clone()
+        rng, size = piece.step_rng("generate"), (batch.clean.shape[1], batch.clean.shape[2])
         if rng.random() < plan.sampled:
             settings = SamplerSettings(steps=plan.sampling_steps, sampler=str(rng.choice(["euler", "euler_ancestral"])))
-            return model.decode(model.sample(c, text, settings, seed=int(rng.integers(2**31))))
-        t = torch.from_numpy(rng.integers(0, TIMESTEPS, len(c)))
-        signal = alphas_cumprod()[t]
+            z = model.sample(c, text, settings, seed=piece.integers("sampling", 2**31).tolist())
+            return model.decode(z, size).clone()
+        t = piece.integers("timesteps", TIMESTEPS).to(model.device)
+        signal = alphas_cumprod().to(model.device)[t]
         target = model.encode(batch.clean) * model.traits.latent_scale
-        x = noised(target, torch.randn_like(target), signal)
+        x = noised(target, piece.noise("noise", tuple(target.shape[1:])).to(target), signal)
         estimate = predicted_start(x, model.predict_noise(x, t, c, text), signal)
-        return model.decode(estimate.clamp(-4, 4))
+        return model.decode(estimate.clamp(-4, 4), size).clone()

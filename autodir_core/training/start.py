@@ -136,14 +136,14 @@ def start_correction(scm: NAFNet) -> None:
     scm.ending.weight[range(3), range(3, 6), 1, 1] = -1
 
 
-def spread_prompts(clip: CLIP, *, steps: int = 300, seed: int = 0) -> None:
+def spread_prompts(clip: CLIP, labels: Sequence[str] = LABELS, *, steps: int = 300, seed: int = 0) -> None:
     """Train the text tower until each label's prompt, and its everyday words, point their own way; then freeze it.
 
     A mini model has no pretrained text tower; the paper's is frozen from the start.
     """
     torch.manual_seed(seed)
-    targets = torch.linalg.qr(torch.randn(clip.get_parameter("text_projection").shape[1], len(LABELS)))[0].T
-    texts, owners = paraphrases()
+    targets = torch.linalg.qr(torch.randn(clip.get_parameter("text_projection").shape[1], len(labels)))[0].T
+    texts, owners = paraphrases(labels)
     tokens, lengths = tokenize(texts)
     parameters = [*clip.get_submodule("transformer").parameters()]
     parameters += [clip.get_parameter(name) for name in ("text_projection", "positional_embedding")]
@@ -151,7 +151,7 @@ def spread_prompts(clip: CLIP, *, steps: int = 300, seed: int = 0) -> None:
     optimizer = torch.optim.AdamW(parameters, lr=1e-3, weight_decay=0.0)
     rng = np.random.default_rng(seed)
     for _ in range(steps):
-        rows = torch.from_numpy(rng.choice(len(texts), 32, replace=False))
+        rows = torch.from_numpy(rng.choice(len(texts), min(32, len(texts)), replace=False))
         masked = [lengths[row] for row in rows] if rng.random() < 0.5 else None
         states = text_states(clip, tokens[rows], masked)
         embeddings = nn.functional.normalize(pooled(clip, states, tokens[rows]), dim=-1)
@@ -163,12 +163,12 @@ def spread_prompts(clip: CLIP, *, steps: int = 300, seed: int = 0) -> None:
         parameter.requires_grad_(False)
 
 
-def paraphrases() -> tuple[list[str], Tensor]:
+def paraphrases(labels: Sequence[str] = LABELS) -> tuple[list[str], Tensor]:
     """Texts that ask for a restoration, and which label [N] each of them means; the official prompts come first."""
-    texts = [prompt_for(label) for label in LABELS]
-    owners = list(range(len(LABELS)))
-    for owner, label in enumerate(LABELS):
-        for word in WORDS[label]:
+    texts = [prompt_for(label) for label in labels]
+    owners = list(range(len(labels)))
+    for owner, label in enumerate(labels):
+        for word in WORDS.get(label, (label,)):
             texts += [template.format(word) for template in TEMPLATES]
             owners += [owner] * len(TEMPLATES)
     return texts, torch.tensor(owners)

@@ -11,9 +11,10 @@ from torch import Tensor, nn
 
 from ..images import to_network
 from ..latent import decode, encode_mode, posterior
-from .data import draw_batch
+from .data import Crops, Data, draw_batch
 from .loop import Losses, Objective
 from .losses import charbonnier_loss, kl_loss
+from .pieces import Piece, whole
 
 if TYPE_CHECKING:
     from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
@@ -23,37 +24,37 @@ KL_WEIGHT = 1e-5
 
 @dataclass(frozen=True)
 class VAEPlan:
-    """What a step of the autoencoder's training sees: `batch` crops of `size` pixels a side."""
+    """What a step of the autoencoder's training sees."""
 
-    batch: int = 8
-    size: int = 96
+    crops: Crops = Crops(256, clean_share=0.5)
 
 
-def vae_objective(vae: AutoencoderKL, scenes: np.ndarray, plan: VAEPlan) -> Objective:
+def vae_objective(vae: AutoencoderKL, data: Data, plan: VAEPlan) -> Objective:
     """Reconstruction and divergence over degraded and clean crops."""
 
-    def objective(step: int, rng: np.random.Generator) -> Losses:
-        batch = draw_batch(scenes, plan.batch, rng, size=plan.size, clean_share=0.5)
+    def objective(piece: Piece) -> Losses:
+        batch = draw_batch(data, piece, plan.crops).to(vae.device)
         x = to_network(batch.degraded)
         latent = posterior(vae, x)
-        reconstruction = decode(vae, latent.sample(), scale=1.0)
-        return {
+        noise = piece.noise("posterior", tuple(latent.mean.shape[1:])).to(latent.mean)
+        reconstruction = decode(vae, latent.mean + latent.std * noise, scale=1.0)
+        losses = {
             "charbonnier": charbonnier_loss(reconstruction, x),
             "mse": 2 * nn.functional.mse_loss(reconstruction, x),
             "kl": KL_WEIGHT * kl_loss(latent.mean, latent.logvar),
         }
+        return {name: piece.share * loss for name, loss in losses.items()}
 
     return objective
 
 
 @torch.no_grad()
-def scale_latents(vae: AutoencoderKL, scenes: np.ndarray, spread: float, *, seed: int = 0) -> float:
+def scale_latents(vae: AutoencoderKL, data: Data, spread: float, *, seed: int = 0) -> float:
     """Rescale the 1x1 convolutions around the latent so that its standard deviation is `spread`; the factor used.
 
     With 1 / 0.18215 every consumer of the file finds the official latent scale.
     """
-    rng = np.random.default_rng(seed)
-    batch = draw_batch(scenes, 32, rng, size=128, clean_share=0.5)
+    batch = draw_batch(data, whole(seed, 32), Crops(128, clean_share=0.5)).to(vae.device)
     factor = spread / encode_mode(vae, to_network(batch.degraded)).std().item()
     back = vae.get_parameter("post_quant_conv.weight")
     stretch(vae.get_parameter("quant_conv.weight"), vae.get_parameter("quant_conv.bias"), factor, len(back))

@@ -1,4 +1,4 @@
-"""What makes crops look like photographs: it changes colours only, stays in range, and repeats with its seed."""
+"""Batches: labels and sources as asked for, every picture by itself, clean where nothing is wrong."""
 
 from __future__ import annotations
 
@@ -6,24 +6,79 @@ import numpy as np
 import pytest
 import torch
 
-from autodir_core.training.data import Variety, varied
+import autodir_core as ad
+from autodir_core.training.data import (
+    SYNTHETIC,
+    CleanSource,
+    Crops,
+    Data,
+    PairSource,
+    draw_batch,
+    draw_labels,
+    synthetic_data,
+)
+from autodir_core.training.pieces import cut, whole
+
+CROPS = Crops(48, clean_share=0.3)
 
 
-@pytest.fixture
-def crops():
-    generator = torch.Generator().manual_seed(1)
-    return [torch.rand(64, 64, 4, generator=generator) for _ in range(3)]
+def test_clean_crops_and_degraded_ones(data):
+    batch = draw_batch(data, whole(0, 12), CROPS)
+    assert batch.clean.shape == batch.degraded.shape == (12, 48, 48, 3)
+    assert len(batch.labels.unique()) > 3
+    for clean, degraded, label in zip(batch.clean, batch.degraded, batch.labels, strict=True):
+        assert torch.equal(clean, degraded) == (ad.LABELS[label] == "no")
 
 
-@pytest.mark.parametrize("way", ["relief", "focus", "camera", "patches", "jpeg"])
-def test_each_way_changes_colours_and_nothing_else(crops, way):
-    first, again = (varied(crops, np.random.default_rng(5), Variety(**{way: 1.0})) for _ in range(2))
-    assert torch.equal(first, again)
-    before = torch.stack(crops)
-    assert torch.equal(first[..., 3], before[..., 3]), "the depth belongs to the scene"
-    assert first.min() >= 0 and first.max() <= 1
-    assert all((after - crop)[..., :3].abs().max() > 0.01 for after, crop in zip(first, crops, strict=True))
+def test_a_batch_is_the_same_however_it_is_cut(data):
+    batch = draw_batch(data, whole(2, 5, step=9), CROPS)
+    parts = [draw_batch(data, piece, CROPS) for piece in cut(2, 9, 5, 3)]
+    for name in ("clean", "degraded", "labels"):
+        assert torch.equal(torch.cat([getattr(part, name) for part in parts]), getattr(batch, name))
 
 
-def test_without_variety_crops_stay(crops):
-    assert torch.equal(varied(crops, np.random.default_rng(5), Variety()), torch.stack(crops))
+def test_labels_come_as_often_as_they_should():
+    labels = draw_labels(ad.LABELS, whole(0, 4000), 0.25)
+    counts = {label: labels.count(label) / 4000 for label in ad.LABELS}
+    assert counts.pop("no") == pytest.approx(0.25, abs=0.03)
+    assert all(share == pytest.approx(0.75 / 7, abs=0.03) for share in counts.values())
+
+
+def test_labels_beyond_the_built_in_ones(scenes):
+    """A function makes one, pairs show another."""
+    grey = CleanSource(scenes, degradations={"grey": lambda crop, severity, seed: torch.full_like(crop[..., :3], 0.5)})
+    red = np.zeros((1, 512, 512, 6), dtype=np.uint8)
+    red[..., 0], red[..., 4] = 255, 255
+    data = Data(("grey", "red", "no"), (grey, PairSource({"red": red})))
+    batch = draw_batch(data, whole(0, 40), CROPS)
+    by_label = {label: batch.labels == i for i, label in enumerate(data.labels)}
+    assert (batch.degraded[by_label["grey"]] == 0.5).all()
+    assert torch.equal(batch.degraded[by_label["red"]][0, 0, 0], torch.tensor([1.0, 0.0, 0.0]))
+    assert torch.equal(batch.clean[by_label["red"]][0, 0, 0], torch.tensor([0.0, 1.0, 0.0]))
+    clean = batch.clean[by_label["no"]]
+    green = (clean == torch.tensor([0.0, 1.0, 0.0])).flatten(1).all(dim=1)
+    assert green.any() and not green.all(), "both sources give clean pictures"
+    assert torch.equal(clean, batch.degraded[by_label["no"]])
+
+
+def test_shares_of_sources(scenes):
+    black, white = (np.full_like(scenes[:1], value) for value in (0, 255))
+    data = Data(("noise", "no"), (CleanSource(black, 0.25), CleanSource(white, 0.75)))
+    batch = draw_batch(data, whole(0, 400), Crops(8, clean_share=1.0))
+    assert (batch.clean.mean(dim=(1, 2, 3)) > 0.5).float().mean().item() == pytest.approx(0.75, abs=0.07)
+
+
+def test_a_label_that_nothing_shows(scenes):
+    with pytest.raises(ad.InputError, match="nothing shows 'glare'"):
+        synthetic_data(scenes, ("noise", "glare", "no"))
+    with pytest.raises(ad.InputError, match="needs the label 'no'"):
+        synthetic_data(scenes, ("noise", "haze"))
+
+
+def test_built_in_degradations_are_complete():
+    assert {*SYNTHETIC, "no"} == set(ad.LABELS)
+
+
+def test_crops_of_a_size_that_pictures_do_not_have():
+    with pytest.raises(ad.InputError, match="8 to 512 pixels"):
+        Crops(768, clean_share=0.1)

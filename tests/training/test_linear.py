@@ -9,18 +9,12 @@ import torch
 from autodir_core.networks import build_unet, build_vae
 from autodir_core.shapes import UNetSizes, VAESizes
 from autodir_core.training import linear
-from autodir_core.training.data import cached_scenes
 
 UNET = UNetSizes(16, 8, channels=(48, 32), blocks=1, attention=(False, True), context=64, heads=4, groups=8)
 
 
 @pytest.fixture(scope="module")
-def scenes(tmp_path_factory):
-    return np.array(cached_scenes(tmp_path_factory.mktemp("scenes"), 2, seed=5, workers=1))
-
-
-@pytest.fixture(scope="module")
-def laid(scenes):
+def laid(data):
     """An autoencoder with a linear start, and the codec that it was given."""
     codecs = []
     fit = linear.fit_codec
@@ -29,7 +23,7 @@ def laid(scenes):
         patch.setattr(linear, "fit_codec", lambda *given, **plan: codecs.append(fit(*given, **plan)) or codecs[0])
         torch.manual_seed(0)
         vae = build_vae(VAESizes(channels=(32, 48, 64), blocks=1, latent_channels=8, groups=8)).eval()
-        linear.start_autoencoder(vae, scenes, steps=30)
+        linear.start_autoencoder(vae, data, steps=30)
     return vae, codecs[0]
 
 
@@ -58,11 +52,11 @@ def test_the_codec_learns(scenes):
 
 
 @torch.no_grad()
-def test_the_diffusion_begins_as_the_linear_guess(laid, scenes):
+def test_the_diffusion_begins_as_the_linear_guess(laid, data):
     vae, _ = laid
     unet = build_unet(UNET).eval()
-    linear.start_diffusion(unet, vae, scenes, scale=0.5)
-    a, b = linear.linear_guess(vae, scenes, 0.5, 0)
+    linear.start_diffusion(unet, vae, data, scale=0.5)
+    a, b = linear.linear_guess(vae, data, 0.5, 0)
     x, c = torch.randn(2, 8, 16, 16), 2 * torch.randn(2, 8, 16, 16)
     for t in (0, 999):
         predicted = unet(torch.cat([x, c], dim=1), torch.tensor([t, t]), encoder_hidden_states=torch.randn(2, 77, 64))
@@ -70,7 +64,7 @@ def test_the_diffusion_begins_as_the_linear_guess(laid, scenes):
         assert (predicted.sample - guess).norm() < 0.02 * guess.norm()
 
 
-def test_norms_too_small_for_a_linear_start_are_refused(laid, scenes):
+def test_norms_too_small_for_a_linear_start_are_refused(laid, data):
     narrow = build_unet(UNetSizes(16, 8, (32, 32), 1, (False, True), context=64, heads=4, groups=8))
     with pytest.raises(ValueError, match="norm groups of six channels"):
-        linear.start_diffusion(narrow, laid[0], scenes, scale=0.5)
+        linear.start_diffusion(narrow, laid[0], data, scale=0.5)
