@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from .. import __version__
 from ..errors import AutoDIRError
-from . import assess, comfy, convert, degrade, evaluate, inspect, restore, train
+from . import assess, comfy, convert, degrade, evaluate, inspect, restore, study, teach, train
 from .console import Parser, complain, prepare_streams
 
 COMMANDS = {
@@ -17,7 +17,9 @@ COMMANDS = {
     "convert": convert,
     "degrade": degrade,
     "train": train,
+    "teach": teach,
     "evaluate": evaluate,
+    "study": study,
     "comfy": comfy,
 }
 """Each module's docstring is the description of its command; `run` returns the exit code."""

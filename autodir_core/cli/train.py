@@ -27,14 +27,24 @@ WHOLE = "mini"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("what", choices=(*NEEDS, WHOLE), help=f"one part, or {WHOLE}: all parts of a small model")
-    parser.add_argument("--out", metavar="FOLDER", required=True, help="gets checkpoints, logs, sheets and the model")
-    parser.add_argument("--recipe", default="mini", metavar="FILE", help="TOML, or mini or official (default: mini)")
     parser.add_argument("--model", metavar="FILE", help="train this one on (default: begin from nothing)")
-    parser.add_argument("--photos", metavar="FOLDER", help="clean photographs to degrade (default: the recipe's)")
     parser.add_argument("--pairs", metavar="FOLDER", help="LABEL/degraded and LABEL/clean (default: the recipe's)")
     parser.add_argument(
         "--parts", type=names, help=f"with {WHOLE}, between commas, out of (default: all of) {','.join(NEEDS)}"
     )
+    add_training_options(parser, recipe="mini")
+
+
+def add_training_options(parser: argparse.ArgumentParser, *, recipe: str) -> None:
+    """What every training takes; `recipe` names the shipped one that is the default."""
+    parser.add_argument("--out", metavar="FOLDER", required=True, help="gets checkpoints, logs, sheets and the model")
+    parser.add_argument(
+        "--recipe",
+        default=recipe,
+        metavar="FILE",
+        help="TOML, or one that is shipped: mini, official, teach (default: %(default)s)",
+    )
+    parser.add_argument("--photos", metavar="FOLDER", help="clean photographs to degrade (default: the recipe's)")
     parser.add_argument(
         "--share", type=finite, default=1.0, help="multiplies the steps, 0.01 for a quick look (default: %(default)s)"
     )
@@ -55,6 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     folder, parts = Path(arguments.out), chosen_parts(arguments)
     recipe = chosen_recipe(arguments)
+    recipe = replace(recipe, data=replace(recipe.data, pairs=arguments.pairs or recipe.data.pairs))
     target = chosen_target(arguments, folder, recipe.name)
     if not arguments.model:
         check_built_on(parts, folder)
@@ -88,16 +99,13 @@ def chosen_parts(arguments: argparse.Namespace) -> tuple[str, ...]:
 
 
 def chosen_recipe(arguments: argparse.Namespace) -> Recipe:
-    """The recipe with what the options change."""
+    """The recipe with what the options of every training change."""
     from ..training.recipes import read_recipe, shortened
 
     if arguments.share <= 0:
         raise InputError(f"--share must be above 0, got {arguments.share:g}")
     recipe = shortened(read_recipe(arguments.recipe), arguments.share)
-    data = replace(
-        recipe.data, photos=arguments.photos or recipe.data.photos, pairs=arguments.pairs or recipe.data.pairs
-    )
-    return replace(recipe, data=data)
+    return replace(recipe, data=replace(recipe.data, photos=arguments.photos or recipe.data.photos))
 
 
 def chosen_target(arguments: argparse.Namespace, folder: Path, name: str) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 from ..assess import clip_pixels
 from ..labels import CLEAN
 from ..networks import vision_side, vision_tower
-from .data import Crops, Data, draw_batch, draw_labels
+from .data import Batch, Crops, Data, draw_batch, draw_labels
 from .loop import Losses, Objective
 from .losses import fidelity_loss, semantic_agnostic_loss
 from .pieces import Piece
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
 TRUTH_EVERY = 4
 """Of every so many pictures of a batch, one brings its ground truth along."""
+
+Answer = Callable[[Tensor], Tensor]
+"""Logits [B, L] of pictures [B, H, W, 3]."""
 
 MAX_LOGIT_SCALE = math.log(100)
 """CLIP's own limit."""
@@ -38,6 +42,7 @@ class BIQAPlan:
         fidelity: weight of the paper's loss.
         cross_entropy: weight of a loss that helps networks without pretraining; 0 officially.
         semantic_agnostic: weight of the paper's term on the ground truths.
+        remember: weight of giving the answers that were given before, on pictures without the label being taught.
     """
 
     crops: Crops = Crops(224, clean_share=0.125)
@@ -45,6 +50,7 @@ class BIQAPlan:
     fidelity: float = 1.0
     cross_entropy: float = 0.0
     semantic_agnostic: float = 1.0
+    remember: float = 0.0
 
 
 class KeptTokens(nn.Module):
@@ -61,33 +67,70 @@ class KeptTokens(nn.Module):
         return torch.cat([x[:, :1], x[:, 1:][rows, self.kept.to(x.device)]], dim=1)
 
 
-def biqa_objective(clip: CLIP, data: Data, plan: BIQAPlan, *, full_from: int) -> Objective:
-    """The losses of one step; all tokens are kept from step `full_from` on, and after `keep_all_tokens`."""
-    prompts = label_embeddings(clip, data.labels)
-    dropout = KeptTokens()
+def biqa_objective(
+    clip: CLIP,
+    data: Data,
+    plan: BIQAPlan,
+    *,
+    full_from: int,
+    answer: Answer | None = None,
+    before: Answer | None = None,
+) -> Objective:
+    """The losses of one step.
+
+    Args:
+        clip: what is trained; its vision tower sees all tokens from step `full_from` on, and after `keep_all_tokens`.
+        data: the pictures and their labels.
+        plan: crops and weights of the losses.
+        full_from: a number of a step.
+        answer: how the labels are told apart; None is CLIP's way, the cosine with each label's prompt.
+        before: what was answered under the other labels before one is taught, for `plan.remember`.
+    """
+    answer = answer or cosine_answer(clip, data.labels)
+    dropout, clean = KeptTokens(), data.labels.index(CLEAN)
     vision_tower(clip).add_module("patch_dropout", dropout)
+    device = clip.logit_scale.device
 
     def objective(piece: Piece) -> Losses:
-        batch = draw_batch(data, piece, plan.crops).to(prompts.device)
+        batch = draw_batch(data, piece, plan.crops).to(device)
         rows = [row for row, number in enumerate(piece.numbers) if number % TRUTH_EVERY == 0]
         share = 1.0 if piece.step >= full_from else plan.keep
         dropout.kept = None if share == 1 else kept_tokens(clip, piece, rows, share)
-        logits = label_logits(clip, torch.cat([batch.degraded, batch.clean[rows]]), prompts)
-        clean = torch.full((len(rows),), data.labels.index(CLEAN), device=logits.device)
-        answers = answer_losses(logits, torch.cat([batch.labels, clean]))
+        logits = answer(torch.cat([batch.degraded, batch.clean[rows]]))
+        truths = torch.full((len(rows),), clean, device=device)
+        answers = answer_losses(logits, torch.cat([batch.labels, truths]))
         part = len(logits) / (piece.total + len(range(0, piece.total, TRUTH_EVERY)))
-        truths = logits[len(batch.labels) :].softmax(dim=1)
-        spoiled = sum(
-            label != CLEAN for label in draw_labels(data.labels, piece, plan.crops.clean_share)[::TRUTH_EVERY]
-        )
-        agnostic = agnostic_sum(truths, batch.labels[rows], data.labels.index(CLEAN)) / max(spoiled, 1)
-        return {
+        spoiled = sum(label != CLEAN for label in draw_labels(data, piece, plan.crops)[::TRUTH_EVERY])
+        agnostic = agnostic_sum(logits[len(batch.labels) :].softmax(dim=1), batch.labels[rows], clean)
+        losses = {
             "fidelity": plan.fidelity * part * answers["fidelity"],
             "cross_entropy": plan.cross_entropy * part * answers["cross_entropy"],
-            "semantic_agnostic": plan.semantic_agnostic * agnostic,
+            "semantic_agnostic": plan.semantic_agnostic * agnostic / max(spoiled, 1),
         }
+        if before is not None:
+            shown = logits[: len(batch.labels)]
+            losses["remember"] = plan.remember * piece.share * remember_loss(shown, batch, data, before)
+        return losses
 
     return objective
+
+
+@torch.no_grad()
+def told_before(batch: Batch, data: Data, before: Answer) -> Tensor:
+    """Probabilities [B, L] that were given before the new label came, which gets none."""
+    told = torch.zeros(len(batch.labels), len(data.labels), device=batch.labels.device)
+    told[:, [label != data.new for label in data.labels]] = before(batch.degraded).softmax(dim=1)
+    return told
+
+
+def remember_loss(logits: Tensor, batch: Batch, data: Data, before: Answer) -> Tensor:
+    """How far the answers [B, L] are from those given before, mean over the batch; the new label's pictures count 0.
+
+    Cross entropy with the former probabilities (Li and Hoiem 2016, learning without forgetting).
+    """
+    known = batch.labels != data.labels.index(data.new)
+    apart = nn.functional.cross_entropy(logits, told_before(batch, data, before), reduction="none")
+    return (apart * known).mean()
 
 
 def keep_all_tokens(clip: CLIP) -> None:
@@ -118,6 +161,12 @@ def agnostic_sum(probabilities: Tensor, labels: Tensor, clean: int) -> Tensor:
     if not spoiled.any():
         return probabilities.new_zeros(())
     return semantic_agnostic_loss(probabilities[spoiled], labels[spoiled]) * spoiled.sum()
+
+
+def cosine_answer(clip: CLIP, labels: Sequence[str]) -> Answer:
+    """The assessment's own way: cosines with the prompts of the labels, for a frozen text tower."""
+    prompts = label_embeddings(clip, labels)
+    return lambda images: label_logits(clip, images, prompts)
 
 
 def label_logits(clip: CLIP, images: Tensor, prompts: Tensor) -> Tensor:

@@ -57,12 +57,14 @@ class Crops:
     Args:
         size: side of the square crops in pixels, 512 at most.
         clean_share: share of crops that are left as they are, under the label "no".
+        new_share: share of crops under the label that is being taught; the others share what is left.
         mildest: lowest severity of the degradations that are made.
         variety: shares of clean crops that are made to look like photographs.
     """
 
     size: int
     clean_share: float
+    new_share: float = 0.0
     mildest: float = 0.1
     variety: Variety = PLAIN
 
@@ -135,12 +137,14 @@ class Data:
     Args:
         labels: the model's, in its order; "no" is among them.
         sources: together they offer every label.
+        new: the label that is being taught, "" for none.
 
     Raises InputError where a label has no source.
     """
 
     labels: tuple[str, ...]
     sources: tuple[Source, ...]
+    new: str = ""
 
     def __post_init__(self) -> None:
         if CLEAN not in self.labels:
@@ -160,20 +164,24 @@ def synthetic_data(pictures: np.ndarray, labels: Sequence[str] = LABELS) -> Data
 
 def draw_batch(data: Data, piece: Piece, crops: Crops) -> Batch:
     """The pairs of one piece of a batch, each from its own generator."""
-    names = draw_labels(data.labels, piece, crops.clean_share)
+    names = draw_labels(data, piece, crops)
     labels = [names[number] for number in piece.numbers]
     pairs = [draw_pair(data, label, crops, rng) for label, rng in zip(labels, piece.rngs("picture"), strict=True)]
     clean, degraded = (torch.stack(pictures) for pictures in zip(*pairs, strict=True))
     return Batch(clean, degraded, torch.tensor([data.labels.index(label) for label in labels]))
 
 
-def draw_labels(labels: Sequence[str], piece: Piece, clean_share: float) -> list[str]:
-    """Labels of the whole batch: "no" with the given share, the others equally often."""
+def draw_labels(data: Data, piece: Piece, crops: Crops) -> list[str]:
+    """Labels of the whole batch: "no" and a label being taught with their shares, the others equally often."""
     rng = piece.step_rng("labels")
-    others = [label for label in labels if label != CLEAN]
+    shares = {CLEAN: crops.clean_share, **({data.new: crops.new_share} if data.new else {})}
+    others = [label for label in data.labels if label not in shares]
     lots = rng.random(piece.total)
     drawn = rng.integers(len(others), size=piece.total)
-    return [CLEAN if lot < clean_share else others[i] for lot, i in zip(lots, drawn, strict=True)]
+    bounds = np.cumsum(list(shares.values()))
+    named = [*shares, ""]
+    fixed = [named[int(np.searchsorted(bounds, lot, side="right"))] for lot in lots]
+    return [label or others[i] for label, i in zip(fixed, drawn, strict=True)]
 
 
 def draw_pair(data: Data, label: str, crops: Crops, rng: np.random.Generator) -> tuple[Tensor, Tensor]:

@@ -14,7 +14,7 @@ from torch import nn
 from ..errors import InputError
 from ..files import atomic_path
 from ..model import AutoDIR
-from .biqa import biqa_objective, keep_all_tokens
+from .biqa import Answer, biqa_objective, keep_all_tokens
 from .caches import cached_pairs, cached_photos, cached_scenes
 from .data import SYNTHETIC, CleanSource, Data, Degradation, PairSource, Source
 from .export import write_model
@@ -44,6 +44,7 @@ class Training:
         recipe: lengths, crops and losses.
         folder: holds checkpoints, logs, sheets and the finished parts; an interrupted training goes on from there.
         fresh: whether the networks begin from nothing, instead of going on from a file.
+        before: what the assessment answered before a label was taught; None where none is.
         processes: who takes part.
         tensorboard: whether TensorBoard gets the losses and sheets too.
         tell: is called with lines for the user.
@@ -54,6 +55,7 @@ class Training:
     recipe: Recipe
     folder: Path
     fresh: bool
+    before: Answer | None = None
     processes: Processes = Alone()
     tensorboard: bool = False
     tell: Callable[[str], None] = logger.info
@@ -201,7 +203,9 @@ def provenance(training: Training, parts: Sequence[str]) -> str:
 def assessment_objective(training: Training) -> Objective:
     recipe = training.recipe
     full_from = int(recipe.biqa.steps * ALL_TOKENS)
-    return biqa_objective(training.model.networks.clip, training.data, recipe.biqa_data, full_from=full_from)
+    return biqa_objective(
+        training.model.networks.clip, training.data, recipe.biqa_data, full_from=full_from, before=training.before
+    )
 
 
 def autoencoder_objective(training: Training) -> Objective:

@@ -37,11 +37,20 @@ def test_a_batch_is_the_same_however_it_is_cut(data):
         assert torch.equal(torch.cat([getattr(part, name) for part in parts]), getattr(batch, name))
 
 
-def test_labels_come_as_often_as_they_should():
-    labels = draw_labels(ad.LABELS, whole(0, 4000), 0.25)
+def test_labels_come_as_often_as_they_should(data):
+    labels = draw_labels(Data(ad.LABELS, data.sources), whole(0, 4000), Crops(48, clean_share=0.25))
     counts = {label: labels.count(label) / 4000 for label in ad.LABELS}
     assert counts.pop("no") == pytest.approx(0.25, abs=0.03)
     assert all(share == pytest.approx(0.75 / 7, abs=0.03) for share in counts.values())
+
+
+def test_a_label_being_taught_has_its_own_share(data):
+    taught = Data(ad.LABELS, data.sources, new="haze")
+    labels = draw_labels(taught, whole(0, 4000), Crops(48, clean_share=0.2, new_share=0.5))
+    shares = {label: labels.count(label) / 4000 for label in ad.LABELS}
+    assert shares.pop("haze") == pytest.approx(0.5, abs=0.03)
+    assert shares.pop("no") == pytest.approx(0.2, abs=0.03)
+    assert all(share == pytest.approx(0.3 / 6, abs=0.02) for share in shares.values())
 
 
 def test_labels_beyond_the_built_in_ones(scenes):

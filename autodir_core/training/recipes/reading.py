@@ -14,7 +14,7 @@ from ...errors import InputError
 from ...packages import importing
 from .recipe import Recipe
 
-SHIPPED = ("mini", "official")
+SHIPPED = ("mini", "official", "teach")
 """The recipes that come with this package."""
 
 KINDS = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
