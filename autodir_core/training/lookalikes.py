@@ -22,6 +22,7 @@ class Variety:
         focus: sharp and textured in one part, soft in another (`focused`).
         camera: with the uneven grain and sharpness of a camera's processing (`developed`).
         patches: with patches that look like drops and are none (`overlaid`).
+        dusk: dark with bright lights, as evenings are (`darkened`).
         jpeg: compressed before they are degraded (`compressed`).
     """
 
@@ -29,6 +30,7 @@ class Variety:
     focus: float = 0.0
     camera: float = 0.0
     patches: float = 0.0
+    dusk: float = 0.0
     jpeg: float = 0.0
 
 
@@ -52,6 +54,8 @@ def varied(crop: Tensor, another: Callable[[], Tensor], rng: np.random.Generator
         crop = developed(crop, rng)
     if rng.random() < variety.patches:
         crop = overlaid(crop, another(), rng)
+    if rng.random() < variety.dusk:
+        crop = darkened(crop, rng)
     return compressed(crop, rng) if rng.random() < variety.jpeg else crop
 
 
@@ -66,6 +70,24 @@ def modelled(crop: Tensor, rng: np.random.Generator) -> Tensor:
         colour = colour * (0.5 + field(side, rng, most=5)[0, 0, :, :, None])
     for _ in range(int(rng.integers(0, 9))):
         colour = with_body(colour, rng)
+    return torch.cat([colour.clamp(0, 1), crop[..., 3:]], dim=-1)
+
+
+def darkened(crop: Tensor, rng: np.random.Generator) -> Tensor:
+    """The crop at dusk: dark in its middle tones, of a cold or warm tint, with lamps that stay as bright as they are.
+
+    An underexposed picture is dark too, but its lights are, and it is noisy.
+    """
+    side = crop.shape[0]
+    tint = torch.from_numpy(rng.uniform(0.6, 1.0, 3).astype(np.float32))
+    colour = crop[..., :3] ** float(rng.uniform(1.5, 3.5)) * tint
+    axis = torch.arange(side, dtype=torch.float32)
+    for _ in range(int(rng.integers(0, 7))):
+        y, x = rng.uniform(0, side, 2)
+        square = (axis[:, None] - y) ** 2 + (axis[None] - x) ** 2
+        glow = torch.exp(-square / float(rng.uniform(1, 12)) ** 2) + 0.3 * torch.exp(-square / rng.uniform(10, 50) ** 2)
+        lamp = torch.from_numpy(rng.uniform(0.5, 1.0, 3).astype(np.float32))
+        colour = colour + glow[..., None] * lamp
     return torch.cat([colour.clamp(0, 1), crop[..., 3:]], dim=-1)
 
 
