@@ -22,7 +22,14 @@ VENV = ROOT / ".venv"
 VENV_PYTHON = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 STAMP = VENV / "autodir-setup.txt"  # the requirements that are installed; written last, so it proves a finished set-up
 OLDEST_PYTHON = (3, 10)
-EXTRAS = {"test": "dev", "evaluate": "eval", "comfy": "comfy"}
+EXTRAS = {
+    "test": "dev",
+    "evaluate": "eval",
+    "study": "eval",
+    "train": "train",
+    "teach": "train",
+    "comfy": "comfy",
+}
 TOGETHER = ("torch", "torchvision")  # one pip call, so that pip chooses builds that match
 MODULES = {
     "open_clip_torch": "open_clip",
@@ -54,9 +61,18 @@ def main(arguments: list[str]) -> int:
 
 
 def requirements(command: str) -> list[str]:
-    """What `command` needs, as pyproject.toml lists it."""
+    """What `command` needs with this Python, as pyproject.toml lists it."""
     lists = ["dependencies", *([EXTRAS[command]] if command in EXTRAS else [])]
-    return [requirement for name in lists for requirement in requirement_list(name)]
+    return [requirement for name in lists for requirement in requirement_list(name) if applies(requirement)]
+
+
+def applies(requirement: str) -> bool:
+    """Whether a requirement is for this Python; of the markers only "python_version < 'X.Y'" is understood."""
+    _, _, marker = requirement.partition(";")
+    found = re.fullmatch(r" *python_version < '(\d+)\.(\d+)' *", marker)
+    if marker and not found:
+        raise SetupError(f"run.py does not understand the marker of {requirement!r} in pyproject.toml")
+    return not found or sys.version_info[:2] < (int(found[1]), int(found[2]))
 
 
 def requirement_list(name: str) -> list[str]:

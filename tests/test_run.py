@@ -158,6 +158,16 @@ class TestRequirements:
         assert "pytest-timeout" in "".join(run.requirements("test"))
         assert set(run.requirements("restore")) < set(run.requirements("evaluate")) < set(run.requirements("test"))
 
+    @pytest.mark.parametrize(("version", "applies"), [((3, 10, 9), True), ((3, 11, 0), False), ((4, 0, 0), False)])
+    def test_a_requirement_for_older_pythons(self, run, monkeypatch, version, applies):
+        monkeypatch.setattr(run.sys, "version_info", version)
+        assert run.applies("tomli>=2.0; python_version < '3.11'") is applies
+        assert run.applies("tqdm>=4.60")
+
+    def test_a_marker_that_is_not_understood_is_told(self, run):
+        with pytest.raises(run.SetupError, match="does not understand the marker"):
+            run.applies("colorama; sys_platform == 'win32'")
+
     @pytest.mark.parametrize(
         ("requirement", "module"),
         [
