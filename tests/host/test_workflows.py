@@ -116,8 +116,9 @@ def test_the_saved_report_is_what_was_measured(server, workflow):
 
 
 def test_a_repaired_picture_is_nearer_to_the_truth(server, workflow):
-    """On the embedded model, in few steps."""
-    prompt = workflow("degrade_and_compare", file="autodir-mini (embedded)", steps=4, max_rounds=1)
+    """On the embedded model and its own picture, in few steps: noise goes first, darkness in the second round."""
+    prompt = workflow("degrade_and_compare", file="autodir-mini (embedded)", steps=4, max_rounds=3)
+    prompt[number_of(prompt, "LoadImage")]["inputs"]["image"] = "autodir_clean.png"
     (report,) = server.run(prompt)[number_of(prompt, "PreviewAny", "Measured")]["text"]
     before, after = (float(line.split()[2]) for line in report.splitlines())
     assert after > before
