@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from .condition import pooled, text_states, tokenize
-from .images import centre_square
+from .images import centre_square, squares
 from .labels import prompt_for
 from .networks import vision_side, vision_tower
 
@@ -53,3 +53,16 @@ def image_embeddings(clip: CLIP, images: Tensor) -> Tensor:
 def logits(clip: CLIP, images: Tensor, prompts: Prompts) -> Tensor:
     """Scaled cosine of each picture with each prompt, [B, L]."""
     return clip.logit_scale.float().exp() * image_embeddings(clip, images) @ prompts.embeddings.T
+
+
+def probabilities(clip: CLIP, images: Tensor, prompts: Prompts, view: str) -> Tensor:
+    """How probable each label is, [B, L]: officially the softmax of the centre's logits.
+
+    The view "grid" averages the probabilities of a picture's squares, not their logits: each square has one vote, and
+    one with large logits does not drown the others. Squares go through the tower picture by picture, at most 9 at once,
+    so that a picture of a batch gives what it gives alone.
+    """
+    if view == "centre":
+        return logits(clip, images, prompts).softmax(dim=-1)
+    parts = (squares(image, vision_side(clip)) for image in images.split(1))
+    return torch.cat([logits(clip, part, prompts).softmax(dim=-1).mean(dim=0, keepdim=True) for part in parts])

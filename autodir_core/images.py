@@ -7,6 +7,9 @@ from torch import Tensor
 
 from .errors import InputError
 
+MOST_SQUARES = 3
+"""Squares along a side of a picture at most: of a large one they leave gaps, which keeps looking at it quick."""
+
 
 def check_images(images: Tensor, name: str = "images") -> Tensor:
     """`images` as float32; InputError unless it is a [B, H, W, 3] tensor of finite numbers that is not empty."""
@@ -68,3 +71,19 @@ def centre_square(x: Tensor, side: int) -> Tensor:
     missing_y, missing_x = side - x.shape[-2], side - x.shape[-1]
     before_y, before_x = missing_y // 2, missing_x // 2
     return torch.nn.functional.pad(x, (before_x, missing_x - before_x, before_y, missing_y - before_y))
+
+
+def squares(image: Tensor, side: int) -> Tensor:
+    """The squares [S, side, side, 3] that one picture [1, H, W, 3] is looked at in, row by row.
+
+    Along each side ceil(length / side) of them, at most `MOST_SQUARES`. A picture shorter than the square is not
+    extended: there they have its own height or width.
+    """
+    tops, lefts = (starts(length, side) for length in image.shape[1:3])
+    return torch.cat([image[:, top : top + side, left : left + side] for top in tops for left in lefts])
+
+
+def starts(length: int, side: int) -> list[int]:
+    """Where squares begin that are spread evenly from the first pixel to the last; the middle of three is central."""
+    count = min(max(-(-length // side), 1), MOST_SQUARES)
+    return [i * (length - side) // (count - 1) for i in range(count)] if count > 1 else [0]

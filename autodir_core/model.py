@@ -19,7 +19,7 @@ from .images import check_images, crop, from_network, pad_to_multiple, to_networ
 from .labels import check_labels
 from .networks import Networks
 from .noise import Seed, seeded_noise
-from .records import Assessment, SamplerSettings
+from .records import Assessment, SamplerSettings, check_view
 from .samplers import SAMPLER_FUNCTIONS, NoiseSampler, OnStep
 from .schedule import sigmas
 from .shapes import ModelSizes, Traits
@@ -118,17 +118,19 @@ class AutoDIR:
         return self.sizes.vae.latent_channels, sides[0] // self.factor, sides[1] // self.factor
 
     @torch.inference_mode()
-    def assess(self, images: Tensor, labels: Sequence[str] | None = None) -> Assessment:
+    def assess(self, images: Tensor, labels: Sequence[str] | None = None, view: str = "centre") -> Assessment:
         """Ask CLIP which degradation the pictures show (paper section 3.2, official `BIQA`).
 
         Args:
-            images: [B, H, W, 3]; the central square of the vision tower's size is looked at, at native resolution.
+            images: [B, H, W, 3].
             labels: those to ask about; None asks about all of the file.
+            view: what is looked at, at native resolution: "centre", officially the central square of the vision tower's
+                size, or "grid", up to 9 such squares from border to border, whose probabilities are averaged.
         """
         asked = check_labels(self.labels if labels is None else labels, self.labels)
-        images = check_images(images)
+        images, view = check_images(images), check_view(view)
         prompts = self.prompts(asked)
-        probabilities = biqa.logits(self.networks.clip, images.to(self.device), prompts).softmax(dim=-1)
+        probabilities = biqa.probabilities(self.networks.clip, images.to(self.device), prompts, view)
         embedding = condition.blend(probabilities, prompts.states)
         return Assessment(asked, probabilities.to(images.device), embedding.to(images.device))
 

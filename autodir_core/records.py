@@ -13,6 +13,23 @@ if TYPE_CHECKING:  # torch stays out of what ComfyUI imports at its start
 
 SAMPLERS = ("euler_ancestral", "euler", "dpmpp_2m")
 
+VIEWS = ("centre", "grid")
+"""What part of a picture an assessment looks at: the central square officially, or squares from border to border."""
+
+
+def check_view(view: str) -> str:
+    """`view`; InputError unless it is one of `VIEWS`."""
+    if view not in VIEWS:
+        raise InputError(f"unknown view {view!r}; choose among: {', '.join(VIEWS)}")
+    return view
+
+
+def check_threshold(threshold: float) -> float:
+    """`threshold`; InputError unless it is a probability, 0..1."""
+    if not 0 <= threshold <= 1:
+        raise InputError(f"threshold must lie in 0..1, got {threshold}")
+    return threshold
+
 
 @dataclass(frozen=True)
 class SamplerSettings:
@@ -47,16 +64,23 @@ class LoopSettings:
         prompt: the user's own words instead of the assessment: one round, no label.
         scm_weight: strength of the structure correction; None means the file's table, a number holds for every label,
             a mapping overrides the table for the labels it names.
+        view: one of `VIEWS`, what part of a picture is assessed; the official one is "centre".
+        threshold: 0..1, how probable a degradation must be to be restored; a picture whose most probable one lies below
+            is finished. 0 restores whatever wins, as the paper does.
     """
 
     max_rounds: int = 7
     labels: Sequence[str] | None = None
     prompt: str | None = None
     scm_weight: float | Mapping[str, float] | None = None
+    view: str = "centre"
+    threshold: float = 0.0
 
     def __post_init__(self) -> None:
         if self.max_rounds < 1:
             raise InputError(f"max_rounds must be 1 or more, got {self.max_rounds}")
+        check_view(self.view)
+        check_threshold(self.threshold)
 
 
 @dataclass(frozen=True)
@@ -65,7 +89,7 @@ class Assessment:
 
     Attributes:
         labels: the L labels that were asked about.
-        probabilities: [B, L], softmax over the labels.
+        probabilities: [B, L], softmax over the labels; the mean of those of several squares.
         embedding: [B, 77, D], the prompts' states blended with the probabilities: the condition of the diffusion.
     """
 
@@ -110,11 +134,11 @@ class Restoration:
     """The outcome of the loop.
 
     Attributes:
-        image: [B, H, W, 3]; the untouched input where the first assessment found nothing.
+        image: [B, H, W, 3]; the untouched input where the first assessment found nothing, or nothing for sure.
         rounds: what happened in each round, in order.
-        stopped: per picture why it ended: "clean", "max_rounds", "no_labels" or "prompt".
+        stopped: per picture why it ended: "clean", "unsure", "max_rounds", "no_labels" or "prompt".
         labels: the L labels that the probabilities of the rounds are over; empty in a prompt run.
-        last_probabilities: [B, L], each picture's last assessment: the one that ended it, where it ended clean.
+        last_probabilities: [B, L], each picture's last assessment: the one that ended it, if clean or unsure.
     """
 
     image: Tensor

@@ -56,6 +56,7 @@ def stop_line(restoration: Restoration, picture: int = 0) -> str:
     last = row_of(restoration.last_probabilities, restoration.labels, picture)
     reasons = {
         "clean": f"clean ({percentage(*last[0])})" if last else "clean",
+        "unsure": f"unsure ({percentage(*last[0])}, below the threshold)" if last else "unsure",
         "max_rounds": f"{count} round{'s' * (count != 1)} used up",
         "no_labels": "no label left",
         "prompt": "your own words",
@@ -85,7 +86,7 @@ def as_json(restoration: Restoration, picture: int = 0) -> dict[str, Any]:
         ],
         "stopped": restoration.stopped[picture],
     }
-    removed = won if restoration.stopped[picture] == "clean" else won[:-1]
+    removed = won if restoration.stopped[picture] in ("clean", "unsure") else won[:-1]
     last = by_label("last_probabilities", restoration.last_probabilities, restoration.labels, picture, removed)
     return report | last
 
@@ -145,7 +146,7 @@ def strip(image: Tensor, restoration: Restoration, picture: int = 0, height: int
     image, rounds = check_images(image), rounds_of(restoration, picture)
     check_picture(picture, len(image))
     captions = [f"round {n}: {winner(r, restoration.labels, picture)}" for n, r in enumerate(rounds, start=1)]
-    captions = captions or ["clean, left as it is"]
+    captions = captions or [f"{restoration.stopped[picture]}, left as it is"]
     shown = [image, *(done.image for done in rounds[:-1]), restoration.image]
     titles = ["input", *captions[:-1], "result"]
     details = [f"{image.shape[2]} x {image.shape[1]}", *[""] * len(captions[:-1]), captions[-1]]

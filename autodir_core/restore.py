@@ -74,11 +74,11 @@ def restore_by_labels(
     labels = remaining = check_labels(model.labels if loop.labels is None else loop.labels, model.labels)
     probabilities = torch.zeros(1, len(labels))
     while stopped is None:
-        assessment = model.assess(image, remaining)
+        assessment = model.assess(image, remaining, loop.view)
         probabilities = spread(assessment.probabilities, remaining, labels)
-        decision = decide(assessment.probabilities[0].tolist(), remaining)
-        if decision.label is None:
-            stopped = "clean"
+        decision = decide(assessment.probabilities[0].tolist(), remaining, loop.threshold)
+        if decision.stopped is not None:
+            stopped = decision.stopped
             break
         weight = scm_weight(decision.label, model.traits.scm_weight, loop.scm_weight)
         generated, corrected = diffusion.round(image, assessment.embedding, len(rounds))

@@ -116,6 +116,21 @@ class TestRestore:
         assert (told["stopped"], told["settings"]["prompt"], len(told["rounds"])) == ("prompt", "brighten it", 1)
         assert "done: your own words" in capsys.readouterr().out
 
+    def test_view_and_threshold_are_those_of_the_api(self, loaded, tmp_path, capsys):
+        large, target = saved(tmp_path / "in" / "large.png", height=230, width=300), tmp_path / "o.png"
+        image, sampler = read_picture(large).image, SETTINGS[1]
+        seen = loaded.assess(image, view="grid").probabilities.max().item()
+        options = "--view", "grid", "--report", "--steps", 2, "--max-rounds", 1
+        assert call("restore", large, "-o", target, *options, "--threshold", seen - 1e-3) == 0
+        expected = autodir_core.restore(loaded, image, autodir_core.LoopSettings(1, view="grid"), sampler)
+        assert np.array_equal(pixels(target), written(expected.image))
+        assert call("restore", large, "-o", target, *options, "--threshold", seen + 1e-3, "--overwrite") == 0
+        assert np.array_equal(pixels(target), pixels(large))
+        assert f"done: unsure ({expected.rounds[0].label} " in capsys.readouterr().out
+        told = json.loads((tmp_path / "o.json").read_text(encoding="utf-8"))
+        assert (told["stopped"], told["settings"]["view"]) == ("unsure", "grid")
+        assert told["settings"]["threshold"] == pytest.approx(seen + 1e-3)
+
     def test_squares_are_those_of_the_api(self, loaded, tmp_path):
         large = saved(tmp_path / "in" / "large.png", height=192, width=256)
         target = tmp_path / "o.png"
@@ -270,6 +285,8 @@ class TestRefusals:
             ("--text-guidance", "nan"),
             ("--seed", "-1"),
             ("--tile", "64"),
+            ("--view", "whole"),
+            ("--threshold", "50"),
         ],
     )
     def test_values_that_make_no_sense(self, refused, picture, tmp_path, option, value):
@@ -349,6 +366,14 @@ class TestAssess:
         assert seen["picture"] == str(picture)
         assert seen["top"] == expected.top[0]
         assert seen["probabilities"]["haze"] == pytest.approx(expected.probabilities[0, 0].item(), abs=1e-6)
+
+    def test_the_view_is_that_of_the_api(self, loaded, tmp_path, capsys):
+        large = saved(tmp_path / "large.png", height=230, width=300)
+        assert call("assess", large, "--view", "grid", "--json") == 0
+        (seen,) = json.loads(capsys.readouterr().out)
+        expected = loaded.assess(read_picture(large).image, view="grid")
+        found = [seen["probabilities"][label] for label in expected.labels]
+        assert found == pytest.approx(expected.probabilities[0].tolist(), abs=1e-6)
 
     def test_a_broken_one_among_others(self, picture, loaded, capsys):
         (picture.parent / "bad.png").write_text("no")

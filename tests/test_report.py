@@ -7,6 +7,7 @@ import json
 import pytest
 import torch
 
+from autodir_core import report
 from autodir_core.errors import InputError
 from autodir_core.records import Assessment, Restoration, Round
 from autodir_core.report import BACKGROUND, GAP, SEAM, as_json, assessment_lines, round_lines, sheet, strip
@@ -46,6 +47,13 @@ def batch() -> Restoration:
 
 
 @pytest.fixture
+def unsure() -> Restoration:
+    """Haze, then nothing that is probable enough."""
+    rounds = [a_round("haze", [0.09, 0.62, 0.2, 0.09])]
+    return Restoration(flat(0.7), rounds, ("unsure",), LABELS, torch.tensor([[0.38, 0.0, 0.32, 0.3]]))
+
+
+@pytest.fixture
 def in_words() -> Restoration:
     return Restoration(flat(0.7), [Round((None,), None, flat(0.5), flat(0.6), flat(0.6))], ("prompt",))
 
@@ -71,6 +79,9 @@ class TestLines:
         nothing_left = Restoration(two_rounds.image, two_rounds.rounds, ("no_labels",), LABELS)
         assert round_lines(nothing_left)[-1] == "done: no label left"
         assert round_lines(in_words) == ["round 1: your own words", "done: your own words"]
+
+    def test_unsure(self, unsure):
+        assert round_lines(unsure)[1:] == ["done: unsure (noise 38 %, below the threshold)"]
 
     def test_a_picture_that_is_not_there(self, batch):
         with pytest.raises(InputError, match="no picture 2"):
@@ -103,6 +114,11 @@ class TestJSON:
             "stopped": "clean",
             "last_probabilities": {"no": 0.9, "noise": 0.1} | {"haze": 0.0, "low resolution": 0.0},
         }
+
+    def test_what_was_unsure_is_told_whole(self, unsure):
+        told = as_json(unsure)
+        assert told["stopped"] == "unsure"
+        assert told["last_probabilities"] == pytest.approx({"noise": 0.38, "low resolution": 0.32, "no": 0.3})
 
     def test_nothing_that_is_not_known(self, in_words):
         assert as_json(in_words) == {"rounds": [{"label": None}], "stopped": "prompt"}
@@ -139,6 +155,14 @@ class TestStrip:
     def test_own_words(self, in_words):
         row = strip(flat(0.9), in_words)[0, GAP + 20, :, 0]
         assert torch.unique_consecutive(row[row > 0.1]).tolist() == pytest.approx([0.9, 0.7], abs=0.005)
+
+    @pytest.mark.parametrize("reason", ["clean", "unsure"])
+    def test_why_nothing_was_done(self, reason, monkeypatch):
+        written = []
+        figure = report.figure
+        monkeypatch.setattr(report, "figure", lambda *texts: written.append(texts[1:]) or figure(*texts))
+        strip(flat(0.9), Restoration(flat(0.9), [], (reason,), LABELS, torch.tensor([[0.4, 0.3, 0.2, 0.1]])))
+        assert written == [("input", "60 x 40"), ("result", f"{reason}, left as it is")]
 
     def test_a_height_of_nothing(self, two_rounds):
         with pytest.raises(InputError, match="height must be 1 or more"):

@@ -26,6 +26,18 @@ def test_no_means_clean():
     assert decide([0.2, 0.5], ["noise", "no"]).label is None
 
 
+@pytest.mark.parametrize(
+    ("threshold", "label", "stopped"), [(0.0, "haze", None), (0.5, "haze", None), (0.51, None, "unsure")]
+)
+def test_a_degradation_must_be_as_probable_as_the_threshold(threshold, label, stopped):
+    decision = decide([0.2, 0.5, 0.3], ["noise", "haze", "no"], threshold)
+    assert (decision.label, decision.stopped) == (label, stopped)
+
+
+def test_clean_needs_no_certainty():
+    assert decide([0.4, 0.6], ["noise", "no"], 1.0).stopped == "clean"
+
+
 def test_a_tie_goes_to_the_first_label():
     assert decide([0.5, 0.5], ["noise", "no"]).label == "noise"
 
@@ -103,7 +115,7 @@ def test_pictures_that_finish_early_stay_as_they_are(tiny, monkeypatch):
     images = pictures(3)
     assess, asked = type(tiny).assess, []
 
-    def scripted(model, image, labels=None):
+    def scripted(model, image, labels=None, view="centre"):
         real = assess(model, image, labels)
         label = plans[min(asked.count("no"), 2)].pop(0)
         asked.append(label)
@@ -120,6 +132,34 @@ def test_pictures_that_finish_early_stay_as_they_are(tiny, monkeypatch):
     assert out.rounds[1].probabilities[:2].abs().sum() == 0
     with pytest.raises(ad.InputError, match="3 pictures"):
         _ = out.rounds[0].label
+
+
+def test_an_unsure_picture_comes_back_bit_for_bit(tiny, monkeypatch):
+    monkeypatch.setattr(tiny, "encode", None)
+    image = pictures(1)
+    out = ad.restore(tiny, image, ad.LoopSettings(threshold=1.0), FAST)
+    assert (out.stopped, out.rounds) == (("unsure",), [])
+    assert torch.equal(out.image, image)
+    assert torch.equal(out.last_probabilities, tiny.assess(image).probabilities)
+
+
+def test_an_unsure_picture_keeps_the_rounds_before(tiny, monkeypatch):
+    """Haze is found with 60 %, then noise with 40 %; the threshold is asked in every round."""
+    assess, plan = type(tiny).assess, {"haze": 0.6, "noise": 0.4, "rain": 0.9}
+
+    def scripted(model, image, labels=None, view="centre"):
+        real = assess(model, image, labels, view)
+        label = next(label for label in plan if label in real.labels)
+        rest = (1 - plan[label]) / (len(real.labels) - 1)
+        row = [plan[label] if one == label else rest for one in real.labels]
+        return ad.Assessment(real.labels, torch.tensor([row]), real.embedding)
+
+    monkeypatch.setattr(type(tiny), "assess", scripted)
+    runs = {at: ad.restore(tiny, pictures(1), ad.LoopSettings(3, threshold=at), FAST) for at in (0, 0.5)}
+    one_round = ad.restore(tiny, pictures(1), ad.LoopSettings(1), FAST)
+    assert [done.label for done in runs[0].rounds] == ["haze", "noise", "rain"]
+    assert ([done.label for done in runs[0.5].rounds], runs[0.5].stopped) == (["haze"], ("unsure",))
+    assert torch.equal(runs[0.5].image, one_round.image)
 
 
 def test_own_words_are_one_round_without_assessment(tiny, monkeypatch):
@@ -190,6 +230,9 @@ def test_the_global_random_state_is_left_alone(tiny):
         (lambda m: m.sample(m.encode(pictures(1)), m.null_text, FAST, noise=torch.zeros(1, 4, 2, 2)), "latent's shape"),
         (lambda m: ad.restore(m, pictures(2), seed=[1]), "one per picture"),
         (lambda m: ad.LoopSettings(max_rounds=0), "max_rounds"),
+        (lambda m: ad.LoopSettings(threshold=1.01), r"threshold must lie in 0..1, got 1.01"),
+        (lambda m: ad.LoopSettings(threshold=-0.5), r"threshold must lie in 0..1, got -0.5"),
+        (lambda m: ad.LoopSettings(threshold=float("nan")), r"threshold must lie in 0..1, got nan"),
         (lambda m: ad.SamplerSettings(sampler="ddim"), "unknown sampler"),
         (lambda m: ad.load_autodir(device="nonsense"), "cannot be used"),
         (lambda m: ad.load_autodir(dtype="float8"), "unknown precision"),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from ..errors import InputError
 from ..files import FORMATS
 from ..labels import check_labels
+from ..records import VIEWS
 from ..tiles import MIN_TILE, TILE
 
 if TYPE_CHECKING:
@@ -66,6 +67,17 @@ def add_tile(parser: argparse.ArgumentParser) -> None:
         metavar="PIXELS",
         help="encode, decode and correct in squares of this side, which takes less memory and is not quite the same "
         f"(default: whole, and squares of {TILE} where the memory of a GPU runs out)",
+    )
+
+
+def add_view(parser: argparse.ArgumentParser) -> None:
+    """What part of a picture is assessed."""
+    parser.add_argument(
+        "--view",
+        choices=VIEWS,
+        default=VIEWS[0],
+        help="what is assessed, at native resolution: the central square (224 pixels officially), or the mean over up "
+        "to 9 such squares from border to border (default: %(default)s)",
     )
 
 

@@ -20,7 +20,9 @@ from .options import (
     add_output_options,
     add_quiet,
     add_tile,
+    add_view,
     at_least,
+    between,
     chosen_labels,
     finite,
     load_model,
@@ -48,6 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_output_options(parser, "restored")
     add_model_options(parser)
     add_tile(parser)
+    add_view(parser)
     add_sampler_options(parser)
     add_loop_options(parser)
     extras = parser.add_argument_group("what is written beside the result (default: nothing)")
@@ -78,12 +81,19 @@ def add_sampler_options(parser: argparse.ArgumentParser) -> None:
 
 
 def add_loop_options(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("rounds")
+    paper, group = LoopSettings(), parser.add_argument_group("rounds")
     group.add_argument(
-        "--max-rounds", type=at_least(1), default=LoopSettings().max_rounds, help="at most (default: %(default)s)"
+        "--max-rounds", type=at_least(1), default=paper.max_rounds, help="at most (default: %(default)s)"
     )
     group.add_argument(
         "--labels", type=names, help='to look for, between commas, such as "haze,low resolution,no" (default: all)'
+    )
+    group.add_argument(
+        "--threshold",
+        type=between(0, 1),
+        default=paper.threshold,
+        help="how probable a degradation must be to be restored, 0..1; else the rounds end (default: %(default)g, "
+        "the most probable is restored in any case)",
     )
     group.add_argument("--prompt", help="your own words instead of the assessment, one round (default: assess)")
     group.add_argument(
@@ -128,7 +138,14 @@ def round_ending(number: int) -> str:
 
 
 def loop_settings(arguments: argparse.Namespace) -> LoopSettings:
-    return LoopSettings(arguments.max_rounds, arguments.labels, arguments.prompt, arguments.scm_weight)
+    return LoopSettings(
+        max_rounds=arguments.max_rounds,
+        labels=arguments.labels,
+        prompt=arguments.prompt,
+        scm_weight=arguments.scm_weight,
+        view=arguments.view,
+        threshold=arguments.threshold,
+    )
 
 
 def sampler_settings(arguments: argparse.Namespace) -> SamplerSettings:
