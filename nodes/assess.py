@@ -25,7 +25,7 @@ class AutoDIRAssess:
     CATEGORY = "AutoDIR"
     DESCRIPTION = (
         "Asks the model which degradation a picture shows. It looks at the central square at native resolution (224 "
-        "pixels officially), so nothing at the borders counts."
+        "pixels officially), so nothing at the borders counts; the view grid looks at more of it."
     )
     SEARCH_ALIASES = ["image quality assessment", "BIQA", "detect noise blur rain haze", "CLIP IQA"]
     RETURN_TYPES = ("AUTODIR_ASSESSMENT", "STRING", "STRING")
@@ -55,12 +55,15 @@ class AutoDIRAssess:
                     },
                 ),
             },
+            "optional": {"view": sockets.VIEW},
         }
 
-    def assess(self, model: host.HostedModel, image: Tensor, labels: str) -> dict[str, Any]:
+    def assess(
+        self, model: host.HostedModel, image: Tensor, labels: str, view: str = sockets.VIEW[1]["default"]
+    ) -> dict[str, Any]:
         colours, _ = sockets.split_alpha(image)
         autodir = model.ready(*colours.shape[1:3])
-        assessment = autodir.assess(colours, sockets.label_list(labels) or None)
+        assessment = autodir.assess(colours, sockets.label_list(labels) or None, view)
         states = autodir.prompts(assessment.labels).states.to(host.result_device())
         report = sockets.report_text(lambda i: assessment_lines(assessment, i), len(colours))
         shown = {"images": host.show_images(bars(assessment)), "text": [report]}

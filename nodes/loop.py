@@ -10,6 +10,7 @@ from ..autodir_core.errors import InputError
 from ..autodir_core.images import check_images
 from ..autodir_core.labels import check_labels
 from ..autodir_core.model import AutoDIR
+from ..autodir_core.records import check_threshold
 from ..autodir_core.report import round_lines
 from . import body, host, rounds, sockets
 from .assess import Assessed
@@ -73,9 +74,14 @@ class AutoDIRLoopOpen:
                 "labels": sockets.LABELS,
                 "value_a": (ANY, {"tooltip": "Anything your nodes hand on from round to round, such as a mask."}),
                 "value_b": (ANY, {"tooltip": "A second value that your nodes hand on from round to round."}),
+                "view": sockets.advanced(sockets.VIEW),
             },
             # of clones; tuples, because the host looks for options beside the type of what is linked
-            "hidden": {body.PREVIOUS: ("AUTODIR_LOOP", {}), body.LAST: ("BOOLEAN", {})},
+            "hidden": {
+                body.PREVIOUS: ("AUTODIR_LOOP", {}),
+                body.LAST: ("BOOLEAN", {}),
+                body.UNSURE: ("STRING", {}),
+            },
         }
 
     def open(
@@ -85,8 +91,10 @@ class AutoDIRLoopOpen:
         labels: str = "",
         value_a: Any = None,
         value_b: Any = None,
+        view: str = sockets.VIEW[1]["default"],
         previous: rounds.Loop | None = None,
         last: bool = False,
+        unsure: str = "",
     ) -> tuple[Any, ...]:
         refuse_lists()
         if previous is None:
@@ -94,11 +102,11 @@ class AutoDIRLoopOpen:
             asked = check_labels(sockets.label_list(labels) or model.model.labels, model.model.labels)
             loop = rounds.begin(image, asked, (value_a, value_b))
         else:
-            loop = rounds.finish_round(previous, image, (value_a, value_b))
+            loop = rounds.finish_round(rounds.without(previous, unsure), image, (value_a, value_b))
         if last:
             return self.nothing_runs(loop)
         autodir = model.ready(*image.shape[1:3])
-        loop = rounds.assess(autodir, loop)
+        loop = rounds.assess(autodir, loop, view)
         return self.round(autodir, loop) if loop.under_way else self.nothing_runs(loop)
 
     def nothing_runs(self, loop: rounds.Loop) -> tuple[Any, ...]:
@@ -122,14 +130,15 @@ class AutoDIRLoopOpen:
 class AutoDIRLoopClose:
     CATEGORY = "AutoDIR"
     DESCRIPTION = (
-        "Ends a round of your own graph and begins the next one, until the picture is clean, no label is left or the "
-        "rounds are used up. Take results from here: a node elsewhere that takes one from inside sees the first round."
+        "Ends a round of your own graph and begins the next one, until the picture is clean, no label is left, the "
+        "rounds are used up or the model is not sure enough. Take results from here: a node elsewhere that takes one "
+        "from inside sees the first round."
     )
     SEARCH_ALIASES = ["loop end", "repeat until clean", "while", "iterate"]
     RETURN_TYPES = ("IMAGE", "INT", "STRING", "IMAGE", ANY, ANY)
     RETURN_NAMES = ("image", "rounds", "report", "pictures", "value_a", "value_b")
     OUTPUT_TOOLTIPS = (
-        "The pictures after their last rounds; one that is found clean at once comes back untouched.",
+        "The pictures after their last rounds; one that is found clean at once, or unsure, comes back untouched.",
         "How many rounds were run; of a batch, for the picture that needed most.",
         "What was found in each round, with probabilities in percent, and why the loop stopped.",
         "The input and the pictures after each round as one batch, in the size of the last round and without alpha. Of "
@@ -166,6 +175,14 @@ class AutoDIRLoopClose:
             "optional": {
                 "value_a": (ANY, {**UNTOUCHED, "tooltip": "Your own value for the next round; unlinked, it stays."}),
                 "value_b": (ANY, {**UNTOUCHED, "tooltip": "Your second value for the next round, as the first."}),
+                "threshold": (
+                    "FLOAT",
+                    {
+                        **sockets.THRESHOLD[1],
+                        "tooltip": sockets.THRESHOLD[1]["tooltip"]
+                        + " Rounds that were run are used again when it changes.",
+                    },
+                ),
             },
             "hidden": {"node_id": "UNIQUE_ID", "graph": "DYNPROMPT"},
         }
@@ -177,6 +194,7 @@ class AutoDIRLoopClose:
         max_rounds: int,
         value_a: Link | None = None,
         value_b: Link | None = None,
+        threshold: float = sockets.THRESHOLD[1]["default"],
         node_id: str = "",
         graph: Any = None,
     ) -> tuple[Any, ...] | dict[str, Any]:
@@ -184,10 +202,11 @@ class AutoDIRLoopClose:
         refuse_lists()
         if not 1 <= max_rounds <= MAX_ROUNDS:
             raise InputError(f"max_rounds must lie in 1..{MAX_ROUNDS}, got {max_rounds}")
-        if loop.under_way:
-            outputs = len(self.RETURN_TYPES)
-            return next_round(graph, node_id, last=rounds.is_last(loop, max_rounds), outputs=outputs)
-        return self.result(loop, max_rounds)
+        loop = rounds.doubted(loop, check_threshold(threshold))
+        if not loop.under_way:
+            return self.result(loop, max_rounds)
+        last, unsure = rounds.is_last(loop, max_rounds), rounds.numbers_of_unsure(loop)
+        return next_round(graph, node_id, last=last, unsure=unsure, outputs=len(self.RETURN_TYPES))
 
     def result(self, loop: rounds.Loop, max_rounds: int) -> tuple[Any, ...]:
         done = rounds.restoration(loop, max_rounds)
@@ -200,13 +219,13 @@ class AutoDIRLoopClose:
         )
 
 
-def next_round(running: Any, close_id: str, *, last: bool, outputs: int) -> dict[str, Any]:
+def next_round(running: Any, close_id: str, *, last: bool, unsure: str, outputs: int) -> dict[str, Any]:
     """What Loop Close returns to have the host run the loop once more and take the results of the last round.
 
     Args:
         running: the host's graph, with the nodes of all rounds so far.
         close_id: the Loop Close that asks.
-        last: as in `body.next_round`.
+        last, unsure: as in `body.next_round`.
         outputs: number of its outputs.
     """
     parent = running.get_parent_node_id(close_id)
@@ -218,7 +237,13 @@ def next_round(running: Any, close_id: str, *, last: bool, outputs: int) -> dict
         return prefix + body.local_name(node_id, parent)
 
     clones = body.next_round(
-        level, close_id, host.is_output_node, last=last, new_id=new_id, drawn_id=running.get_display_node_id
+        level,
+        close_id,
+        host.is_output_node,
+        last=last,
+        unsure=unsure,
+        new_id=new_id,
+        drawn_id=running.get_display_node_id,
     )
     host.blame_drawn_nodes(running, body.CLOSE)
     return {"expand": clones, "result": tuple([new_id(close_id), output] for output in range(outputs))}

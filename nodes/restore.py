@@ -23,8 +23,8 @@ class AutoDIRRestore:
     RETURN_TYPES = ("IMAGE", "STRING", "IMAGE")
     RETURN_NAMES = ("image", "report", "strip")
     OUTPUT_TOOLTIPS = (
-        "The restored pictures, in the size of the input; one that is found clean comes back untouched. Values may lie "
-        "slightly outside 0..1, saving cuts them off.",
+        "The restored pictures, in the size of the input; one that is found clean at once, or unsure, comes back "
+        "untouched. Values may lie slightly outside 0..1, saving cuts them off.",
         "What was found in each round, with probabilities in percent, and why the loop stopped.",
         "Input, rounds and result side by side with captions, at most 512 pixels high; one per picture.",
     )
@@ -75,7 +75,9 @@ class AutoDIRRestore:
             "optional": {
                 "mask": sockets.MASK,
                 "labels": sockets.LABELS,
-                "sampler": (sockets.SAMPLER[0], {**sockets.SAMPLER[1], "advanced": True}),
+                "sampler": sockets.advanced(sockets.SAMPLER),
+                "view": sockets.advanced(sockets.VIEW),
+                "threshold": sockets.THRESHOLD,
             },
         }
 
@@ -93,6 +95,8 @@ class AutoDIRRestore:
         mask: Tensor | None = None,
         labels: str = "",
         sampler: str = sockets.SAMPLER[1]["default"],
+        view: str = sockets.VIEW[1]["default"],
+        threshold: float = sockets.THRESHOLD[1]["default"],
     ) -> dict[str, Any]:
         colours, alpha = sockets.split_alpha(image)
         loop = LoopSettings(
@@ -100,6 +104,8 @@ class AutoDIRRestore:
             labels=sockets.label_list(labels) or None,
             prompt=prompt.strip() or None,
             scm_weight=None if scm_weight < 0 else scm_weight,
+            view=view,
+            threshold=threshold,
         )
         settings = SamplerSettings(steps, sampler, text_guidance, image_guidance)
         with model.at_work(*colours.shape[1:3]) as autodir:

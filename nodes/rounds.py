@@ -12,7 +12,7 @@ from ..autodir_core.correct import scm_weight
 from ..autodir_core.errors import InputError
 from ..autodir_core.labels import CLEAN
 from ..autodir_core.model import AutoDIR
-from ..autodir_core.policy import decide, why_stop
+from ..autodir_core.policy import decide, is_doubtful, why_stop
 from ..autodir_core.records import Assessment, Restoration, Round
 from ..autodir_core.restore import gathered, spread
 from . import host, sockets
@@ -28,7 +28,7 @@ class Picture:
         remaining: the labels to ask about next.
         rounds: those behind it; a round's `image` is what the user's nodes made, which nothing else is known of.
         label: the degradation to restore in the round under way; None where it waits for an assessment or is finished.
-        clean: whether its last assessment found nothing to restore.
+        ended: why its last assessment ended it, "clean" or "unsure"; None while it goes on.
         assessment: its last one, of one picture over the loop's labels, 0 where a label was removed before.
     """
 
@@ -37,7 +37,7 @@ class Picture:
     remaining: tuple[str, ...]
     rounds: tuple[Round, ...] = ()
     label: str | None = None
-    clean: bool = False
+    ended: str | None = None
     assessment: Assessment | None = None
 
 
@@ -73,27 +73,62 @@ def begin(images: Tensor, labels: tuple[str, ...], values: tuple[Any, Any]) -> L
     return Loop(labels, tuple(Picture(image, image, labels) for image in images.split(1)), values)
 
 
-def assess(autodir: AutoDIR, loop: Loop) -> Loop:
+def assess(autodir: AutoDIR, loop: Loop, view: str) -> Loop:
     """The loop with a decision for every picture that waits for one: each by itself, over its own labels."""
-    return replace(loop, pictures=tuple(assess_one(autodir, picture, loop.labels) for picture in loop.pictures))
+    return replace(loop, pictures=tuple(assess_one(autodir, picture, loop.labels, view) for picture in loop.pictures))
 
 
-def assess_one(autodir: AutoDIR, picture: Picture, labels: tuple[str, ...]) -> Picture:
-    if picture.clean:
+def assess_one(autodir: AutoDIR, picture: Picture, labels: tuple[str, ...], view: str) -> Picture:
+    if picture.ended:
         return picture
     host.stop_if_cancelled()
     colours, _ = sockets.split_alpha(picture.image)
-    assessment = autodir.assess(colours, picture.remaining)
+    assessment = autodir.assess(colours, picture.remaining, view)
     decision = decide(assessment.probabilities[0].tolist(), picture.remaining)
     return replace(
         picture,
         remaining=decision.remaining,
         label=decision.label,
-        clean=decision.label is None,
+        ended=decision.stopped,
         assessment=Assessment(
             labels, spread(assessment.probabilities, picture.remaining, labels), assessment.embedding
         ),
     )
+
+
+def doubted(loop: Loop, threshold: float) -> Loop:
+    """The loop in which each picture whose degradation is less probable than the threshold is finished, unsure."""
+    return replace(
+        loop,
+        pictures=tuple(
+            give_up(picture) if is_doubtful(certainty(picture, loop.labels), threshold) else picture
+            for picture in loop.pictures
+        ),
+    )
+
+
+def certainty(picture: Picture, labels: tuple[str, ...]) -> float:
+    """The probability of the degradation to restore in the round under way; 1 where there is none to doubt."""
+    if picture.label is None or picture.assessment is None:
+        return 1.0
+    return picture.assessment.probabilities[0, labels.index(picture.label)].item()
+
+
+def give_up(picture: Picture) -> Picture:
+    """A picture that its last assessment was too unsure of: finished as it came to the round."""
+    return replace(picture, label=None, ended="unsure")
+
+
+def numbers_of_unsure(loop: Loop) -> str:
+    """The pictures that were given up in this round or before, as the next Loop Open takes them: such as "0,2"."""
+    return ",".join(str(i) for i, picture in enumerate(loop.pictures) if picture.ended == "unsure")
+
+
+def without(loop: Loop, unsure: str) -> Loop:
+    """The loop in which the pictures of `numbers_of_unsure` are given up."""
+    numbers = unsure.split(",")
+    pictures = (give_up(picture) if str(i) in numbers else picture for i, picture in enumerate(loop.pictures))
+    return replace(loop, pictures=tuple(pictures))
 
 
 def assessment_of(loop: Loop) -> Assessment:
@@ -175,7 +210,7 @@ def is_last(loop: Loop, max_rounds: int) -> bool:
 
 def stop_reason(picture: Picture, max_rounds: int) -> str:
     """Why a picture is assessed no more, as in `Restoration`; empty while it goes on."""
-    return "clean" if picture.clean else why_stop(len(picture.rounds), max_rounds, picture.remaining) or ""
+    return picture.ended or why_stop(len(picture.rounds), max_rounds, picture.remaining) or ""
 
 
 def restoration(loop: Loop, max_rounds: int) -> Restoration:

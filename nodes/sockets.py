@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..autodir_core.errors import InputError
 from ..autodir_core.noise import MAX_SEED
-from ..autodir_core.records import SAMPLERS
+from ..autodir_core.records import SAMPLERS, VIEWS
 
 Conditioning = list[list[Any]]
 Latent = dict[str, Any]
@@ -86,6 +86,33 @@ LABELS = (
         'Without "no" in the list the loop cannot find the picture clean.',
     },
 )
+VIEW = (
+    list(VIEWS),
+    {
+        "default": VIEWS[0],
+        "tooltip": "What the model looks at, at native resolution. centre, the paper's, is the central square, 224 "
+        "pixels officially. grid averages the probabilities of up to 9 such squares from border to border, so damage "
+        "at the borders counts too; assessing takes up to 9 times as long.",
+    },
+)
+THRESHOLD = (
+    "FLOAT",
+    {
+        "default": 0.0,
+        "min": 0.0,
+        "max": 1.0,
+        "step": 0.05,
+        "advanced": True,
+        "tooltip": "How probable a degradation must be to be restored: 0.5 is 50 percent. Where the most probable one "
+        "lies below, the picture is finished, and the report says unsure. 0 restores whatever wins, as the paper does.",
+    },
+)
+
+
+def advanced(socket: tuple[Any, dict[str, Any]]) -> tuple[Any, dict[str, Any]]:
+    """A widget that the page shows only on demand."""
+    kind, options = socket
+    return kind, {**options, "advanced": True}
 
 
 def split_alpha(image: Tensor) -> tuple[Tensor, Tensor | None]:

@@ -84,7 +84,8 @@ class TestNextRound:
     @pytest.fixture
     def clones(self, body, graph):
         graph["open"]["inputs"]["value_b"] = ["mask", 1]
-        return body.next_round(graph, "close", is_output, last=False, new_id="2.{}".format, drawn_id=str.upper)
+        names = {"new_id": "2.{}".format, "drawn_id": str.upper}
+        return body.next_round(graph, "close", is_output, last=False, unsure="0,2", **names)
 
     def test_the_body_and_both_ends_are_cloned(self, clones):
         names = ("blur", "close", "look", "mixed", "open", "resized", "shown")
@@ -100,9 +101,15 @@ class TestNextRound:
             "image": ["mixed", 0],
             "previous": ["open", 0],
             "last": False,
+            "unsure": "0,2",
             "value_b": ["mask", 1],
             "strength": 0.5,
         }
+
+    def test_who_was_unsure_before_is_told_anew(self, body, graph):
+        graph["open"]["inputs"]["unsure"] = "1"
+        clones = body.next_round(graph, "close", is_output, last=False, new_id="2.{}".format, drawn_id=str.upper)
+        assert clones["2.open"]["inputs"]["unsure"] == ""
 
     def test_after_the_last_round_nothing_of_the_body_is_needed(self, body, graph):
         clones = body.next_round(graph, "close", is_output, last=True, new_id="2.{}".format, drawn_id=str.upper)

@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 SIGNATURES = {
     "AutoDIRLoadModel": "file precision -> AUTODIR_MODEL",
-    "AutoDIRAssess": "model image labels -> AUTODIR_ASSESSMENT STRING STRING",
+    "AutoDIRAssess": "model image labels view -> AUTODIR_ASSESSMENT STRING STRING",
     "AutoDIRBlend": "assessment temperature top_k excluded -> CONDITIONING",
     "AutoDIRPrompt": "model text -> CONDITIONING",
     "AutoDIRMix": "conditioning_a conditioning_b share -> CONDITIONING",
@@ -22,10 +22,10 @@ SIGNATURES = {
     "AutoDIRDecode": "model latent -> IMAGE",
     "AutoDIRCorrect": "model degraded generated weight mask -> IMAGE IMAGE",
     "AutoDIRRestore": "model image steps seed max_rounds text_guidance image_guidance prompt scm_weight mask labels "
-    "sampler -> IMAGE STRING IMAGE",
-    "AutoDIRLoopOpen": "model image labels value_a value_b -> AUTODIR_LOOP IMAGE AUTODIR_ASSESSMENT STRING FLOAT INT "
-    "* *",
-    "AutoDIRLoopClose": "loop image max_rounds value_a value_b -> IMAGE INT STRING IMAGE * *",
+    "sampler view threshold -> IMAGE STRING IMAGE",
+    "AutoDIRLoopOpen": "model image labels value_a value_b view -> AUTODIR_LOOP IMAGE AUTODIR_ASSESSMENT STRING FLOAT "
+    "INT * *",
+    "AutoDIRLoopClose": "loop image max_rounds value_a value_b threshold -> IMAGE INT STRING IMAGE * *",
     "AutoDIRToComfyUIModel": "model -> MODEL CLIP VAE",
     "AutoDIRColorMatch": "image reference method -> IMAGE",
     "AutoDIRDegrade": "image degradation severity seed depth -> IMAGE",

@@ -97,7 +97,7 @@ class TestOpen:
     def test_pictures_of_a_batch_have_their_own_labels(self, loop_open, photo, white):
         loop, _, _, label, *_ = loop_open(torch.cat([photo, white]), "underexposure, no")
         assert label == "underexposure, no"
-        assert [picture.clean for picture in loop.pictures] == [False, True]
+        assert [picture.ended for picture in loop.pictures] == [None, "clean"]
 
     def test_a_label_that_won_has_probability_0_for_that_picture_only(self, loop_open, photo):
         batch = torch.cat([photo, photo / 10])
@@ -113,7 +113,7 @@ class TestOpen:
         traits = dataclasses.replace(model.model.traits, scm_weight=weights)
         autodir = type(model.model)(model.model.networks, model.model.sizes, traits)
         assert pack.loop.rounds.weights_of(loop, autodir) == 0.25  # the other is finished
-        pictures = (loop.pictures[0], dataclasses.replace(loop.pictures[1], label="rain", clean=False))
+        pictures = (loop.pictures[0], dataclasses.replace(loop.pictures[1], label="rain", ended=None))
         assert pack.loop.rounds.weights_of(dataclasses.replace(loop, pictures=pictures), autodir) == [0.25, 1.0]
 
     def test_correct_takes_a_weight_for_each(self, pack, model, photo, error):
@@ -123,6 +123,16 @@ class TestOpen:
         assert torch.equal(image, torch.cat([batch.flip(2)[:1], whole[1:]]))
         with pytest.raises(error, match="one for each of the 2 pictures, got 3"):
             correct.correct(model, batch, batch, [0.0, 1.0, 1.0])
+
+    def test_the_view_is_the_core_s_in_every_round(self, loop_open, model):
+        large = torch.rand(1, 230, 300, 3, generator=torch.Generator().manual_seed(4))
+        loop, _, assessed, label, *_ = loop_open(large, view="grid")
+        first = model.model.assess(large, view="grid")
+        assert torch.equal(assessed.assessment.probabilities, first.probabilities)
+        _, _, assessed, *_ = loop_open(large, view="grid", previous=loop)
+        remaining = [name for name in model.model.labels if name != label]
+        second = model.model.assess(large, remaining, "grid")
+        assert torch.equal(assessed.assessment.embedding, second.embedding)
 
     def test_labels_are_checked(self, loop_open, photo, error):
         with pytest.raises(error, match="unknown label 'fog'"):
@@ -208,7 +218,13 @@ class TestClose:
             "expand": {
                 "9.0.0.a.1": {
                     "class_type": "AutoDIRLoopOpen",
-                    "inputs": {"model": ["m", 0], "image": ["a.1", 1], "previous": ["a.1", 0], "last": False},
+                    "inputs": {
+                        "model": ["m", 0],
+                        "image": ["a.1", 1],
+                        "previous": ["a.1", 0],
+                        "last": False,
+                        "unsure": "",
+                    },
                     "override_display_id": "drawn a.1",
                 },
                 "9.0.0.b": {
@@ -245,6 +261,80 @@ class TestClose:
         monkeypatch.setattr(host, "list_index", lambda: 1)
         with pytest.raises(error, match="the loop was given a list"):
             close.close(loop, ["body", 0], 7)
+
+
+class TestThreshold:
+    """A batch of two, of which the tiny model is not equally sure."""
+
+    LABELS = "noise, blur, rain"
+
+    @pytest.fixture
+    def batch(self, photo, white):
+        return torch.cat([photo, white])
+
+    @pytest.fixture
+    def first(self, loop_open, batch):
+        return loop_open(batch, self.LABELS)[0]
+
+    @pytest.fixture
+    def sure(self, first):
+        """How sure the model is of each."""
+        return [picture.assessment.probabilities.max().item() for picture in first.pictures]
+
+    @pytest.fixture
+    def running(self):
+        nodes = {
+            "open": {"class_type": "AutoDIRLoopOpen", "inputs": {"image": ["p", 0]}},
+            "close": {"class_type": "AutoDIRLoopClose", "inputs": {"loop": ["open", 0], "image": ["open", 1]}},
+        }
+        return Running(nodes)
+
+    def test_above_everything_the_pictures_come_back_untouched(self, first, close, batch, sure):
+        image, count, report, pictures, *_ = close.close(first, ["body", 0], 7, threshold=1.0)
+        assert torch.equal(image, batch) and torch.equal(pictures, batch) and count == 0
+        assert [line.split(" (")[0] for line in report.splitlines() if line.startswith("done")] == ["done: unsure"] * 2
+        assert f"{100 * sure[0]:.0f} %, below the threshold)" in report.split("\n\n")[0]
+
+    def test_one_exactly_at_the_threshold_goes_on(self, pack, first, sure):
+        for threshold in (0.0, min(sure), max(sure)):
+            going_on = [p.label is not None for p in pack.loop.rounds.doubted(first, threshold).pictures]
+            assert going_on == [probability >= threshold for probability in sure]
+
+    def test_the_next_open_is_told_which_and_leaves_them(self, first, loop_open, close, batch, sure, running):
+        weaker = sure.index(min(sure))
+        settings = {"node_id": "close", "graph": running}
+        expansion = close.close(first, ["open", 1], 7, threshold=sum(sure) / 2, **settings)["expand"]
+        inputs = expansion["9.0.0.open"]["inputs"]
+        assert (inputs["unsure"], inputs["last"]) == (str(weaker), False)
+        loop, image, _, label, *_ = loop_open(batch / 2, previous=first, unsure=inputs["unsure"])
+        assert torch.equal(image[weaker], batch[weaker]) and torch.equal(image[1 - weaker], batch[1 - weaker] / 2)
+        assert label.split(", ")[weaker] == "no" and loop.pictures[weaker].ended == "unsure"
+        assert first.pictures[weaker].ended is None, "the loop of the link is not written to"
+
+    def test_who_was_unsure_stays_so(self, pack, first, loop_open, batch):
+        loop, *_ = loop_open(batch, previous=first, unsure="1")
+        loop, *_ = loop_open(batch, previous=loop, unsure="1")
+        assert pack.loop.rounds.numbers_of_unsure(loop) == "1"
+        assert [len(picture.rounds) for picture in loop.pictures] == [2, 0]
+        assert pack.loop.rounds.stop_reason(loop.pictures[1], 7) == "unsure"
+
+    def test_with_the_others_clean_nothing_is_under_way(self, loop_open, close, photo, white):
+        batch = torch.cat([photo, white])
+        loop, *_ = loop_open(batch, "underexposure, no")
+        image, count, report, *_ = close.close(loop, ["body", 0], 7, threshold=1.0)
+        assert torch.equal(image, batch) and count == 0
+        assert [line.split()[1] for line in report.splitlines() if line.startswith("done")] == ["unsure", "clean"]
+
+    def test_more_than_ten_pictures_are_told_apart(self, pack, loop_open, photo):
+        loop, *_ = loop_open(photo.repeat(12, 1, 1, 1), "rain")
+        given_up = pack.loop.rounds.without(loop, "1,11")
+        assert [i for i, picture in enumerate(given_up.pictures) if picture.label is None] == [1, 11]
+        assert pack.loop.rounds.numbers_of_unsure(given_up) == "1,11"
+
+    @pytest.mark.parametrize("threshold", [-0.1, 1.5])
+    def test_it_is_a_probability(self, first, close, error, threshold):
+        with pytest.raises(error, match=rf"threshold must lie in 0..1, got {threshold}"):
+            close.close(first, ["body", 0], 7, threshold=threshold)
 
 
 def test_the_rounds_of_the_core(loop_open, close, model, photo, core):

@@ -40,6 +40,12 @@ class TestAssess:
         assert found.assessment.labels == ("haze", "low resolution", "no")
         assert found.states.shape[0] == 3
 
+    def test_the_view_is_the_core_s(self, node, model):
+        large = torch.rand(1, 230, 300, 3, generator=torch.Generator().manual_seed(4))
+        for view in ("centre", "grid"):
+            found, *_ = node("Assess").assess(model, large, "", view)["result"]
+            assert torch.equal(found.assessment.probabilities, model.model.assess(large, view=view).probabilities)
+
     def test_an_unknown_label_is_named(self, node, model, photo, core):
         with pytest.raises(core("errors").InputError, match="unknown label 'fog'; this model knows: noise, blur"):
             node("Assess").assess(model, photo, "haze, fog")
@@ -214,6 +220,19 @@ class TestRestore:
         assert torch.equal(image, expected.image)
         assert torch.equal(image, expected.rounds[0].generated)
         assert "your own words" in report
+
+    def test_the_view_and_the_threshold_are_the_core_s(self, node, model, core):
+        large, records = torch.rand(1, 230, 300, 3, generator=torch.Generator().manual_seed(4)), core("records")
+        seen = model.model.assess(large, view="grid")
+        at = seen.probabilities.max().item()
+        image, report, _ = node("Restore").restore(model, large, 1, view="grid", threshold=at, **LOOP)["result"]
+        loop, sampler = records.LoopSettings(2, view="grid", threshold=at), records.SamplerSettings(1)
+        expected = core("restore").restore(model.model, large, loop, sampler, seed=3)
+        assert torch.equal(image, expected.image) and report.splitlines() == core("report").round_lines(expected)
+        assert expected.rounds, "one exactly at the threshold is restored"
+        above = node("Restore").restore(model, large, 1, view="grid", threshold=at + 1e-6, **LOOP)["result"]
+        assert torch.equal(above[0], large)
+        assert above[1] == f"done: unsure ({seen.top[0]} {100 * at:.0f} %, below the threshold)"
 
     def test_alpha_is_kept(self, node, model, photo):
         alpha = torch.rand(1, 50, 72, 1)
