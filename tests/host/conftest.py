@@ -85,6 +85,16 @@ def prepared(path: Path, **changes: Any) -> dict[str, Any]:
     return prompt
 
 
+def completed(prompt: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
+    """An API prompt with the widgets that our nodes got since it was saved, at the defaults that a page gives them."""
+    for node in prompt.values():
+        if node["class_type"].startswith("AutoDIR"):
+            optional = definitions[node["class_type"]]["input"].get("optional", {})
+            defaults = {name: socket[1]["default"] for name, socket in optional.items() if "default" in socket[1]}
+            node["inputs"] = defaults | node["inputs"]
+    return prompt
+
+
 def number_of(prompt: dict[str, Any], class_type: str, title: str = "") -> str:
     """The number of the one node of a class, with a title where there are several."""
     (number,) = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 import subprocess
 from itertools import count
 from typing import Any
@@ -101,6 +102,11 @@ def runs(server: Server, prompt: dict[str, Any], name: str = "halve") -> int:
 
 def report(outputs: dict[str, Any]) -> list[str]:
     return outputs["report"]["text"][0].splitlines()
+
+
+def found(lines: str) -> list[float]:
+    """How probable the degradations of a picture's rounds were, from its part of a report, to 1 %."""
+    return [int(percent) / 100 for percent in re.findall(r"^round .+? (\d+) %", lines, re.M)]
 
 
 def heard(server: Server, prompt: dict[str, Any]) -> list[dict[str, Any]]:
@@ -303,6 +309,100 @@ class TestCache:
         ran = executing(heard(server, prompt))
         assert torch.equal(kept(server, prompt), photo / 2)
         assert "halve" not in ran
+
+
+class TestThreshold:
+    def test_above_everything_nothing_runs(self, server, photo):
+        prompt = halving()
+        prompt["close"]["inputs"]["threshold"] = 1.0
+        prompt["pictures"] = node("FixtureKeep", image=["close", 3], name=f"all{next(NUMBERS)}")
+        outputs = server.run(prompt)
+        assert torch.equal(kept(server, prompt), photo)
+        assert torch.equal(kept(server, prompt, "pictures"), photo)
+        assert runs(server, prompt) == 0
+        (line,) = report(outputs)
+        assert re.fullmatch(r"done: unsure \((noise|blur|rain) \d+ %, below the threshold\)", line)
+
+    def test_a_preview_inside_runs_for_the_round_that_is_given_up(self, server, photo):
+        """It does not wait for Loop Close; what it shows does not count."""
+        prompt = halving() | {"look": node("PreviewImage", images=["halve", 0])}
+        prompt["close"]["inputs"]["threshold"] = 1.0
+        assert "look" in server.run(prompt)
+        assert torch.equal(kept(server, prompt), photo) and runs(server, prompt) == 1
+
+    def test_another_one_uses_the_rounds_that_were_run(self, server, photo):
+        prompt = halving()
+        first, second, _ = found("\n".join(report(server.run(prompt))))
+        assert first - second > 0.03, "the tiny model is less sure of the second"
+        for threshold, rounds in (((first + second) / 2, 1), (0.0, 3), (second / 2, 3), (1.0, 0), (0.0, 3)):
+            prompt["close"]["inputs"]["threshold"] = threshold
+            ran = executing(heard(server, prompt))
+            assert torch.equal(kept(server, prompt), photo / 2**rounds)
+            assert "halve" not in ran and runs(server, prompt) == 3
+
+    def test_each_picture_of_a_batch_has_its_own_end(self, server, batch, photo):
+        """The tiny model is surest of the photo; the last one is given up at once."""
+        prompt = halving("noise, blur, rain, underexposure") | batch
+        prompt["open"]["inputs"]["image"] = ["three", 0]
+        parts = "\n".join(report(server.run(prompt))).split("\n\n")
+        assert [[p >= 0.53 for p in found(part)].index(False) for part in parts] == [2, 1, 0]
+        prompt["close"]["inputs"]["threshold"] = 0.53
+        parts = "\n".join(report(server.run(prompt))).split("\n\n")
+        white = torch.ones_like(photo)
+        assert torch.equal(kept(server, prompt)[:2], torch.cat([photo / 4, white / 2]))
+        torch.testing.assert_close(kept(server, prompt)[2:], white - photo)
+        assert [len(found(part)) for part in parts] == [2, 1, 0]
+        assert all(part.splitlines()[-1].startswith("done: unsure (") for part in parts)
+
+    def test_a_batch_gives_what_restore_gives_each_alone(self, server, batch):
+        """One picture is given up at once, another is restored."""
+        prompt = restoring(["three", 0], max_rounds=3) | batch
+        firsts = sorted(found(part)[0] for part in "\n".join(report(server.run(prompt))).split("\n\n"))
+        assert firsts[1] - firsts[0] > 0.03
+        prompt["close"]["inputs"]["threshold"] = threshold = (firsts[0] + firsts[1]) / 2
+        for i, name in enumerate(ORDER):
+            settings = {"seed": SEED + i, "max_rounds": 3, "threshold": threshold}
+            prompt[f"alone {name}"] = restore([name, 0], prompt, **settings)
+            prompt[f"keep {name}"] = node("FixtureKeep", image=[f"alone {name}", 0], name=f"{name}{next(NUMBERS)}")
+            prompt[f"report {name}"] = node("PreviewAny", source=[f"alone {name}", 1])
+        outputs = server.run(prompt)
+        together, parts = kept(server, prompt), "\n".join(report(outputs)).split("\n\n")
+        assert {bool(found(part)) for part in parts} == {True, False}
+        for i, name in enumerate(ORDER):
+            assert torch.equal(together[i : i + 1], kept(server, prompt, f"keep {name}"))
+            assert parts[i] == f"picture {i + 1}\n{outputs[f'report {name}']['text'][0]}"
+
+    def test_a_loop_in_a_loop_has_its_own(self, server, photo):
+        """Two rounds of the outer; the inner gives up before each of its own."""
+        prompt = halving("noise, blur") | inner_loop()
+        prompt["halve"]["inputs"]["image"] = ["inner close", 0]
+        prompt["inner close"]["inputs"]["threshold"] = 1.0
+        server.run(prompt)
+        assert torch.equal(kept(server, prompt), photo / 4)
+        assert (runs(server, prompt), runs(server, prompt, "inner halve")) == (2, 0)
+
+    def test_what_lies_outside_is_refused(self, server):
+        prompt = halving()
+        prompt["close"]["inputs"]["threshold"] = 1.5
+        with pytest.raises(AssertionError, match=r"bigger than max of 1\.0"):
+            server.queue(prompt)
+
+
+class TestView:
+    def test_the_loop_and_restore_look_alike(self, server):
+        """At a picture larger than the square that the paper looks at."""
+        large = np.random.default_rng(4).integers(0, 256, (230, 300, 3), dtype=np.uint8)
+        Image.fromarray(large).save(server.base / "input/large.png")
+        prompt = restoring(["large", 0], max_rounds=1) | {"large": node("LoadImage", image="large.png")}
+        prompt["open"]["inputs"]["view"] = "grid"
+        prompt["assess"] = node("AutoDIRAssess", model=["model", 0], image=["large", 0], labels="", view="grid")
+        prompt["whole"] = restore(["large", 0], prompt, seed=SEED, max_rounds=1, view="grid")
+        prompt["keep whole"] = node("FixtureKeep", image=["whole", 0], name=f"whole{next(NUMBERS)}")
+        prompt["report whole"] = node("PreviewAny", source=["whole", 1])
+        outputs = server.run(prompt)
+        assert torch.equal(kept(server, prompt), kept(server, prompt, "keep whole"))
+        assert outputs["report"] == outputs["report whole"]
+        assert f"round 1: {outputs['assess']['text'][0].splitlines()[0]}" in report(outputs)[0]
 
 
 class TestTrouble:
