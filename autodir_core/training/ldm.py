@@ -13,7 +13,7 @@ from ..latent import encode_mode
 from ..schedule import TIMESTEPS, alphas_cumprod
 from .data import Crops, Data, draw_batch
 from .loop import Losses, Objective
-from .losses import noise_loss, noised
+from .losses import implied_noise, noise_loss, noised
 from .pieces import Piece
 
 if TYPE_CHECKING:
@@ -32,10 +32,14 @@ class LDMPlan:
         crops: how crops are drawn.
         start_weight: 0 is the paper's loss. Larger: the error of the clean latent that a prediction implies counts
             too, at most so many times as much as the noise's; few steps then need not correct each other.
+        blind: share of pictures that are begun as sampling begins them: at the last timestep, from noise alone. The
+            official schedule leaves a trace of the ground truth even there (Lin et al. 2024), and a network that
+            learns to read brightness and colours off it finds none when it samples.
     """
 
     crops: Crops = Crops(256, clean_share=0.05)
     start_weight: float = 0.0
+    blind: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -74,13 +78,15 @@ def ldm_objective(
         with torch.no_grad():
             target = encode_mode(vae, to_network(batch.clean)) * scale
             image = encode_mode(vae, to_network(batch.degraded))
-        t = piece.integers("timesteps", TIMESTEPS).to(unet.device)
+        blind = (piece.uniform("blind") < plan.blind).to(unet.device)
+        t = piece.integers("timesteps", TIMESTEPS).to(unet.device).masked_fill(blind, TIMESTEPS - 1)
         noise = piece.noise("noise", tuple(target.shape[1:])).to(target)
-        x = noised(target, noise, signal[t])
+        x = torch.where(blind.view(-1, 1, 1, 1), noise, noised(target, noise, signal[t]))
         given = dropped(Conditions(image, texts[batch.labels]), null_text, piece.uniform("dropped").to(image))
         predicted = unet(torch.cat([x, given.image], dim=1), t, encoder_hidden_states=given.text).sample
         weight = 1 + ((1 - signal[t]) / signal[t]).clamp(max=plan.start_weight)
-        return {"noise": piece.share * noise_loss(predicted, noise, weight if plan.start_weight else None)}
+        wanted = implied_noise(x, target, signal[t])
+        return {"noise": piece.share * noise_loss(predicted, wanted, weight if plan.start_weight else None)}
 
     return objective
 

@@ -74,3 +74,9 @@ def predicted_start(x: Tensor, predicted: Tensor, alphas_cumprod: Tensor) -> Ten
     """The clean latent that a noise prediction implies (LDM `predict_start_from_noise`)."""
     signal = alphas_cumprod.view(-1, 1, 1, 1)
     return (x - (1 - signal).sqrt() * predicted) / signal.sqrt()
+
+
+def implied_noise(x: Tensor, latent: Tensor, alphas_cumprod: Tensor) -> Tensor:
+    """The noise prediction that makes `latent` of x, the inverse of `predicted_start`; what `noised` added to it."""
+    signal = alphas_cumprod.view(-1, 1, 1, 1)
+    return (x - signal.sqrt() * latent) / (1 - signal).sqrt()

@@ -23,8 +23,10 @@ class SCMPlan:
 
     Args:
         crops: how crops are drawn; the correction of a clean one is the crop itself.
-        sampled: share of the steps whose generated pictures are sampled in a few steps; the others take the estimate
-            from a random timestep, as the official training does.
+        sampled: share of the steps whose generated pictures are sampled in a few steps.
+        blind: share of the steps that take the estimate out of noise alone, which sampling begins with. All others
+            take it from a random timestep, as the official training does: there the noisy latent shows the ground
+            truth's brightness and colours, and the correction learns to trust a generated picture too much.
         sampling_steps: steps of such a sampling.
         mislabelled: share of crops whose diffusion is told another label, as a wrong assessment would.
         again: share of the steps that begin with what the correction itself gave, as the loop's later rounds do.
@@ -35,6 +37,7 @@ class SCMPlan:
 
     crops: Crops = Crops(256, clean_share=0.1)
     sampled: float = 0.0
+    blind: float = 0.0
     sampling_steps: int = 6
     mislabelled: float = 0.0
     again: float = 0.0
@@ -92,13 +95,20 @@ def generate(model: AutoDIR, batch: Batch, texts: Tensor, piece: Piece, plan: SC
         text = texts[batch.labels]
         c = model.encode(batch.degraded).clone()
         rng, size = piece.step_rng("generate"), (batch.clean.shape[1], batch.clean.shape[2])
-        if rng.random() < plan.sampled:
+        lot = rng.random()
+        if lot < plan.sampled:
             settings = SamplerSettings(steps=plan.sampling_steps, sampler=str(rng.choice(["euler", "euler_ancestral"])))
             z = model.sample(c, text, settings, seed=piece.integers("sampling", 2**31).tolist())
             return model.decode(z, size).clone()
-        t = piece.integers("timesteps", TIMESTEPS).to(model.device)
-        signal = alphas_cumprod().to(model.device)[t]
-        target = model.encode(batch.clean) * model.traits.latent_scale
-        x = noised(target, piece.noise("noise", tuple(target.shape[1:])).to(target), signal)
-        estimate = predicted_start(x, model.predict_noise(x, t, c, text), signal)
+        blind = lot < plan.sampled + plan.blind
+        t = last_timesteps(piece) if blind else piece.integers("timesteps", TIMESTEPS)
+        signal = alphas_cumprod()[t].to(model.device)
+        noise = piece.noise("noise", tuple(c.shape[1:])).to(c)
+        x = noise if blind else noised(model.encode(batch.clean) * model.traits.latent_scale, noise, signal)
+        estimate = predicted_start(x, model.predict_noise(x, t.to(model.device), c, text), signal)
         return model.decode(estimate.clamp(-4, 4), size).clone()
+
+
+def last_timesteps(piece: Piece) -> Tensor:
+    """The timestep at which sampling begins, int64 [n]."""
+    return torch.full((len(piece.numbers),), TIMESTEPS - 1)

@@ -12,6 +12,7 @@ from autodir_core.training.losses import (
     charbonnier_loss,
     correction_loss,
     fidelity_loss,
+    implied_noise,
     kl_loss,
     noise_loss,
     noised,
@@ -73,3 +74,11 @@ def test_noising_and_back():
     x = noised(latent, noise, signal)
     assert torch.allclose(x[1], signal[1].sqrt() * latent[1] + (1 - signal[1]).sqrt() * noise[1])
     assert torch.allclose(predicted_start(x, noise, signal), latent, atol=1e-4)
+
+
+def test_the_noise_that_makes_a_latent_of_anything():
+    """Of noise that a latent was hidden in it is that noise; of any other x what leads to the latent all the same."""
+    signal = alphas_cumprod()[torch.tensor([100, 500, 999])]
+    latent, noise, x = torch.randn(3, 3, 4, 2, 2)
+    assert torch.allclose(implied_noise(noised(latent, noise, signal), latent, signal), noise, atol=1e-5)
+    assert torch.allclose(predicted_start(x, implied_noise(x, latent, signal), signal), latent, atol=1e-4)

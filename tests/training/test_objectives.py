@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
+from torch import Tensor
 
+from autodir_core.images import to_network
+from autodir_core.latent import encode_mode
+from autodir_core.schedule import TIMESTEPS, alphas_cumprod
+from autodir_core.training.data import draw_batch
 from autodir_core.training.ldm import Conditions, dropped, ldm_objective
 from autodir_core.training.pieces import cut, whole
 from autodir_core.training.recipes import start_model
@@ -37,10 +43,11 @@ def objectives(model, data, small):
         "ldm": ldm,
         "scm estimated": scm_objective(model, data, replace(always, sampled=0.0)),
         "scm sampled": scm_objective(model, data, replace(always, sampled=1.0)),
+        "scm blind": scm_objective(model, data, replace(always, sampled=0.0, blind=1.0)),
     }
 
 
-@pytest.mark.parametrize("name", ["vae", "ldm", "scm estimated", "scm sampled"])
+@pytest.mark.parametrize("name", ["vae", "ldm", "scm estimated", "scm sampled", "scm blind"])
 def test_pieces_add_up_to_the_whole(objectives, name):
     with torch.no_grad():
         at_once = objectives[name](whole(1, 5, step=4))
@@ -48,6 +55,43 @@ def test_pieces_add_up_to_the_whole(objectives, name):
     for key, value in at_once.items():
         assert torch.isfinite(value)
         assert sum(piece[key] for piece in pieces).item() == pytest.approx(value.item(), rel=1e-3), key
+
+
+class Watched(torch.nn.Module):
+    """Stands for a UNet that predicts no noise at all, and keeps what it was shown."""
+
+    device = torch.device("cpu")
+
+    def forward(self, x: Tensor, t: Tensor, encoder_hidden_states: Tensor) -> SimpleNamespace:
+        self.shown, self.timesteps = x, t
+        return SimpleNamespace(sample=torch.zeros_like(x[:, : x.shape[1] // 2]))
+
+
+@pytest.mark.parametrize("blind", [0.0, 0.4, 1.0])
+def test_blind_pictures_begin_as_sampling_does(model, data, small, blind):
+    """At the last timestep and out of the noise alone; the others hold what the schedule leaves of the truth."""
+    piece, unet = whole(3, 40), Watched()
+    text = model.prompts(model.labels).states.clone()
+    plan = replace(small.ldm_data, blind=blind)
+    ldm_objective(unet, model.networks.vae, text, text[:1], data=data, plan=plan, scale=1.0)(piece)
+    noisy = unet.shown[:, : unet.shown.shape[1] // 2]
+    alone = (noisy == piece.noise("noise", tuple(noisy.shape[1:]))).flatten(1).all(dim=1)
+    assert torch.equal(alone, piece.uniform("blind") < blind)
+    assert (unet.timesteps[alone] == TIMESTEPS - 1).all()
+    assert alone.float().mean().item() == pytest.approx(blind, abs=0.2)
+
+
+def test_blind_pictures_are_told_the_whole_way_to_the_truth(model, data, small):
+    """A network that predicts no noise is wrong by what makes the clean latent of the noise."""
+    piece, unet = whole(3, 4), Watched()
+    text = model.prompts(model.labels).states.clone()
+    plan = replace(small.ldm_data, blind=1.0, start_weight=0.0)
+    loss = ldm_objective(unet, model.networks.vae, text, text[:1], data=data, plan=plan, scale=2.0)(piece)["noise"]
+    clean = to_network(draw_batch(data, piece, plan.crops).clean)
+    signal = alphas_cumprod()[torch.full((4,), TIMESTEPS - 1)].view(4, 1, 1, 1)
+    noise = unet.shown[:, : unet.shown.shape[1] // 2]
+    missed = (noise - signal.sqrt() * 2.0 * encode_mode(model.networks.vae, clean)) / (1 - signal).sqrt()
+    assert loss.item() == pytest.approx((missed**2).mean().item(), rel=1e-4)
 
 
 def test_conditions_are_dropped():
