@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import InputError
+from ..records import VIEWS
 from .console import progress_off, say
-from .options import add_model_options, add_quiet, at_least, between, load_model
+from .options import add_model_options, add_quiet, add_threshold, add_view, at_least, between, load_model
 from .restore import versions
 
 if TYPE_CHECKING:
@@ -51,6 +52,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--mixtures", action="store_true", help="every pair of degradations too (default: single ones)")
     group.add_argument("--steps", type=at_least(1), default=20, help="of the sampler (default: %(default)s)")
     group.add_argument("--max-rounds", type=at_least(1), default=7, help="of the loop (default: %(default)s)")
+    add_view(group)
+    add_threshold(group)
     group.add_argument("--seed", type=at_least(0), default=2024, help="of everything random (default: %(default)s)")
     group.add_argument("--assess-only", action="store_true", help="recognition without restoration (default: both)")
     add_metrics(parser)
@@ -160,6 +163,8 @@ def protocol_of(arguments: argparse.Namespace) -> Protocol:
         severity=0.5 if arguments.severity is None else arguments.severity,
         steps=arguments.steps,
         max_rounds=arguments.max_rounds,
+        view=arguments.view,
+        threshold=arguments.threshold,
         seed=arguments.seed,
         restore=not arguments.assess_only,
         mixtures=arguments.mixtures,
@@ -276,5 +281,12 @@ def headline(provenance: Provenance, source: Source) -> str:
     protocol = provenance.protocol
     return (
         f"{provenance.model}, {date.today().isoformat()}: {source.text}, {counted(protocol.steps, 'step')}, "
-        f"seed {protocol.seed}, {provenance.precision} on {provenance.device.partition(':')[0]}"
+        f"{beyond_the_paper(protocol)}seed {protocol.seed}, {provenance.precision} on "
+        f"{provenance.device.partition(':')[0]}"
     )
+
+
+def beyond_the_paper(protocol: Protocol) -> str:
+    """The settings of the loop that are not the paper's, for a headline."""
+    view = "" if protocol.view == VIEWS[0] else f"view {protocol.view}, "
+    return view + (f"threshold {protocol.threshold:g}, " if protocol.threshold else "")

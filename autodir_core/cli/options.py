@@ -70,7 +70,7 @@ def add_tile(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_view(parser: argparse.ArgumentParser) -> None:
+def add_view(parser: argparse._ActionsContainer) -> None:
     """What part of a picture is assessed."""
     parser.add_argument(
         "--view",
@@ -78,6 +78,17 @@ def add_view(parser: argparse.ArgumentParser) -> None:
         default=VIEWS[0],
         help="what is assessed, at native resolution: the central square (224 pixels officially), or the mean over up "
         "to 9 such squares from border to border (default: %(default)s)",
+    )
+
+
+def add_threshold(parser: argparse._ActionsContainer) -> None:
+    """From which probability on a degradation is restored."""
+    parser.add_argument(
+        "--threshold",
+        type=between(0, 1),
+        default=0.0,
+        help="how probable a degradation must be to be restored, 0..1; else the rounds end (default: %(default)g, "
+        "the most probable is restored in any case)",
     )
 
 

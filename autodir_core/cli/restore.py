@@ -19,10 +19,10 @@ from .options import (
     add_model_options,
     add_output_options,
     add_quiet,
+    add_threshold,
     add_tile,
     add_view,
     at_least,
-    between,
     chosen_labels,
     finite,
     load_model,
@@ -81,20 +81,14 @@ def add_sampler_options(parser: argparse.ArgumentParser) -> None:
 
 
 def add_loop_options(parser: argparse.ArgumentParser) -> None:
-    paper, group = LoopSettings(), parser.add_argument_group("rounds")
+    group = parser.add_argument_group("rounds")
     group.add_argument(
-        "--max-rounds", type=at_least(1), default=paper.max_rounds, help="at most (default: %(default)s)"
+        "--max-rounds", type=at_least(1), default=LoopSettings().max_rounds, help="at most (default: %(default)s)"
     )
     group.add_argument(
         "--labels", type=names, help='to look for, between commas, such as "haze,low resolution,no" (default: all)'
     )
-    group.add_argument(
-        "--threshold",
-        type=between(0, 1),
-        default=paper.threshold,
-        help="how probable a degradation must be to be restored, 0..1; else the rounds end (default: %(default)g, "
-        "the most probable is restored in any case)",
-    )
+    add_threshold(group)
     group.add_argument("--prompt", help="your own words instead of the assessment, one round (default: assess)")
     group.add_argument(
         "--scm-weight", type=finite, help="strength of the structure correction (default: the model's own table)"

@@ -67,7 +67,7 @@ class Meter:
     def measure(self, sample: Sample, pair: Pair) -> tuple[Case, Pictures]:
         """Assess and restore one picture."""
         since = perf_counter()
-        first = self.model.assess(pair.degraded)
+        first = self.model.assess(pair.degraded, view=self.protocol.view)
         done = self.restored(pair.degraded) if self.protocol.restore else None
         seconds = perf_counter() - since
         restored = done.image if done else pair.degraded
@@ -91,8 +91,9 @@ class Meter:
 
     def restored(self, image: Tensor) -> Restoration:
         """The automatic loop over [1, H, W, 3]."""
-        loop, sampler = LoopSettings(max_rounds=self.protocol.max_rounds), SamplerSettings(steps=self.protocol.steps)
-        return restore(self.model, image, loop, sampler, seed=self.protocol.seed)
+        protocol = self.protocol
+        loop = LoopSettings(max_rounds=protocol.max_rounds, view=protocol.view, threshold=protocol.threshold)
+        return restore(self.model, image, loop, SamplerSettings(steps=protocol.steps), seed=protocol.seed)
 
     def quality(self, image: Tensor, truth: Tensor | None) -> Quality | None:
         return None if truth is None else self.compare(image, truth)

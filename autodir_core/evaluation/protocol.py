@@ -14,6 +14,7 @@ from ..degrade import compose
 from ..degrade.apply import FORMATION_ORDER
 from ..errors import InputError
 from ..labels import CLEAN
+from ..records import VIEWS
 from .records import JOIN
 
 SIZE = 256
@@ -30,6 +31,8 @@ class Protocol:
         severity: of the degradations, 0..1; 0.5 is medium; a pair (low, high) draws one for every case.
         steps: of the sampler in every round.
         max_rounds: of the loop.
+        view: what part of a picture is assessed, one of `records.VIEWS`.
+        threshold: how probable a degradation must be to be restored, 0..1.
         seed: of crops, degradations and sampling.
         restore: whether to restore too, or only to assess.
         mixtures: whether clean photos get every pair of degradations too.
@@ -42,6 +45,8 @@ class Protocol:
     severity: float | tuple[float, float] = 0.5
     steps: int = 20
     max_rounds: int = 7
+    view: str = VIEWS[0]
+    threshold: float = 0.0
     seed: int = 2024
     restore: bool = True
     mixtures: bool = False

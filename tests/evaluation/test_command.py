@@ -53,6 +53,15 @@ def test_clean_photos(evaluate, photos, tmp_path, capsys):
     assert "1 photo, 1 crop of 48 pixels each, severity 0.5, 1 step, seed 2024, float32 on cpu" in first
 
 
+def test_a_threshold_above_everything_leaves_every_picture_alone(evaluate, photos, tmp_path):
+    out = tmp_path / "out"
+    assert evaluate(photos, *CLEAN, "--threshold", "1", "--view", "grid", "-o", out) == 0
+    assert {case["stopped"] for case in told(out)["cases"]} <= {"unsure", "clean"}
+    assert not any(case["rounds"] or case["change"] for case in told(out)["cases"])
+    assert "1 step, view grid, threshold 1, seed 2024" in (out / "evaluation.md").read_text(encoding="utf-8")
+    assert evaluate(photos, *CLEAN, "--threshold", "1", "-o", out) == 2, "that is another setting"
+
+
 def test_a_second_run_measures_only_what_is_new(evaluate, photos, tmp_path, monkeypatch):
     out, calls, measure = tmp_path / "out", [], Meter.measure
     monkeypatch.setattr(
