@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 if __package__:  # not when a test runner meets this file on its own
-    from .nodes import assess, condition, correct, host, load, loop, native, restore, sample, tools
+    from .nodes import assess, compare, condition, correct, host, load, loop, native, restore, sample, tools
 
     host.register_model_folder()
     host.offer_examples()
@@ -20,6 +20,7 @@ if __package__:  # not when a test runner meets this file on its own
         **loop.NODES,
         **native.NODES,
         **tools.NODES,
+        **compare.NODES,
     }
     NODE_DISPLAY_NAME_MAPPINGS = {
         "AutoDIRLoadModel": "AutoDIR Load Model",

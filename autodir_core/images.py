@@ -87,3 +87,20 @@ def starts(length: int, side: int) -> list[int]:
     """Where squares begin that are spread evenly from the first pixel to the last; the middle of three is central."""
     count = min(max(-(-length // side), 1), MOST_SQUARES)
     return [i * (length - side) // (count - 1) for i in range(count)] if count > 1 else [0]
+
+
+def scaled(images: Tensor, height: int, width: int, mode: str = "bicubic") -> Tensor:
+    """[B, h, w, C] at another size by antialiased interpolation; the very tensor where it has that size already."""
+    if images.shape[1:3] == (height, width):
+        return images
+    x = images.movedim(-1, 1)
+    return torch.nn.functional.interpolate(x, (height, width), mode=mode, antialias=True).movedim(1, -1)
+
+
+def extended(images: Tensor, side: int) -> Tensor:
+    """[B, H, W, ...] made at least `side` pixels high and wide by reflection at the bottom and right."""
+    for dim in (1, 2):
+        size = images.shape[dim]
+        if size < side:
+            images = images.index_select(dim, reflected(size, side).to(images.device))
+    return images

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ..autodir_core.correct import scm_weight
 from ..autodir_core.errors import InputError
+from ..autodir_core.images import scaled
 from ..autodir_core.labels import CLEAN
 from ..autodir_core.model import AutoDIR
 from ..autodir_core.policy import decide, is_doubtful, why_stop
@@ -191,15 +192,7 @@ def keep_alpha(before: Tensor, after: Tensor) -> Tensor:
     _, alpha = sockets.split_alpha(before)
     if alpha is None or after.shape[-1] == 4:
         return after
-    return sockets.with_alpha(after, scaled(alpha, after.shape[1], after.shape[2]))
-
-
-def scaled(image: Tensor, height: int, width: int) -> Tensor:
-    """[B, H, W, C] at another size; untouched where it has it already."""
-    if image.shape[1:3] == (height, width):
-        return image
-    x = torch.nn.functional.interpolate(image.movedim(-1, 1), (height, width), mode="bilinear", antialias=True)
-    return x.movedim(1, -1)
+    return sockets.with_alpha(after, scaled(alpha, after.shape[1], after.shape[2], "bilinear"))
 
 
 def is_last(loop: Loop, max_rounds: int) -> bool:
@@ -233,4 +226,6 @@ def all_pictures(loop: Loop, done: Restoration) -> Tensor:
     """The input and the pictures after each round, [(rounds + 1) * B, H, W, 3], in the size of the last round."""
     before, _ = sockets.split_alpha(torch.cat([picture.original for picture in loop.pictures]))
     height, width = done.image.shape[1:3]
-    return torch.cat([scaled(images, height, width) for images in (before, *(row.image for row in done.rounds))])
+    return torch.cat(
+        [scaled(images, height, width, "bilinear") for images in (before, *(row.image for row in done.rounds))]
+    )
