@@ -89,7 +89,7 @@ def starts(length: int, side: int) -> list[int]:
     return [i * (length - side) // (count - 1) for i in range(count)] if count > 1 else [0]
 
 
-def scaled(images: Tensor, height: int, width: int, mode: str = "bicubic") -> Tensor:
+def scaled(images: Tensor, height: int, width: int, *, mode: str = "bicubic") -> Tensor:
     """[B, h, w, C] at another size by antialiased interpolation; the very tensor where it has that size already."""
     if images.shape[1:3] == (height, width):
         return images

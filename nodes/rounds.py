@@ -192,7 +192,7 @@ def keep_alpha(before: Tensor, after: Tensor) -> Tensor:
     _, alpha = sockets.split_alpha(before)
     if alpha is None or after.shape[-1] == 4:
         return after
-    return sockets.with_alpha(after, scaled(alpha, after.shape[1], after.shape[2], "bilinear"))
+    return sockets.with_alpha(after, scaled(alpha, after.shape[1], after.shape[2], mode="bilinear"))
 
 
 def is_last(loop: Loop, max_rounds: int) -> bool:
@@ -227,5 +227,5 @@ def all_pictures(loop: Loop, done: Restoration) -> Tensor:
     before, _ = sockets.split_alpha(torch.cat([picture.original for picture in loop.pictures]))
     height, width = done.image.shape[1:3]
     return torch.cat(
-        [scaled(images, height, width, "bilinear") for images in (before, *(row.image for row in done.rounds))]
+        [scaled(images, height, width, mode="bilinear") for images in (before, *(row.image for row in done.rounds))]
     )

@@ -44,7 +44,7 @@ def parse_recipe(text: str, where: str) -> Recipe:
         import tomllib
     else:
         with importing("tomli"):
-            import tomli as tomllib
+            import tomli as tomllib  # pyright: ignore[reportMissingImports] - Pythons with tomllib do without it
 
     try:
         values = tomllib.loads(text)
