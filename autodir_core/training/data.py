@@ -58,6 +58,7 @@ class Crops:
         size: side of the square crops in pixels, 512 at most.
         clean_share: share of crops that are left as they are, under the label "no".
         new_share: share of crops under the label that is being taught; the others share what is left.
+        often: how often labels are drawn that share what is left, 1 for those it does not name.
         mildest: lowest severity of the degradations that are made.
         variety: shares of clean crops that are made to look like photographs.
     """
@@ -65,12 +66,15 @@ class Crops:
     size: int
     clean_share: float
     new_share: float = 0.0
+    often: Mapping[str, float] = field(default_factory=dict)
     mildest: float = 0.1
     variety: Variety = PLAIN
 
     def __post_init__(self) -> None:
         if not 8 <= self.size <= TILE:
             raise InputError(f"crops need 8 to {TILE} pixels a side, got {self.size}")
+        if any(times <= 0 for times in self.often.values()):
+            raise InputError(f"every number of `often` must be above 0, got {dict(self.often)}")
 
 
 class Source(Protocol):
@@ -172,16 +176,27 @@ def draw_batch(data: Data, piece: Piece, crops: Crops) -> Batch:
 
 
 def draw_labels(data: Data, piece: Piece, crops: Crops) -> list[str]:
-    """Labels of the whole batch: "no" and a label being taught with their shares, the others equally often."""
+    """Labels of the whole batch: "no" and a label being taught with their shares, the others as `often` has it."""
     rng = piece.step_rng("labels")
     shares = {CLEAN: crops.clean_share, **({data.new: crops.new_share} if data.new else {})}
     others = [label for label in data.labels if label not in shares]
     lots = rng.random(piece.total)
-    drawn = rng.integers(len(others), size=piece.total)
+    drawn = rng.choice(len(others), size=piece.total, p=chances(others, crops.often))
     bounds = np.cumsum(list(shares.values()))
     named = [*shares, ""]
     fixed = [named[int(np.searchsorted(bounds, lot, side="right"))] for lot in lots]
     return [label or others[i] for label, i in zip(fixed, drawn, strict=True)]
+
+
+def chances(labels: Sequence[str], often: Mapping[str, float]) -> np.ndarray | None:
+    """How probable each label is, [L]; None where all are drawn equally often. InputError for one that is not there."""
+    for name in often:
+        if name not in labels:
+            raise InputError(f"`often` names {name!r}; the labels that share what is left are: {', '.join(labels)}")
+    if not often:
+        return None
+    times = np.array([often.get(label, 1.0) for label in labels])
+    return times / times.sum()
 
 
 def draw_pair(data: Data, label: str, crops: Crops, rng: np.random.Generator) -> tuple[Tensor, Tensor]:

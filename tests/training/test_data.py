@@ -44,6 +44,24 @@ def test_labels_come_as_often_as_they_should(data):
     assert all(share == pytest.approx(0.75 / 7, abs=0.03) for share in counts.values())
 
 
+def test_some_labels_come_more_often(data):
+    crops = Crops(48, clean_share=0.2, often={"haze": 4.0, "rain": 0.5})
+    labels = draw_labels(Data(ad.LABELS, data.sources), whole(0, 8000), crops)
+    shares = {label: labels.count(label) / len(labels) for label in ad.LABELS}
+    one = 0.8 / (5 + 4 + 0.5)
+    assert shares["no"] == pytest.approx(0.2, abs=0.02)
+    assert shares["haze"] == pytest.approx(4 * one, abs=0.02)
+    assert shares["rain"] == pytest.approx(0.5 * one, abs=0.02)
+    assert shares["blur"] == pytest.approx(one, abs=0.02)
+
+
+def test_labels_that_cannot_come_more_often(data):
+    with pytest.raises(ad.InputError, match="fog.*noise"):
+        draw_labels(Data(ad.LABELS, data.sources), whole(0, 4), Crops(48, clean_share=0.2, often={"fog": 2.0}))
+    with pytest.raises(ad.InputError, match="above 0"):
+        Crops(48, clean_share=0.2, often={"haze": 0.0})
+
+
 def test_a_label_being_taught_has_its_own_share(data):
     taught = Data(ad.LABELS, data.sources, new="haze")
     labels = draw_labels(taught, whole(0, 4000), Crops(48, clean_share=0.2, new_share=0.5))
