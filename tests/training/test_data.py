@@ -56,7 +56,7 @@ def test_some_labels_come_more_often(data):
 
 
 def test_labels_that_cannot_come_more_often(data):
-    with pytest.raises(ad.InputError, match="fog.*noise"):
+    with pytest.raises(ad.InputError, match=r"fog.*noise"):
         draw_labels(Data(ad.LABELS, data.sources), whole(0, 4), Crops(48, clean_share=0.2, often={"fog": 2.0}))
     with pytest.raises(ad.InputError, match="above 0"):
         Crops(48, clean_share=0.2, often={"haze": 0.0})
