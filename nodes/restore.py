@@ -12,12 +12,15 @@ from ..autodir_core.report import BACKGROUND, round_lines, strip
 from ..autodir_core.restore import restore
 from . import host, sockets
 
+MOST_SHOWN = 4
+"""Strips of a batch that the node itself shows; more would be too small to read there."""
+
 
 class AutoDIRRestore:
     CATEGORY = "AutoDIR"
     DESCRIPTION = (
         "Restores pictures of unknown degradation: assesses, restores the strongest degradation, and again until the "
-        "picture is clean. The defaults are the paper's way."
+        "picture is clean. The defaults are the paper's way. The node shows its rounds."
     )
     SEARCH_ALIASES = ["image restoration", "denoise", "deblur", "dehaze", "derain", "low light", "super resolution"]
     RETURN_TYPES = ("IMAGE", "STRING", "IMAGE")
@@ -113,7 +116,9 @@ class AutoDIRRestore:
             done = restore(autodir, colours, loop, settings, seed=seed, on_step=lambda at, guess: watch(at.step, guess))
         report = sockets.report_text(lambda i: round_lines(done, i), len(colours))
         result = sockets.with_alpha(sockets.keep_outside(colours, done.image, mask), alpha).to(host.result_device())
-        return {"ui": {"text": [report]}, "result": (result, report, strips(colours, done).to(host.result_device()))}
+        drawn = strips(colours, done)
+        shown = {"images": host.show_images(drawn[:MOST_SHOWN]), "text": [report]}
+        return {"ui": shown, "result": (result, report, drawn.to(host.result_device()))}
 
 
 def strips(images: Tensor, restoration: Restoration) -> Tensor:

@@ -25,7 +25,7 @@ SETTINGS = {
     "AutoDIR Restore.seed": SEED,
     "AutoDIR Restore.max_rounds": ROUNDS,
 }
-OUTPUTS = ["autodir_restore.txt", "comfy.json", "report.txt", "rounds.png", "save_image.png"]
+OUTPUTS = ["autodir_restore.png", "autodir_restore.txt", "comfy.json", "report.txt", "rounds.png", "save_image.png"]
 
 
 @pytest.fixture

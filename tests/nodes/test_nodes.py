@@ -209,6 +209,7 @@ class TestRestore:
         assert report.splitlines() == core("report").round_lines(expected)
         assert torch.equal(strip, core("report").strip(photo, expected))
         assert done["ui"]["text"] == [report]
+        assert len(done["ui"]["images"]) == 1 and torch.equal(stand_in.shown[-1], strip)
         assert [(bar.total, bar.done) for bar in stand_in.bars] == [(2, [1, 2, 1, 2])]
 
     def test_the_own_words_and_the_own_weight(self, node, model, photo, core):
@@ -255,3 +256,7 @@ class TestRestore:
     def test_strips_of_a_batch_have_one_size(self, node, model, photo):
         _, report, strip = node("Restore").restore(model, torch.cat([photo, photo.flip(1)]), 1, **LOOP)["result"]
         assert strip.shape[0] == 2 and report.count("done:") == 2
+
+    def test_the_node_shows_the_first_strips_of_a_large_batch(self, node, model, photo, stand_in):
+        done = node("Restore").restore(model, photo.repeat(6, 1, 1, 1), 1, labels="no", **LOOP)
+        assert len(done["ui"]["images"]) == len(stand_in.shown[-1]) == 4 and len(done["result"][2]) == 6
