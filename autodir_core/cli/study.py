@@ -18,25 +18,27 @@ from .pictures import check_writable
 if TYPE_CHECKING:
     from torch import Tensor
 
-WHAT = ("recognition", "restoration")
+BOTH = "all"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "what",
-        choices=WHAT,
+        nargs="?",
+        choices=(BOTH, "recognition", "restoration"),
+        default=BOTH,
         help="recognition trains a plain classifier, CLIP with the classification loss, and with the semantic-agnostic "
-        "term; restoration compares embeddings, weights of the correction, and the loop with one round",
+        "term; restoration compares embeddings, weights of the correction, and the loop with one round (default: both)",
     )
     parser.add_argument("-o", "--out", metavar="FOLDER", required=True, help="gets the table, every number, trainings")
     parser.add_argument(
         "--photos", metavar="FOLDER", help="clean, to measure on (default: eight that come with Python packages)"
     )
     parser.add_argument("--seeds", type=names, default=("0", "1", "2"), help="between commas (default: 0,1,2)")
-    parser.add_argument("--crops", type=at_least(1), default=1, help="per photo and seed (default: %(default)s)")
+    parser.add_argument("--crops", type=at_least(1), help="per photo and seed (default: recognition 2, restoration 1)")
     group = parser.add_argument_group("recognition")
     group.add_argument("--recipe", default="mini", metavar="FILE", help="of the trainings (default: mini)")
-    group.add_argument("--steps", type=at_least(1), default=400, help="of each training (default: %(default)s)")
+    group.add_argument("--steps", type=at_least(1), default=250, help="of each training (default: %(default)s)")
     group.add_argument("--train-photos", metavar="FOLDER", help="clean, to train on beside scenes (default: none)")
     group.add_argument("--threads", type=at_least(1), help="CPU threads (default: as many as torch chooses)")
     add_model_options(parser)
@@ -53,11 +55,12 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     photos = folder_photos(Path(arguments.photos)) if arguments.photos else natural_photos()
-    study = recognition if arguments.what == "recognition" else restoration
-    text, results = study(arguments, photos, folder)
-    say(text, quiet=arguments.quiet)
-    write(folder / f"{arguments.what}.md", text + "\n")
-    write(folder / f"{arguments.what}.json", json.dumps([asdict(result) for result in results], indent=1))
+    studies = {"recognition": recognition, "restoration": restoration}
+    for name in studies if arguments.what == BOTH else (arguments.what,):
+        text, results = studies[name](arguments, photos, folder)
+        say(text, quiet=arguments.quiet)
+        write(folder / f"{name}.md", text + "\n")
+        write(folder / f"{name}.json", json.dumps([asdict(result) for result in results], indent=1))
     return 0
 
 
@@ -70,7 +73,7 @@ def recognition(arguments: argparse.Namespace, photos: dict[str, Tensor], folder
     recipe = read_recipe(arguments.recipe)
     sources = replace(recipe.data, photos=arguments.train_photos or recipe.data.photos)
     data = gather_data(sources, recipe.traits.labels, folder, seed=recipe.seed)
-    plan = RecognitionPlan(arguments.steps, seeds(arguments), crops=arguments.crops)
+    plan = RecognitionPlan(arguments.steps, seeds(arguments), crops=arguments.crops or RecognitionPlan.crops)
     results = recognition_study(recipe, data, photos, plan, folder)
     head = f"{plan.steps} steps each, seeds {listed(plan.seeds)}, {len(photos)} photos, {plan.crops} crops"
     return f"{head}\n\n{recognition_table(results)}", results
@@ -84,7 +87,8 @@ def restoration(arguments: argparse.Namespace, photos: dict[str, Tensor], folder
     from ..studies.restoration import pictures_of
 
     model, plan = load_model(arguments), RestorationPlan(seeds=seeds(arguments))
-    plan = replace(plan, protocol=replace(plan.protocol, crops=arguments.crops))
+    if arguments.crops:
+        plan = replace(plan, protocol=replace(plan.protocol, crops=arguments.crops))
     total = pictures_of(model, plan, len(photos))
     with tqdm(total=total, unit="picture", disable=progress_off(arguments.quiet)) as bar:
         gains = restoration_study(model, photos, plan, on_picture=bar.update)

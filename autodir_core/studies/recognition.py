@@ -42,7 +42,7 @@ class RecognitionPlan:
         crops: of each test photo.
     """
 
-    steps: int = 400
+    steps: int = 250
     seeds: tuple[int, ...] = (0, 1, 2)
     severity: float = 0.5
     crops: int = 2
