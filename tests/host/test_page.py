@@ -3,39 +3,22 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 from collections.abc import Iterator
 from itertools import combinations
-from pathlib import Path
 from typing import Any
-from urllib.parse import urlparse
 
 import pytest
 
 from tests.host.conftest import completed
+from tests.host.page import Page, find_chromium, opened_page
 from tests.host.server import ROOT, Server
 
 pytestmark = pytest.mark.host
 
 WORKFLOWS = sorted((ROOT / "workflows").glob("*.json"))
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 TITLE = 30
 """Height of a node's title, which stands above its position."""
 
-STARTED = """() => window.app?.graph && app.extensionManager && app.vueAppReady !== false
-    && Object.keys(window.LiteGraph?.registered_node_types ?? {}).length > 50"""
-OPEN = """async ([graph, name]) => {
-    await app.loadGraphData(graph, true, true, name);
-    return app.graph.nodes.map(node => ({
-        id: node.id, type: node.type, title: node.title, box: [...node.pos, ...node.size],
-        outputs: (node.outputs ?? []).map(output => output.localized_name),
-        known: node.type in LiteGraph.registered_node_types,
-        values: (node.widgets ?? []).filter(widget => widget.serialize !== false).map(widget => widget.value),
-    }));
-}"""
-TO_PROMPT = "async () => JSON.stringify((await app.graphToPrompt()).output)"
-SPEAK = "language => app.extensionManager.setting.set('Comfy.Locale', language)"
 HELP = """name => {
     const stores = document.querySelector('#vue-app').__vue_app__.config.globalProperties.$pinia._s;
     stores.get('sidebarTab').activeSidebarTabId = 'node-library';
@@ -51,65 +34,15 @@ TOLD = """([title, picture]) => {
 COMPLAINTS = "() => [...document.querySelectorAll('.p-toast-message-error, .p-dialog')].map(one => one.innerText)"
 
 
-class Page:
-    """ComfyUI's page, and the errors of its console since the last workflow was opened."""
-
-    def __init__(self, page: Any) -> None:
-        self.page, self.errors = page, []
-        page.on("console", lambda message: self.note(message.text) if message.type == "error" else None)
-        page.on("pageerror", lambda error: self.note(str(error)))
-
-    def note(self, error: str) -> None:
-        # what the page fetches from elsewhere is refused below
-        if "ERR_FAILED" not in error:
-            self.errors.append(error)
-
-    def open(self, path: Path) -> list[dict[str, Any]]:
-        """The nodes as the page shows them."""
-        self.errors.clear()
-        nodes = self.page.evaluate(OPEN, [json.loads(path.read_text(encoding="utf-8")), path.stem])
-        self.page.wait_for_timeout(300)
-        return nodes
-
-    def prompt(self) -> dict[str, Any]:
-        """What the page would queue."""
-        return json.loads(self.page.evaluate(TO_PROMPT))
-
-    def start(self) -> None:
-        """Wait until the page can be used."""
-        self.page.wait_for_function(STARTED, timeout=120_000)
-        self.page.wait_for_timeout(500)
-
-    def speak(self, language: str) -> None:
-        """Change the language of the page, which takes effect when it is loaded again."""
-        self.page.evaluate(SPEAK, language)
-        self.page.reload(wait_until="domcontentloaded")
-        self.start()
-
-
 @pytest.fixture(scope="module")
 def page(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
-    """One browser for all workflows; nothing but the server can be reached from it."""
-    playwright = pytest.importorskip("playwright.sync_api", reason="no browser tests: pip install playwright")
-    binary = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, BROWSERS)), None)
+    """One browser for all workflows."""
+    pytest.importorskip("playwright.sync_api", reason="no browser tests: pip install playwright")
+    binary = find_chromium()
     if binary is None:
         pytest.skip("no browser tests: no Chromium found, CHROMIUM may name one")
-    host = f"127.0.0.1:{server.port}"
-    with playwright.sync_playwright() as driver:
-        flags = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run"]
-        profile = tmp_path_factory.mktemp("browser")
-        context = driver.chromium.launch_persistent_context(profile, executable_path=binary, args=flags, locale="en-US")
-        context.route(lambda url: urlparse(url).netloc not in ("", host), lambda route: route.abort())
-        opened = Page(context.pages[0])
-        opened.page.goto(f"http://{host}", wait_until="domcontentloaded")
-        opened.start()
-        # the first visitor is shown templates over everything
-        opened.page.evaluate("() => app.extensionManager.setting.set('Comfy.TutorialCompleted', true)")
-        opened.page.wait_for_timeout(500)
-        opened.page.keyboard.press("Escape")
-        opened.page.wait_for_timeout(500)
+    with opened_page(server, binary, tmp_path_factory.mktemp("browser")) as opened:
         yield opened
-        context.close()
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
