@@ -43,7 +43,7 @@ class RestorationPlan:
         seeds: each draws other crops, damages and noise; the spread is over them.
     """
 
-    protocol: Protocol = Protocol(crops=1, size=192, steps=10)
+    protocol: Protocol = Protocol(crops=1, steps=10)
     mixture_severity: float = 0.4
     mixtures: int = 3
     seeds: tuple[int, ...] = (0, 1, 2)
