@@ -249,13 +249,18 @@ class StepWatcher:
     """Called after each step: moves the progress bar, shows what is forming, and stops when the user cancels."""
 
     def __init__(self, model: AutoDIR, total: int) -> None:
-        self.bar = comfy.utils.ProgressBar(total)
+        self.bar, self.total = comfy.utils.ProgressBar(total), total
         self.preview = previewer(model)
 
     def __call__(self, done: int, estimate: Tensor) -> None:
         """`done` steps of the total lie behind; `estimate` of the result is [B, C, h, w], scaled."""
         stop_if_cancelled()
         self.bar.update_absolute(done, preview=sendable(self.preview(done, estimate)))
+
+    def finish(self, image: Tensor) -> None:
+        """Let the previews end with [H, W, 3]: the page would hide what a node shows behind the last of them."""
+        if args.preview_method != LatentPreviewMethod.NoPreviews:
+            self.bar.update_absolute(self.total, preview=sendable(as_picture(image)))
 
 
 def previewer(model: AutoDIR) -> Preview:
@@ -271,7 +276,11 @@ def previewer(model: AutoDIR) -> Preview:
 def decoded_small(model: AutoDIR, estimate: Tensor) -> Image.Image:
     """The first estimate of a batch, averaged over squares and decoded."""
     height, width = (max(side // PREVIEW_SHRINK, 1) for side in estimate.shape[-2:])
-    image = model.decode(torch.nn.functional.adaptive_avg_pool2d(estimate[:1], (height, width)))[0]
+    return as_picture(model.decode(torch.nn.functional.adaptive_avg_pool2d(estimate[:1], (height, width)))[0])
+
+
+def as_picture(image: Tensor) -> Image.Image:
+    """[H, W, 3] in 0..1, values outside allowed."""
     return Image.fromarray((image.clamp(0, 1) * 255).to("cpu", torch.uint8).numpy())
 
 

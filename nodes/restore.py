@@ -117,6 +117,7 @@ class AutoDIRRestore:
         report = sockets.report_text(lambda i: round_lines(done, i), len(colours))
         result = sockets.with_alpha(sockets.keep_outside(colours, done.image, mask), alpha).to(host.result_device())
         drawn = strips(colours, done)
+        watch.finish(drawn[0])
         shown = {"images": host.show_images(drawn[:MOST_SHOWN]), "text": [report]}
         return {"ui": shown, "result": (result, report, drawn.to(host.result_device()))}
 

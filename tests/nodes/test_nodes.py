@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 
@@ -211,6 +212,15 @@ class TestRestore:
         assert done["ui"]["text"] == [report]
         assert len(done["ui"]["images"]) == 1 and torch.equal(stand_in.shown[-1], strip)
         assert [(bar.total, bar.done) for bar in stand_in.bars] == [(2, [1, 2, 1, 2])]
+
+    def test_the_previews_end_with_the_strip(self, node, model, photo, stand_in, monkeypatch, pack):
+        monkeypatch.setattr(pack.host, "previewer", lambda model: lambda done, estimate: None)
+        monkeypatch.setattr(pack.host.args, "preview_method", "auto")
+        _, _, strip = node("Restore").restore(model, photo, 2, **LOOP)["result"]
+        (bar,) = stand_in.bars
+        kind, picture, _ = bar.previews[-1]
+        assert (kind, picture.size, bar.done[-1]) == ("JPEG", (strip.shape[2], strip.shape[1]), 2)
+        assert torch.equal(torch.from_numpy(np.array(picture)), (strip[0].clamp(0, 1) * 255).to(torch.uint8))
 
     def test_the_own_words_and_the_own_weight(self, node, model, photo, core):
         settings = {**LOOP, "prompt": " remove the fog\n", "scm_weight": 0.0}
