@@ -195,13 +195,17 @@ def paths_of(job: Job) -> dict[str, Path]:
 
 
 def output_names(job: Job, entries: Sequence[Entry], prompt: Mapping[str, Any]) -> list[str]:
-    """A file name for every output: photo, title of the node, a number where there are several, suffix."""
-    bases = [f"{job.name}_{slug(entry.node, prompt)}" for entry in entries]
+    """A file name for every output: photo, title of the node, a number where it gives several of a kind, suffix."""
+    kinds = [(f"{job.name}_{slug(entry.node, prompt)}", suffix_of(entry)) for entry in entries]
     names = []
-    for number, (base, entry) in enumerate(zip(bases, entries, strict=True)):
-        count = f"_{bases[: number + 1].count(base)}" if bases.count(base) > 1 else ""
-        names.append(f"{base}{count}{Path(entry.file['filename']).suffix if entry.file else '.txt'}")
+    for number, (base, suffix) in enumerate(kinds):
+        count = f"_{kinds[: number + 1].count((base, suffix))}" if kinds.count((base, suffix)) > 1 else ""
+        names.append(f"{base}{count}{suffix}")
     return names
+
+
+def suffix_of(entry: Entry) -> str:
+    return Path(entry.file["filename"]).suffix if entry.file else ".txt"
 
 
 def slug(number: str, prompt: Mapping[str, Any]) -> str:
