@@ -29,7 +29,7 @@ def refused(tmp_path):
 def test_the_mini_recipe_is_the_shipped_model():
     mini = shipped_recipe("mini")
     assert mini.name == mini.traits.name == "autodir-mini" and mini.store == "float16"
-    assert [mini.loop(part).steps for part in PARTS] == [10000, 0, 7000, 6000]
+    assert [mini.loop(part).steps for part in PARTS] == [12000, 0, 8000, 10000]
     assert mini.biqa.trained == ("visual", "logit_scale") and mini.biqa.batch == 24
     assert mini.biqa_data.crops.variety == Variety(relief=0.35, focus=0.3, camera=0.35, patches=0.3, dusk=0.1, jpeg=0.5)
     assert mini.sizes is not None and mini.sizes.unet.attention == (False, False, True)
@@ -47,6 +47,7 @@ def test_the_official_recipe_has_what_paper_and_code_tell():
     assert official.scm.learning_rate == 1e-3 and official.scm.steps == 4000
     assert official.scm.learning_rate * official.scm.final_share == pytest.approx(1e-7)
     assert (official.scm_data.mse, official.scm_data.psnr, official.scm_data.sampled) == (1, 0, 0)
+    assert official.scm_data.blind == official.ldm_data.blind == 0
     with pytest.raises(InputError, match="no sizes"):
         start_model(official)
 
