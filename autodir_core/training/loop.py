@@ -43,6 +43,8 @@ class LoopPlan:
         betas: of AdamW.
         clip: largest gradient norm.
         ema: decay of the moving average of the weights; 0 keeps the last weights.
+        kept: share that the weights it began with have in the result, 0..1: what was learnt before is forgotten less
+            (Wortsman et al. 2022).
         save_every: steps between checkpoints.
         sheet_every: steps between sample sheets; 0 is one at the end.
         log_every: steps between the lines of the log.
@@ -61,6 +63,7 @@ class LoopPlan:
     betas: tuple[float, float] = (0.9, 0.99)
     clip: float = 1.0
     ema: float = 0.999
+    kept: float = 0.0
     save_every: int = 500
     sheet_every: int = 0
     log_every: int = 50
@@ -69,6 +72,8 @@ class LoopPlan:
     def __post_init__(self) -> None:
         if self.steps < 0 or min(self.batch, self.accumulate, self.save_every, self.log_every) < 1:
             raise InputError("steps must be 0 or more; batch, accumulate, save_every and log_every 1 or more")
+        if not 0 <= self.kept <= 1:
+            raise InputError(f"kept must lie in 0..1, got {self.kept}")
         if self.precision not in PRECISIONS:
             raise InputError(f"unknown precision {self.precision!r}; choose among: {', '.join(PRECISIONS)}")
 
@@ -119,6 +124,7 @@ def train(
     """
     processes = processes or Alone(next(module.parameters()).device)
     run = prepare(module, plan, processes.device)
+    begun = {name: weights.clone() for name, weights in run.average.items()} if plan.kept else {}
     checkpoint = folder / f"{name}.pt"
     start = resume(checkpoint, run)
     agree(run, processes)
@@ -142,7 +148,8 @@ def train(
     if main and not checkpoint.exists():
         save(checkpoint, start, run)
     processes.wait()
-    apply(run.trained, run.average)
+    kept = {name: run.average[name].lerp(weights, plan.kept) for name, weights in begun.items()}
+    apply(run.trained, {**run.average, **kept})
     return module.requires_grad_(False).eval()
 
 

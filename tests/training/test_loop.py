@@ -54,6 +54,21 @@ def test_it_learns(tmp_path):
     assert rows[-1]["mse"] < 0.1 * rows[0]["mse"]
 
 
+@pytest.mark.parametrize("kept", [0.25, 1.0])
+def test_a_share_of_the_weights_stays_what_it_was(tmp_path, kept):
+    learnt, both, begun = trained(tmp_path, "learnt"), trained(tmp_path, "both", kept=kept), line()
+    assert not torch.allclose(learnt.weight, begun.weight)
+    assert torch.allclose(both.weight, kept * begun.weight + (1 - kept) * learnt.weight)
+    assert torch.allclose(both.bias, kept * begun.bias + (1 - kept) * learnt.bias)
+    resumed = trained(tmp_path, "both", kept=kept)  # nothing is left to do: the weights it began with count once
+    assert torch.equal(resumed.weight, both.weight)
+
+
+def test_a_share_beyond_the_whole_is_refused():
+    with pytest.raises(InputError, match=r"kept.*0\.\.1"):
+        replace(PLAN, kept=1.5)
+
+
 def test_an_interrupted_run_goes_on_to_the_same_numbers(tmp_path):
     straight = trained(tmp_path, "straight")
     module = line()
