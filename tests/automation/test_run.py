@@ -73,6 +73,7 @@ def assert_done(client: Client, photos: Sequence[Path]) -> None:
 def test_outputs_names_and_progress(client, photos):
     async def story():
         async with Fake() as fake:
+            fake.step_seconds = 0.05  # a prompt that is done before anyone listens tells nothing of its steps
             (result,) = await client([fake], photos[:1], settings={"Restore.steps": "5"})
             assert (result.name, result.error, result.skipped) == ("photo0", "", False)
             assert [path.name for path in result.files] == ["photo0_restore.txt", "photo0_save_image.png"]
