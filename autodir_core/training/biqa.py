@@ -38,7 +38,8 @@ class BIQAPlan:
 
     Args:
         crops: how crops are drawn; their side is the vision tower's own. A quarter as many ground truths are added.
-        keep: share of the tokens that is kept in training, which saves time; the last steps keep all.
+        keep: share of the tokens that is kept in training, which saves time.
+        full: share of the steps, the last ones, that keep all.
         fidelity: weight of the paper's loss.
         cross_entropy: weight of a loss that helps networks without pretraining; 0 officially.
         semantic_agnostic: weight of the paper's term on the ground truths.
@@ -47,6 +48,7 @@ class BIQAPlan:
 
     crops: Crops = Crops(224, clean_share=0.125)
     keep: float = 1.0
+    full: float = 0.02
     fidelity: float = 1.0
     cross_entropy: float = 0.0
     semantic_agnostic: float = 1.0

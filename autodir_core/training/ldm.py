@@ -15,6 +15,7 @@ from .data import Crops, Data, draw_batch
 from .loop import Losses, Objective
 from .losses import implied_noise, noise_loss, noised
 from .pieces import Piece
+from .texts import told
 
 if TYPE_CHECKING:
     from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
@@ -35,11 +36,13 @@ class LDMPlan:
         blind: share of pictures that are begun as sampling begins them: at the last timestep, from noise alone. The
             official schedule leaves a trace of the ground truth even there (Lin et al. 2024), and a network that
             learns to read brightness and colours off it finds none when it samples.
+        blended: share of pictures whose text is a blend of two labels', see `told`; 0 is the official way.
     """
 
     crops: Crops = Crops(256, clean_share=0.05)
     start_weight: float = 0.0
     blind: float = 0.0
+    blended: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -65,7 +68,7 @@ def ldm_objective(
     Args:
         unet: what is trained.
         vae: the frozen autoencoder.
-        texts: states [L, 77, D] of the label prompts: one-hot times these is the condition, as officially.
+        texts: states [L, 77, D] of the label prompts.
         null_text: states [1, 77, D] of the empty prompt.
         data: pictures under the labels that `texts` has.
         plan: crops and weights.
@@ -82,7 +85,8 @@ def ldm_objective(
         t = piece.integers("timesteps", TIMESTEPS).to(unet.device).masked_fill(blind, TIMESTEPS - 1)
         noise = piece.noise("noise", tuple(target.shape[1:])).to(target)
         x = torch.where(blind.view(-1, 1, 1, 1), noise, noised(target, noise, signal[t]))
-        given = dropped(Conditions(image, texts[batch.labels]), null_text, piece.uniform("dropped").to(image))
+        text = told(texts, batch.labels, piece, plan.blended)
+        given = dropped(Conditions(image, text), null_text, piece.uniform("dropped").to(image))
         predicted = unet(torch.cat([x, given.image], dim=1), t, encoder_hidden_states=given.text).sample
         weight = 1 + ((1 - signal[t]) / signal[t]).clamp(max=plan.start_weight)
         wanted = implied_noise(x, target, signal[t])

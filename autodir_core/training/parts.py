@@ -30,9 +30,6 @@ from .vae import scale_latents, vae_objective
 
 logger = logging.getLogger(__name__)
 
-ALL_TOKENS = 0.98
-"""The assessment sees all tokens from this share of its steps on."""
-
 
 @dataclass(frozen=True)
 class Training:
@@ -202,7 +199,7 @@ def provenance(training: Training, parts: Sequence[str]) -> str:
 
 def assessment_objective(training: Training) -> Objective:
     recipe = training.recipe
-    full_from = int(recipe.biqa.steps * ALL_TOKENS)
+    full_from = round(recipe.biqa.steps * (1 - recipe.biqa_data.full))
     return biqa_objective(
         training.model.networks.clip, training.data, recipe.biqa_data, full_from=full_from, before=training.before
     )

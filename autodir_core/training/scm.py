@@ -15,6 +15,7 @@ from .data import Batch, Crops, Data, draw_batch
 from .loop import Losses, Objective
 from .losses import charbonnier_loss, correction_loss, noised, predicted_start, psnr_loss
 from .pieces import Piece
+from .texts import told
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,7 @@ class SCMPlan:
             truth's brightness and colours, and the correction learns to trust a generated picture too much.
         sampling_steps: steps of such a sampling.
         mislabelled: share of crops whose diffusion is told another label, as a wrong assessment would.
+        blended: share of crops whose diffusion is told a blend of two labels, see `told`.
         again: share of the steps that begin with what the correction itself gave, as the loop's later rounds do.
         mse: weight of the official loss.
         psnr: weight of the same error in decibels.
@@ -40,6 +42,7 @@ class SCMPlan:
     blind: float = 0.0
     sampling_steps: int = 6
     mislabelled: float = 0.0
+    blended: float = 0.0
     again: float = 0.0
     mse: float = 1.0
     psnr: float = 0.0
@@ -92,7 +95,7 @@ def mislabelled(labels: Tensor, count: int, piece: Piece, share: float) -> Tenso
 def generate(model: AutoDIR, batch: Batch, texts: Tensor, piece: Piece, plan: SCMPlan) -> Tensor:
     """Pictures [B, S, S, 3] such as the diffusion gives them for a batch, without gradients."""
     with torch.no_grad():
-        text = texts[batch.labels]
+        text = told(texts, batch.labels, piece, plan.blended)
         c = model.encode(batch.degraded).clone()
         rng, size = piece.step_rng("generate"), (batch.clean.shape[1], batch.clean.shape[2])
         lot = rng.random()

@@ -62,6 +62,26 @@ def test_labels_that_cannot_come_more_often(data):
         Crops(48, clean_share=0.2, often={"haze": 0.0})
 
 
+def test_reduced_crops_show_more_of_the_scene():
+    """A picture of one bright column: crops reduced by up to 16 often hold it, those at native size seldom."""
+    scene = np.zeros((1, 512, 512, 4), dtype=np.uint8)
+    scene[:, :, 256:264] = 255
+    source = CleanSource(scene)
+
+    def seen(crops: Crops) -> float:
+        return float(np.mean([source.draw("no", crops, np.random.default_rng(i))[0].amax() > 0.3 for i in range(40)]))
+
+    native, wide = (Crops(32, clean_share=1, reduced={"no": most}) for most in (1.0, 16.0))
+    assert seen(native) < 0.3 < 0.4 < seen(wide)
+
+
+def test_labels_that_cannot_be_reduced(data):
+    with pytest.raises(ad.InputError, match=r"`reduced` names 'fog'.*noise"):
+        draw_labels(Data(ad.LABELS, data.sources), whole(0, 4), Crops(48, clean_share=0.2, reduced={"fog": 2.0}))
+    with pytest.raises(ad.InputError, match="1 or more"):
+        Crops(48, clean_share=0.2, reduced={"haze": 0.5})
+
+
 def test_a_label_being_taught_has_its_own_share(data):
     taught = Data(ad.LABELS, data.sources, new="haze")
     labels = draw_labels(taught, whole(0, 4000), Crops(48, clean_share=0.2, new_share=0.5))

@@ -17,6 +17,7 @@ from autodir_core.training.ldm import Conditions, dropped, ldm_objective
 from autodir_core.training.pieces import cut, whole
 from autodir_core.training.recipes import start_model
 from autodir_core.training.scm import SCMPlan, correction_losses, mislabelled, scm_objective
+from autodir_core.training.texts import told
 from autodir_core.training.vae import vae_objective
 
 
@@ -34,10 +35,10 @@ def objectives(model, data, small):
         model.prompts(model.labels).states.clone(),
         model.null_text.clone(),
         data=data,
-        plan=small.ldm_data,
+        plan=replace(small.ldm_data, blended=0.5),
         scale=model.traits.latent_scale,
     )
-    always = replace(small.scm_data, again=1.0, mislabelled=0.5)
+    always = replace(small.scm_data, again=1.0, mislabelled=0.5, blended=0.5)
     return {
         "vae": vae_objective(model.networks.vae, data, small.vae_data),
         "ldm": ldm,
@@ -110,6 +111,17 @@ def test_the_losses_of_the_correction_are_those_of_the_plan():
     weighted = correction_losses(corrected, truth, SCMPlan(mse=3.0, charbonnier=2.0))
     assert weighted["mse"].item() == pytest.approx(0.03)
     assert weighted["charbonnier"].item() == pytest.approx(0.2, rel=1e-3)
+
+
+def test_texts_are_blended_as_often_as_planned():
+    """With a unit vector for every label's text a blend shows how much each label counts in it."""
+    texts, labels = torch.eye(5)[:, None], torch.full((2000,), 3)
+    assert torch.equal(told(texts, labels, whole(0, 2000), 0.0), texts[labels])
+    blend = told(texts, labels, whole(0, 2000), 0.5)[:, 0]
+    torch.testing.assert_close(blend.sum(dim=1), torch.ones(2000))
+    assert blend[:, 3].min() >= 0.4 and ((blend > 0).sum(dim=1) <= 2).all()
+    # a fifth of the blends is with the label itself
+    assert (blend[:, 3] < 1).float().mean().item() == pytest.approx(0.5 * 4 / 5, abs=0.04)
 
 
 def test_labels_are_mistaken_as_often_as_planned():
