@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -56,11 +57,20 @@ class BIQAPlan:
 
 
 class KeptTokens(nn.Module):
-    """Stands where open_clip drops tokens: keeps the class token and those of `kept` [B, K], or all (None)."""
+    """Stands where open_clip drops tokens: keeps the class token and, within `only`, those named there."""
 
     def __init__(self) -> None:
         super().__init__()
         self.kept: Tensor | None = None
+
+    @contextmanager
+    def only(self, kept: Tensor | None) -> Iterator[None]:
+        """Keep the tokens `kept` [B, K] of B pictures, or all (None); outside, all are kept, as sheets want them."""
+        self.kept = kept
+        try:
+            yield
+        finally:
+            self.kept = None
 
     def forward(self, x: Tensor) -> Tensor:
         if self.kept is None:
@@ -97,8 +107,8 @@ def biqa_objective(
         batch = draw_batch(data, piece, plan.crops).to(device)
         rows = [row for row, number in enumerate(piece.numbers) if number % TRUTH_EVERY == 0]
         share = 1.0 if piece.step >= full_from else plan.keep
-        dropout.kept = None if share == 1 else kept_tokens(clip, piece, rows, share)
-        logits = answer(torch.cat([batch.degraded, batch.clean[rows]]))
+        with dropout.only(None if share == 1 else kept_tokens(clip, piece, rows, share)):
+            logits = answer(torch.cat([batch.degraded, batch.clean[rows]]))
         truths = torch.full((len(rows),), clean, device=device)
         answers = answer_losses(logits, torch.cat([batch.labels, truths]))
         part = len(logits) / (piece.total + len(range(0, piece.total, TRUTH_EVERY)))

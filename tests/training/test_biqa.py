@@ -7,9 +7,17 @@ from dataclasses import replace
 import pytest
 import torch
 
-from autodir_core.training.biqa import KeptTokens, agnostic_sum, biqa_objective, keep_all_tokens, kept_tokens
+from autodir_core.training.biqa import (
+    KeptTokens,
+    agnostic_sum,
+    biqa_objective,
+    keep_all_tokens,
+    kept_tokens,
+    label_logits,
+)
 from autodir_core.training.pieces import cut, whole
 from autodir_core.training.recipes import start_model
+from autodir_core.training.start import label_embeddings
 
 
 @pytest.fixture(scope="module")
@@ -21,8 +29,9 @@ def test_the_class_token_and_the_chosen_ones_are_kept():
     x = torch.arange(10.0).view(2, 5, 1)
     dropout = KeptTokens()
     assert dropout(x) is x
-    dropout.kept = torch.tensor([[3, 0], [1, 2]])
-    assert dropout(x).flatten().tolist() == [0, 4, 1, 5, 7, 8]
+    with dropout.only(torch.tensor([[3, 0], [1, 2]])):
+        assert dropout(x).flatten().tolist() == [0, 4, 1, 5, 7, 8]
+    assert dropout(x) is x
 
 
 def test_tokens_are_drawn_per_picture(clip):
@@ -50,4 +59,15 @@ def test_pieces_add_up_to_the_whole(clip, data, small, step):
     for name, value in at_once.items():
         assert sum(piece[name] for piece in pieces).item() == pytest.approx(value.item(), rel=1e-4), name
         assert value > 0
+    keep_all_tokens(clip)
+
+
+def test_what_looks_on_sees_all_tokens(clip, data, small):
+    """A sheet in the middle of a training shows the assessment as it is used."""
+    pictures = torch.rand(3, 64, 64, 3)
+    alone = label_logits(clip, pictures, label_embeddings(clip, data.labels))
+    objective = biqa_objective(clip, data, replace(small.biqa_data, keep=0.25), full_from=3)
+    with torch.no_grad():
+        objective(whole(1, 9, step=0))
+    torch.testing.assert_close(label_logits(clip, pictures, label_embeddings(clip, data.labels)), alone)
     keep_all_tokens(clip)
