@@ -74,13 +74,13 @@ def modelled(crop: Tensor, rng: np.random.Generator) -> Tensor:
 
 
 def darkened(crop: Tensor, rng: np.random.Generator) -> Tensor:
-    """The crop at dusk: dark in its middle tones, of a cold or warm tint, with lamps that stay as bright as they are.
+    """The crop at dusk or night: dark in its middle tones, of a cold or warm tint, with lamps as bright as they are.
 
     An underexposed picture is dark too, but its lights are, and it is noisy.
     """
     side = crop.shape[0]
     tint = torch.from_numpy(rng.uniform(0.6, 1.0, 3).astype(np.float32))
-    colour = crop[..., :3] ** float(rng.uniform(1.5, 3.5)) * tint
+    colour = crop[..., :3] ** float(rng.uniform(1.5, 6.0)) * tint
     axis = torch.arange(side, dtype=torch.float32)
     for _ in range(int(rng.integers(0, 7))):
         y, x = rng.uniform(0, side, 2)

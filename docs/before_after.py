@@ -1,0 +1,64 @@
+"""Make `docs/before_after.jpg` again: `python docs/before_after.py`. Four test photos, damaged and then restored."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a script's own folder is all that Python adds
+
+import autodir_core as ad
+from autodir_core.degrade import degrade
+from autodir_core.evaluation.photos import natural_photos
+from autodir_core.files import write_picture
+from autodir_core.records import SamplerSettings
+
+GAP = 6
+"""White pixels between two pictures."""
+
+ROWS = (
+    (("cat", "noise", (288, 384)), ("astronaut", "rain", (288, 288))),
+    (("coffee", "underexposure", (225, 336)), ("palace", "haze", (225, 336))),
+)
+"""Photo, degradation, and height and width of the picture."""
+
+
+def framed(photo: Tensor, size: tuple[int, int]) -> Tensor:
+    """The middle of a photo [1, H, W, 3] in the given proportions, reduced to that size."""
+    height, width = photo.shape[1:3]
+    scale = min(height / size[0], width / size[1])
+    high, wide = round(size[0] * scale), round(size[1] * scale)
+    top, left = (height - high) // 2, (width - wide) // 2
+    crop = photo[:, top : top + high, left : left + wide].movedim(3, 1)
+    return F.interpolate(crop, size, mode="bicubic", antialias=True).clamp(0, 1).movedim(1, 3)
+
+
+def pair(model: ad.AutoDIR, photo: Tensor, label: str) -> list[Tensor]:
+    """A photo with the degradation put on, and what the loop makes of it."""
+    degraded = degrade(photo, label, severity=0.5, seed=1)
+    result = ad.restore(model, degraded, sampler=SamplerSettings(steps=20), seed=0)
+    print(label, [round_.labels[0] for round_ in result.rounds])
+    return [degraded, result.image]
+
+
+def joined(pictures: list[Tensor], dim: int) -> Tensor:
+    """Pictures of one size across, side by side (2) or one below the other (1), with gaps."""
+    gap = torch.ones_like(pictures[0].narrow(dim, 0, GAP))
+    return torch.cat([piece for picture in pictures for piece in (picture, gap)][:-1], dim=dim)
+
+
+def main() -> None:
+    model, photos = ad.load_autodir(), natural_photos()
+    rows = [
+        joined([picture for name, label, size in row for picture in pair(model, framed(photos[name], size), label)], 2)
+        for row in ROWS
+    ]
+    write_picture(Path(__file__).with_name("before_after.jpg"), joined(rows, 1), quality=85)
+
+
+if __name__ == "__main__":
+    main()
