@@ -217,7 +217,8 @@ class TestHandingOver:
             "try: time.sleep(30)\n"
             f"except KeyboardInterrupt: time.sleep(0.4); open(r'{tmp_path / 'cleaned'}', 'w').close()\n"
         )
-        code = f"import sys, run; sys.exit(run.wait([sys.executable, '-c', {child!r}]))"
+        heard = "signal.signal(signal.SIGINT, signal.default_int_handler)"  # a suite in the background ignores it
+        code = f"import signal, sys, run; {heard}; sys.exit(run.wait([sys.executable, '-c', {child!r}]))"
         with subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, start_new_session=True) as process:
             while not (tmp_path / "started").exists():
                 time.sleep(0.01)

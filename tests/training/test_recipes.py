@@ -31,7 +31,8 @@ def test_the_mini_recipe_is_the_shipped_model():
     assert mini.name == mini.traits.name == "autodir-mini" and mini.store == "float16"
     assert [mini.loop(part).steps for part in PARTS] == [13000, 0, 8000, 10000]
     assert mini.biqa.trained == ("visual", "logit_scale") and mini.biqa.batch == 24
-    assert mini.biqa_data.crops.variety == Variety(relief=0.35, focus=0.3, camera=0.35, patches=0.3, dusk=0.1, jpeg=0.5)
+    variety = mini.biqa_data.crops.variety
+    assert variety == Variety(relief=0.35, focus=0.3, camera=0.35, patches=0.3, dusk=0.15, jpeg=0.5)
     assert mini.sizes is not None and mini.sizes.unet.attention == (False, False, True)
     assert mini.sizes.clip.text_width % 64 == 0
     assert mini.data == Sources(scenes=1600, scenes_share=0.53, photos_share=0.47)
