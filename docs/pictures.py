@@ -76,7 +76,7 @@ RUN = """() => new Promise(async (resolve, reject) => {
         const {node_errors} = await app.api.queuePrompt(0, await app.graphToPrompt());
         if (Object.keys(node_errors ?? {}).length) reject(new Error(JSON.stringify(node_errors)));
     } catch (error) {
-        reject(error);
+        reject(new Error(`${error.message} ${JSON.stringify(error.response ?? {})}`));
     }
 })"""
 DRAWN = """() => app.graph.nodes.every(node => !app.nodeOutputs[node.id]?.images?.length
@@ -248,8 +248,9 @@ def plain(title: str) -> str:
 
 
 def node(kind: str, definitions: dict[str, Any], picture: str = SAMPLE) -> dict[str, Any]:
-    """A node with the widgets' defaults, but a picture, few steps and a seed that stays."""
-    changed = {"steps": {"steps": STEPS}, "seed": {"control_after_generate": "fixed"}}
+    """A node with the widgets' defaults, but a picture, few steps, a seed that stays, and KSampler as its page says."""
+    changed: dict[str, dict[str, Any]] = {"steps": {"steps": STEPS}, "seed": {"control_after_generate": "fixed"}}
+    changed |= {"cfg": {"cfg": 1.0}, "scheduler": {"scheduler": "normal"}}
     if kind == "LoadImage":
         changed = {"image": {"image": picture}}
     inputs = [changed[name] for name in definitions[kind]["input"].get("required", {}) if name in changed]
