@@ -82,21 +82,20 @@ def test_the_model_folder_is_added_to_what_the_user_configured(pack):
 
 
 def test_importing_the_pack_is_light(tmp_path):
-    """Under 150 ms of work beyond what ComfyUI has loaded, and neither diffusers nor open_clip."""
+    """None of the packages that take seconds."""
     code = (
-        "import pathlib, sys, time, torch, numpy, safetensors.torch, PIL.Image, PIL.ImageCms, PIL.ImageDraw\n"
+        "import pathlib, sys, torch, numpy, safetensors.torch, PIL.Image, PIL.ImageCms, PIL.ImageDraw\n"
         "from tests.nodes.conftest import StandIn, load_pack, stand_in_modules\n"
         "StandIn.input = pathlib.Path(sys.argv[1])\n"
         "sys.modules.update(stand_in_modules())\n"
-        "start = time.process_time()\n"
         "load_pack()\n"
-        "print(time.process_time() - start, *{m.split('.')[0] for m in sys.modules})"
+        "print(*{m.split('.')[0] for m in sys.modules})"
     )
     command = [sys.executable, "-c", code, str(tmp_path)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-    seconds, *loaded = done.stdout.split()
+    loaded = done.stdout.split()
+    assert "numpy" in loaded
     assert {"diffusers", "open_clip", "transformers", "ftfy"} & set(loaded) == set()
-    assert float(seconds) < 0.15
 
 
 def test_without_a_package_the_entry_point_does_nothing():
