@@ -34,6 +34,19 @@ MAX_LOGIT_SCALE = math.log(100)
 
 
 @dataclass(frozen=True)
+class Former:
+    """The assessment as it was before a label is taught.
+
+    Args:
+        clip: a copy, which nothing trains.
+        answer: its way to tell the labels that it knew apart.
+    """
+
+    clip: CLIP
+    answer: Answer
+
+
+@dataclass(frozen=True)
 class BIQAPlan:
     """What a step of the assessment's training sees.
 
@@ -57,7 +70,10 @@ class BIQAPlan:
 
 
 class KeptTokens(nn.Module):
-    """Stands where open_clip drops tokens: keeps the class token and, within `only`, those named there."""
+    """Stands where open_clip drops tokens: keeps the class token and, within `only`, those named there.
+
+    One may stand in two towers, which then keep the same tokens of the same pictures.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -65,7 +81,7 @@ class KeptTokens(nn.Module):
 
     @contextmanager
     def only(self, kept: Tensor | None) -> Iterator[None]:
-        """Keep the tokens `kept` [B, K] of B pictures, or all (None); outside, all are kept, as sheets want them."""
+        """Keep the tokens `kept` [N, K] of up to N pictures, or all (None); outside all are kept, as sheets want it."""
         self.kept = kept
         try:
             yield
@@ -76,7 +92,7 @@ class KeptTokens(nn.Module):
         if self.kept is None:
             return x
         rows = torch.arange(len(x), device=x.device)[:, None]
-        return torch.cat([x[:, :1], x[:, 1:][rows, self.kept.to(x.device)]], dim=1)
+        return torch.cat([x[:, :1], x[:, 1:][rows, self.kept[: len(x)].to(x.device)]], dim=1)
 
 
 def biqa_objective(
@@ -86,7 +102,7 @@ def biqa_objective(
     *,
     full_from: int,
     answer: Answer | None = None,
-    before: Answer | None = None,
+    before: Former | None = None,
 ) -> Objective:
     """The losses of one step.
 
@@ -96,19 +112,24 @@ def biqa_objective(
         plan: crops and weights of the losses.
         full_from: a number of a step.
         answer: how the labels are told apart; None is CLIP's way, the cosine with each label's prompt.
-        before: what was answered under the other labels before one is taught, for `plan.remember`.
+        before: the assessment before a label is taught, for `plan.remember`; it sees what the trained one sees, the
+            same tokens of the same pictures (Beyer et al. 2022).
     """
     answer = answer or cosine_answer(clip, data.labels)
     dropout, clean = KeptTokens(), data.labels.index(CLEAN)
     vision_tower(clip).add_module("patch_dropout", dropout)
+    if before is not None:
+        vision_tower(before.clip).add_module("patch_dropout", dropout)
     device = clip.logit_scale.device
 
     def objective(piece: Piece) -> Losses:
         batch = draw_batch(data, piece, plan.crops).to(device)
         rows = [row for row, number in enumerate(piece.numbers) if number % TRUTH_EVERY == 0]
         share = 1.0 if piece.step >= full_from else plan.keep
-        with dropout.only(None if share == 1 else kept_tokens(clip, piece, rows, share)):
+        kept = None if share == 1 else kept_tokens(clip, piece, rows, share)
+        with dropout.only(kept):
             logits = answer(torch.cat([batch.degraded, batch.clean[rows]]))
+            told = told_before(batch, data, before.answer) if before else None
         truths = torch.full((len(rows),), clean, device=device)
         answers = answer_losses(logits, torch.cat([batch.labels, truths]))
         part = len(logits) / (piece.total + len(range(0, piece.total, TRUTH_EVERY)))
@@ -119,9 +140,8 @@ def biqa_objective(
             "cross_entropy": plan.cross_entropy * part * answers["cross_entropy"],
             "semantic_agnostic": plan.semantic_agnostic * agnostic / max(spoiled, 1),
         }
-        if before is not None:
-            shown = logits[: len(batch.labels)]
-            losses["remember"] = plan.remember * piece.share * remember_loss(shown, batch, data, before)
+        if told is not None:
+            losses["remember"] = plan.remember * piece.share * remember_loss(logits[: len(told)], told, batch, data)
         return losses
 
     return objective
@@ -135,13 +155,13 @@ def told_before(batch: Batch, data: Data, before: Answer) -> Tensor:
     return told
 
 
-def remember_loss(logits: Tensor, batch: Batch, data: Data, before: Answer) -> Tensor:
+def remember_loss(logits: Tensor, told: Tensor, batch: Batch, data: Data) -> Tensor:
     """How far the answers [B, L] are from those given before, mean over the batch; the new label's pictures count 0.
 
     Cross entropy with the former probabilities (Li and Hoiem 2016, learning without forgetting).
     """
     known = batch.labels != data.labels.index(data.new)
-    apart = nn.functional.cross_entropy(logits, told_before(batch, data, before), reduction="none")
+    apart = nn.functional.cross_entropy(logits, told, reduction="none")
     return (apart * known).mean()
 
 

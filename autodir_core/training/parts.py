@@ -14,7 +14,7 @@ from torch import nn
 from ..errors import InputError
 from ..files import atomic_path
 from ..model import AutoDIR
-from .biqa import Answer, biqa_objective, keep_all_tokens
+from .biqa import Former, biqa_objective, keep_all_tokens
 from .caches import cached_pairs, cached_photos, cached_scenes
 from .data import SYNTHETIC, CleanSource, Data, Degradation, PairSource, Source
 from .export import write_model
@@ -41,7 +41,7 @@ class Training:
         recipe: lengths, crops and losses.
         folder: holds checkpoints, logs, sheets and the finished parts; an interrupted training goes on from there.
         fresh: whether the networks begin from nothing, instead of going on from a file.
-        before: what the assessment answered before a label was taught; None where none is.
+        before: the assessment before a label is taught; None where none is.
         processes: who takes part.
         tensorboard: whether TensorBoard gets the losses and sheets too.
         tell: is called with lines for the user.
@@ -52,7 +52,7 @@ class Training:
     recipe: Recipe
     folder: Path
     fresh: bool
-    before: Answer | None = None
+    before: Former | None = None
     processes: Processes = Alone()
     tensorboard: bool = False
     tell: Callable[[str], None] = logger.info

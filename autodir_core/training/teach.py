@@ -14,7 +14,7 @@ from pathlib import Path
 from ..errors import InputError
 from ..labels import CLEAN
 from ..model import AutoDIR
-from .biqa import cosine_answer
+from .biqa import Former, cosine_answer
 from .caches import cached_pairs
 from .data import SYNTHETIC, Data, Degradation, PairSource, synthetic
 from .parts import Training, gather_sources, train_parts
@@ -91,7 +91,7 @@ def teach(
         tensorboard: whether TensorBoard gets losses and sheets too.
         tell: is called with lines for the user.
     """
-    before = cosine_answer(deepcopy(model.networks.clip), model.labels)
+    former = deepcopy(model.networks.clip)
     taught = AutoDIR(model.networks, model.sizes, replace(model.traits, labels=data.labels))
     training = Training(
         taught,
@@ -99,7 +99,7 @@ def teach(
         recipe,
         folder,
         fresh=False,
-        before=before,
+        before=Former(former, cosine_answer(former, model.labels)),
         processes=processes,
         tensorboard=tensorboard,
         tell=tell,

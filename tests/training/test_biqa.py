@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from dataclasses import replace
 
 import pytest
 import torch
 
 from autodir_core.training.biqa import (
+    Answer,
+    Former,
     KeptTokens,
     agnostic_sum,
     biqa_objective,
+    cosine_answer,
     keep_all_tokens,
     kept_tokens,
     label_logits,
@@ -31,6 +35,7 @@ def test_the_class_token_and_the_chosen_ones_are_kept():
     assert dropout(x) is x
     with dropout.only(torch.tensor([[3, 0], [1, 2]])):
         assert dropout(x).flatten().tolist() == [0, 4, 1, 5, 7, 8]
+        assert dropout(x[:1]).flatten().tolist() == [0, 4, 1]
     assert dropout(x) is x
 
 
@@ -60,6 +65,29 @@ def test_pieces_add_up_to_the_whole(clip, data, small, step):
         total = torch.stack([piece[name] for piece in pieces]).sum()
         assert total.item() == pytest.approx(value.item(), rel=1e-4), name
         assert value > 0
+    keep_all_tokens(clip)
+
+
+def test_the_former_assessment_sees_the_same_tokens_of_the_same_pictures(clip, data, small):
+    """So a model that is as it was answers as it did, whatever is dropped, and nothing pulls it away."""
+    former, seen = deepcopy(clip), {}
+
+    def noted(name: str, way: Answer) -> Answer:
+        return lambda images: seen.setdefault(name, way(images))
+
+    taught = replace(data, new=data.labels[0])
+    objective = biqa_objective(
+        clip,
+        taught,
+        replace(small.biqa_data, keep=0.25),
+        full_from=3,
+        answer=noted("now", cosine_answer(clip, taught.labels)),
+        before=Former(former, noted("before", cosine_answer(former, taught.labels[1:]))),
+    )
+    with torch.no_grad():
+        objective(whole(1, 9, step=0))
+    assert len(seen["now"]) == 12, "nine pictures and three ground truths"
+    torch.testing.assert_close(seen["now"][:9, 1:], seen["before"])
     keep_all_tokens(clip)
 
 

@@ -64,8 +64,11 @@ def test_what_was_told_before_leaves_the_new_label_out(data):
 def test_remembering_costs_the_cross_entropy_with_the_former_answers(data):
     """Even answers cost ln 3; on a picture of the new label nothing is remembered."""
     even = torch.zeros(2, 3)
-    assert remember_loss(even[:1], batch_of("no"), data, answer).item() == pytest.approx(1.0986, abs=1e-4)
-    assert remember_loss(even, batch_of("new", "noise"), data, answer).item() == pytest.approx(1.0986 / 2, abs=1e-4)
+    clean, both = batch_of("no"), batch_of("new", "noise")
+    one = remember_loss(even[:1], told_before(clean, data, answer), clean, data)
+    assert one.item() == pytest.approx(1.0986, abs=1e-4)
+    half = remember_loss(even, told_before(both, data, answer), both, data)
+    assert half.item() == pytest.approx(1.0986 / 2, abs=1e-4)
 
 
 @pytest.fixture
