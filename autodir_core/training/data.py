@@ -178,13 +178,17 @@ def draw_batch(data: Data, piece: Piece, crops: Crops) -> Batch:
 
 
 def draw_labels(data: Data, piece: Piece, crops: Crops) -> list[str]:
-    """Labels of the whole batch: "no" and a label being taught with their shares, the others as `often` has it."""
+    """Labels of the whole batch: "no" and a label being taught with their shares, the others as `often` has it.
+
+    `often` and `reduced` may name official labels that the model lacks: one recipe serves models of different labels.
+    """
     rng = piece.step_rng("labels")
     shares = {CLEAN: crops.clean_share, **({data.new: crops.new_share} if data.new else {})}
     others = [label for label in data.labels if label not in shares]
     lots = rng.random(piece.total)
-    check_names("often", crops.often, others)
-    check_names("reduced", crops.reduced, data.labels)
+    lacking = [label for label in LABELS if label not in data.labels]
+    check_names("often", crops.often, [*others, *lacking])
+    check_names("reduced", crops.reduced, [*data.labels, *lacking])
     drawn = rng.choice(len(others), size=piece.total, p=chances(others, crops.often))
     bounds = np.cumsum(list(shares.values()))
     named = [*shares, ""]
@@ -193,6 +197,7 @@ def draw_labels(data: Data, piece: Piece, crops: Crops) -> list[str]:
 
 
 def check_names(key: str, named: Mapping[str, float], labels: Sequence[str]) -> None:
+    """Raises InputError for a name that is none of the labels."""
     for name in named:
         if name not in labels:
             raise InputError(f"`{key}` names {name!r}; the labels that it can name are: {', '.join(labels)}")

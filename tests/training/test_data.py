@@ -62,6 +62,13 @@ def test_labels_that_cannot_come_more_often(data):
         Crops(48, clean_share=0.2, often={"haze": 0.0})
 
 
+def test_a_recipe_may_name_official_labels_that_a_model_lacks(data):
+    crops = Crops(48, clean_share=0.2, often={"blur": 9.0, "rain": 3.0}, reduced={"haze": 2.0})
+    labels = draw_labels(Data(("noise", "rain", "no"), data.sources), whole(0, 4000), crops)
+    assert set(labels) == {"noise", "rain", "no"}
+    assert labels.count("rain") == pytest.approx(3 * labels.count("noise"), rel=0.15)
+
+
 def test_reduced_crops_show_more_of_the_scene():
     """A picture of one bright column: crops reduced by up to 16 often hold it, those at native size seldom."""
     scene = np.zeros((1, 512, 512, 4), dtype=np.uint8)
