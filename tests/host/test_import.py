@@ -28,7 +28,7 @@ print(*{name.partition(".")[0] for name in set(sys.modules) - before})
 """Prints the packages of which the pack loads something that a ComfyUI with its own parts has not."""
 
 HEAVY = {"diffusers", "open_clip", "transformers", "torchvision", "accelerate", "ftfy", "skimage", "cv2", "sklearn"}
-"""What takes seconds to load, or what a first restoration is early enough for."""
+"""What takes seconds to load: the first restoration is early enough, and most graphs never need it."""
 
 
 def newly_loaded(comfyui: Path, base: Path) -> set[str]:
