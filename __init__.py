@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 if __package__:  # not when a test runner meets this file on its own
-    from .nodes import assess, compare, condition, correct, host, load, loop, native, restore, sample, tools
+    from .nodes import assess, correct, load, loop, native, restore, sample
+    from .nodes import conditioning as condition
+    from .nodes.comfy import services
+    from .nodes.tools import color_match as tools
+    from .nodes.tools import compare
 
-    host.register_model_folder()
-    host.offer_examples()
+    services.register_model_folder()
+    services.offer_examples()
 
     WEB_DIRECTORY = "./web"  # the help pages, docs/<node id>/<language>.md
 

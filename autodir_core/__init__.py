@@ -9,14 +9,14 @@ diffusers and open_clip are imported when a model is built, not before.
 
 from __future__ import annotations
 
-from .checkpoint import Inspection, convert, inspect
-from .color import match_color
+from .checkpoint.load import Inspection, convert, inspect
+from .diffusion.schedule import sigmas
 from .errors import AutoDIRError, CheckpointError, InputError
+from .imaging.color import match_color
 from .labels import LABELS
 from .model import AutoDIR, load_autodir
-from .records import Assessment, LoopSettings, Restoration, Round, SamplerSettings
-from .restore import Progress, restore
-from .schedule import sigmas
+from .pipeline import Progress, restore
+from .settings import Assessment, LoopSettings, Restoration, Round, SamplerSettings
 
 __version__ = "0.1.0"
 __all__ = [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from .checkpoint import DTYPES
+from .checkpoint.load import DTYPES
 from .errors import InputError
 
 

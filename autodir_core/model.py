@@ -9,21 +9,23 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from . import assess as biqa
-from . import condition, correct, latent
-from .checkpoint import load_networks
+from .checkpoint.load import load_networks
 from .devices import natural_dtype, parse_device, parse_dtype, part_dtype
+from .diffusion.guidance import branch_weights, guided_denoiser
+from .diffusion.noise import Seed, seeded_noise
+from .diffusion.samplers import SAMPLER_FUNCTIONS, NoiseSampler, OnStep
+from .diffusion.schedule import sigmas
 from .errors import InputError
-from .guidance import branch_weights, guided_denoiser
-from .images import check_images, crop, from_network, pad_to_multiple, to_network
+from .imaging.layout import check_images, crop, from_network, pad_to_multiple, to_network
+from .imaging.tiling import MIN_TILE, with_room
 from .labels import check_labels
-from .networks import Networks
-from .noise import Seed, seeded_noise
-from .records import Assessment, SamplerSettings, check_view
-from .samplers import SAMPLER_FUNCTIONS, NoiseSampler, OnStep
-from .schedule import sigmas
-from .shapes import ModelSizes, Traits
-from .tiles import MIN_TILE, with_room
+from .networks.build import Networks
+from .networks.config import ModelSizes, Traits
+from .settings import Assessment, SamplerSettings, check_view
+from .stages import autoencoder as latent
+from .stages import biqa
+from .stages import conditioning as condition
+from .stages import correction as correct
 
 MINI = Path(__file__).parent / "assets" / "autodir-mini.safetensors"
 """The embedded model."""

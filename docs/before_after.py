@@ -13,9 +13,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a script's own f
 
 import autodir_core as ad
 from autodir_core.degrade import degrade
-from autodir_core.evaluation.photos import natural_photos
-from autodir_core.files import write_picture
-from autodir_core.records import SamplerSettings
+from autodir_core.imaging.files import write_picture
+from autodir_core.settings import SamplerSettings
+from autodir_lab.evaluation.photos import natural_photos
 
 GAP = 6
 """White pixels between two pictures."""

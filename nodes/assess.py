@@ -7,10 +7,11 @@ from typing import Any
 
 from torch import Tensor
 
-from ..autodir_core.bars import bars
-from ..autodir_core.records import Assessment
-from ..autodir_core.report import assessment_lines
-from . import host, sockets
+from ..autodir_core.reporting.probability_chart import bars
+from ..autodir_core.reporting.summary import assessment_lines
+from ..autodir_core.settings import Assessment
+from .comfy import services as host
+from .shared import io as sockets
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..autodir_core.correct import weigh
 from ..autodir_core.errors import InputError
-from . import host, sockets
+from ..autodir_core.stages.correction import weigh
+from .comfy import services as host
+from .shared import io as sockets
 
 NO_CHANGE = 0.5
 """Grey that stands for a residual of 0."""

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import torch
 
-from ..autodir_core.checkpoint import DTYPES, load_networks
+from ..autodir_core.checkpoint.load import DTYPES, load_networks
 from ..autodir_core.devices import part_dtype
 from ..autodir_core.model import MINI, AutoDIR
-from . import host
+from .comfy import services as host
 
 EMBEDDED = "autodir-mini (embedded)"
 AUTO = "auto"

@@ -7,13 +7,16 @@ from typing import Any
 from torch import Tensor
 
 from ..autodir_core.errors import InputError
-from ..autodir_core.images import check_images
+from ..autodir_core.imaging.layout import check_images
 from ..autodir_core.labels import check_labels
 from ..autodir_core.model import AutoDIR
-from ..autodir_core.records import check_threshold
-from ..autodir_core.report import round_lines
-from . import body, host, rounds, sockets
+from ..autodir_core.reporting.summary import round_lines
+from ..autodir_core.settings import check_threshold
 from .assess import Assessed
+from .comfy import services as host
+from .shared import io as sockets
+from .shared import loop_graph as body
+from .shared import loop_state as rounds
 
 MAX_ROUNDS = 16
 """Each round adds nodes to the running graph, and what the page is told about them grows with their square."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from . import host, sockets
+from .comfy import services as host
+from .shared import io as sockets
 
 
 class AutoDIRToComfyUIModel:
@@ -31,7 +32,7 @@ class AutoDIRToComfyUIModel:
 
     def convert(self, model: host.HostedModel) -> tuple[Any, Any, Any]:
         # imported here, because it takes in all of ComfyUI's model classes
-        from .host_models import native_models
+        from .comfy.models import native_models
 
         return native_models(model.model)
 

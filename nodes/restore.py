@@ -7,10 +7,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..autodir_core.records import LoopSettings, Restoration, SamplerSettings
-from ..autodir_core.report import BACKGROUND, round_lines, strip
-from ..autodir_core.restore import restore
-from . import host, sockets
+from ..autodir_core.pipeline import restore
+from ..autodir_core.reporting.summary import BACKGROUND, round_lines, strip
+from ..autodir_core.settings import LoopSettings, Restoration, SamplerSettings
+from .comfy import services as host
+from .shared import io as sockets
 
 MOST_SHOWN = 4
 """Strips of a batch that the node itself shows; more would be too small to read there."""

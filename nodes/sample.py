@@ -6,10 +6,11 @@ import torch
 from torch import Tensor
 
 from ..autodir_core.errors import InputError
-from ..autodir_core.images import crop
+from ..autodir_core.imaging.layout import crop
 from ..autodir_core.model import AutoDIR
-from ..autodir_core.records import SamplerSettings
-from . import host, sockets
+from ..autodir_core.settings import SamplerSettings
+from .comfy import services as host
+from .shared import io as sockets
 
 SIZE = "autodir_size"
 """Key in a LATENT: (height, width) of the picture it was made from, before it was padded."""

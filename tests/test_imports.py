@@ -1,4 +1,4 @@
-"""The layers of the house: imports run downwards only, never in a circle, and the core does not know ComfyUI."""
+"""The layers of the house: each folder imports the folders that stand below it here, no others, and never in a circle."""
 
 from __future__ import annotations
 
@@ -12,120 +12,100 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-CORE = ROOT / "autodir_core"
-
-# Lowest first. A room may import the layers below and, without a circle, its neighbours. Every room stands here.
-LAYERS = (
-    ("errors", "packages", "labels", "records"),
-    ("images", "files", "color"),
-    ("schedule", "guidance", "samplers", "noise", "tiles"),
-    ("nafnet", "shapes", "networks", "keys", "archive", "checkpoint", "devices"),
-    ("assess", "condition", "latent", "correct"),
-    ("model", "policy"),
-    ("restore",),
-    ("report", "compare", "bars"),
-    ("__init__",),
-    ("assets", "degrade", "automation"),
-    ("training",),
-    ("evaluation",),
-    ("studies",),
-    ("batch",),
-    ("cli",),
-    ("__main__",),
-)
-LEVELS = {name: height for height, layer in enumerate(LAYERS) for name in layer}
-# Sub-packages that see less than everything below them.
-TOP_LAYER = {"degrade": LEVELS["images"], "automation": LEVELS["images"], "training": LEVELS["policy"]}
-BESIDES = {"training": {"degrade", "assets"}}
+PACKAGES = ("autodir_core", "autodir_lab", "autodir_client", "nodes")
 HOST = {"comfy", "comfy_api", "comfy_execution", "comfy_extras", "execution", "folder_paths", "latent_preview"}
-HOST |= {"node_helpers", "nodes", "server"}
+HOST |= {"node_helpers", "server"}
+
+WORDS = frozenset({"errors", "labels", "settings", "outputs", "optional_imports", "devices"})
+"""The core's own files that every folder may import; its others are the model and its loop, above the folders."""
+
+CORE = {
+    "words": set(),
+    "networks": {"words"},
+    "checkpoint": {"networks", "imaging"},
+    "diffusion": {"words"},
+    "imaging": {"words"},
+    "stages": {"networks", "imaging"},
+    "model": {"networks", "checkpoint", "diffusion", "imaging", "stages"},
+    "reporting": {"imaging"},
+    "degrade": {"imaging"},
+    "cli": {"model", "checkpoint", "diffusion", "imaging", "networks", "reporting", "degrade", "stages"},
+}
+"""Room of the core -> what it imports beside itself and the words."""
 
 
-def modules(folder: Path) -> dict[str, Path]:
-    """Dotted name inside `folder` -> file; the folder's own __init__ is "__init__", a sub-package has its own name."""
-    found = {}
-    for path in sorted(folder.rglob("*.py")):
-        *parents, stem = path.relative_to(folder).with_suffix("").parts
-        found[".".join(parents if parents and stem == "__init__" else [*parents, stem])] = path
-    return found
+def module_name(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-def imports(path: Path) -> Iterator[tuple[int, str, list[str]]]:
-    """(level, module, names) of every import statement, those inside functions too."""
+FILES = {module_name(path): path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))}
+
+
+def imports(name: str) -> Iterator[str]:
+    """Every module or name that a file imports, absolutely, those inside functions too."""
+    path = FILES[name]
+    package = name.split(".") if path.name == "__init__.py" else name.split(".")[:-1]
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
-            yield from ((0, alias.name, []) for alias in node.names)
+            yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            yield node.level, node.module or "", [alias.name for alias in node.names]
+            base = package[: len(package) - node.level + 1] if node.level else []
+            yield from (".".join([*base, *filter(None, [node.module]), alias.name]) for alias in node.names)
 
 
-def absolute_roots(path: Path) -> set[str]:
-    return {module.split(".")[0] for level, module, _ in imports(path) if level == 0}
-
-
-def inner_imports(name: str, known: dict[str, Path]) -> set[str]:
-    """The modules of the core that module `name` imports relatively."""
-    parts = name.split(".")
-    package = parts if known[name].name == "__init__.py" and name != "__init__" else parts[:-1]
-    found = set()
-    for level, module, names in imports(known[name]):
-        if level:
-            base = [*package[: len(package) - level + 1], *filter(None, module.split("."))]
-            found |= {target(base, imported, known) for imported in names}
-    return found - {name}
-
-
-def target(base: list[str], imported: str, known: dict[str, Path]) -> str:
-    """`from base import imported` means a module where there is one of that name, else a name inside `base`."""
-    inner = ".".join([*base, imported])
-    return inner if inner in known else ".".join(base) or "__init__"
+def inner_imports(name: str) -> set[str]:
+    """The files of ours that a file imports."""
+    found = {one if one in FILES else one.rpartition(".")[0] for one in imports(name)}
+    return {one for one in found if one in FILES and one != name}
 
 
 def room(module: str) -> str:
-    return module.split(".")[0]
+    """The folder of the core that a module stands in, "words" or "model" for the core's own files."""
+    first = module.split(".")[1] if "." in module else "__init__"
+    if (ROOT / "autodir_core" / first).is_dir():
+        return first
+    return "words" if first in WORDS else "model"
 
 
-def level(module: str) -> int:
-    return LEVELS.get(room(module), len(LAYERS))
+def core_edges() -> set[tuple[str, str]]:
+    modules = [name for name in FILES if name.startswith("autodir_core.")]
+    edges = {(room(name), room(other)) for name in modules for other in inner_imports(name)}
+    return {(one, other) for one, other in edges if one != other and other != "words"}
 
 
-def allowed(importer: str, imported: str) -> bool:
-    if room(importer) == room(imported) or room(imported) in BESIDES.get(room(importer), ()):
-        return True
-    return level(imported) <= TOP_LAYER.get(room(importer), level(importer))
-
-
-KNOWN = modules(CORE)
-
-
-def test_every_room_has_its_layer():
-    assert {room(name) for name in KNOWN} - set(LEVELS) == set(), "add the new room to LAYERS"
-
-
-@pytest.mark.parametrize("name", KNOWN)
-def test_imports_run_downwards(name):
-    wrong = [imported for imported in sorted(inner_imports(name, KNOWN)) if not allowed(name, imported)]
-    assert not wrong, f"{name} must not import {', '.join(wrong)}"
+def test_the_rooms_of_the_core_import_exactly_what_the_table_says():
+    said = {(one, other) for one, others in CORE.items() for other in others if other != "words"}
+    assert core_edges() - said == set(), "imports that the table does not allow"
+    assert said - core_edges() == set(), "rules that no import needs any longer"
 
 
 def test_no_circle():
-    graph = {name: inner_imports(name, KNOWN) for name in KNOWN}
     try:
-        TopologicalSorter(graph).prepare()
+        TopologicalSorter({name: inner_imports(name) for name in FILES}).prepare()
     except CycleError as error:
         pytest.fail(f"circular import: {' -> '.join(reversed(error.args[1]))}")
 
 
-@pytest.mark.parametrize("name", KNOWN)
-def test_the_core_imports_itself_relatively_and_never_the_host(name):
-    assert absolute_roots(KNOWN[name]) & (HOST | {"autodir_core"}) == set()
+@pytest.mark.parametrize(
+    ("package", "others"),
+    [
+        ("autodir_core", set()),
+        ("autodir_lab", {"autodir_core"}),
+        ("autodir_client", {"autodir_core"}),
+        ("nodes", {"autodir_core"}),
+    ],
+)
+def test_packages_import_downwards(package, others):
+    """The core knows nobody; laboratory, client and nodes know the core alone."""
+    found = {other.split(".")[0] for name in FILES if name.split(".")[0] == package for other in inner_imports(name)}
+    assert found - {package} == others
 
 
-def test_only_two_files_of_the_nodes_know_the_host():
-    """Its services in host, its model classes in host_models."""
-    for name, path in modules(ROOT / "nodes").items():
-        forbidden = {"autodir_core"} | (set() if name in ("host", "host_models") else HOST)
-        assert absolute_roots(path) & forbidden == set(), f"nodes/{path.name}"
+def test_only_one_folder_knows_comfyui():
+    for name in FILES:
+        roots = {one.split(".")[0] for one in imports(name)}
+        assert not roots & HOST or name.startswith("nodes.comfy."), name
 
 
 def test_importing_the_core_is_light():
@@ -133,51 +113,3 @@ def test_importing_the_core_is_light():
     code = "import sys, autodir_core; print(*{m.split('.')[0] for m in sys.modules})"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert set(done.stdout.split()) & {"diffusers", "open_clip", "torchvision", "transformers"} == set()
-
-
-class TestTheseRules:
-    """The checker itself, on a small house with known faults."""
-
-    @pytest.fixture
-    def house(self, tmp_path):
-        def build(**files: str) -> dict[str, Path]:
-            for name, text in files.items():
-                path = tmp_path / f"{name.replace('__in__', '/')}.py"
-                path.parent.mkdir(exist_ok=True)
-                path.write_text(text)
-            return modules(tmp_path)
-
-        return build
-
-    def test_relative_imports_are_resolved(self, house):
-        known = house(
-            cli="def f():\n    from .training import loop\n    from . import files, load\n",
-            training__in____init__="from .loop import run\n",
-            training__in__loop="from ..errors import InputError\nfrom . import data\n",
-            training__in__data="",
-            __init__="",
-            files="",
-            errors="",
-        )
-        assert inner_imports("cli", known) == {"training.loop", "files", "__init__"}
-        assert inner_imports("training", known) == {"training.loop"}
-        assert inner_imports("training.loop", known) == {"errors", "training.data"}
-
-    @pytest.mark.parametrize(
-        ("importer", "imported", "expected"),
-        [
-            ("files", "errors", True),
-            ("errors", "files", False),
-            ("assess", "condition", True),
-            ("degrade.rain", "images", True),
-            ("degrade.rain", "schedule", False),
-            ("training.ldm", "model", True),
-            ("training.ldm", "restore", False),
-            ("training.data", "degrade.rain", True),
-            ("evaluation", "training.data", True),
-            ("training", "evaluation", False),
-            ("restore", "__init__", False),
-        ],
-    )
-    def test_layers(self, importer, imported, expected):
-        assert allowed(importer, imported) is expected

@@ -5,9 +5,12 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
+from autodir_client import cli as comfy
+from autodir_lab.cli import evaluate, study, teach, train
+
 from .. import __version__
 from ..errors import AutoDIRError
-from . import assess, comfy, convert, degrade, evaluate, inspect, restore, study, teach, train
+from . import assess, convert, degrade, inspect, restore
 from .console import Parser, complain, prepare_streams
 
 COMMANDS = {

@@ -7,13 +7,13 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..files import read_picture
+from ..imaging.files import read_picture
 from .console import say, text_bar
 from .options import add_model_options, add_view, chosen_labels, load_model, names
 from .pictures import find_pictures, for_each
 
 if TYPE_CHECKING:
-    from ..records import Assessment
+    from ..settings import Assessment
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -46,7 +46,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def entry(path: Path, assessment: Assessment) -> dict[str, Any]:
     """What JSON tells of one picture."""
-    from ..report import row_of
+    from ..reporting.summary import row_of
 
     ranked = row_of(assessment.probabilities, assessment.labels, 0)
     return {"picture": str(path), "top": ranked[0][0], "probabilities": {label: round(p, 6) for label, p in ranked}}
@@ -54,7 +54,7 @@ def entry(path: Path, assessment: Assessment) -> dict[str, Any]:
 
 def chart(path: Path, assessment: Assessment) -> str:
     """A small text bar chart, the most probable label first."""
-    from ..report import row_of
+    from ..reporting.summary import row_of
 
     width = max(map(len, assessment.labels))
     ranked = row_of(assessment.probabilities, assessment.labels, 0)

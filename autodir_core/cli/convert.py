@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from ..checkpoint import DTYPES, convert
+    from ..checkpoint.load import DTYPES, convert
 
     source, target = Path(arguments.source), Path(arguments.target)
     check_target(source, target, arguments.overwrite)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from ..files import read_picture, write_picture
+from ..imaging.files import read_picture, write_picture
 from ..labels import CLEAN, EXTRA, LABELS
 from .console import say
 from .options import add_output_options, add_quiet, at_least, between, check_names, names

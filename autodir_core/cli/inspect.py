@@ -12,7 +12,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from ..checkpoint import inspect
+    from ..checkpoint.load import inspect
 
     seen = inspect(arguments.file)
     traits = seen.traits

@@ -8,10 +8,10 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from ..errors import InputError
-from ..files import FORMATS
+from ..imaging.files import FORMATS
+from ..imaging.tiling import MIN_TILE, TILE
 from ..labels import check_labels
-from ..records import VIEWS
-from ..tiles import MIN_TILE, TILE
+from ..settings import VIEWS
 
 if TYPE_CHECKING:
     from ..model import AutoDIR

@@ -14,7 +14,7 @@ from typing import TypeVar
 from tqdm import tqdm
 
 from ..errors import AutoDIRError, InputError
-from ..files import FORMATS, list_pictures
+from ..imaging.files import FORMATS, list_pictures
 from .console import complain, progress_off, say
 from .options import SUFFIXES
 

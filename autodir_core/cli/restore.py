@@ -12,8 +12,8 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from ..errors import AutoDIRError, InputError
-from ..files import Picture, atomic_path, read_picture, write_picture
-from ..records import SAMPLERS, LoopSettings, Restoration, Round, SamplerSettings
+from ..imaging.files import Picture, atomic_path, read_picture, write_picture
+from ..settings import SAMPLERS, LoopSettings, Restoration, Round, SamplerSettings
 from .console import progress_off, say
 from .options import (
     add_model_options,
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from ..model import AutoDIR
-    from ..restore import Progress
+    from ..pipeline import Progress
 
 SAMPLE = Path(__file__).parents[1] / "assets" / "sample.png"
 REPORT_ENDING, SHEET_ENDING = ".json", "_sheet.png"
@@ -170,7 +170,7 @@ class Restorer:
         """The outcome with matched colours; AutoDIRError where it does not fit into the GPU's memory."""
         import torch
 
-        from ..restore import restore
+        from ..pipeline import restore
 
         try:
             restoration = restore(
@@ -191,7 +191,7 @@ class Restorer:
         return self.color_matched(restoration, picture.image)
 
     def color_matched(self, restoration: Restoration, reference: Tensor) -> Restoration:
-        from ..color import match_color
+        from ..imaging.color import match_color
 
         if self.arguments.match_color == "none" or not restoration.rounds:
             return restoration
@@ -199,7 +199,7 @@ class Restorer:
 
     def write_extras(self, job: Job, picture: Picture, restoration: Restoration, seconds: Sequence[float]) -> None:
         """What `--save-rounds`, `--sheet` and `--report` ask for."""
-        from ..report import strip
+        from ..reporting.summary import strip
 
         if self.arguments.save_rounds:
             for number, done in enumerate(restoration.rounds, start=1):
@@ -213,7 +213,7 @@ class Restorer:
 
     def after(self, done: Round) -> Tensor:
         """The picture that a round leaves: what the next one starts from."""
-        from ..correct import scm_weight, weigh
+        from ..stages.correction import scm_weight, weigh
 
         weight = scm_weight(done.label, self.model.traits.scm_weight, self.loop.scm_weight)
         return weigh(done.generated, done.corrected, weight)
@@ -221,7 +221,7 @@ class Restorer:
     def report(self, job: Job, restoration: Restoration, seconds: Sequence[float]) -> dict[str, Any]:
         """What was done to a picture, with everything it takes to do it again."""
         from ..model import MINI
-        from ..report import as_json
+        from ..reporting.summary import as_json
 
         told = as_json(restoration)
         told["rounds"] = [done | {"seconds": round(s, 3)} for done, s in zip(told["rounds"], seconds, strict=True)]
@@ -272,7 +272,7 @@ class Watch:
         self.bar.update()
 
     def round(self, picture: int, done: Round) -> None:
-        from ..report import round_line
+        from ..reporting.summary import round_line
 
         now = perf_counter()
         self.seconds.append(now - self.since)
@@ -281,6 +281,6 @@ class Watch:
         say(f"{self.name}: {line}, {self.seconds[-1]:.1f} s", quiet=self.quiet)
 
     def finish(self, restoration: Restoration, target: Path) -> None:
-        from ..report import stop_line
+        from ..reporting.summary import stop_line
 
         say(f"{self.name}: {stop_line(restoration)} -> {target}", quiet=self.quiet)

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from autodir_core.automation import Update, check_workflow, read_workflow, run_workflow
+from autodir_client import Update, check_workflow, read_workflow, run_workflow
 from autodir_core.cli import main
 from tests.host.conftest import ROUNDS, SEED, STEPS, completed, pixels, saved_by_comfyui
 from tests.host.server import ROOT, Server, environment, find_comfyui

@@ -37,7 +37,7 @@ def chinese():
 @pytest.fixture(scope="module")
 def source():
     """The code of nodes and core, with texts over several lines made one."""
-    paths = [*(ROOT / "nodes").glob("*.py"), *(ROOT / "autodir_core").glob("*.py")]
+    paths = [*(ROOT / "nodes").rglob("*.py"), *(ROOT / "autodir_core").rglob("*.py")]
     return re.sub(r'"\n\s*f?"', "", "\n".join(path.read_text(encoding="utf-8") for path in paths))
 
 

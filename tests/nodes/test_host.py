@@ -13,7 +13,7 @@ from tests.nodes.conftest import Methods, StandIn
 
 @pytest.fixture
 def host(pack):
-    return pack.host
+    return pack.services
 
 
 class TestExamples:

@@ -34,11 +34,11 @@ class Running:
 @pytest.fixture(autouse=True)
 def host(pack, monkeypatch):
     """The host's services around loops."""
-    monkeypatch.setattr(pack.host, "list_index", lambda: 0)
-    monkeypatch.setattr(pack.host, "nothing", lambda: NOTHING)
-    monkeypatch.setattr(pack.host, "new_prefix", lambda: "9.0.0.")
-    monkeypatch.setattr(pack.host, "is_output_node", lambda class_type: class_type == "PreviewImage")
-    return pack.host
+    monkeypatch.setattr(pack.services, "list_index", lambda: 0)
+    monkeypatch.setattr(pack.services, "nothing", lambda: NOTHING)
+    monkeypatch.setattr(pack.services, "new_prefix", lambda: "9.0.0.")
+    monkeypatch.setattr(pack.services, "is_output_node", lambda class_type: class_type == "PreviewImage")
+    return pack.services
 
 
 @pytest.fixture
@@ -339,18 +339,18 @@ class TestThreshold:
 
 def test_the_rounds_of_the_core(loop_open, close, model, photo, core):
     """Round by round with the core's own diffusion as the body: the core's restoration, bit for bit."""
-    records = core("records")
+    records = core("settings")
     settings = records.SamplerSettings(steps=1)
-    expected = core("restore").restore(model.model, photo, records.LoopSettings(), settings, seed=3)
+    expected = core("pipeline").restore(model.model, photo, records.LoopSettings(), settings, seed=3)
     loop, image, assessed, _, weight, *_ = loop_open(photo)
     while loop.under_way:
         latent = model.model.sample(model.model.encode(image), assessed.assessment.embedding, settings, seed=3)
         generated = model.model.decode(latent, size=image.shape[1:3])
-        image = core("correct").weigh(generated, model.model.correct(image, generated), weight)
+        image = core("stages.correction").weigh(generated, model.model.correct(image, generated), weight)
         loop, image, assessed, _, weight, *_ = loop_open(image, previous=loop)
     image, count, report, *_ = close.close(loop, ["body", 0], 7)
     assert torch.equal(image, expected.image)
-    assert count == 5 and report.splitlines() == core("report").round_lines(expected)
+    assert count == 5 and report.splitlines() == core("reporting.summary").round_lines(expected)
 
 
 def test_any_type_matches_every_other_and_equals_only_itself(pack):
@@ -368,6 +368,6 @@ def test_errors_in_clones_are_named_on_the_drawn_node(pack, monkeypatch):
     )
     running.get_parent_node_id = parents.get
     running.get_display_node_id = {"9.0.0.5": "5"}.get
-    pack.host.blame_drawn_nodes(running, "AutoDIRLoopClose")
+    pack.services.blame_drawn_nodes(running, "AutoDIRLoopClose")
     named = {node: running.get_real_node_id(node) for node in ("9.0.0.5", "9.0.0.5.0.0.1", "7.0.0.1", "7", "9")}
     assert named == {"9.0.0.5": "5", "9.0.0.5.0.0.1": "5", "7.0.0.1": "7", "7": "7", "9": "9"}

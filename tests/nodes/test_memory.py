@@ -19,7 +19,7 @@ class Cancelled(Exception):
 
 @pytest.fixture
 def management(pack):
-    return pack.host.comfy.model_management
+    return pack.services.comfy.model_management
 
 
 @pytest.fixture
@@ -93,8 +93,8 @@ class TestTooLarge:
     def test_the_squares_are_those_of_the_command_line(self, calls, little, model, large, core):
         with little(SIDE):
             found = calls["Restore"]()
-        loop, settings = core("records").LoopSettings(prompt="haze"), core("records").SamplerSettings(steps=1)
-        expected = core("restore").restore(model.model.tiled(SIDE), large, loop, settings, seed=3)
+        loop, settings = core("settings").LoopSettings(prompt="haze"), core("settings").SamplerSettings(steps=1)
+        expected = core("pipeline").restore(model.model.tiled(SIDE), large, loop, settings, seed=3)
         assert torch.equal(found, expected.image)
 
     @pytest.mark.parametrize("name", ["Sample", "Decode", "Correct", "Restore"])
@@ -124,7 +124,7 @@ class TestTooLarge:
             calls["Decode"]()
 
     def test_half_precision_is_not_advised_twice(self, pack):
-        assert "float16" not in pack.host.too_large(10, 10, torch.bfloat16)
+        assert "float16" not in pack.services.too_large(10, 10, torch.bfloat16)
 
 
 class TestCPU:
@@ -132,7 +132,7 @@ class TestCPU:
 
     def test_large_pictures_are_worked_on_in_squares_from_the_start(self, model, pack, management, monkeypatch):
         needed = 17 * 32 * 4 * HEIGHT * WIDTH
-        for free, tile in ((needed, None), (needed - 1, pack.host.TILE)):
+        for free, tile in ((needed, None), (needed - 1, pack.services.TILE)):
             monkeypatch.setattr(management, "get_free_memory", lambda device, free=free: free)
             with model.at_work(HEIGHT, WIDTH) as autodir:
                 assert autodir.tile == tile

@@ -84,7 +84,7 @@ class TestBlend:
 class TestReweigh:
     @pytest.fixture
     def reweigh(self, core):
-        return core("condition").reweigh
+        return core("stages.conditioning").reweigh
 
     P = torch.tensor([[0.5, 0.3, 0.2], [0.1, 0.1, 0.8]])
 
@@ -115,8 +115,10 @@ class TestReweigh:
 class TestStepByStep:
     def test_one_round_is_the_first_of_the_loop(self, model, node, photo, generated, core):
         corrected, residual = node("Correct").correct(model, photo, generated, 1.0)
-        settings = core("records").SamplerSettings(steps=2)
-        first = core("restore").restore(model.model, photo, core("records").LoopSettings(1), settings, seed=3).rounds[0]
+        settings = core("settings").SamplerSettings(steps=2)
+        first = (
+            core("pipeline").restore(model.model, photo, core("settings").LoopSettings(1), settings, seed=3).rounds[0]
+        )
         assert generated.shape == photo.shape
         assert torch.equal(generated, first.generated)
         assert torch.equal(corrected, first.corrected)
@@ -137,7 +139,7 @@ class TestStepByStep:
     def test_the_latent_is_not_scaled(self, node, model, photo, core):
         (condition,) = node("Prompt").encode(model, "remove the fog")
         (latent,) = node("Sample").sample(model, photo, condition, 2, seed=3, **SETTINGS)
-        text, settings = model.model.embed_text(["remove the fog"]), core("records").SamplerSettings(steps=2)
+        text, settings = model.model.embed_text(["remove the fog"]), core("settings").SamplerSettings(steps=2)
         scaled = model.model.sample(model.model.encode(photo), text, settings, seed=3)
         assert torch.equal(latent["samples"], scaled / 0.18215)
 
@@ -202,20 +204,20 @@ class TestRestore:
     def test_it_is_the_loop_of_the_core(self, node, model, photo, core, stand_in):
         done = node("Restore").restore(model, photo, 2, **LOOP)
         image, report, strip = done["result"]
-        records = core("records")
-        expected = core("restore").restore(
+        records = core("settings")
+        expected = core("pipeline").restore(
             model.model, photo, records.LoopSettings(2), records.SamplerSettings(steps=2), seed=3
         )
         assert torch.equal(image, expected.image)
-        assert report.splitlines() == core("report").round_lines(expected)
-        assert torch.equal(strip, core("report").strip(photo, expected))
+        assert report.splitlines() == core("reporting.summary").round_lines(expected)
+        assert torch.equal(strip, core("reporting.summary").strip(photo, expected))
         assert done["ui"]["text"] == [report]
         assert len(done["ui"]["images"]) == 1 and torch.equal(stand_in.shown[-1], strip)
         assert [(bar.total, bar.done) for bar in stand_in.bars] == [(2, [1, 2, 1, 2])]
 
     def test_the_previews_end_with_the_strip(self, node, model, photo, stand_in, monkeypatch, pack):
-        monkeypatch.setattr(pack.host, "previewer", lambda model: lambda done, estimate: None)
-        monkeypatch.setattr(pack.host.args, "preview_method", "auto")
+        monkeypatch.setattr(pack.services, "previewer", lambda model: lambda done, estimate: None)
+        monkeypatch.setattr(pack.services.args, "preview_method", "auto")
         _, _, strip = node("Restore").restore(model, photo, 2, **LOOP)["result"]
         (bar,) = stand_in.bars
         kind, picture, _ = bar.previews[-1]
@@ -225,21 +227,23 @@ class TestRestore:
     def test_the_own_words_and_the_own_weight(self, node, model, photo, core):
         settings = {**LOOP, "prompt": " remove the fog\n", "scm_weight": 0.0}
         image, report, _ = node("Restore").restore(model, photo, 1, **settings)["result"]
-        records = core("records")
+        records = core("settings")
         loop = records.LoopSettings(prompt="remove the fog", scm_weight=0.0)
-        expected = core("restore").restore(model.model, photo, loop, records.SamplerSettings(steps=1), seed=3)
+        expected = core("pipeline").restore(model.model, photo, loop, records.SamplerSettings(steps=1), seed=3)
         assert torch.equal(image, expected.image)
         assert torch.equal(image, expected.rounds[0].generated)
         assert "your own words" in report
 
     def test_the_view_and_the_threshold_are_the_core_s(self, node, model, core):
-        large, records = torch.rand(1, 230, 300, 3, generator=torch.Generator().manual_seed(4)), core("records")
+        large, records = torch.rand(1, 230, 300, 3, generator=torch.Generator().manual_seed(4)), core("settings")
         seen = model.model.assess(large, view="grid")
         at = seen.probabilities.max().item()
         image, report, _ = node("Restore").restore(model, large, 1, view="grid", threshold=at, **LOOP)["result"]
         loop, sampler = records.LoopSettings(2, view="grid", threshold=at), records.SamplerSettings(1)
-        expected = core("restore").restore(model.model, large, loop, sampler, seed=3)
-        assert torch.equal(image, expected.image) and report.splitlines() == core("report").round_lines(expected)
+        expected = core("pipeline").restore(model.model, large, loop, sampler, seed=3)
+        assert torch.equal(image, expected.image) and report.splitlines() == core("reporting.summary").round_lines(
+            expected
+        )
         assert expected.rounds, "one exactly at the threshold is restored"
         above = node("Restore").restore(model, large, 1, view="grid", threshold=at + 1e-6, **LOOP)["result"]
         assert torch.equal(above[0], large)

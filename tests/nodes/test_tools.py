@@ -77,7 +77,7 @@ class TestColorMatch:
     def test_it_is_the_core_s(self, node, core, photo, method):
         reference = photo.flip(2) * 0.5
         (matched,) = node("ColorMatch").match(photo, reference, method)
-        assert torch.equal(matched, core("color").match_color(photo, reference, method))
+        assert torch.equal(matched, core("imaging.color").match_color(photo, reference, method))
 
     @pytest.mark.parametrize("method", ["adain", "wavelet"])
     def test_one_reference_of_another_size_serves_a_batch_with_alpha(self, node, photo, method):
@@ -212,7 +212,7 @@ class TestSaveReport:
     @pytest.fixture
     def assessed(self, pack, core):
         probabilities = torch.tensor([[0.25, 0.75], [0.875, 0.125]])
-        assessment = core("records").Assessment(("haze", "no"), probabilities, torch.zeros(2, 77, 8))
+        assessment = core("settings").Assessment(("haze", "no"), probabilities, torch.zeros(2, 77, 8))
         return pack.assess.Assessed(assessment, torch.zeros(2, 77, 8))
 
     def test_a_text_is_written_as_it_is(self, node, stand_in):

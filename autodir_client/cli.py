@@ -1,0 +1,182 @@
+"""Run a ComfyUI workflow on one or several servers, or check whether a server can run it."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tqdm import tqdm
+
+from autodir_core.cli.console import complain, progress_off, say
+from autodir_core.cli.options import add_quiet, between
+from autodir_core.cli.pictures import find_pictures
+from autodir_core.errors import AutoDIRError, InputError
+
+if TYPE_CHECKING:
+    from . import Update
+
+LAYOUT = "{desc} {bar:20} {n_fmt}/{total_fmt} {elapsed}"
+DEFAULT_SERVER = "http://127.0.0.1:8188"
+LONGEST_WAIT = 7 * 24 * 3600
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(metavar="ACTION", required=True)
+    add_run(actions.add_parser("run", help="upload photos, run the workflow on each, fetch every output"))
+    add_check(actions.add_parser("check", help="say what a server lacks to run the workflow"))
+
+
+def add_run(parser: argparse.ArgumentParser) -> None:
+    add_workflow(parser)
+    parser.add_argument(
+        "--server",
+        action="append",
+        metavar="URL",
+        help=f"may be given several times, they share the photos (default: {DEFAULT_SERVER})",
+    )
+    parser.add_argument(
+        "--input",
+        action="append",
+        nargs="+",
+        default=[],
+        metavar=("NAME=PHOTO", "PHOTO"),
+        help="photos or folders for the node whose input, title or id is NAME; several such options go in step",
+    )
+    parser.add_argument("--out", required=True, metavar="DIR", help="folder for the outputs, which is made")
+    parser.add_argument("--again", action="store_true", help="redo what is done (default: skip it)")
+    parser.add_argument(
+        "--patience",
+        type=between(0, LONGEST_WAIT),
+        default=300.0,
+        metavar="SECONDS",
+        help="how long a server may be away before it is given up (default: 300)",
+    )
+    add_quiet(parser)
+    parser.set_defaults(act=run_photos)
+
+
+def add_check(parser: argparse.ArgumentParser) -> None:
+    add_workflow(parser)
+    parser.add_argument("--server", default=DEFAULT_SERVER, metavar="URL", help="(default: %(default)s)")
+    parser.set_defaults(act=check)
+
+
+def add_workflow(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("workflow", metavar="WORKFLOW.json", help="as ComfyUI saves it or exports it for the API")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NODE.input=value",
+        help="change a value; NODE is an id, a title or a node type (default: the workflow's own)",
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    return arguments.act(arguments)
+
+
+def run_photos(arguments: argparse.Namespace) -> int:
+    """0 when every photo is done, 1 when some failed; the error of an only photo is raised."""
+    from . import run_workflow
+
+    with Board(quiet=arguments.quiet) as board:
+        results = run_workflow(
+            arguments.workflow,
+            arguments.server or [DEFAULT_SERVER],
+            arguments.out,
+            inputs=photo_inputs(arguments.input),
+            settings=pairs(arguments.set, "--set NODE.input=value"),
+            again=arguments.again,
+            patience=arguments.patience,
+            on_update=board.show,
+        )
+    failed = [result for result in results if result.error]
+    if failed and len(results) == 1:
+        raise AutoDIRError(failed[0].error)
+    if failed:
+        complain(f"{len(failed)} of {len(results)} failed")
+    return 1 if failed else 0
+
+
+def check(arguments: argparse.Namespace) -> int:
+    """0 when the server can run the workflow, 1 when it lacks something."""
+    from . import check_workflow
+
+    seen = check_workflow(arguments.workflow, arguments.server, settings=pairs(arguments.set, "--set NODE.input=value"))
+    for line in seen.lacks:
+        say(line)
+    able = f"lacks {len(seen.lacks)} of what" if seen.lacks else "has all that"
+    say(f"{seen.server} (ComfyUI {seen.version}) {able} {Path(arguments.workflow).name} needs")
+    if seen.takes:
+        say(f"photos can be given to: {', '.join(seen.takes)}")
+    return 1 if seen.lacks else 0
+
+
+def pairs(given: Sequence[str], usage: str) -> dict[str, str]:
+    """What stands before and after the first "=" of each; InputError where there is none."""
+    for text in given:
+        if "=" not in text:
+            raise InputError(f"write {usage}, got {text!r}")
+    return {before: after for before, _, after in (text.partition("=") for text in given)}
+
+
+def photo_inputs(given: Sequence[Sequence[str]]) -> dict[str, list[Path]]:
+    """Input name -> photos, from options such as `image=a.png b.png`."""
+    inputs: dict[str, list[Path]] = {}
+    for first, *others in given:
+        [(name, photo)] = pairs([first], "--input NAME=PHOTO").items()
+        inputs.setdefault(name, []).extend(path for one in (photo, *others) for path in find_pictures([one]))
+    return inputs
+
+
+class Board:
+    """A bar for every server at work, and lines for what ended or went wrong."""
+
+    def __init__(self, *, quiet: bool) -> None:
+        self.quiet = quiet
+        self.bars: dict[str, tqdm] = {}
+        self.away: set[str] = set()  # servers whose absence was told
+
+    def __enter__(self) -> Board:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for bar in self.bars.values():
+            bar.close()
+
+    def show(self, update: Update) -> None:
+        """Show an update: on the server's bar while the work goes on, as a line when it ends."""
+        if update.stage == "done":
+            where = f"{update.server}: " if update.server else ""
+            say(f"{update.job}: {where}{update.message}", quiet=self.quiet)
+        elif update.stage in ("failed", "left out") or (update.stage == "away" and update.server not in self.away):
+            complain(": ".join(filter(None, [update.job, update.message])))
+        (self.away.add if update.stage == "away" else self.away.discard)(update.server)
+        if update.server:
+            self.move(update)
+
+    def move(self, update: Update) -> None:
+        if update.server not in self.bars:
+            self.add_bar(update.server)
+        bar = self.bars[update.server]
+        done, steps = update.step
+        bar.total, bar.n = steps or None, done
+        bar.bar_format = LAYOUT if steps else "{desc} {elapsed}"
+        bar.set_description_str(f"{update.server} {update.job}: {status(update)}", refresh=False)
+        bar.refresh()
+
+    def add_bar(self, server: str) -> None:
+        off, row = progress_off(self.quiet), len(self.bars)
+        self.bars[server] = tqdm(disable=off, leave=False, position=row, bar_format=LAYOUT)
+
+
+def status(update: Update) -> str:
+    """What a bar says about a job, such as "AutoDIR Restore, node 4 of 7"."""
+    if update.stage == "waiting":
+        return f"in the queue, {update.place} before it"
+    if update.stage == "running":
+        return f"{update.node}, node {update.nodes[0]} of {update.nodes[1]}"
+    return update.stage

@@ -1,0 +1,186 @@
+"""Translates parameter names and layouts between the official checkpoint and our networks, both ways.
+
+The official names are those of LDM (UNet, VAE), Hugging Face CLIP and NAFNet; ours those of diffusers and open_clip.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import product
+
+import torch
+from torch import Tensor
+
+from ..networks.config import CLIP, SCM, UNET, VAE, ModelSizes, UNetSizes, VAESizes
+
+Pair = tuple[str, str]
+Origins = dict[str, tuple[str, ...]]
+
+SCHEDULE_BUFFERS = (
+    "betas",
+    "alphas_cumprod",
+    "alphas_cumprod_prev",
+    "sqrt_alphas_cumprod",
+    "sqrt_one_minus_alphas_cumprod",
+    "log_one_minus_alphas_cumprod",
+    "sqrt_recip_alphas_cumprod",
+    "sqrt_recipm1_alphas_cumprod",
+    "posterior_variance",
+    "posterior_log_variance_clipped",
+    "posterior_mean_coef1",
+    "posterior_mean_coef2",
+)
+POSITION_IDS = (
+    f"{CLIP}text_model.embeddings.position_ids",
+    f"{CLIP}vision_model.embeddings.position_ids",
+)
+NOT_NEEDED = frozenset(SCHEDULE_BUFFERS + POSITION_IDS)
+"""Official keys that follow from the schedule and the sizes: present in the official file, never read."""
+
+RESNET = {
+    "norm1": "in_layers.0",
+    "conv1": "in_layers.2",
+    "time_emb_proj": "emb_layers.1",
+    "norm2": "out_layers.0",
+    "conv2": "out_layers.3",
+    "conv_shortcut": "skip_connection",
+}
+VAE_ATTENTION = {"group_norm": "norm", "to_q": "q", "to_k": "k", "to_v": "v", "to_out.0": "proj_out"}
+CLIP_BLOCK = {
+    "ln_1": "layer_norm1",
+    "ln_2": "layer_norm2",
+    "mlp.c_fc": "mlp.fc1",
+    "mlp.c_proj": "mlp.fc2",
+    "attn.out_proj": "self_attn.out_proj",
+}
+CLIP_TEXT = {
+    "token_embedding": "text_model.embeddings.token_embedding",
+    "positional_embedding": "text_model.embeddings.position_embedding.weight",
+    "ln_final": "text_model.final_layer_norm",
+    "text_projection": "text_projection.weight",
+    "logit_scale": "logit_scale",
+}
+CLIP_VISION = {
+    "visual.class_embedding": "vision_model.embeddings.class_embedding",
+    "visual.conv1": "vision_model.embeddings.patch_embedding",
+    "visual.positional_embedding": "vision_model.embeddings.position_embedding.weight",
+    "visual.ln_pre": "vision_model.pre_layrnorm",
+    "visual.ln_post": "vision_model.post_layernorm",
+    "visual.proj": "visual_projection.weight",
+}
+
+
+def origins(our_keys: Iterable[str], sizes: ModelSizes) -> Origins:
+    """For each of our parameters the official key, or the three keys (q, k, v), that it is made of."""
+    modules = dict(module_pairs(sizes))
+    return {key: origin(key, modules) for key in our_keys}
+
+
+def origin(key: str, modules: dict[str, str]) -> tuple[str, ...]:
+    """The official key of one parameter, by the longest known prefix of its name."""
+    prefix = key
+    while prefix not in modules:
+        prefix = prefix.rpartition(".")[0]
+    official = modules[prefix] + key[len(prefix) :]
+    if ".attn.in_proj_" in key:
+        return tuple(official.replace("attn.in_proj_", f"self_attn.{name}_proj.") for name in "qkv")
+    return (official,)
+
+
+def to_ours(tensors: Sequence[Tensor], key: str, shape: Sequence[int]) -> Tensor:
+    """Our parameter from its official tensors: joins q, k, v, transposes projections, flattens 1x1 convolutions."""
+    tensor = torch.cat(list(tensors)) if len(tensors) > 1 else tensors[0]
+    return (tensor.T if is_transposed(key) else tensor).reshape(tuple(shape))
+
+
+def to_official(tensor: Tensor, key: str, origin: Sequence[str]) -> dict[str, Tensor]:
+    """The official tensors of one of our parameters, in its memory: the inverse of `to_ours`."""
+    if is_transposed(key):
+        tensor = tensor.T
+    if ".mid.attn_1." in origin[0] and tensor.ndim == 2:
+        tensor = tensor[..., None, None]
+    parts = tensor.chunk(len(origin)) if len(origin) > 1 else (tensor,)
+    return dict(zip(origin, parts, strict=True))
+
+
+def is_transposed(key: str) -> bool:
+    """open_clip multiplies by its projections from the right, Hugging Face from the left."""
+    return key in ("clip.text_projection", "clip.visual.proj")
+
+
+def module_pairs(sizes: ModelSizes) -> Iterator[Pair]:
+    """(our name, official name) of every module, or of the part of the tree below which all names agree."""
+    yield from prefixed(unet_pairs(sizes.unet), "unet.", UNET)
+    yield from prefixed(vae_pairs(sizes.vae), "vae.", VAE)
+    yield from prefixed(clip_pairs(sizes), "clip.", CLIP)
+    yield "scm", SCM.removesuffix(".")
+
+
+def prefixed(pairs: Iterable[Pair], ours: str, official: str) -> Iterator[Pair]:
+    return ((ours + a, official + b) for a, b in pairs)
+
+
+def unet_pairs(sizes: UNetSizes) -> Iterator[Pair]:
+    """LDM counts the blocks of all levels in one row, diffusers level by level."""
+    yield from [("time_embedding.linear_1", "time_embed.0"), ("time_embedding.linear_2", "time_embed.2")]
+    yield from [("conv_in", "input_blocks.0.0"), ("conv_norm_out", "out.0"), ("conv_out", "out.2")]
+    yield from resnet("mid_block.resnets.0", "middle_block.0")
+    yield "mid_block.attentions.0", "middle_block.1"
+    yield from resnet("mid_block.resnets.1", "middle_block.2")
+    row = sizes.blocks + 1
+    for level, k in product(range(len(sizes.channels)), range(sizes.blocks)):
+        yield from resnet(f"down_blocks.{level}.resnets.{k}", f"input_blocks.{1 + level * row + k}.0")
+        yield f"down_blocks.{level}.attentions.{k}", f"input_blocks.{1 + level * row + k}.1"
+    for level, k in product(range(len(sizes.channels)), range(row)):
+        yield from resnet(f"up_blocks.{level}.resnets.{k}", f"output_blocks.{level * row + k}.0")
+        yield f"up_blocks.{level}.attentions.{k}", f"output_blocks.{level * row + k}.1"
+    for level, attention in enumerate(sizes.attention):
+        yield f"down_blocks.{level}.downsamplers.0.conv", f"input_blocks.{(level + 1) * row}.0.op"
+        up = len(sizes.attention) - 1 - level
+        yield f"up_blocks.{up}.upsamplers.0.conv", f"output_blocks.{(up + 1) * row - 1}.{1 + attention}.conv"
+
+
+def vae_pairs(sizes: VAESizes) -> Iterator[Pair]:
+    """The decoder's levels are numbered from the image in LDM, from the latent in diffusers."""
+    levels = len(sizes.channels)
+    yield from [("quant_conv", "quant_conv"), ("post_quant_conv", "post_quant_conv")]
+    for side in ("encoder", "decoder"):
+        yield from [(f"{side}.{name}", f"{side}.{name}") for name in ("conv_in", "conv_out")]
+        yield f"{side}.conv_norm_out", f"{side}.norm_out"
+        yield from vae_resnet(f"{side}.mid_block.resnets.0", f"{side}.mid.block_1")
+        yield from vae_resnet(f"{side}.mid_block.resnets.1", f"{side}.mid.block_2")
+        yield from renamed(f"{side}.mid_block.attentions.0", f"{side}.mid.attn_1", VAE_ATTENTION)
+    for level, k in product(range(levels), range(sizes.blocks)):
+        yield from vae_resnet(f"encoder.down_blocks.{level}.resnets.{k}", f"encoder.down.{level}.block.{k}")
+    for level, k in product(range(levels), range(sizes.blocks + 1)):
+        yield from vae_resnet(f"decoder.up_blocks.{level}.resnets.{k}", f"decoder.up.{levels - 1 - level}.block.{k}")
+    for level in range(levels):
+        yield f"encoder.down_blocks.{level}.downsamplers.0.conv", f"encoder.down.{level}.downsample.conv"
+        yield f"decoder.up_blocks.{level}.upsamplers.0.conv", f"decoder.up.{levels - 1 - level}.upsample.conv"
+
+
+def clip_pairs(sizes: ModelSizes) -> Iterator[Pair]:
+    """open_clip hangs the text tower at the root and the vision tower under `visual`."""
+    yield from CLIP_TEXT.items()
+    yield from CLIP_VISION.items()
+    for ours, official, layers in (
+        ("transformer", "text_model", sizes.clip.text_layers),
+        ("visual.transformer", "vision_model", sizes.clip.vision_layers),
+    ):
+        for i in range(layers):
+            yield from renamed(f"{ours}.resblocks.{i}", f"{official}.encoder.layers.{i}", CLIP_BLOCK)
+            yield f"{ours}.resblocks.{i}", f"{official}.encoder.layers.{i}"
+
+
+def resnet(ours: str, official: str) -> Iterator[Pair]:
+    return renamed(ours, official, RESNET)
+
+
+def vae_resnet(ours: str, official: str) -> Iterator[Pair]:
+    """The VAE's residual blocks share all names but the shortcut's."""
+    yield ours, official
+    yield f"{ours}.conv_shortcut", f"{official}.nin_shortcut"
+
+
+def renamed(ours: str, official: str, names: dict[str, str]) -> Iterator[Pair]:
+    return ((f"{ours}.{a}", f"{official}.{b}") for a, b in names.items())

@@ -1,0 +1,96 @@
+"""What can be chosen by name: one row for each, read by Python, the command line and the nodes; imports nothing heavy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+from .errors import InputError
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One row of a table.
+
+    Args:
+        function: what implements it, as "module:function" inside this package; "" where the name alone is the choice.
+        summary: what a user reads about it, in help texts and tooltips.
+    """
+
+    function: str
+    summary: str
+
+
+class Choices(Mapping[str, Choice]):
+    """The rows of one table by name, the default first; `what` names a row in errors."""
+
+    def __init__(self, what: str, rows: Mapping[str, Choice]) -> None:
+        for name, row in rows.items():
+            if row.function and len(row.function.split(":")) != 2:
+                raise ValueError(f"{what} {name!r} needs a function written module:function, got {row.function!r}")
+        self.what = what
+        self.rows = dict(rows)
+
+    def __getitem__(self, name: str) -> Choice:
+        return self.rows[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.rows)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def default(self) -> str:
+        """The name of the first row."""
+        return next(iter(self.rows))
+
+    def check(self, name: str) -> str:
+        """`name`; InputError unless a row has it."""
+        if name not in self.rows:
+            raise InputError(f"unknown {self.what} {name!r}; choose among: {', '.join(self.rows)}")
+        return name
+
+    def load(self, name: str) -> Callable[..., Any]:
+        """The function of a row, imported now; InputError for an unknown name."""
+        module, _, function = self.rows[self.check(name)].function.partition(":")
+        return getattr(import_module(f".{module}", __package__), function)
+
+
+SAMPLERS = Choices(
+    "sampler",
+    {
+        "euler_ancestral": Choice("diffusion.samplers:euler_ancestral", "the official one, draws noise at every step"),
+        "euler": Choice("diffusion.samplers:euler", "deterministic steps of the first order"),
+        "dpmpp_2m": Choice(
+            "diffusion.samplers:dpmpp_2m", "deterministic steps of the second order, good with few steps"
+        ),
+    },
+)
+
+COLOR_METHODS = Choices(
+    "color method",
+    {
+        "adain": Choice("imaging.color:adain", "matches mean and spread of each channel"),
+        "wavelet": Choice("imaging.color:wavelet", "takes the low frequencies of the reference"),
+    },
+)
+
+CROPS = Choices(
+    "crops",
+    {
+        "center": Choice("", "the central crop, the paper's way"),
+        "grid": Choice("", "up to 9 crops from border to border, their probabilities averaged"),
+    },
+)
+
+PRECISIONS = Choices(
+    "precision",
+    {
+        "float32": Choice("", "exact, the natural one of a CPU"),
+        "float16": Choice("", "half the memory, the natural one of a CUDA GPU"),
+        "bfloat16": Choice("", "half the memory, wider range, less exact"),
+    },
+)

@@ -1,0 +1,258 @@
+"""Reads and writes picture files; everything else that writes a file goes through `atomic_path`."""
+
+from __future__ import annotations
+
+import io
+import logging
+import os
+import re
+import secrets
+import struct
+import zlib
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+from torch import Tensor
+
+from ..errors import InputError
+from .layout import check_images
+
+logger = logging.getLogger(__name__)
+
+READABLE = frozenset({".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".mpo", ".ppm", ".pgm"})
+"""The suffixes `list_pictures` looks for in a folder."""
+
+FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".tif": "TIFF", ".tiff": "TIFF"}
+"""The suffixes `write_picture` knows and Pillow's names of their formats."""
+
+_PathLike = str | os.PathLike[str]
+_UNDECODABLE = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error)  # what Pillow raises on bad data
+_FLOAT_RANGES = (1.0, 255.0, 65535.0)
+_INTEGER_RANGES = (65535, 2**31 - 1)
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture file's content in sRGB.
+
+    `image` is float32 [1, H, W, 3] in 0..1; `alpha` is float32 [1, H, W] in 0..1 (1 = opaque), None where the file
+    has no transparency.
+    """
+
+    image: Tensor
+    alpha: Tensor | None = None
+
+
+def read_picture(path: _PathLike) -> Picture:
+    """The first frame of a picture file, turned upright (EXIF) and converted to sRGB (embedded ICC profile).
+
+    Any mode Pillow reads: 1-bit, grey, palette, RGB, CMYK, each with its transparency, and grey at 16 or 32 bit,
+    integer or float. Pillow itself reduces 16-bit *colour* to 8 bits, so only grey keeps a finer depth. A float
+    picture has no stated range: it is taken as 0..1, 0..255 or 0..65535, whichever is the first to hold its maximum.
+    Raises InputError for a path that is no complete picture.
+    """
+    path = _existing_file(path)
+    return _to_picture(_decode(path), path)
+
+
+def write_picture(path: _PathLike, image: Tensor, *, alpha: Tensor | None = None, quality: int = 95) -> None:
+    """Write [1, H, W, 3] in 0..1, clamped and rounded to 8 bits, in the format its suffix names.
+
+    `alpha` [1, H, W] in 0..1 is kept by PNG, WebP and TIFF and left out, with a warning, for JPEG. `quality` (1..100)
+    is that of JPEG and WebP. Missing folders are made. Raises InputError for an unknown suffix, a wrong shape, a
+    picture the format cannot hold or a place that cannot be written.
+    """
+    path = Path(path)
+    suffix = path.suffix.lower()
+    if suffix not in FORMATS:
+        raise InputError(f"cannot write {path}: unknown suffix {suffix!r}; choose one of {', '.join(FORMATS)}")
+    picture = _to_pillow(image, _writable_alpha(alpha, path, FORMATS[suffix]))
+    with atomic_path(path) as temporary:
+        try:
+            picture.save(temporary, FORMATS[suffix], **_save_options(FORMATS[suffix], quality))
+        except (OSError, ValueError) as error:
+            raise InputError(f"cannot write {path}: {_one_line(error)}") from error
+
+
+@contextmanager
+def atomic_path(path: _PathLike) -> Iterator[Path]:
+    """A temporary path in the same folder, moved to `path` when the block ends well and removed when it does not.
+
+    It keeps the suffix of `path`, exists already as an empty file, and missing folders are made. Raises InputError
+    where the place cannot be written.
+    """
+    path = Path(path)
+    temporary = path.parent / f".{secrets.token_hex(8)}{path.suffix}"
+    _reserve(temporary, path)
+    try:
+        yield temporary
+        _move(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def list_pictures(paths: _PathLike | Iterable[_PathLike], *, recursive: bool = False) -> list[Path]:
+    """The picture files among `paths` and in its folders, each once, in natural order (2 before 10).
+
+    A file is taken whatever its suffix; of a folder the `READABLE` ones that are not hidden, with `recursive` those of
+    its sub-folders too. Raises InputError for a path that does not exist and where nothing is found.
+    """
+    given = [Path(path) for path in ([paths] if isinstance(paths, (str, os.PathLike)) else paths)]
+    missing = [path for path in given if not path.exists()]
+    if missing:
+        raise InputError(f"{missing[0]} does not exist; give picture files or folders")
+    found = {file for path in given for file in ([path] if path.is_file() else _pictures_in(path, recursive))}
+    if not found:
+        places = ", ".join(map(str, given)) or "an empty list"
+        raise InputError(f"no pictures in {places}; looked for {', '.join(sorted(READABLE))}")
+    return sorted(found, key=_natural_key)
+
+
+def _existing_file(path: _PathLike) -> Path:
+    path = Path(path)
+    if path.is_dir():
+        raise InputError(f"{path} is a folder; give one picture file")
+    if not path.is_file():
+        raise InputError(f"{path} does not exist; give a picture file")
+    if path.stat().st_size == 0:
+        raise InputError(f"{path} is empty (0 bytes); get a complete copy")
+    return path
+
+
+def _decode(path: Path) -> Image.Image:
+    """The first frame, upright; whatever Pillow raises on bad data becomes an InputError."""
+    try:
+        with Image.open(path) as file:
+            file.load()
+            return ImageOps.exif_transpose(file)
+    except UnidentifiedImageError as error:
+        raise InputError(f"{path} is not a picture; give a PNG, JPEG, WebP, TIFF, BMP or GIF file") from error
+    except Image.DecompressionBombError as error:
+        raise InputError(f"{path} has too many pixels to be opened safely; scale it down first") from error
+    except PermissionError as error:
+        raise InputError(f"{path} may not be read ({_one_line(error)}); change its permissions") from error
+    except _UNDECODABLE as error:
+        raise InputError(f"{path} is damaged or cut off ({_one_line(error)}); get a complete copy") from error
+
+
+def _to_picture(image: Image.Image, path: Path) -> Picture:
+    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
+        grey = _deep_grey(image, path)
+        return Picture(grey[..., None].expand(*grey.shape, 3).contiguous())
+    colour, alpha = _split_alpha(image)
+    colour = _to_srgb(colour, image.info.get("icc_profile"), path)
+    return Picture(_to_tensor(colour), None if alpha is None else _to_tensor(alpha))
+
+
+def _deep_grey(image: Image.Image, path: Path) -> Tensor:
+    """[1, H, W] in 0..1 of grey with more than 8 bits; mode "I" does not tell 16 from 32 bits, so its values do."""
+    values = np.asarray(image).astype(np.float64)
+    if not np.isfinite(values).all():
+        raise InputError(f"{path} holds values that are not finite (nan or inf)")
+    known = (65535,) if image.mode.startswith("I;16") else _INTEGER_RANGES if image.mode == "I" else _FLOAT_RANGES
+    top = next((top for top in known if values.max() <= top), None)
+    if top is None:
+        raise InputError(f"{path} has values up to {values.max():g}; scale them to 0..1 first")
+    return torch.from_numpy((values / top).clip(0, 1).astype(np.float32))[None]
+
+
+def _split_alpha(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
+    """The colours without transparency, not composited, and the alpha channel."""
+    if not image.has_transparency_data:
+        return image, None
+    rgba = image.convert("RGBA")
+    # Grey stays grey, because an embedded grey profile fits nothing else.
+    return rgba.convert("L" if image.mode in ("1", "L", "LA") else "RGB"), rgba.getchannel("A")
+
+
+def _to_srgb(image: Image.Image, icc_profile: bytes | None, path: Path) -> Image.Image:
+    """8-bit RGB; without a profile that works, the values are taken as sRGB already."""
+    if image.mode not in ("L", "RGB", "CMYK"):
+        image = image.convert("L" if image.mode == "1" else "RGB")
+    if not icc_profile:
+        return image.convert("RGB")
+    try:
+        profile = ImageCms.ImageCmsProfile(io.BytesIO(icc_profile))
+        if image.mode == "RGB" and ImageCms.getProfileDescription(profile).startswith("sRGB"):
+            return image  # a conversion to itself would only add rounding errors
+        converted = ImageCms.profileToProfile(
+            image, profile, ImageCms.createProfile("sRGB"), ImageCms.Intent.PERCEPTUAL, outputMode="RGB"
+        )
+    except (ImageCms.PyCMSError, OSError) as error:
+        logger.warning("%s: the embedded colour profile cannot be used (%s); colours kept as they are", path, error)
+        return image.convert("RGB")
+    assert converted is not None  # only an in-place conversion returns None
+    return converted
+
+
+def _to_tensor(image: Image.Image) -> Tensor:
+    return torch.from_numpy(np.array(image, dtype=np.float32) / 255)[None]
+
+
+def _to_pillow(image: Tensor, alpha: Tensor | None) -> Image.Image:
+    image = check_images(image, "image").detach()
+    if len(image) != 1:
+        raise InputError(f"one file holds one picture, got a batch of {len(image)}; write them one by one")
+    if alpha is not None:
+        if alpha.shape != image.shape[:3]:
+            raise InputError(f"alpha must have the shape {list(image.shape[:3])}, got {list(alpha.shape)}")
+        image = torch.cat([image, alpha.detach().to(image)[..., None]], dim=-1)
+    return Image.fromarray((image[0].clamp(0, 1) * 255).round().to(torch.uint8).cpu().numpy())
+
+
+def _writable_alpha(alpha: Tensor | None, path: Path, picture_format: str) -> Tensor | None:
+    if alpha is not None and picture_format == "JPEG":
+        logger.warning("%s: JPEG has no transparency, it is left out; write a .png to keep it", path)
+        return None
+    return alpha
+
+
+def _save_options(picture_format: str, quality: int) -> dict[str, Any]:
+    if not 1 <= quality <= 100:
+        raise InputError(f"quality must lie in 1..100, got {quality}")
+    return {
+        "PNG": {},
+        "JPEG": {"quality": quality, "subsampling": 0},
+        "WEBP": {"quality": quality, "exact": True},
+        "TIFF": {"compression": "tiff_deflate"},
+    }[picture_format]
+
+
+def _reserve(temporary: Path, path: Path) -> None:
+    """Create the temporary file now, so that a place that cannot be written is known before the work."""
+    if path.is_dir():
+        raise InputError(f"cannot write {path}: it is a folder; give a file name")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.touch(exist_ok=False)
+    except OSError as error:
+        raise InputError(f"cannot write into {path.parent}: {_one_line(error)}; choose another folder") from error
+
+
+def _move(temporary: Path, path: Path) -> None:
+    try:
+        os.replace(temporary, path)
+    except OSError as error:
+        raise InputError(f"cannot replace {path}: {_one_line(error)}; is it open in another program?") from error
+
+
+def _pictures_in(folder: Path, recursive: bool) -> Iterator[Path]:
+    for path in folder.rglob("*") if recursive else folder.iterdir():
+        if path.suffix.lower() in READABLE and not path.name.startswith(".") and path.is_file():
+            yield path
+
+
+def _natural_key(path: Path) -> tuple[list[list[str | int]], str]:
+    """Compares the digits of a name as numbers; the plain path last, so that equal keys have one order."""
+    return [[int(t) if t.isdigit() else t for t in re.split(r"([0-9]+)", p.casefold())] for p in path.parts], str(path)
+
+
+def _one_line(error: BaseException) -> str:
+    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return " ".join(text.split()) or type(error).__name__

@@ -1,0 +1,45 @@
+"""Teach a model one more degradation, from pairs or from one that can be made; an interrupted lesson goes on."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from autodir_core.cli.console import say
+from autodir_core.cli.pictures import check_writable
+from autodir_core.labels import EXTRA
+
+from .train import add_training_options, chosen_recipe, chosen_target
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("label", metavar="LABEL", help='what the new degradation is called, such as "jpeg artifact"')
+    way = parser.add_mutually_exclusive_group(required=True)
+    way.add_argument("--pairs", metavar="FOLDER", help="photos that show it: degraded/ and clean/, the same names")
+    way.add_argument("--degrade", choices=EXTRA, metavar="NAME", help=f"make it on clean pictures: {', '.join(EXTRA)}")
+    parser.add_argument("--model", metavar="FILE", help="the model that learns (default: the embedded one)")
+    add_training_options(parser, recipe="teach")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    import torch
+
+    from autodir_core.devices import parse_device
+    from autodir_core.model import load_autodir
+
+    from ..training.engine.distributed import find_processes, first_then_others
+    from ..training.teach import Lesson, gather_lesson, teach
+
+    folder, recipe = Path(arguments.out), chosen_recipe(arguments)
+    target = chosen_target(arguments, folder, recipe.name)
+    check_writable(folder)
+    if arguments.threads:
+        torch.set_num_threads(arguments.threads)
+    processes = find_processes(parse_device(arguments.device))
+    model = load_autodir(arguments.model, processes.device, "float32")
+    pairs = Path(arguments.pairs) if arguments.pairs else None
+    lesson = Lesson(arguments.label, pairs=pairs, degradation=arguments.degrade)
+    data = first_then_others(processes, lambda: gather_lesson(lesson, model, recipe, folder))
+    path = teach(model, data, recipe, folder, target, processes=processes, tensorboard=arguments.tensorboard, tell=say)
+    say(f"{path} is written; it knows: {', '.join(data.labels)}", quiet=processes.index > 0)
+    return 0

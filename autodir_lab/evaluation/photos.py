@@ -1,0 +1,51 @@
+"""Natural photographs that come with scikit-image, scikit-learn and matplotlib: nothing is downloaded."""
+
+from __future__ import annotations
+
+from importlib.resources import as_file, files
+from pathlib import Path
+
+from torch import Tensor
+
+from autodir_core.errors import InputError
+from autodir_core.imaging.files import list_pictures, read_picture
+
+PHOTOS = {
+    "astronaut": ("skimage.data", "astronaut.png"),
+    "cat": ("skimage.data", "chelsea.png"),
+    "coffee": ("skimage.data", "coffee.png"),
+    "rocket": ("skimage.data", "rocket.jpg"),
+    "motorcycle": ("skimage.data", "motorcycle_left.png"),
+    "palace": ("sklearn.datasets.images", "china.jpg"),
+    "flower": ("sklearn.datasets.images", "flower.jpg"),
+    "portrait": ("matplotlib", "mpl-data/sample_data/grace_hopper.jpg"),
+}
+
+
+def natural_photos() -> dict[str, Tensor]:
+    """Eight photographs [1, H, W, 3] in 0..1 by name.
+
+    Raises InputError where one of the three packages is missing.
+    """
+    return {name: packaged_photo(*place) for name, place in PHOTOS.items()}
+
+
+def packaged_photo(package: str, name: str) -> Tensor:
+    """One photograph out of an installed package."""
+    try:
+        with as_file(files(package).joinpath(*name.split("/"))) as path:
+            return read_picture(path).image
+    except ModuleNotFoundError as error:
+        raise InputError(
+            f"the test photos come with {package.partition('.')[0]}, which is not installed; "
+            "pip install scikit-image scikit-learn matplotlib, or name a folder of photos"
+        ) from error
+
+
+def folder_photos(folder: Path) -> dict[str, Tensor]:
+    """All pictures of a folder [1, H, W, 3] by file name without suffix; InputError where two share one."""
+    paths = list_pictures([folder])
+    for path in paths:
+        if path.stem in {other.stem for other in paths if other != path}:
+            raise InputError(f"{path} differs from another photo only in its suffix; rename one of them")
+    return {path.stem: read_picture(path).image for path in paths}

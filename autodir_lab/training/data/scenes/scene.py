@@ -1,0 +1,94 @@
+"""Composes a picture: a far layer, things before it, and the camera that takes it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from autodir_core.errors import InputError
+
+from .camera import photograph
+from .leaves import Sheet, add_leaves
+from .lens import gaussian_blur
+from .objects import add_foliage, add_hills, add_objects
+from .palettes import Style, draw_style
+from .shading import shade, shadow
+from .surfaces import draw_surfaces
+
+SUPERSAMPLING = 2
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A drawn picture (uint8 [H, W, 3]) and its depth (uint8 [H, W], 0 near .. 255 far)."""
+
+    image: np.ndarray
+    depth: np.ndarray
+
+
+def draw_scene(seed: int, size: int = 512) -> Scene:
+    """Draw one picture, the same for the same seed.
+
+    Returns a `Scene` with image uint8 [size, size, 3] and depth uint8 [size, size].
+    Raises InputError for a size below 16.
+    Source: dead leaves with radius density r^-3 and 1/f textures (Lee, Mumford, Huang 2001; Madhusudana et al. 2021).
+    """
+    if size < 16:
+        raise InputError(f"size must be at least 16 pixels, got {size}: ask for a larger picture")
+    rng = np.random.default_rng(seed)
+    style = draw_style(rng)
+    defocus = float(np.exp(rng.uniform(0, math.log(14)))) if rng.random() < 0.35 else 0.0
+    radiance, depth = far_layer(rng, style, size=size, defocus=defocus)
+    if defocus or rng.random() < 0.5:
+        radiance, depth = near_layer(rng, style, radiance=radiance, depth=depth, sharp=defocus > 0)
+    return Scene(photograph(rng, radiance), np.rint(255 * np.clip(depth, 0, 1)).astype(np.uint8))
+
+
+def far_layer(rng: np.random.Generator, style: Style, *, size: int, defocus: float) -> tuple[np.ndarray, np.ndarray]:
+    """The far part of a scene, out of focus by `defocus` pixels; radiance [H, W, 3], depth [H, W]."""
+    sky = rng.random() < 0.35
+    horizon = float(rng.uniform(0.15, 0.75))
+    sheet = Sheet(size, 1 if defocus > 1.5 else SUPERSAMPLING, top=horizon if sky else 0.0)
+    for _ in range(2):
+        sheet.add((size / 2, size / 2), size * 0.5, depth=1.0, kind="sky" if sky else "")
+    sheet.map.paste(1, (0, 0, *sheet.map.size))
+    if sky:
+        add_hills(rng, sheet, horizon=horizon)
+    else:
+        add_leaves(rng, sheet, count=int(rng.integers(1, 30)), radii=(size * 0.12, size * 0.8), depths=(0.98, 0.85))
+    add_objects(rng, sheet, depth=0.6)
+    if rng.random() < 0.6:
+        crowd = int(np.exp(rng.uniform(math.log(20), math.log(2500))) * (size / 512) ** 1.5) + 2
+        smallest = max(2.0, size * 0.05 / math.sqrt(1 + crowd / 40))
+        add_leaves(rng, sheet, count=crowd, radii=(smallest, size * rng.uniform(0.25, 0.6)), depths=(0.8, 0.45))
+    add_objects(rng, sheet, depth=0.4)
+    radiance, depth, _ = shade(sheet, draw_surfaces(rng, style, sheet=sheet))
+    radiance *= shadow(rng, depth)[..., None]
+    return (gaussian_blur(radiance, defocus) if defocus else radiance), depth
+
+
+def near_layer(
+    rng: np.random.Generator, style: Style, *, radiance: np.ndarray, depth: np.ndarray, sharp: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """Things before the scene, with their shadow on it; rarely out of focus unless they must be `sharp`."""
+    size = len(depth)
+    sheet = Sheet(size, SUPERSAMPLING)
+    sheet.add((0, 0), 1.0, depth=1.0)
+    count = int(np.exp(rng.uniform(0, math.log(150))))
+    smallest = max(2.0, size * 0.08 / math.sqrt(1 + count / 10))
+    if sharp:
+        # A picture without anything in focus would be a blurred one: a large textured thing and a patch of small ones.
+        add_leaves(rng, sheet, count=int(rng.integers(2, 6)), radii=(size * 0.2, size * 0.5), depths=(0.5, 0.4))
+        add_foliage(rng, sheet, depth=0.4)
+    add_leaves(rng, sheet, count=count, radii=(smallest, size * rng.uniform(0.3, 0.6)), depths=(0.4, 0.02))
+    add_objects(rng, sheet, depth=0.1)
+    drawn, near, coverage = shade(sheet, draw_surfaces(rng, style, sheet=sheet))
+    behind = np.where(coverage > 0.5, near, depth)
+    if rng.random() < 0.5:
+        radiance = radiance * shadow(rng, behind)[..., None]
+    if not sharp and rng.random() < 0.15:
+        blur = float(rng.uniform(1.5, 8))
+        drawn, coverage = gaussian_blur(drawn, blur), gaussian_blur(coverage[..., None], blur)[..., 0]
+    return drawn + radiance * (1 - coverage[..., None]), behind

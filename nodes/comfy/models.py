@@ -1,0 +1,203 @@
+"""ComfyUI's own MODEL, CLIP and VAE, made from the networks of an AutoDIR model.
+
+Beside host.py the only file that imports ComfyUI: host.py uses its services, this one builds its model classes. They
+pull in every architecture that ComfyUI knows, so this file is imported when a node first needs it.
+"""
+# pyright: reportMissingImports=false
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import comfy.latent_formats
+import comfy.model_detection
+import comfy.model_management
+import comfy.model_sampling
+import comfy.ops
+import comfy.sd
+import comfy.sd1_clip
+import comfy.supported_models
+import folder_paths
+import torch
+from comfy.model_patcher import ModelPatcher
+from comfy.supported_models_base import ClipTarget
+from torch import Tensor, nn
+
+from ...autodir_core.checkpoint.load import official_views
+from ...autodir_core.diffusion.schedule import sigma_to_timestep, training_sigmas
+from ...autodir_core.errors import InputError
+from ...autodir_core.model import AutoDIR
+from ...autodir_core.networks.config import CLIP, UNET, VAE, VAESizes
+from .services import SD15_LATENT
+
+GROUPS = 32
+"""Groups of every group norm that ComfyUI builds."""
+
+VAE_WIDTH = 128
+"""First width of the autoencoder that ComfyUI's memory estimates are made for."""
+
+TEXT_TOWER = ("text_model.", "text_projection.")
+
+
+def native_models(autodir: AutoDIR) -> tuple[ModelPatcher, comfy.sd.CLIP, comfy.sd.VAE]:
+    """The diffusion, the text encoder and the autoencoder as ComfyUI's own objects.
+
+    Weights that lie where ComfyUI keeps idle models stay in the memory they are in, shared with the AutoDIR model; what
+    lies on the GPU is copied. InputError for widths that ComfyUI's classes cannot have.
+    """
+    check_widths(autodir)
+    weights = official_views(autodir.networks, autodir.sizes)
+    return native_diffusion(autodir, weights), native_text_encoder(autodir, weights), native_vae(autodir, weights)
+
+
+def check_widths(autodir: AutoDIR) -> None:
+    """ComfyUI's group norms have 32 groups when they are built, and no way to ask for others."""
+    for name, (first, *_) in (("UNet", autodir.sizes.unet.channels), ("VAE", autodir.sizes.vae.channels)):
+        if first % GROUPS:
+            raise InputError(
+                f"ComfyUI's own networks need a first width that {GROUPS} divides, this model's {name} has {first}; "
+                "use AutoDIR Sample and AutoDIR Decode, which take any"
+            )
+
+
+class OfficialSampling(comfy.model_sampling.ModelSamplingDiscrete, comfy.model_sampling.EPS):
+    """Noise prediction at fractional timesteps, from a start of pure noise (k-diffusion `CompVisDenoiser`).
+
+    ComfyUI's own rounds timesteps to whole numbers and starts from noise of variance 1 + sigma^2.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.set_sigmas(training_sigmas())
+
+    def timestep(self, sigma: Tensor) -> Tensor:
+        return sigma_to_timestep(sigma).to(sigma.device)
+
+    def noise_scaling(self, sigma: Tensor, noise: Tensor, latent_image: Tensor, max_denoise: bool = False) -> Tensor:
+        return super().noise_scaling(sigma, noise, latent_image)
+
+
+class Width(int):
+    """A number of channels where ComfyUI expects a multiple of the first width.
+
+    Multiplied by the first width it stays what it is, and 32 seems to divide it and its sums: torch refuses to build a
+    group norm otherwise. The right number of groups is set afterwards.
+    """
+
+    def __mul__(self, first: int) -> Width:
+        return self
+
+    __rmul__ = __mul__
+
+    def __add__(self, other: int) -> Width:
+        return Width(int(self) + int(other))
+
+    __radd__ = __add__
+
+    def __mod__(self, groups: int) -> int:
+        return 0
+
+
+def multiples(channels: Sequence[int]) -> list[int]:
+    """Widths as ComfyUI's classes take them: multiples of the first one where they are."""
+    first = channels[0]
+    return [width // first if width % first == 0 else Width(width) for width in channels]
+
+
+def set_groups(network: nn.Module, groups: int) -> None:
+    for module in network.modules():
+        if isinstance(module, nn.GroupNorm):
+            module.num_groups = groups
+
+
+def part(weights: Mapping[str, Tensor], prefix: str, device: torch.device) -> dict[str, Tensor]:
+    """The weights under a prefix, without it, on a device; those that are there already are not copied."""
+    return {key[len(prefix) :]: tensor.to(device) for key, tensor in weights.items() if key.startswith(prefix)}
+
+
+def native_diffusion(autodir: AutoDIR, weights: Mapping[str, Tensor]) -> ModelPatcher:
+    """The UNet as ComfyUI's InstructPix2Pix model of Stable Diffusion 1.5, with the official sampling."""
+    load_device = comfy.model_management.get_torch_device()
+    offload_device = comfy.model_management.unet_offload_device()
+    state = part(weights, UNET, offload_device)
+    config = diffusion_config(autodir, state)
+    cast = comfy.model_management.unet_manual_cast(autodir.dtype, load_device, config.supported_inference_dtypes)
+    config.set_inference_dtype(autodir.dtype, cast)
+    model = config.get_model(state, device=offload_device)
+    model.model_sampling = OfficialSampling()
+    model.diffusion_model.load_state_dict(state, assign=True)
+    set_groups(model.diffusion_model, autodir.sizes.unet.groups)
+    return ModelPatcher(model, load_device=load_device, offload_device=offload_device)
+
+
+def diffusion_config(autodir: AutoDIR, state: Mapping[str, Tensor]) -> comfy.supported_models.SD15_instructpix2pix:
+    """What ComfyUI detects in the UNet's weights, and what they cannot tell: odd widths, heads and the latents."""
+    detected = comfy.model_detection.detect_unet_config(state, "")
+    widths = {"channel_mult": multiples(autodir.sizes.unet.channels)}
+    config = comfy.supported_models.SD15_instructpix2pix({**detected, **widths})
+    config.unet_config["num_heads"] = autodir.sizes.unet.heads
+    config.latent_format = latent_format(autodir)
+    return config
+
+
+def latent_format(autodir: AutoDIR) -> comfy.latent_formats.LatentFormat:
+    """The latents' channels, scale and size; those of Stable Diffusion 1.5 have previews of ComfyUI's own."""
+    channels, scale = autodir.sizes.vae.latent_channels, autodir.traits.latent_scale
+    if (channels, autodir.factor) == SD15_LATENT:
+        return comfy.latent_formats.SD15(scale)
+    own = comfy.latent_formats.LatentFormat()
+    own.latent_channels, own.scale_factor = channels, scale
+    # read by versions after 0.3.64, which write it so
+    own.spacial_downscale_ratio = autodir.factor
+    return own
+
+
+def native_text_encoder(autodir: AutoDIR, weights: Mapping[str, Tensor]) -> comfy.sd.CLIP:
+    """The text tower as ComfyUI's CLIP of Stable Diffusion 1.5: last layer, final norm, no padding mask."""
+    sizes, dtype = autodir.sizes.clip, autodir.dtype
+    config = {
+        "hidden_size": sizes.text_width,
+        "num_hidden_layers": sizes.text_layers,
+        "num_attention_heads": sizes.text_heads,
+        "intermediate_size": sizes.text_hidden,
+    }
+    clip = comfy.sd.CLIP(
+        ClipTarget(comfy.sd1_clip.SD1Tokenizer, comfy.sd1_clip.SD1ClipModel),
+        embedding_directory=folder_paths.get_folder_paths("embeddings"),
+        model_options={"dtype": dtype, "clip_l_model_config": config},
+    )
+    device = comfy.model_management.text_encoder_offload_device()
+    tower = clip.cond_stage_model.clip_l.transformer
+    # ComfyUI's is always square
+    tower.text_projection = comfy.ops.manual_cast.Linear(
+        sizes.text_width, sizes.embedding, bias=False, dtype=dtype, device=device
+    )
+    state = part(weights, CLIP, device)
+    tower.load_state_dict({key: state[key] for key in state if key.startswith(TEXT_TOWER)}, assign=True)
+    return clip
+
+
+def native_vae(autodir: AutoDIR, weights: Mapping[str, Tensor]) -> comfy.sd.VAE:
+    """The autoencoder as ComfyUI's VAE, which crops pictures to multiples of its factor."""
+    sizes, factor = autodir.sizes.vae, autodir.factor
+    state = part(weights, VAE, comfy.model_management.vae_offload_device())
+    vae = comfy.sd.VAE(sd=state, config={"params": vae_config(sizes)}, dtype=autodir.networks.vae.dtype)
+    # the constructor copied them
+    vae.first_stage_model.load_state_dict(state, assign=True)
+    set_groups(vae.first_stage_model, sizes.groups)
+    vae.latent_channels, vae.downscale_ratio, vae.upscale_ratio = sizes.latent_channels, factor, factor
+    share, encode_bytes, decode_bytes = sizes.channels[0] / VAE_WIDTH, vae.memory_used_encode, vae.memory_used_decode
+    area = (factor / SD15_LATENT[1]) ** 2
+    vae.memory_used_encode = lambda shape, dtype: share * encode_bytes(shape, dtype)
+    vae.memory_used_decode = lambda shape, dtype: share * area * decode_bytes(shape, dtype)
+    return vae
+
+
+def vae_config(sizes: VAESizes) -> dict[str, Any]:
+    """Arguments of ComfyUI's AutoencoderKL."""
+    channels = {"in_channels": 3, "out_ch": 3, "z_channels": sizes.latent_channels, "double_z": True}
+    levels = {"ch": sizes.channels[0], "ch_mult": multiples(sizes.channels), "num_res_blocks": sizes.blocks}
+    # no attention but in the middle, so the nominal resolution is never looked at
+    attention = {"resolution": 256, "attn_resolutions": []}
+    return {"ddconfig": {**channels, **levels, **attention}, "embed_dim": sizes.latent_channels}

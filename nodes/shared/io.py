@@ -1,0 +1,186 @@
+"""What goes through the nodes' sockets: pictures with alpha, masks, conditions, lists of labels, reports."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ...autodir_core.diffusion.noise import MAX_SEED
+from ...autodir_core.errors import InputError
+from ...autodir_core.settings import SAMPLERS, VIEWS
+
+Conditioning = list[list[Any]]
+Latent = dict[str, Any]
+
+MODEL = ("AUTODIR_MODEL", {"tooltip": "The model, from AutoDIR Load Model."})
+
+STEPS = (
+    "INT",
+    {
+        "default": 100,
+        "min": 1,
+        "max": 1000,
+        "tooltip": "Diffusion steps per round: more is slower and finer. The paper's script uses 100, its README 200; "
+        "20 to 30 give a quick look.",
+    },
+)
+SEED = (
+    "INT",
+    {
+        "default": 0,
+        "min": 0,
+        "max": MAX_SEED,
+        "control_after_generate": True,
+        "tooltip": "Start of the noise. The same seed gives the same picture; picture i of a batch uses seed + i, so "
+        "it gives what it gives alone.",
+    },
+)
+SAMPLER = (
+    list(SAMPLERS),
+    {
+        "default": SAMPLERS[0],
+        "tooltip": "How the noise is removed. euler_ancestral is the paper's; euler and dpmpp_2m add no new noise, and "
+        "dpmpp_2m needs the fewest steps.",
+    },
+)
+TEXT_GUIDANCE = (
+    "FLOAT",
+    {
+        "default": 1.0,
+        "min": 0.0,
+        "max": 20.0,
+        "step": 0.1,
+        "tooltip": "How strongly the text condition drives the result. The paper uses 1, no extrapolation; above it "
+        "each step costs another evaluation of the network.",
+    },
+)
+IMAGE_GUIDANCE = (
+    "FLOAT",
+    {
+        "default": 1.0,
+        "min": 0.0,
+        "max": 20.0,
+        "step": 0.1,
+        "tooltip": "How strongly the degraded picture holds the result. The paper uses 1, no extrapolation; other "
+        "values cost another evaluation of the network per step.",
+    },
+)
+MASK = (
+    "MASK",
+    {
+        "tooltip": "Where to restore: 1 restores, 0 keeps the input bit for bit, values between mix. Any size; it is "
+        "scaled to the picture. Leave it unconnected to restore everything: Load Image gives an empty mask when "
+        "nothing was painted, and that restores nothing.",
+    },
+)
+LABELS = (
+    "STRING",
+    {
+        "default": "",
+        "advanced": True,
+        "tooltip": "Labels to look for, separated by commas. Empty looks for all of the model, as the paper does. "
+        'Without "no" in the list the loop cannot find the picture clean.',
+    },
+)
+VIEW = (
+    list(VIEWS),
+    {
+        "default": VIEWS[0],
+        "tooltip": "What the model looks at, at native resolution. centre, the paper's, is the central square, 224 "
+        "pixels officially. grid averages the probabilities of up to 9 such squares from border to border, so damage "
+        "at the borders counts too; assessing takes up to 9 times as long.",
+    },
+)
+THRESHOLD = (
+    "FLOAT",
+    {
+        "default": 0.0,
+        "min": 0.0,
+        "max": 1.0,
+        "step": 0.05,
+        "advanced": True,
+        "tooltip": "How probable a degradation must be to be restored: 0.5 is 50 percent. Where the most probable one "
+        "lies below, the picture is finished, and the report says unsure. 0 restores whatever wins, as the paper does.",
+    },
+)
+
+
+def advanced(socket: tuple[Any, dict[str, Any]]) -> tuple[Any, dict[str, Any]]:
+    """A widget that the page shows only on demand."""
+    kind, options = socket
+    return kind, {**options, "advanced": True}
+
+
+def split_alpha(image: Tensor) -> tuple[Tensor, Tensor | None]:
+    """The colours [B, H, W, 3] of an IMAGE and its alpha [B, H, W, 1], None where it has none."""
+    return image[..., :3], image[..., 3:] if image.shape[-1] == 4 else None
+
+
+def with_alpha(colours: Tensor, alpha: Tensor | None) -> Tensor:
+    """The colours [B, H, W, 3] with the alpha they had before."""
+    return colours if alpha is None else torch.cat([colours, alpha.to(colours)], dim=-1)
+
+
+def keep_outside(original: Tensor, restored: Tensor, mask: Tensor | None) -> Tensor:
+    """The restored picture where the mask is 1, the original bit for bit where it is 0, [B, H, W, 3].
+
+    Args:
+        original: [B, H, W, 3].
+        restored: [B, H, W, 3].
+        mask: [B or 1, h, w] or [h, w] of any size, scaled to the pictures; None restores everything.
+    """
+    if mask is None:
+        return restored
+    batch, height, width, _ = original.shape
+    mask = mask[None] if mask.ndim == 2 else mask
+    if mask.ndim != 3 or len(mask) not in (1, batch):
+        raise InputError(f"the mask must be [1 or {batch}, height, width], got {list(mask.shape)}")
+    if mask.shape[1:] != (height, width):
+        mask = torch.nn.functional.interpolate(mask[:, None], (height, width), mode="bilinear", antialias=True)[:, 0]
+    share = mask.clamp(0, 1)[..., None].to(restored)
+    return torch.lerp(original.to(restored), restored, share.expand_as(restored))
+
+
+def condition_of(conditioning: Conditioning, batch: int, width: int) -> Tensor:
+    """The text condition [B, T, D] of a CONDITIONING; InputError unless it has one entry that fits the model.
+
+    Args:
+        conditioning: from AutoDIR Blend or Prompt, or from a native node with the same text encoder; T is 77, or more
+            where texts were joined: the network attends to any number of tokens.
+        batch: number of pictures B.
+        width: D of the model.
+    """
+    embedding, _ = only_entry(conditioning)
+    if embedding.ndim != 3 or embedding.shape[2] != width or len(embedding) not in (1, batch):
+        raise InputError(
+            f"the conditioning must be [1 or {batch}, tokens, {width}] for this model and these pictures, got "
+            f"{list(embedding.shape)}; make it with AutoDIR Blend or AutoDIR Prompt of the same model"
+        )
+    return embedding.expand(batch, -1, -1)
+
+
+def only_entry(conditioning: Conditioning) -> tuple[Tensor, dict[str, Any]]:
+    """The one entry of a CONDITIONING: the embedding [B, T, D] and what else is kept with it."""
+    if len(conditioning) != 1:
+        raise InputError(
+            f"the conditioning has {len(conditioning)} entries, one is needed; join them with AutoDIR Mix or "
+            "Conditioning (Average) instead of Conditioning (Combine)"
+        )
+    embedding, extra = conditioning[0]
+    return embedding, extra
+
+
+def label_list(text: str) -> list[str]:
+    """The labels in a text that separates them by commas or lines."""
+    return [label.strip() for label in re.split(r"[,\n]", text) if label.strip()]
+
+
+def report_text(lines: Callable[[int], Sequence[str]], batch: int) -> str:
+    """The lines about each picture of a batch, under a heading where there are several."""
+    if batch == 1:
+        return "\n".join(lines(0))
+    return "\n\n".join("\n".join([f"picture {i + 1}", *lines(i)]) for i in range(batch))

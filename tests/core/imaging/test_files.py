@@ -1,0 +1,338 @@
+"""Known answers at the door: every picture mode, orientation, profiles, rounding, and files that are no pictures."""
+
+from __future__ import annotations
+
+import logging
+import os
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image, ImageCms
+
+from autodir_core.errors import InputError
+from autodir_core.imaging.files import Picture, atomic_path, list_pictures, read_picture, write_picture
+
+RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
+
+
+def saved(folder: Path, values: np.ndarray, name: str = "picture.png", mode: str | None = None, **options) -> Path:
+    image = Image.fromarray(values)
+    (image.convert(mode) if mode else image).save(folder / name, **options)
+    return folder / name
+
+
+def pixels(picture: Picture) -> list:
+    assert picture.image.dtype == torch.float32
+    return (picture.image[0] * 255).tolist()
+
+
+def colours(*row: tuple[int, ...]) -> np.ndarray:
+    return np.array([row], np.uint8)
+
+
+def denied(*_: object, **__: object) -> None:
+    raise PermissionError(13, "Permission denied")
+
+
+def leftovers(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+class TestModes:
+    def test_rgb_is_exact(self, tmp_path):
+        picture = read_picture(saved(tmp_path, colours((1, 2, 254), RED)))
+        assert picture.image.shape == (1, 1, 2, 3)
+        assert torch.equal(picture.image, torch.tensor([[[[1, 2, 254], [255, 0, 0]]]]) / 255)
+        assert picture.alpha is None
+
+    def test_grey_becomes_three_equal_channels(self, tmp_path):
+        assert pixels(read_picture(saved(tmp_path, np.array([[0, 51]], np.uint8)))) == [[[0] * 3, [51] * 3]]
+
+    def test_one_bit(self, tmp_path):
+        picture = read_picture(saved(tmp_path, np.array([[0, 255]], np.uint8), mode="1"))
+        assert pixels(picture) == [[[0] * 3, [255] * 3]]
+
+    @pytest.mark.parametrize("name", ["grey.png", "grey.tif"])
+    def test_16_bit_grey_keeps_its_depth(self, tmp_path, name):
+        picture = read_picture(saved(tmp_path, np.array([[0, 257, 258, 65535]], np.uint16), name))
+        expected = torch.tensor([0, 257, 258, 65535], dtype=torch.float64) / 65535
+        assert torch.equal(picture.image[0, 0, :, 1], expected.float())
+
+    def test_big_endian_16_bit_grey(self, tmp_path):
+        Image.frombytes("I;16B", (2, 1), struct.pack(">2H", 256, 65535)).save(tmp_path / "grey.tif")
+        assert read_picture(tmp_path / "grey.tif").image[0, 0, :, 0].tolist() == pytest.approx([256 / 65535, 1])
+
+    @pytest.mark.parametrize(("values", "top"), [([0, 300, 65535], 65535), ([0, 300, 2**31 - 1], 2**31 - 1)])
+    def test_32_bit_integers_are_scaled_by_the_range_they_need(self, tmp_path, values, top):
+        picture = read_picture(saved(tmp_path, np.array([values], np.int32), "grey.tif"))
+        assert picture.image[0, 0, :, 2].tolist() == pytest.approx([value / top for value in values])
+
+    @pytest.mark.parametrize(("values", "top"), [([0, 0.25, 0.5], 1), ([-3, 51, 255], 255), ([0, 300, 65535], 65535)])
+    def test_float_is_scaled_by_the_first_range_that_holds_it(self, tmp_path, values, top):
+        picture = read_picture(saved(tmp_path, np.array([values], np.float32), "grey.tif"))
+        assert picture.image[0, 0, :, 0].tolist() == pytest.approx([max(value, 0) / top for value in values])
+
+    @pytest.mark.parametrize(("value", "says"), [(float("nan"), "not finite"), (1e6, "scale them to 0..1")])
+    def test_float_without_a_usable_range_is_refused(self, tmp_path, value, says):
+        with pytest.raises(InputError, match=says):
+            read_picture(saved(tmp_path, np.array([[0, value]], np.float32), "grey.tif"))
+
+    def test_16_bit_colour_comes_as_8_bit(self, tmp_path):
+        path = tmp_path / "deep.png"
+        path.write_bytes(png_16_bit_rgb([(0x1234, 0xFFFF, 0x00FF)]))
+        assert read_picture(path).image[0, 0, 0].tolist() == pytest.approx([0x12 / 255, 1, 0], abs=1 / 255)
+
+    def test_alpha_is_kept_and_colours_under_it_stay(self, tmp_path):
+        picture = read_picture(saved(tmp_path, colours((9, 8, 7, 0), (255, 0, 0, 51))))
+        assert pixels(picture) == [[[9, 8, 7], [255, 0, 0]]]
+        assert picture.alpha is not None and picture.alpha.shape == (1, 1, 2)
+        assert (picture.alpha * 255).tolist() == [[[0, 51]]]
+
+    def test_grey_with_alpha(self, tmp_path):
+        picture = read_picture(saved(tmp_path, colours((40, 40, 40, 10)), mode="LA"))
+        assert pixels(picture) == [[[40, 40, 40]]]
+        assert picture.alpha is not None and picture.alpha.item() == pytest.approx(10 / 255)
+
+    def test_palette_with_and_without_transparency(self, tmp_path):
+        image = Image.new("P", (2, 1))
+        image.putpalette([*RED, *BLUE])
+        image.putpixel((1, 0), 1)
+        image.save(tmp_path / "opaque.png")
+        image.save(tmp_path / "clear.png", transparency=bytes([255, 64]))
+        opaque, clear = read_picture(tmp_path / "opaque.png"), read_picture(tmp_path / "clear.png")
+        assert pixels(opaque) == pixels(clear) == [[list(RED), list(BLUE)]]
+        assert opaque.alpha is None
+        assert clear.alpha is not None and (clear.alpha * 255).round().tolist() == [[[255, 64]]]
+
+    def test_colour_key_transparency(self, tmp_path):
+        picture = read_picture(saved(tmp_path, colours(RED, GREEN), transparency=GREEN))
+        assert picture.alpha is not None and picture.alpha.tolist() == [[[1, 0]]]
+
+    def test_cmyk(self, tmp_path):
+        saved(tmp_path, np.full((8, 8, 3), WHITE, np.uint8), "print.jpg", mode="CMYK")
+        assert read_picture(tmp_path / "print.jpg").image.min() > 0.98
+
+    def test_first_frame_of_an_animation(self, tmp_path):
+        first, second = (Image.new("RGB", (2, 2), colour) for colour in (RED, BLUE))
+        first.save(tmp_path / "moving.gif", save_all=True, append_images=[second])
+        assert pixels(read_picture(tmp_path / "moving.gif"))[0][0] == list(RED)
+
+
+def test_exif_orientation_is_applied(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the camera was turned: rotate by 90 degrees clockwise to see it upright
+    path = saved(tmp_path, colours(RED, BLUE), exif=exif)
+    assert pixels(read_picture(path)) == [[list(RED)], [list(BLUE)]]
+
+
+class TestProfiles:
+    def test_another_profile_is_converted_to_srgb(self, tmp_path):
+        profile = swapped_primaries()
+        assert pixels(read_picture(saved(tmp_path, colours(RED), icc_profile=profile)))[0][0] == pytest.approx(
+            GREEN, abs=3
+        )
+
+    def test_alpha_survives_the_conversion(self, tmp_path):
+        picture = read_picture(saved(tmp_path, colours((*RED, 51)), icc_profile=swapped_primaries()))
+        assert pixels(picture)[0][0] == pytest.approx(GREEN, abs=3)
+        assert picture.alpha is not None and picture.alpha.item() == pytest.approx(0.2)
+
+    def test_srgb_profile_changes_nothing(self, tmp_path):
+        profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+        values = np.arange(192, dtype=np.uint8).reshape(8, 8, 3)
+        assert pixels(read_picture(saved(tmp_path, values, icc_profile=profile))) == values.tolist()
+
+    @pytest.mark.parametrize("length", [20, 200])
+    def test_a_broken_profile_is_reported_and_ignored(self, tmp_path, caplog, length):
+        profile = swapped_primaries()[:length]
+        with caplog.at_level(logging.WARNING):
+            picture = read_picture(saved(tmp_path, colours((10, 20, 30)), icc_profile=profile))
+        assert pixels(picture) == [[[10, 20, 30]]]
+        assert "profile cannot be used" in caplog.text
+
+
+class TestNoPictures:
+    def refuse(self, path: Path, says: str) -> None:
+        with pytest.raises(InputError, match=says) as caught:
+            read_picture(path)
+        assert "\n" not in str(caught.value) and str(path) in str(caught.value)
+
+    def test_missing(self, tmp_path):
+        self.refuse(tmp_path / "none.png", "does not exist")
+
+    def test_folder(self, tmp_path):
+        self.refuse(tmp_path, "is a folder")
+
+    def test_empty(self, tmp_path):
+        (tmp_path / "a.png").touch()
+        self.refuse(tmp_path / "a.png", "is empty")
+
+    def test_text_named_png(self, tmp_path):
+        (tmp_path / "a.png").write_text("hello")
+        self.refuse(tmp_path / "a.png", "is not a picture")
+
+    @pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.webp", "a.tif", "a.gif"])
+    def test_cut_off(self, tmp_path, name):
+        noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+        path = saved(tmp_path, noise, name)
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+        self.refuse(path, r"damaged or cut off|is not a picture")
+
+    def test_decompression_bomb(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
+        self.refuse(saved(tmp_path, np.zeros((5, 5), np.uint8)), "too many pixels")
+
+
+class TestWriting:
+    @pytest.mark.parametrize("name", ["a.png", "a.tif", "a.TIFF"])
+    def test_every_8_bit_value_survives(self, tmp_path, name):
+        image = torch.arange(256).reshape(1, 16, 16, 1).expand(-1, -1, -1, 3) / 255
+        write_picture(tmp_path / name, image)
+        assert torch.equal(read_picture(tmp_path / name).image, image)
+
+    def test_values_are_rounded_and_clamped(self, tmp_path):
+        values = torch.tensor([-0.5, 0.4 / 255, 0.6 / 255, 99.6 / 255, 1.7, 254.6 / 255])
+        write_picture(tmp_path / "a.png", values.reshape(1, 2, 1, 3))
+        assert pixels(read_picture(tmp_path / "a.png")) == [[[0, 0, 1]], [[100, 255, 255]]]
+
+    @pytest.mark.parametrize("name", ["a.jpg", "a.jpeg", "a.webp"])
+    def test_lossy_formats_are_close(self, tmp_path, name):
+        image = torch.linspace(0, 1, 32).reshape(1, 1, 32, 1).repeat(1, 32, 1, 3)
+        write_picture(tmp_path / name, image)
+        assert (read_picture(tmp_path / name).image - image).abs().mean() < 0.01
+
+    def test_quality_changes_the_size(self, tmp_path):
+        noise = torch.rand(1, 32, 32, 3, generator=torch.Generator().manual_seed(0))
+        for quality in (50, 100):
+            write_picture(tmp_path / f"{quality}.jpg", noise, quality=quality)
+        assert (tmp_path / "50.jpg").stat().st_size < (tmp_path / "100.jpg").stat().st_size / 2
+
+    @pytest.mark.parametrize("name", ["a.png", "a.webp", "a.tif"])
+    def test_alpha_is_kept(self, tmp_path, name):
+        alpha = torch.tensor([[[0, 1], [0.2, 0.8]]])
+        write_picture(tmp_path / name, torch.full((1, 2, 2, 3), 0.2), alpha=alpha)
+        assert torch.equal(read_picture(tmp_path / name).alpha, alpha)
+
+    def test_jpeg_leaves_alpha_out_and_says_so(self, tmp_path, caplog):
+        with caplog.at_level(logging.WARNING):
+            write_picture(tmp_path / "a.jpg", torch.ones(1, 8, 8, 3), alpha=torch.zeros(1, 8, 8))
+        assert "no transparency" in caplog.text
+        assert read_picture(tmp_path / "a.jpg").image.min() == 1
+
+    @pytest.mark.parametrize(
+        ("name", "image", "says"),
+        [
+            ("a.xyz", torch.zeros(1, 1, 1, 3), "unknown suffix"),
+            ("a", torch.zeros(1, 1, 1, 3), "unknown suffix"),
+            ("a.png", torch.zeros(2, 1, 1, 3), "batch of 2"),
+            ("a.png", torch.zeros(1, 1, 1, 4), "shape"),
+            ("a.png", torch.full((1, 1, 1, 3), torch.nan), "not finite"),
+            ("a.webp", torch.zeros(1, 1, 16384, 3), "cannot write"),
+        ],
+    )
+    def test_what_cannot_be_written_leaves_nothing(self, tmp_path, name, image, says):
+        with pytest.raises(InputError, match=says):
+            write_picture(tmp_path / name, image)
+        assert leftovers(tmp_path) == []
+
+    def test_alpha_of_another_size_is_refused(self, tmp_path):
+        with pytest.raises(InputError, match=r"\[1, 2, 2\], got \[1, 1, 1\]"):
+            write_picture(tmp_path / "a.png", torch.zeros(1, 2, 2, 3), alpha=torch.zeros(1, 1, 1))
+
+
+class TestAtomicPath:
+    def test_missing_folders_are_made_and_nothing_else_stays(self, tmp_path):
+        with atomic_path(tmp_path / "new" / "report.json") as temporary:
+            assert temporary.parent == tmp_path / "new" and temporary.suffix == ".json"
+            temporary.write_text("{}")
+        assert leftovers(tmp_path / "new") == ["report.json"]
+
+    @pytest.mark.parametrize("stop", [KeyboardInterrupt, RuntimeError])
+    def test_an_interrupted_write_keeps_the_old_file(self, tmp_path, stop):
+        (tmp_path / "a.txt").write_text("old")
+        with pytest.raises(stop), atomic_path(tmp_path / "a.txt") as temporary:
+            temporary.write_text("half")
+            raise stop
+        assert leftovers(tmp_path) == ["a.txt"]
+        assert (tmp_path / "a.txt").read_text() == "old"
+
+    def test_a_folder_is_no_place_for_a_file(self, tmp_path):
+        with pytest.raises(InputError, match="it is a folder"), atomic_path(tmp_path):
+            pass
+
+    def test_a_file_is_no_folder(self, tmp_path):
+        (tmp_path / "file").touch()
+        with pytest.raises(InputError, match="cannot write into"), atomic_path(tmp_path / "file" / "a.png"):
+            pass
+
+    def test_a_read_only_folder(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(Path, "touch", denied)
+        with pytest.raises(InputError, match="Permission denied; choose another folder"), atomic_path(tmp_path / "a"):
+            pass
+
+    def test_a_target_that_another_program_holds(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(os, "replace", denied)
+        with pytest.raises(InputError, match="open in another program"), atomic_path(tmp_path / "a.png"):
+            pass
+        assert leftovers(tmp_path) == []
+
+    @pytest.mark.skipif(os.name == "nt", reason="POSIX permissions")
+    def test_the_file_has_ordinary_permissions(self, tmp_path):
+        (tmp_path / "ordinary").touch()
+        with atomic_path(tmp_path / "a.txt") as temporary:
+            temporary.write_text("x")
+        assert (tmp_path / "a.txt").stat().st_mode == (tmp_path / "ordinary").stat().st_mode
+
+
+class TestListing:
+    def make(self, folder: Path, *names: str) -> None:
+        for name in names:
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).touch()
+
+    def test_natural_order_and_only_pictures(self, tmp_path):
+        self.make(tmp_path, "f10.png", "f2.PNG", "F1.jpg", "notes.txt", ".hidden.png", "sub/f3.png")
+        assert [path.name for path in list_pictures(tmp_path)] == ["F1.jpg", "f2.PNG", "f10.png"]
+
+    def test_recursive(self, tmp_path):
+        self.make(tmp_path, "s10/a.png", "s9/a.png", "b.png")
+        found = [path.relative_to(tmp_path).as_posix() for path in list_pictures([tmp_path], recursive=True)]
+        assert found == ["b.png", "s9/a.png", "s10/a.png"]
+
+    def test_each_file_once_and_files_as_given(self, tmp_path):
+        self.make(tmp_path, "a.png", "raw.data")
+        found = list_pictures([tmp_path, tmp_path / "a.png", tmp_path / "raw.data"])
+        assert [path.name for path in found] == ["a.png", "raw.data"]
+
+    def test_nothing_found(self, tmp_path):
+        with pytest.raises(InputError, match=r"no pictures in .*looked for .*\.png"):
+            list_pictures([tmp_path])
+
+    def test_missing(self, tmp_path):
+        with pytest.raises(InputError, match="does not exist"):
+            list_pictures([tmp_path / "nowhere"])
+
+
+def png_16_bit_rgb(row: list[tuple[int, int, int]]) -> bytes:
+    """One row; Pillow cannot write this kind itself."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", len(row), 1, 16, 2, 0, 0, 0)
+    data = zlib.compress(b"\0" + b"".join(struct.pack(">3H", *pixel) for pixel in row))
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", data) + chunk(b"IEND", b"")
+
+
+def swapped_primaries() -> bytes:
+    """An sRGB profile whose red and green primaries are exchanged: its pure red must be seen as green."""
+    profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    count = struct.unpack_from(">I", profile, 128)[0]
+    entries = {bytes(profile[offset : offset + 4]): offset for offset in range(132, 132 + 12 * count, 12)}
+    red, green = entries[b"rXYZ"] + 4, entries[b"gXYZ"] + 4
+    profile[red : red + 8], profile[green : green + 8] = profile[green : green + 8], profile[red : red + 8]
+    return bytes(profile.replace(b"\0s\0R\0G\0B", b"\0S\0w\0a\0p"))

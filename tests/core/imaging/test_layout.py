@@ -1,0 +1,63 @@
+"""Layouts, padding and the centre square."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+import autodir_core as ad
+from autodir_core.imaging.layout import centre_square, check_images, from_network, pad_to_multiple, to_network
+
+
+def test_network_layout_and_range():
+    images = torch.tensor([0.0, 0.5, 1.0]).expand(1, 2, 4, 3)
+    x = to_network(images)
+    assert x.shape == (1, 3, 2, 4)
+    assert x[0, :, 0, 0].tolist() == [-1, 0, 1]
+    assert torch.equal(from_network(x), images)
+
+
+def test_padding_reflects_without_repeating_the_edge():
+    x = torch.arange(5.0).view(1, 1, 1, 5)
+    assert pad_to_multiple(x, 8).shape == (1, 1, 8, 8)
+    assert pad_to_multiple(x, 8)[0, 0, 0].tolist() == [0, 1, 2, 3, 4, 3, 2, 1]
+
+
+def test_padding_folds_as_often_as_it_takes():
+    x = torch.tensor([[1.0, 2.0]]).view(1, 1, 1, 2)
+    assert pad_to_multiple(x, 7)[0, 0, 3].tolist() == [1, 2, 1, 2, 1, 2, 1]
+
+
+def test_multiples_are_not_padded():
+    x = torch.rand(1, 3, 64, 128)
+    assert pad_to_multiple(x, 64) is x
+
+
+def test_centre_square_crops_and_frames():
+    x = torch.ones(1, 1, 5, 9)
+    square = centre_square(x, 7)
+    assert square.shape == (1, 1, 7, 7)
+    assert square[0, 0].sum(dim=1).tolist() == [0, 7, 7, 7, 7, 7, 0]
+    wide = torch.arange(9.0).expand(1, 1, 7, 9)
+    assert centre_square(wide, 7)[0, 0, 0].tolist() == [1, 2, 3, 4, 5, 6, 7]
+
+
+def test_the_odd_pixel_of_a_frame_is_at_the_bottom_right():
+    square = centre_square(torch.ones(1, 1, 4, 4), 7)[0, 0]
+    assert square[0].sum() == 0 and square[1, 1] == 1 and square[5:].sum() == 0
+
+
+@pytest.mark.parametrize(
+    ("images", "words"),
+    [
+        (torch.rand(4, 4, 3), r"\[B, H, W, 3\]"),
+        (torch.rand(1, 3, 4, 4), r"\[B, H, W, 3\]"),
+        (torch.rand(0, 4, 4, 3), r"\[B, H, W, 3\]"),
+        (torch.zeros(1, 4, 4, 3, dtype=torch.uint8), "divide by its maximum"),
+        (torch.full((1, 4, 4, 3), float("nan")), "not finite"),
+        ([[0.0]], "torch tensor"),
+    ],
+)
+def test_what_is_no_picture_is_refused(images, words):
+    with pytest.raises(ad.InputError, match=words):
+        check_images(images)

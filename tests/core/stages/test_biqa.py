@@ -1,0 +1,106 @@
+"""What part of a picture is assessed: the paper's central square, or a grid of squares from border to border."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+import autodir_core as ad
+from autodir_core.imaging.layout import squares, starts
+from autodir_core.settings import VIEWS
+from autodir_core.stages.conditioning import blend
+
+SIDE = 224
+"""Of the tiny model's vision tower, as of the official one."""
+
+
+def pictures(count: int, height: int, width: int) -> torch.Tensor:
+    """Noise that grows from left to right, so that no two squares look alike."""
+    noise = torch.rand(count, height, width, 3, generator=torch.Generator().manual_seed(4))
+    return noise * torch.linspace(0, 1, width).view(1, 1, -1, 1)
+
+
+@pytest.mark.parametrize(
+    ("length", "expected"),
+    [
+        (1, [0]),
+        (224, [0]),
+        (225, [0, 1]),
+        (448, [0, 224]),
+        (449, [0, 112, 225]),
+        (672, [0, 224, 448]),
+        (5001, [0, 2388, 4777]),
+    ],
+)
+def test_squares_reach_from_border_to_border(length, expected):
+    assert starts(length, SIDE) == expected
+
+
+def test_squares_are_at_native_resolution_row_by_row():
+    image = pictures(1, 300, 500)
+    expected = [image[:, y : y + SIDE, x : x + SIDE] for y in (0, 76) for x in (0, 138, 276)]
+    assert torch.equal(squares(image, SIDE), torch.cat(expected))
+    assert squares(image[:, :90], SIDE).shape == (3, 90, SIDE, 3)
+
+
+class TestGrid:
+    IMAGE = pictures(1, 300, 500)
+
+    @pytest.fixture
+    def votes(self, tiny):
+        """The probabilities that each square gets as a picture of its own, [6, 8]."""
+        return torch.cat([tiny.assess(part[None]).probabilities for part in squares(self.IMAGE, SIDE)])
+
+    def test_the_probabilities_of_the_squares_are_averaged(self, tiny, votes):
+        found = tiny.assess(self.IMAGE, view="grid").probabilities
+        torch.testing.assert_close(found, votes.mean(dim=0, keepdim=True), rtol=1e-5, atol=1e-7)
+        of_logits = votes.log().mean(dim=0, keepdim=True).softmax(dim=1)
+        assert (found - of_logits).abs().max() > 1e-4, "the mean of the logits is something else"
+
+    def test_the_condition_is_blended_with_them(self, tiny):
+        found = tiny.assess(self.IMAGE, ["haze", "rain", "no"], "grid")
+        assert torch.equal(found.embedding, blend(found.probabilities, tiny.prompts(found.labels).states))
+
+    def test_borders_count(self, tiny):
+        other = self.IMAGE.clone()
+        other[:, :20] = 1
+        centre, grid = ([tiny.assess(image, view=view) for image in (self.IMAGE, other)] for view in VIEWS)
+        assert torch.equal(centre[0].probabilities, centre[1].probabilities)
+        assert not torch.allclose(grid[0].probabilities, grid[1].probabilities)
+
+    @pytest.mark.parametrize("size", [(1, 1), (48, 64), (224, 224), (100, 224)])
+    def test_no_larger_than_the_square_it_is_the_centre(self, tiny, size):
+        image = pictures(1, *size)
+        centre, grid = (tiny.assess(image, view=view) for view in VIEWS)
+        assert torch.equal(centre.probabilities, grid.probabilities)
+        assert torch.equal(centre.embedding, grid.embedding)
+
+    def test_a_picture_of_a_batch_gives_what_it_gives_alone(self, tiny):
+        batch = pictures(2, 230, 300)
+        together = tiny.assess(batch, view="grid").probabilities
+        alone = [tiny.assess(image, view="grid").probabilities for image in batch.split(1)]
+        assert torch.equal(together, torch.cat(alone))
+
+    def test_a_restoration_looks_so_in_every_round(self, tiny):
+        sampler = ad.SamplerSettings(steps=1)
+        out = ad.restore(tiny, self.IMAGE, ad.LoopSettings(max_rounds=2, view="grid"), sampler)
+        first, second = out.rounds
+        seen = tiny.assess(self.IMAGE, view="grid")
+        assert torch.equal(first.probabilities, seen.probabilities)
+        assert not torch.equal(first.probabilities, tiny.assess(self.IMAGE).probabilities)
+        remaining = [label for label in tiny.labels if label != first.label]
+        seen = tiny.assess(first.image, remaining, "grid").probabilities
+        assert second.probabilities[second.probabilities > 0].tolist() == seen[0].tolist()
+
+
+def test_the_centre_is_the_default(tiny):
+    image = pictures(1, 300, 500)
+    assert torch.equal(tiny.assess(image).probabilities, tiny.assess(image, view="centre").probabilities)
+    assert ad.LoopSettings().view == "centre"
+
+
+def test_an_unknown_view_is_explained(tiny):
+    with pytest.raises(ad.InputError, match="unknown view 'whole'; choose among: centre, grid"):
+        tiny.assess(pictures(1, 8, 8), view="whole")
+    with pytest.raises(ad.InputError, match="unknown view 'whole'; choose among: centre, grid"):
+        ad.LoopSettings(view="whole")

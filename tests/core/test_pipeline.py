@@ -1,0 +1,258 @@
+"""The loop: its decisions, its batches, its noise, and any size."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+import autodir_core as ad
+from autodir_core.loop_policy import decide, why_stop
+from autodir_core.stages.correction import scm_weight, weigh
+from tests.distance import psnr, relative
+
+FAST = ad.SamplerSettings(steps=2)
+
+
+def pictures(count: int, height: int = 48, width: int = 64) -> torch.Tensor:
+    return torch.rand(count, height, width, 3, generator=torch.Generator().manual_seed(3))
+
+
+def test_the_most_probable_label_is_restored_and_removed():
+    decision = decide([0.2, 0.5, 0.3], ["noise", "haze", "no"])
+    assert (decision.label, decision.remaining) == ("haze", ("noise", "no"))
+
+
+def test_no_means_clean():
+    assert decide([0.2, 0.5], ["noise", "no"]).label is None
+
+
+@pytest.mark.parametrize(
+    ("threshold", "label", "stopped"), [(0.0, "haze", None), (0.5, "haze", None), (0.51, None, "unsure")]
+)
+def test_a_degradation_must_be_as_probable_as_the_threshold(threshold, label, stopped):
+    decision = decide([0.2, 0.5, 0.3], ["noise", "haze", "no"], threshold)
+    assert (decision.label, decision.stopped) == (label, stopped)
+
+
+def test_clean_needs_no_certainty():
+    assert decide([0.4, 0.6], ["noise", "no"], 1.0).stopped == "clean"
+
+
+def test_a_tie_goes_to_the_first_label():
+    assert decide([0.5, 0.5], ["noise", "no"]).label == "noise"
+
+
+@pytest.mark.parametrize(
+    ("done", "remaining", "reason"),
+    [(1, ["no"], None), (7, ["no"], "max_rounds"), (7, [], "max_rounds"), (2, [], "no_labels")],
+)
+def test_why_the_loop_stops(done, remaining, reason):
+    assert why_stop(done, 7, remaining) == reason
+
+
+@pytest.mark.parametrize(
+    ("label", "setting", "weight"),
+    [
+        ("haze", None, 1.0),
+        ("low resolution", None, 0.0),
+        ("low resolution", 0.5, 0.5),
+        ("haze", {"haze": 0.25}, 0.25),
+        ("low resolution", {"haze": 0.25}, 0.0),
+        (None, None, 1.0),
+    ],
+)
+def test_weight_of_the_correction(label, setting, weight):
+    assert scm_weight(label, {"low resolution": 0.0}, setting) == weight
+
+
+def test_weighing():
+    a, b = torch.zeros(2), torch.ones(2)
+    assert weigh(a, b, 0) is a and weigh(a, b, 1.0) is b
+    assert weigh(a, b, 0.25).tolist() == [0.25, 0.25]
+
+
+def test_a_picture_of_a_batch_gives_what_it_gives_alone(tiny):
+    images = pictures(3)
+    loop = ad.LoopSettings(max_rounds=2)
+    together = ad.restore(tiny, images, loop, FAST, seed=5)
+    for i in range(3):
+        alone = ad.restore(tiny, images[i : i + 1], loop, FAST, seed=5 + i)
+        assert torch.equal(together.image[i : i + 1], alone.image)
+        assert together.stopped[i] == alone.stopped[0]
+    listed = ad.restore(tiny, images, loop, FAST, seed=[5, 6, 7])
+    assert torch.equal(listed.image, together.image)
+
+
+def test_sampling_a_batch_gives_each_picture_its_own_noise(tiny):
+    images = pictures(1).repeat(2, 1, 1, 1)
+    c, e = tiny.encode(images), tiny.embed_text(["fog"]).repeat(2, 1, 1)
+    both = tiny.sample(c, e, FAST, seed=9)
+    assert relative(both[1:], tiny.sample(c[1:], e[1:], FAST, seed=10)) < 1e-4
+    assert relative(both[:1], both[1:]) > 0.1
+
+
+def test_given_noise_is_asked_for_once_per_step_and_repeats(tiny):
+    images = pictures(2)
+    asked = []
+    shape = tiny.encode(images).shape
+
+    def noise_sampler(sigma, sigma_next):
+        asked.append((sigma.item(), sigma_next.item()))
+        return torch.randn(shape, generator=torch.Generator().manual_seed(len(asked)))
+
+    start = torch.randn(shape, generator=torch.Generator().manual_seed(99))
+    settings = ad.SamplerSettings(steps=3)
+    loop = ad.LoopSettings(max_rounds=3, labels=[label for label in ad.LABELS if label != "no"])
+    out = ad.restore(tiny, images, loop, settings, noise=start, noise_sampler=noise_sampler)
+    levels = ad.sigmas(3).tolist()
+    assert asked == [(levels[0], levels[1]), (levels[1], levels[2])]
+    assert len(out.rounds) == 3 and out.stopped == ("max_rounds", "max_rounds")
+
+
+def test_pictures_that_finish_early_stay_as_they_are(tiny, monkeypatch):
+    """The first picture is clean after one round, the second at once, the third never."""
+    plans = {0: ["haze", "no"], 1: ["no"], 2: ["haze", "noise", "rain"]}
+    images = pictures(3)
+    assess, asked = type(tiny).assess, []
+
+    def scripted(model, image, labels=None, view="centre"):
+        real = assess(model, image, labels)
+        label = plans[min(asked.count("no"), 2)].pop(0)
+        asked.append(label)
+        probabilities = torch.zeros(1, len(real.labels))
+        probabilities[0, real.labels.index(label)] = 1
+        return ad.Assessment(real.labels, probabilities, real.embedding)
+
+    monkeypatch.setattr(type(tiny), "assess", scripted)
+    out = ad.restore(tiny, images, ad.LoopSettings(max_rounds=3), FAST)
+    assert out.stopped == ("clean", "clean", "max_rounds")
+    assert [done.labels for done in out.rounds] == [("haze", None, "haze"), (None, None, "noise"), (None, None, "rain")]
+    assert torch.equal(out.image[1], images[1]), "a clean picture comes back bit for bit"
+    assert torch.equal(out.rounds[2].generated[0], out.image[0])
+    assert out.rounds[1].probabilities[:2].abs().sum() == 0
+    with pytest.raises(ad.InputError, match="3 pictures"):
+        _ = out.rounds[0].label
+
+
+def test_an_unsure_picture_comes_back_bit_for_bit(tiny, monkeypatch):
+    monkeypatch.setattr(tiny, "encode", None)
+    image = pictures(1)
+    out = ad.restore(tiny, image, ad.LoopSettings(threshold=1.0), FAST)
+    assert (out.stopped, out.rounds) == (("unsure",), [])
+    assert torch.equal(out.image, image)
+    assert torch.equal(out.last_probabilities, tiny.assess(image).probabilities)
+
+
+def test_an_unsure_picture_keeps_the_rounds_before(tiny, monkeypatch):
+    """Haze is found with 60 %, then noise with 40 %; the threshold is asked in every round."""
+    assess, plan = type(tiny).assess, {"haze": 0.6, "noise": 0.4, "rain": 0.9}
+
+    def scripted(model, image, labels=None, view="centre"):
+        real = assess(model, image, labels, view)
+        label = next(label for label in plan if label in real.labels)
+        rest = (1 - plan[label]) / (len(real.labels) - 1)
+        row = [plan[label] if one == label else rest for one in real.labels]
+        return ad.Assessment(real.labels, torch.tensor([row]), real.embedding)
+
+    monkeypatch.setattr(type(tiny), "assess", scripted)
+    runs = {at: ad.restore(tiny, pictures(1), ad.LoopSettings(3, threshold=at), FAST) for at in (0, 0.5)}
+    one_round = ad.restore(tiny, pictures(1), ad.LoopSettings(1), FAST)
+    assert [done.label for done in runs[0].rounds] == ["haze", "noise", "rain"]
+    assert ([done.label for done in runs[0.5].rounds], runs[0.5].stopped) == (["haze"], ("unsure",))
+    assert torch.equal(runs[0.5].image, one_round.image)
+
+
+def test_own_words_are_one_round_without_assessment(tiny, monkeypatch):
+    monkeypatch.setattr(type(tiny), "assess", None)
+    out = ad.restore(tiny, pictures(1), ad.LoopSettings(prompt="remove the fog"), FAST)
+    assert (len(out.rounds), out.stopped, out.rounds[0].label) == (1, ("prompt",), None)
+    assert out.rounds[0].probabilities is None
+    assert torch.equal(out.image, out.rounds[0].corrected)
+
+
+def test_the_result_follows_from_the_records(tiny):
+    out = ad.restore(tiny, pictures(1), ad.LoopSettings(max_rounds=1, labels=["haze"], scm_weight=0.3), FAST)
+    done = out.rounds[0]
+    assert torch.allclose(out.image, done.generated + 0.3 * (done.corrected - done.generated))
+    assert out.stopped == ("max_rounds",) and out.labels == ("haze",)
+    assert ad.restore(tiny, pictures(1), ad.LoopSettings(labels=["haze"]), FAST).stopped == ("no_labels",)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (3, 50), (47, 33), (17, 16)])
+def test_any_size_comes_back_as_it_came(tiny, size):
+    out = ad.restore(tiny, pictures(1, *size), ad.LoopSettings(max_rounds=1), FAST)
+    assert out.image.shape == (1, *size, 3) and torch.isfinite(out.image).all()
+    assert out.image.dtype == torch.float32
+
+
+def test_padding_is_reflection_that_the_user_does_not_see(tiny):
+    image = pictures(1, 40, 50)
+    latent = tiny.encode(image)
+    assert latent.shape[-2:] == tuple(side // tiny.factor for side in (48, 64))
+    assert tiny.decode(latent, size=(40, 50)).shape == (1, 40, 50, 3)
+    rows = [*range(40), *range(38, 30, -1)]
+    columns = [*range(50), *range(48, 34, -1)]
+    assert torch.equal(tiny.encode(image[:, rows][:, :, columns]), latent)
+    assert torch.equal(tiny.encode(image.transpose(1, 2).contiguous().transpose(1, 2)), latent), "any memory layout"
+
+
+def test_progress_is_told(tiny):
+    steps, rounds = [], []
+    ad.restore(
+        tiny,
+        pictures(2),
+        ad.LoopSettings(max_rounds=1, labels=["haze"]),
+        FAST,
+        on_step=lambda progress, estimate: steps.append(
+            (progress.picture, progress.round, progress.step, estimate.shape[0])
+        ),
+        on_round=lambda picture, done: rounds.append((picture, done.label)),
+    )
+    assert steps == [(0, 0, 1, 1), (0, 0, 2, 1), (1, 0, 1, 1), (1, 0, 2, 1)]
+    assert rounds == [(0, "haze"), (1, "haze")]
+
+
+def test_the_global_random_state_is_left_alone(tiny):
+    torch.manual_seed(1)
+    before = torch.get_rng_state()
+    ad.restore(tiny, pictures(1), ad.LoopSettings(max_rounds=1, labels=["haze"]), FAST, seed=4)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda m: m.assess(pictures(1), ["fog"]), "unknown label 'fog'"),
+        (lambda m: m.assess(pictures(1), "haze"), "must be a list"),
+        (lambda m: m.assess(pictures(1), []), "no labels"),
+        (lambda m: m.embed_text("fog"), "must be a list"),
+        (lambda m: m.correct(pictures(1), pictures(1, 10, 10)), "one shape"),
+        (lambda m: m.sample(m.encode(pictures(1)), m.null_text, FAST, noise=torch.zeros(1, 4, 2, 2)), "latent's shape"),
+        (lambda m: ad.restore(m, pictures(2), seed=[1]), "one per picture"),
+        (lambda m: ad.LoopSettings(max_rounds=0), "max_rounds"),
+        (lambda m: ad.LoopSettings(threshold=1.01), r"threshold must lie in 0..1, got 1.01"),
+        (lambda m: ad.LoopSettings(threshold=-0.5), r"threshold must lie in 0..1, got -0.5"),
+        (lambda m: ad.LoopSettings(threshold=float("nan")), r"threshold must lie in 0..1, got nan"),
+        (lambda m: ad.SamplerSettings(sampler="ddim"), "unknown sampler"),
+        (lambda m: ad.load_autodir(device="nonsense"), "cannot be used"),
+        (lambda m: ad.load_autodir(dtype="float8"), "unknown precision"),
+        (lambda m: ad.match_color(pictures(1), pictures(1), "magic"), "unknown colour method"),
+    ],
+)
+def test_wrong_use_is_explained(tiny, call, words):
+    with pytest.raises(ad.InputError, match=words):
+        call(tiny)
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA GPU here")
+@pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])
+def test_cuda_gives_the_cpu_picture(tiny, tiny_path, dtype):
+    image, loop, sampler = pictures(1), ad.LoopSettings(max_rounds=1, labels=["haze"]), ad.SamplerSettings(steps=4)
+    there = ad.load_autodir(tiny_path, device="cuda", dtype=dtype)
+    ours, theirs = (ad.restore(model, image, loop, sampler, seed=1).image for model in (there, tiny))
+    assert ours.device == image.device
+    if dtype == "float32":
+        assert relative(ours, theirs) <= 1e-3
+    else:
+        assert psnr(ours / theirs.abs().max(), theirs / theirs.abs().max()) >= 40

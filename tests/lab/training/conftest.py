@@ -1,0 +1,59 @@
+"""What the tests of training share: two scenes, a small model's sizes, and a recipe of a few short steps."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from autodir_core.networks.config import ModelSizes, SCMSizes, UNetSizes, VAESizes
+from autodir_lab.training.data.crops import Crops, synthetic_data
+from autodir_lab.training.data.prepare_data import cached_scenes
+from autodir_lab.training.init import linear_codec as linear
+from autodir_lab.training.recipes import Recipe, Sources, Start, shipped_recipe
+
+
+@pytest.fixture(scope="session")
+def scenes(tmp_path_factory):
+    return np.array(cached_scenes(tmp_path_factory.mktemp("scenes"), 2, seed=5, workers=1))
+
+
+@pytest.fixture(scope="session")
+def data(scenes):
+    return synthetic_data(scenes)
+
+
+@pytest.fixture
+def few_crops(monkeypatch):
+    """The linear codec is fitted to a few crops."""
+    monkeypatch.setattr(linear, "CROPS", 8)
+
+
+@pytest.fixture(scope="session")
+def small() -> Recipe:
+    """The mini recipe with networks and crops so small that a step takes a moment."""
+    mini = shipped_recipe("mini")
+    clip = replace(
+        mini.sizes.clip, vision_width=96, vision_layers=2, vision_heads=4, vision_hidden=192, image=64, vocabulary=49408
+    )
+    sizes = ModelSizes(
+        unet=UNetSizes(16, 8, channels=(48, 32), blocks=1, attention=(False, True), context=64, heads=4, groups=8),
+        vae=VAESizes(channels=(32, 48), blocks=1, latent_channels=8, groups=8),
+        clip=clip,
+        scm=SCMSizes(width=8, encoder_blocks=(1,), middle_blocks=1, decoder_blocks=(1,)),
+    )
+    return replace(
+        mini,
+        sizes=sizes,
+        traits=replace(mini.traits, vision_heads=4),
+        data=Sources(scenes=2),
+        start=Start(prompt_steps=2, codec_steps=2),
+        biqa=replace(mini.biqa, steps=2, batch=4),
+        ldm=replace(mini.ldm, steps=2, batch=2),
+        scm=replace(mini.scm, steps=2, batch=2),
+        biqa_data=replace(mini.biqa_data, crops=replace(mini.biqa_data.crops, size=64)),
+        vae_data=replace(mini.vae_data, crops=Crops(32, clean_share=0.5)),
+        ldm_data=replace(mini.ldm_data, crops=Crops(32, clean_share=0.05)),
+        scm_data=replace(mini.scm_data, crops=Crops(32, clean_share=0.1), sampling_steps=2),
+    )

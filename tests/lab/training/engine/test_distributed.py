@@ -1,0 +1,88 @@
+"""Several processes: who shares what, and that two on a CPU give what one gives."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from autodir_lab.training.engine.distributed import Alone, find_processes, first_then_others, was_launched
+from autodir_lab.training.engine.loop import own_pieces
+from tests.lab.training.engine.test_loop import PLAN, trained
+
+ROOT = Path(__file__).resolve().parents[4]
+SCRIPT = """
+import sys
+from pathlib import Path
+sys.path.insert(0, "{root}")
+import torch
+torch.set_num_threads(1)
+from tests.lab.training.engine.test_loop import PLAN, fit, line, train
+from autodir_lab.training.engine.distributed import Launched, find_processes
+processes = find_processes(torch.device("cpu"))
+assert isinstance(processes, Launched) and processes.count == 2
+module = line(seed=processes.index)  # the first one's weights count
+module = train("two", module, fit(module), PLAN, Path("{folder}"), processes=processes)
+torch.save(module.state_dict(), "{folder}/weights-" + str(processes.index) + ".pt")
+"""
+
+
+class Second(Alone):
+    index = 1
+    count = 2
+
+
+def test_processes_take_turns_with_the_pieces():
+    first = own_pieces(4, PLAN, Alone())
+    assert [piece.numbers for piece in first] == [tuple(range(32))]
+    [half] = own_pieces(4, PLAN, Second())
+    assert half.numbers == tuple(range(16, 32)) and half.total == 32 and half.step == 4
+
+
+def test_what_the_first_writes_the_others_find():
+    calls = []
+
+    class Watched(Alone):
+        def wait(self):
+            calls.append("wait")
+
+    class Later(Watched):
+        index = 1
+
+    for processes in (Watched(), Later()):
+        assert first_then_others(processes, lambda: calls.append("work") or 7) == 7
+    assert calls == ["work", "wait", "wait", "work"]
+
+
+def test_nothing_is_imported_without_a_launcher(monkeypatch):
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    monkeypatch.delenv("ACCELERATE_MIXED_PRECISION", raising=False)
+    assert not was_launched()
+    assert isinstance(find_processes(torch.device("cpu")), Alone)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert was_launched()
+
+
+@pytest.mark.slow
+def test_two_processes_give_the_result_of_one(tmp_path):
+    pytest.importorskip("accelerate")
+    alone = trained(tmp_path, "one")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    code = SCRIPT.format(root=ROOT.as_posix(), folder=tmp_path.as_posix())
+    shared = {**os.environ, "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "OMP_NUM_THREADS": "1"}
+    running = [
+        subprocess.Popen([sys.executable, "-c", code], env={**shared, "RANK": str(rank), "LOCAL_RANK": str(rank)})
+        for rank in range(2)
+    ]
+    assert [process.wait(timeout=300) for process in running] == [0, 0]
+    first, second = (torch.load(tmp_path / f"weights-{rank}.pt", weights_only=True) for rank in range(2))
+    assert torch.equal(first["weight"], second["weight"])
+    assert torch.allclose(first["weight"], alone.weight, atol=1e-5)
+    assert len((tmp_path / "two.jsonl").read_text().splitlines()) == 6, "only the first process writes"

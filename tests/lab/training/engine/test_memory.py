@@ -1,0 +1,49 @@
+"""The memory estimate: numbers that can be counted by hand, and a hint where they are too large."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import nn
+
+from autodir_lab.training.engine import memory
+from autodir_lab.training.engine.distributed import Alone
+from autodir_lab.training.engine.loop import LoopPlan, unfreeze
+from autodir_lab.training.engine.memory import GIB, Memory, described, estimate
+
+PLAN = LoopPlan(steps=1, learning_rate=0.1, batch=6, accumulate=2)
+
+
+def test_it_counts_what_is_trained_and_what_is_kept():
+    """relu(10 x 20 weights) squared: autograd keeps x [1, 10], the rectified [1, 20], nothing of the weights."""
+    network = nn.ModuleDict({"a": nn.Linear(10, 20, bias=False), "b": nn.Linear(100, 100, bias=False)})
+    unfreeze(network["a"], ())
+
+    def objective(piece):
+        assert piece.numbers == (0,)
+        return {"x": piece.share * torch.relu(network["a"](torch.ones(1, 10))).sum()}
+
+    seen = estimate(network, network["a"], objective, PLAN, Alone())
+    assert seen.weights == 4 * (200 + 10000)
+    assert (seen.gradients, seen.optimizer, seen.average) == (800, 1600, 800)
+    assert seen.activations == 3 * 4 * (10 + 20), "three pictures in a piece"
+    assert seen.total == seen.weights + 3200 + seen.activations
+
+
+@pytest.mark.parametrize(("there", "hint"), [(4.5, True), (5.5, False)])
+def test_a_hint_where_the_device_is_too_small(monkeypatch, there, hint):
+    monkeypatch.setattr(memory, "available", lambda device: int(there * GIB))
+    line = described(Memory(*[GIB] * 5), torch.device("cpu"))
+    assert line.startswith("about 5.00 GiB of memory: 1.00 weights + 1.00 gradients + 1.00 AdamW + 1.00 average")
+    assert f"cpu has {there:.1f} GiB" in line and ("raise accumulate" in line) == hint
+
+
+def test_more_pieces_need_less(monkeypatch):
+    monkeypatch.setattr(memory, "kept_for_backward", lambda *given: 7)
+    network = nn.Linear(1, 1)
+    sizes = [
+        estimate(network, network, None, replace(PLAN, accumulate=pieces), Alone()).activations for pieces in (1, 2, 4)
+    ]
+    assert sizes == [42, 21, 14]

@@ -1,0 +1,98 @@
+"""Recipes: what the shipped ones say, what TOML may hold, and that mistakes are named."""
+
+from __future__ import annotations
+
+import pytest
+
+from autodir_core import InputError
+from autodir_lab.training.data.augment import Variety
+from autodir_lab.training.recipes import PARTS, Sources, read_recipe, shipped_recipe, shortened, start_model
+
+OTHERS = "".join(f"[{part}]\nsteps = 3\nlearning_rate = 1\n" for part in PARTS if part != "ldm")
+PLANS = OTHERS + "[ldm]\nsteps = 3\nlearning_rate = 1\n"
+
+
+@pytest.fixture
+def refused(tmp_path):
+    """The error of a recipe."""
+
+    def read(text: str) -> str:
+        path = tmp_path / "recipe.toml"
+        path.write_text(text, encoding="utf-8")
+        with pytest.raises(InputError) as error:
+            read_recipe(path)
+        return str(error.value)
+
+    return read
+
+
+def test_the_mini_recipe_is_the_shipped_model():
+    mini = shipped_recipe("mini")
+    assert mini.name == mini.traits.name == "autodir-mini" and mini.store == "float16"
+    assert [mini.loop(part).steps for part in PARTS] == [13000, 0, 8000, 10000]
+    assert mini.biqa.trained == ("visual", "logit_scale") and mini.biqa.batch == 24
+    variety = mini.biqa_data.crops.variety
+    assert variety == Variety(relief=0.35, focus=0.3, camera=0.35, patches=0.3, dusk=0.15, jpeg=0.5)
+    assert mini.sizes is not None and mini.sizes.unet.attention == (False, False, True)
+    assert mini.sizes.clip.text_width % 64 == 0
+    assert mini.data == Sources(scenes=1600, scenes_share=0.53, photos_share=0.47)
+
+
+def test_the_official_recipe_has_what_paper_and_code_tell():
+    official = shipped_recipe("official")
+    assert official.sizes is None
+    assert official.biqa.learning_rate == 3e-6 and official.biqa.trained == ("visual",)
+    assert (official.biqa_data.fidelity, official.biqa_data.cross_entropy) == (1, 0)
+    assert official.biqa_data.semantic_agnostic > 0
+    assert official.ldm.learning_rate == 1e-4 and official.ldm.trained == () and official.ldm_data.start_weight == 0
+    assert official.scm.learning_rate == 1e-3 and official.scm.steps == 4000
+    assert official.scm.learning_rate * official.scm.final_share == pytest.approx(1e-7)
+    assert (official.scm_data.mse, official.scm_data.psnr, official.scm_data.sampled) == (1, 0, 0)
+    assert official.scm_data.blind == official.ldm_data.blind == 0
+    with pytest.raises(InputError, match="no sizes"):
+        start_model(official)
+
+
+def test_a_recipe_of_ones_own(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text(PLANS + "[data]\nscenes = 7\n[traits]\nlabels = ['noise', 'no']\n", encoding="utf-8")
+    recipe = read_recipe(path)
+    assert recipe.ldm.steps == 3 and recipe.ldm.learning_rate == 1.0 and recipe.data.scenes == 7
+    assert recipe.traits.labels == ("noise", "no")
+    assert [shortened(recipe, 0.4).loop(part).steps for part in PARTS] == [2, 2, 2, 2]
+
+
+def test_shipped_recipes_by_name():
+    assert read_recipe("mini.toml") == read_recipe("mini") == shipped_recipe("mini")
+    with pytest.raises(InputError, match="does not exist; give a recipe's TOML file, or one of: mini, official"):
+        read_recipe("maxi")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[ldm]\nstepps = 3", r"unknown key 'ldm.stepps'; the nearest known one is 'ldm.steps'"),
+        ("[biqa_data.crops.variety]\njpg = 1", "the nearest known one is 'biqa_data.crops.variety.jpeg'"),
+        ("learnig_rate = 3", "unknown key 'learnig_rate'"),
+        ("seed = 1.5", "'seed' must be a whole number, got 1.5"),
+        ("seed = true", "'seed' must be a whole number, got True"),
+        ("[data]\nphotos = 3", "'data.photos' must be a text"),
+        ("data = 3", "data must be a table"),
+        ("[ldm]\nlearning_rate = 1", "'ldm.steps' is missing"),
+        ("[traits]\nlabels = 'haze'", "'traits.labels' must be a list, got 'haze'"),
+        ("[ldm]\nbetas = [0.9]", "'ldm.betas' must be a list of 2"),
+        ("[traits]\nscm_weight = 3", "'traits.scm_weight' must be a table"),
+        ("[ldm", "is not TOML"),
+    ],
+)
+def test_mistakes_are_named(refused, text, message):
+    top_level = "[" not in text.partition("=")[0]
+    assert message in refused(f"{text}\n{PLANS}" if top_level else f"{OTHERS if '[ldm' in text else PLANS}{text}")
+
+
+def test_a_missing_part(refused):
+    assert "'biqa' is missing" in refused("seed = 3")
+
+
+def test_store_is_checked(refused):
+    assert "store must be one of" in refused(f"store = 'float8'\n{PLANS}")

@@ -1,0 +1,140 @@
+"""One short pass of the whole recipe; going on from a file; the official layout; what is written loads everywhere."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+import autodir_core as ad
+from autodir_core.checkpoint.load import official_state
+from autodir_core.imaging.files import read_picture, write_picture
+from autodir_core.networks.config import CLIP, SCM, UNET
+from autodir_lab.training.data.crops import Crops, synthetic_data
+from autodir_lab.training.data.microbatch import whole
+from autodir_lab.training.objectives.scm import scm_objective
+from autodir_lab.training.recipes import PARTS, Sources, shipped_recipe, start_model
+from autodir_lab.training.stages import Training, gather_data, train_parts
+
+MANIFEST = Path(__file__).resolve().parents[2] / "golden" / "manifest.json"
+
+
+@pytest.fixture
+def official(tiny_path, scenes, tmp_path):
+    """The official recipe in the official layout at small size, for a few short steps."""
+    recipe = shipped_recipe("official")
+    recipe = replace(
+        recipe,
+        biqa=replace(recipe.biqa, steps=2, batch=4, precision="float32"),
+        ldm=replace(recipe.ldm, steps=2, batch=4, accumulate=2, precision="float32"),
+        scm=replace(recipe.scm, steps=2, batch=2, precision="float32"),
+        biqa_data=replace(recipe.biqa_data, crops=Crops(224, clean_share=0.125)),
+        ldm_data=replace(recipe.ldm_data, crops=Crops(64, clean_share=0.125)),
+        scm_data=replace(recipe.scm_data, crops=Crops(64, clean_share=0.125)),
+    )
+    model = ad.load_autodir(tiny_path, device="cpu", dtype="float32")
+    return Training(model, synthetic_data(scenes, model.labels), recipe, tmp_path / "run", fresh=False)
+
+
+def test_all_parts_are_trained_and_load(small, data, tmp_path, few_crops):
+    told = []
+    model = start_model(small)
+    fresh = start_model(small)
+    training = Training(model, data, small, tmp_path, fresh=True, tell=told.append)
+    path = train_parts(training, PARTS, tmp_path / "mini.safetensors")
+    seen = ad.inspect(path)
+    assert seen.problem is None and seen.traits.name == "autodir-mini" and "procedural" in seen.traits.provenance
+    loaded = ad.load_autodir(path, device="cpu")
+    for trained, start in zip(loaded.networks.children(), fresh.networks.children(), strict=True):
+        moved = [
+            not torch.equal(a, b.half().float()) for a, b in zip(trained.parameters(), start.parameters(), strict=True)
+        ]
+        assert any(moved)
+    latents = loaded.encode(torch.rand(2, 64, 64, 3))
+    assert latents.shape == (2, 8, 32, 32) and 0.5 < latents.std() * loaded.traits.latent_scale < 2
+    restored = ad.restore(loaded, torch.rand(1, 20, 30, 3), sampler=ad.SamplerSettings(steps=1))
+    assert restored.image.shape == (1, 20, 30, 3)
+    assert [line.partition(":")[0] for line in told] == ["biqa", "ldm", "scm"]
+    assert all("GiB of memory" in line for line in told)
+    for name, columns in {"biqa-2": 2, "ldm-2": 3, "scm-2": 4}.items():
+        height, width = read_picture(tmp_path / f"{name}.png").image.shape[1:3]
+        assert width == columns * 128 and height > 8 * 128
+
+
+def test_parts_that_are_finished_are_built_on(small, data, tmp_path, few_crops):
+    vae = replace(small, vae=replace(small.vae, steps=0))
+    train_parts(Training(start_model(vae), data, vae, tmp_path, fresh=True), ("vae",), tmp_path / "a.safetensors")
+    later = start_model(vae)
+    train_parts(Training(later, data, vae, tmp_path, fresh=True), ("ldm",), tmp_path / "b.safetensors")
+    first, second = (load_file(tmp_path / f"{name}.safetensors") for name in "ab")
+    changed = {key for key in first if not torch.equal(first[key], second[key])}
+    assert changed and all(key.startswith(UNET) for key in changed)
+
+
+@pytest.mark.parametrize(
+    ("part", "prefix", "frozen"),
+    [("biqa", CLIP, "text_model"), ("ldm", UNET, None), ("scm", SCM, None)],
+)
+def test_the_official_layout_trains_on(official, tiny_path, part, prefix, frozen):
+    """Real steps with the official losses; exactly the unfrozen part of the file changes."""
+    target = official.folder / "trained.safetensors"
+    train_parts(official, (part,), target)
+    before, after = load_file(tiny_path), load_file(target)
+    assert before.keys() == after.keys()
+    changed = {key for key in before if not torch.equal(before[key], after[key])}
+    assert changed and all(key.startswith(prefix) for key in changed)
+    assert not any(frozen in key or "logit_scale" in key for key in changed if frozen)
+    whole = {key for key in before if key.startswith(prefix)}
+    untouched = {key.removeprefix(prefix) for key in whole - changed}
+    assert all(frozen and key.startswith((frozen, "text_projection", "logit_scale")) for key in untouched)
+    assert f"{part} trained on" in ad.inspect(target).traits.provenance
+
+
+def test_the_loss_falls_in_the_official_layout(official):
+    """On a batch that training did not see."""
+    recipe = replace(official.recipe, scm=replace(official.recipe.scm, steps=12))
+    objective = scm_objective(official.model, official.data, recipe.scm_data)
+    with torch.no_grad():
+        before = objective(whole(99, 4))["mse"]
+        with torch.enable_grad():
+            train_parts(replace(official, recipe=recipe), ("scm",), official.folder / "trained.safetensors")
+        assert objective(whole(99, 4))["mse"] < 0.9 * before
+
+
+def test_without_steps_the_file_comes_back_bit_for_bit(official, tiny_path):
+    recipe = replace(official.recipe, ldm=replace(official.recipe.ldm, steps=0))
+    target = official.folder / "same.safetensors"
+    train_parts(replace(official, recipe=recipe), ("ldm",), target)
+    before, after = load_file(tiny_path), load_file(target)
+    assert before.keys() == after.keys() and all(torch.equal(before[key], after[key]) for key in before)
+    assert ad.inspect(target).traits.unet_heads == 4
+
+
+def test_a_checkpoint_has_every_key_of_the_official_file(official):
+    target = official.folder / "official.ckpt"
+    recipe = replace(official.recipe, ldm=replace(official.recipe.ldm, steps=0))
+    train_parts(replace(official, recipe=recipe), ("ldm",), target)
+    state = torch.load(target, weights_only=True)["state_dict"]
+    manifest = json.loads(MANIFEST.read_text(encoding="utf-8"))
+    assert {key: [list(v.shape), str(v.dtype).removeprefix("torch.")] for key, v in state.items()} == manifest
+    ours = official_state(official.model.networks, official.model.sizes)
+    assert all(torch.equal(state[key], ours[key]) for key in ours)
+
+
+def test_sources_of_a_recipe(tmp_path, scenes):
+    noise = torch.rand(1, 520, 520, 3)
+    write_picture(tmp_path / "photos" / "a.png", noise)
+    for kind in ("clean", "degraded"):
+        write_picture(tmp_path / "pairs" / "low_resolution" / kind / "a.png", noise)
+    given = Sources(scenes=0, photos=str(tmp_path / "photos"), pairs=str(tmp_path / "pairs"), pairs_share=3.0)
+    photos, pairs = gather_data(given, ad.LABELS, tmp_path).sources
+    assert photos.share == 0.47 and photos.offers("haze") and photos.pictures.shape == (4, 512, 512, 4)
+    assert pairs.share == 3.0 and pairs.offers("low resolution") and not pairs.offers("haze")
+    with pytest.raises(ad.InputError, match="belongs to no label of this model"):
+        gather_data(given, ("haze", "no"), tmp_path)
+    with pytest.raises(ad.InputError, match="nothing to train on"):
+        gather_data(Sources(scenes=0), ad.LABELS, tmp_path)
