@@ -1,4 +1,4 @@
-"""What can be chosen by name: one row for each, read by Python, the command line and the nodes; imports nothing heavy."""
+"""What can be chosen by name: one row each, read by Python, the command line and the nodes; imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ SAMPLERS = Choices(
         "euler_ancestral": Choice("diffusion.samplers:euler_ancestral", "the official one, draws noise at every step"),
         "euler": Choice("diffusion.samplers:euler", "deterministic steps of the first order"),
         "dpmpp_2m": Choice(
-            "diffusion.samplers:dpmpp_2m", "deterministic steps of the second order, good with few steps"
+            "diffusion.samplers:dpmpp_2m", "deterministic, second order: good with few steps"
         ),
     },
 )

@@ -1,4 +1,4 @@
-"""The layers of the house: each folder imports the folders that stand below it here, no others, and never in a circle."""
+"""The layers of the house: each folder imports those that stand below it here, no others, and never in a circle."""
 
 from __future__ import annotations
 
