@@ -6,8 +6,7 @@ if __package__:  # not when a test runner meets this file on its own
     from .nodes import assess, correct, load, loop, native, restore, sample
     from .nodes import conditioning as condition
     from .nodes.comfy import services
-    from .nodes.tools import color_match as tools
-    from .nodes.tools import compare
+    from .nodes.tools import color_match, compare, degrade, save_report
 
     services.register_model_folder()
     services.offer_examples()
@@ -23,8 +22,10 @@ if __package__:  # not when a test runner meets this file on its own
         **restore.NODES,
         **loop.NODES,
         **native.NODES,
-        **tools.NODES,
+        **color_match.NODES,
+        **degrade.NODES,
         **compare.NODES,
+        **save_report.NODES,
     }
     NODE_DISPLAY_NAME_MAPPINGS = {
         "AutoDIRLoadModel": "AutoDIR Load Model",

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from ..autodir_core.pipeline import restore
-from ..autodir_core.reporting.summary import BACKGROUND, round_lines, strip
+from ..autodir_core.reporting.montage import BACKGROUND, strip
+from ..autodir_core.reporting.summary import round_lines
 from ..autodir_core.settings import LoopSettings, Restoration, SamplerSettings
 from .comfy import services as host
 from .shared import io as sockets

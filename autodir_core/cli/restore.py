@@ -199,7 +199,7 @@ class Restorer:
 
     def write_extras(self, job: Job, picture: Picture, restoration: Restoration, seconds: Sequence[float]) -> None:
         """What `--save-rounds`, `--sheet` and `--report` ask for."""
-        from ..reporting.summary import strip
+        from ..reporting.montage import strip
 
         if self.arguments.save_rounds:
             for number, done in enumerate(restoration.rounds, start=1):

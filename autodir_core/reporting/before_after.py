@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..errors import InputError
 from ..imaging.layout import check_images
-from .summary import BACKGROUND, BRIGHT, DIM, GAP, LINE, canvas, caption_size, centred, to_pillow, to_tensor
+from .montage import BACKGROUND, BRIGHT, DIM, GAP, LINE, canvas, caption_size, centred, to_pillow, to_tensor
 
 TITLES = ("before", "after")
 SMALLEST_HANDLE, LARGEST_HANDLE, ROWS_PER_RADIUS = 5, 18, 32

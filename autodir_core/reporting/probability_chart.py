@@ -8,7 +8,8 @@ from PIL import ImageDraw, ImageFont
 from torch import Tensor
 
 from ..settings import Assessment
-from .summary import BRIGHT, DIM, GAP, canvas, row_of, shortened, to_tensor
+from .montage import BRIGHT, DIM, GAP, canvas, shortened, to_tensor
+from .summary import row_of
 
 MOST = 4
 """Pictures of a batch that are drawn; with more of them the rows would be too small to read on a node."""

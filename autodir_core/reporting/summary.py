@@ -1,37 +1,17 @@
-"""What a restoration tells its reader: in lines, as JSON, as a strip of its rounds and as a before/after sheet."""
+"""A restoration in words: lines for readers, JSON for programs."""
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Sequence
-from math import sqrt
 from typing import Any
 
-import numpy as np
-import torch
-from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from ..errors import InputError
-from ..imaging.layout import check_images
 from ..settings import Assessment, Restoration, Round
 
 RUNNERS_UP = 2
 """How many labels a round's line names beside the winner."""
-
-BACKGROUND, BRIGHT, DIM = (20, 21, 24), (240, 240, 242), (158, 160, 168)
-GAP, SEAM = 8, 2
-"""Pixels between captioned pictures, and between the two pictures of one pair."""
-
-SMALLEST_FONT, LARGEST_FONT, ROWS_PER_POINT = 11, 20, 24
-LINE = 1.35
-"""Distance of a caption's lines, in font sizes."""
-
-CAPTION_EMS = 14
-"""A caption may widen a narrow picture to this many font sizes; what is longer is cut."""
-
-SHEET_HEIGHT = 256
-Pictures = Tensor | Sequence[Tensor]
 
 
 def round_lines(restoration: Restoration, picture: int = 0) -> list[str]:
@@ -130,137 +110,3 @@ def by_label(
     """One entry with the probabilities of the labels that were asked about; none where nothing was assessed."""
     asked = [pair for pair in row_of(probabilities, labels, picture) if pair[0] not in removed]
     return {name: {label: round(p, 6) for label, p in asked}} if asked else {}
-
-
-def strip(image: Tensor, restoration: Restoration, picture: int = 0, height: int = 512) -> Tensor:
-    """The input, what each round made of it and the result, side by side with captions.
-
-    Args:
-        image: the input [B, H, W, 3], 0..1, values outside allowed.
-        restoration: what came of it; the rounds before the last are shown at the full weight of the correction.
-        picture: which picture of the batch, from 0.
-        height: rows that pictures are reduced to when they have more.
-
-    Returns float32 [1, h, w, 3] in 0..1.
-    """
-    image, rounds = check_images(image), rounds_of(restoration, picture)
-    check_picture(picture, len(image))
-    captions = [f"round {n}: {winner(r, restoration.labels, picture)}" for n, r in enumerate(rounds, start=1)]
-    captions = captions or [f"{restoration.stopped[picture]}, left as it is"]
-    shown = [image, *(done.image for done in rounds[:-1]), restoration.image]
-    titles = ["input", *captions[:-1], "result"]
-    details = [f"{image.shape[2]} x {image.shape[1]}", *[""] * len(captions[:-1]), captions[-1]]
-    figures = [
-        figure(to_pillow(batch[picture], height), title, detail)
-        for batch, title, detail in zip(shown, titles, details, strict=True)
-    ]
-    return to_tensor(beside(figures, GAP))
-
-
-def sheet(before: Pictures, after: Pictures, captions: Sequence[str]) -> Tensor:
-    """Several pictures before and after, pair by pair in a grid with captions.
-
-    Args:
-        before, after: batches [B, H, W, 3] or lists of [H, W, 3] or [1, H, W, 3] of any sizes, 0..1, values outside
-            allowed.
-        captions: one per pair.
-
-    Returns float32 [1, h, w, 3] in 0..1, with pictures of at most 256 rows. InputError where the numbers differ.
-    """
-    counts = len(before), len(after), len(captions)
-    if min(counts) == 0 or len(set(counts)) > 1:
-        got = ", ".join(map(str, counts))
-        raise InputError(f"a sheet needs as many pictures before as after and as captions, got {got}")
-    pairs = [
-        figure(beside([to_pillow(one, SHEET_HEIGHT), to_pillow(other, SHEET_HEIGHT)], SEAM), caption)
-        for one, other, caption in zip(before, after, captions, strict=True)
-    ]
-    return to_tensor(grid(pairs))
-
-
-def to_pillow(image: Tensor, height: int) -> Image.Image:
-    """One picture [H, W, 3] or [1, H, W, 3] in 8 bits, reduced to at most `height` rows."""
-    if height < 1:
-        raise InputError(f"height must be 1 or more, got {height}")
-    image = check_images(image if image.ndim == 4 else image[None])[0]
-    picture = Image.fromarray((image.detach().clamp(0, 1) * 255).round().to(torch.uint8).cpu().numpy())
-    if picture.height <= height:
-        return picture
-    width = max(1, round(picture.width * height / picture.height))
-    return picture.resize((width, height), Image.Resampling.LANCZOS)
-
-
-def to_tensor(picture: Image.Image) -> Tensor:
-    """float32 [1, H, W, 3] in 0..1, with a margin around the picture."""
-    framed = canvas(picture.width + 2 * GAP, picture.height + 2 * GAP)
-    framed.paste(picture, (GAP, GAP))
-    return torch.from_numpy(np.array(framed, dtype=np.float32) / 255)[None]
-
-
-def canvas(width: int, height: int) -> Image.Image:
-    return Image.new("RGB", (width, height), BACKGROUND)
-
-
-def figure(picture: Image.Image, title: str, detail: str = "") -> Image.Image:
-    """A picture above its caption: the title, and dimmer a line of detail."""
-    size = caption_size(picture.height)
-    font = ImageFont.load_default(size)
-    longest = max(font.getlength(drawable(text)) for text in (title, detail))
-    width = max(picture.width, min(round(longest) + 2, CAPTION_EMS * size))
-    line = round(size * LINE)
-    whole = canvas(width, picture.height + GAP // 2 + line * (2 if detail else 1))
-    whole.paste(picture, ((width - picture.width) // 2, 0))
-    draw = ImageDraw.Draw(whole)
-    for row, (text, colour) in enumerate([(title, BRIGHT), (detail, DIM)]):
-        place = (width / 2, picture.height + GAP // 2 + line * (row + 0.5))
-        draw.text(place, shortened(text, font, width), fill=colour, font=font, anchor="mm")
-    return whole
-
-
-def caption_size(height: int) -> int:
-    """Font size of the caption below a picture of `height` rows."""
-    return min(max(height // ROWS_PER_POINT, SMALLEST_FONT), LARGEST_FONT)
-
-
-def drawable(text: str) -> str:
-    """The text without accents, which Pillow's own font has no glyphs for."""
-    return "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
-
-
-def shortened(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int) -> str:
-    """As much of a text as fits into `width` pixels, with dots where it was cut."""
-    text = drawable(text)
-    if font.getlength(text) <= width:
-        return text
-    return next((cut for end in range(len(text), 0, -1) if font.getlength(cut := text[:end] + "...") <= width), "")
-
-
-def beside(pictures: Sequence[Image.Image], gap: int) -> Image.Image:
-    """Pictures from left to right, aligned at the top."""
-    whole = canvas(sum(p.width + gap for p in pictures) - gap, max(p.height for p in pictures))
-    left = 0
-    for picture in pictures:
-        whole.paste(picture, (left, 0))
-        left += picture.width + gap
-    return whole
-
-
-def grid(cells: Sequence[Image.Image]) -> Image.Image:
-    """Cells in columns of one width, as near to a square as their number allows."""
-    width, height = max(cell.width for cell in cells), max(cell.height for cell in cells)
-    columns = min(max(round(sqrt(len(cells) * height / width)), 1), len(cells))
-    rows = [
-        beside([centred(cell, width) for cell in cells[i : i + columns]], GAP) for i in range(0, len(cells), columns)
-    ]
-    whole = canvas(rows[0].width, sum(row.height + GAP for row in rows) - GAP)
-    top = 0
-    for row in rows:
-        whole.paste(row, (0, top))
-        top += row.height + GAP
-    return whole
-
-
-def centred(picture: Image.Image, width: int) -> Image.Image:
-    whole = canvas(width, picture.height)
-    whole.paste(picture, ((width - picture.width) // 2, 0))
-    return whole

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from autodir_core.imaging.files import read_picture
 from autodir_core.labels import CLEAN
-from autodir_core.reporting.summary import sheet
+from autodir_core.reporting.montage import sheet
 
 from .measure import Pictures
 from .sample_result import Case

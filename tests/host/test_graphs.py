@@ -13,8 +13,8 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
+from autodir_core.reporting.montage import GAP
 from autodir_core.reporting.probability_chart import BAR, NAME, NUMBER, ROW
-from autodir_core.reporting.summary import GAP
 from tests.host.conftest import STEPS, number_of, pixels, saved_by_comfyui
 from tests.host.server import READY, ROOT, Websocket, error_of
 from tests.nodes.test_definitions import SIGNATURES

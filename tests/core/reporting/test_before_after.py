@@ -7,7 +7,7 @@ import torch
 
 from autodir_core.errors import InputError
 from autodir_core.reporting.before_after import slider
-from autodir_core.reporting.summary import BACKGROUND, BRIGHT, GAP
+from autodir_core.reporting.montage import BACKGROUND, BRIGHT, GAP
 
 NOTHING = [("", "")]
 DARK, LIGHT = 51 / 255, 204 / 255

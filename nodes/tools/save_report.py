@@ -1,0 +1,97 @@
+"""AutoDIR Save Report."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from ...autodir_core import __version__
+from ...autodir_core.errors import InputError
+from ...autodir_core.imaging.files import atomic_path
+from ...autodir_core.reporting.summary import assessment_lines, by_label
+from ...autodir_core.settings import Assessment
+from ..assess import Assessed
+from ..comfy import services as host
+from ..shared import io as sockets
+
+
+class AutoDIRSaveReport:
+    CATEGORY = "AutoDIR"
+    DESCRIPTION = (
+        "Writes a report, an assessment or both into a new file in ComfyUI's output folder; nothing is overwritten."
+    )
+    SEARCH_ALIASES = ["save text", "write json", "export assessment"]
+    RETURN_TYPES = ("STRING",)
+    RETURN_NAMES = ("path",)
+    OUTPUT_TOOLTIPS = ("The whole path of the file that was written.",)
+    FUNCTION = "save"
+    OUTPUT_NODE = True
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {
+            "required": {
+                "filename_prefix": (
+                    "STRING",
+                    {
+                        "default": "autodir/report",
+                        "tooltip": "Sub-folder and name inside the output folder; a number and the ending are added. "
+                        "%year%, %month% and %day% stand for the date.",
+                    },
+                ),
+                "format": (
+                    ["txt", "json"],
+                    {
+                        "default": "txt",
+                        "tooltip": "txt is for reading: the report, or the assessment where no report is connected. "
+                        "json is for programs: both, with the probabilities as numbers in 0..1.",
+                    },
+                ),
+            },
+            "optional": {
+                "report": (
+                    "STRING",
+                    {
+                        "forceInput": True,
+                        "tooltip": "The report of AutoDIR Restore, Assess or Compare, or any other text.",
+                    },
+                ),
+                "assessment": ("AUTODIR_ASSESSMENT", {"tooltip": "Labels and probabilities, from AutoDIR Assess."}),
+            },
+        }
+
+    def save(
+        self, filename_prefix: str, format: str, report: str | None = None, assessment: Assessed | None = None
+    ) -> dict[str, Any]:
+        if report is None and assessment is None:
+            raise InputError("there is nothing to save; connect a report, an assessment or both")
+        found = None if assessment is None else assessment.assessment
+        text = as_text(report, found) if format == "txt" else as_json(report, found)
+        path = host.output_path(filename_prefix, f".{format}")
+        with atomic_path(path) as temporary:
+            temporary.write_text(f"{text}\n", encoding="utf-8")
+        return {"ui": {"text": [str(path)]}, "result": (str(path),)}
+
+
+def as_text(report: str | None, assessment: Assessment | None) -> str:
+    """The report, and where there is none the lines of the assessment."""
+    if report is None and assessment is not None:
+        return sockets.report_text(lambda i: assessment_lines(assessment, i), len(assessment.probabilities))
+    return report or ""
+
+
+def as_json(report: str | None, assessment: Assessment | None) -> str:
+    """The lines of the report, and the labels and probabilities of each picture, with what there is of both."""
+    record: dict[str, Any] = {"autodir": __version__}
+    if report is not None:
+        record["report"] = report.splitlines()
+    if assessment is not None:
+        record["labels"] = list(assessment.labels)
+        record["pictures"] = [
+            {"label": label} | by_label("probabilities", assessment.probabilities, assessment.labels, i, ())
+            for i, label in enumerate(assessment.top)
+        ]
+    return json.dumps(record, indent=2, ensure_ascii=False)
+
+
+NODES = {"AutoDIRSaveReport": AutoDIRSaveReport}
