@@ -16,7 +16,7 @@ from autodir_core.errors import InputError
 from autodir_core.labels import CLEAN, LABELS
 
 from .augment import PLAIN, Variety, varied
-from .microbatch import Piece
+from .microbatch import MicroBatch
 from .prepare_data import TILE
 
 Degradation = Callable[[Tensor, float, int], Tensor]
@@ -169,28 +169,28 @@ def synthetic_data(pictures: np.ndarray, labels: Sequence[str] = LABELS) -> Data
     return Data(tuple(labels), (CleanSource(pictures),))
 
 
-def draw_batch(data: Data, piece: Piece, crops: Crops) -> Batch:
-    """The pairs of one piece of a batch, each from its own generator."""
-    names = draw_labels(data, piece, crops)
-    labels = [names[number] for number in piece.numbers]
-    pairs = [draw_pair(data, label, crops, rng) for label, rng in zip(labels, piece.rngs("picture"), strict=True)]
+def draw_batch(data: Data, micro: MicroBatch, crops: Crops) -> Batch:
+    """The pairs of one micro-batch of a batch, each from its own generator."""
+    names = draw_labels(data, micro, crops)
+    labels = [names[number] for number in micro.indices]
+    pairs = [draw_pair(data, label, crops, rng) for label, rng in zip(labels, micro.rngs("picture"), strict=True)]
     clean, degraded = (torch.stack(pictures) for pictures in zip(*pairs, strict=True))
     return Batch(clean, degraded, torch.tensor([data.labels.index(label) for label in labels]))
 
 
-def draw_labels(data: Data, piece: Piece, crops: Crops) -> list[str]:
+def draw_labels(data: Data, micro: MicroBatch, crops: Crops) -> list[str]:
     """Labels of the whole batch: "no" and a label being taught with their shares, the others as `often` has it.
 
     `often` and `reduced` may name official labels that the model lacks: one recipe serves models of different labels.
     """
-    rng = piece.step_rng("labels")
+    rng = micro.step_rng("labels")
     shares = {CLEAN: crops.clean_share, **({data.new: crops.new_share} if data.new else {})}
     others = [label for label in data.labels if label not in shares]
-    lots = rng.random(piece.total)
+    lots = rng.random(micro.batch_size)
     lacking = [label for label in LABELS if label not in data.labels]
     check_names("often", crops.often, [*others, *lacking])
     check_names("reduced", crops.reduced, [*data.labels, *lacking])
-    drawn = rng.choice(len(others), size=piece.total, p=chances(others, crops.often))
+    drawn = rng.choice(len(others), size=micro.batch_size, p=chances(others, crops.often))
     bounds = np.cumsum(list(shares.values()))
     named = [*shares, ""]
     fixed = [named[int(np.searchsorted(bounds, lot, side="right"))] for lot in lots]

@@ -1,4 +1,4 @@
-"""What is random in a step: every draw depends on the seed, the step and the picture's number, and on nothing else."""
+"""Random draws of a training step: each depends on the seed, the step, the picture's index and a purpose, alone."""
 
 from __future__ import annotations
 
@@ -11,59 +11,58 @@ from torch import Tensor
 
 
 @dataclass(frozen=True)
-class Piece:
-    """The pictures of one step's batch that are worked on at once.
+class MicroBatch:
+    """Pictures of one step's batch that go through the network together.
 
-    Accumulation and several processes cut a batch into pieces; whatever the cut, picture 7 of step 30 is the same.
+    However gradient accumulation and processes split a batch, picture 7 of step 30 is the same. The purposes that the
+    draws are named by are part of the seed: whoever renames one changes every training.
 
     Args:
         seed: of the training.
-        step: number of the optimiser step, from 0.
-        numbers: which pictures of the batch these are.
-        total: pictures of the whole batch.
+        step: index of the optimiser step, from 0.
+        indices: of these pictures within the batch.
+        batch_size: pictures of the whole batch.
     """
 
     seed: int
     step: int
-    numbers: tuple[int, ...]
-    total: int
+    indices: tuple[int, ...]
+    batch_size: int
 
     @property
-    def share(self) -> float:
-        """This piece's part of the batch: what its mean loss counts in the batch's."""
-        return len(self.numbers) / self.total
+    def weight(self) -> float:
+        """Weight of this micro-batch's mean loss in the mean over the batch."""
+        return len(self.indices) / self.batch_size
 
     def step_rng(self, purpose: str) -> np.random.Generator:
-        """For what is decided once per step, the same in every piece of it."""
+        """Return a generator for what is drawn once per step, alike in all of its micro-batches."""
         return np.random.default_rng([self.seed, self.step, zlib.crc32(purpose.encode())])
 
     def rngs(self, purpose: str) -> list[np.random.Generator]:
-        """One generator per picture of the piece."""
+        """Return one generator per picture."""
         key = zlib.crc32(purpose.encode())
-        return [np.random.default_rng([self.seed, self.step, key, 1 + number]) for number in self.numbers]
+        return [np.random.default_rng([self.seed, self.step, key, 1 + index]) for index in self.indices]
 
     def uniform(self, purpose: str) -> Tensor:
-        """A number in 0..1 per picture, float32 [n]."""
+        """Draw a number in 0..1 per picture, float32 [n]."""
         return torch.tensor([rng.random() for rng in self.rngs(purpose)], dtype=torch.float32)
 
-    def integers(self, purpose: str, end: int) -> Tensor:
-        """A whole number below `end` per picture, int64 [n]."""
-        return torch.tensor([int(rng.integers(end)) for rng in self.rngs(purpose)])
+    def integers(self, purpose: str, high: int) -> Tensor:
+        """Draw an integer in 0..high - 1 per picture, int64 [n]."""
+        return torch.tensor([int(rng.integers(high)) for rng in self.rngs(purpose)])
 
     def noise(self, purpose: str, shape: tuple[int, ...]) -> Tensor:
-        """Normal noise of unit variance, float32 [n, *shape] on the CPU: the same on every device."""
+        """Draw standard normal noise, float32 [n, *shape] on the CPU: the same for every device."""
         drawn = [rng.standard_normal(shape, dtype=np.float32) for rng in self.rngs(purpose)]
         return torch.from_numpy(np.stack(drawn))
 
 
-def whole(seed: int, total: int, *, step: int = 0) -> Piece:
-    """All pictures of a batch at once."""
-    return Piece(seed, step, tuple(range(total)), total)
+def full_batch(seed: int, batch_size: int, *, step: int = 0) -> MicroBatch:
+    """Return all pictures of a batch as one micro-batch."""
+    return MicroBatch(seed, step, tuple(range(batch_size)), batch_size)
 
 
-def cut(seed: int, step: int, total: int, pieces: int) -> list[Piece]:
-    """A batch cut into pieces of nearly equal size."""
-    return [
-        Piece(seed, step, tuple(int(number) for number in numbers), total)
-        for numbers in np.array_split(np.arange(total), pieces)
-    ]
+def split_batch(seed: int, step: int, batch_size: int, count: int) -> list[MicroBatch]:
+    """Split a batch into `count` micro-batches of nearly equal size."""
+    parts = np.array_split(np.arange(batch_size), count)
+    return [MicroBatch(seed, step, tuple(part.tolist()), batch_size) for part in parts]

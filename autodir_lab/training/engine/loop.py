@@ -15,13 +15,13 @@ from tqdm import tqdm
 from autodir_core.errors import AutoDIRError, InputError
 from autodir_core.imaging.files import atomic_path
 
-from ..data.microbatch import Piece, cut
+from ..data.microbatch import MicroBatch, split_batch
 from .distributed import Alone, Processes
 from .logger import Diary
 
 Losses = dict[str, Tensor]
-Objective = Callable[[Piece], Losses]
-"""Draws the pictures of a piece and gives their part of the batch's mean losses: those of all pieces add up to them."""
+Objective = Callable[[MicroBatch], Losses]
+"""Gives a micro-batch's part of the batch's mean losses: those of all micro-batches add up to them."""
 
 Weights = dict[str, Tensor]
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -34,8 +34,8 @@ class LoopPlan:
     Args:
         steps: optimiser steps.
         learning_rate: peak of the cosine schedule.
-        batch: pictures per step, over all processes and pieces.
-        accumulate: pieces that each process cuts its part of a batch into, which saves memory.
+        batch: pictures per step, over all processes and micro-batches.
+        accumulate: micro-batches that each process cuts its part of a batch into, which saves memory.
         trained: beginnings of the names of the parameters that are trained; empty is all, the others are frozen.
         precision: of the forward pass, where it is safe there (torch.autocast): float32, bfloat16 or float16.
         warmup: steps of linear rise.
@@ -114,7 +114,7 @@ def train(
     Args:
         name: of the progress bar and of the files in `folder`.
         module: what is trained, in place; `plan.trained` says which parts of it.
-        objective: see `Objective`; whatever is random in it comes from its piece.
+        objective: see `Objective`; whatever is random in it comes from its micro-batch.
         plan: length, learning rate and so on.
         folder: gets `<name>.pt`, from which an interrupted run goes on, `<name>.jsonl` and `<name>.png`, the losses.
         processes: None is this one alone.
@@ -204,7 +204,7 @@ def learning_rate(step: int, plan: LoopPlan) -> float:
 
 
 def take_step(step: int, run: Run, objective: Objective, plan: LoopPlan, processes: Processes) -> dict[str, float]:
-    """One optimiser step over all pieces of the batch; its losses as numbers."""
+    """One optimiser step over all micro-batches of the batch; its losses as numbers."""
     for group in run.optimizer.param_groups:
         group["lr"] = learning_rate(step, plan)
     run.optimizer.zero_grad(set_to_none=True)
@@ -221,11 +221,11 @@ def take_step(step: int, run: Run, objective: Objective, plan: LoopPlan, process
 def gather_gradients(
     step: int, run: Run, objective: Objective, plan: LoopPlan, processes: Processes
 ) -> dict[str, float]:
-    """Add up gradients and losses over this process's pieces, then over all processes."""
+    """Add up gradients and losses over this process's micro-batches, then over all processes."""
     sums: dict[str, Tensor] = {}
-    for piece in own_pieces(step, plan, processes):
+    for micro in own_micro_batches(step, plan, processes):
         with torch.autocast(processes.device.type, PRECISIONS[plan.precision], enabled=plan.precision != "float32"):
-            losses = objective(piece)
+            losses = objective(micro)
         run.scaler.scale(torch.stack(list(losses.values())).sum()).backward()
         sums = {key: value.detach() + sums.get(key, 0) for key, value in losses.items()}
     for parameter in run.trained.values():
@@ -236,15 +236,15 @@ def gather_gradients(
     return {key: value.item() for key, value in sums.items()}
 
 
-def own_pieces(step: int, plan: LoopPlan, processes: Processes) -> list[Piece]:
-    """This process's pieces of a batch; InputError where there is not a picture for each."""
-    pieces = processes.count * plan.accumulate
-    if plan.batch < pieces:
+def own_micro_batches(step: int, plan: LoopPlan, processes: Processes) -> list[MicroBatch]:
+    """This process's micro-batches of a batch; InputError where there is not a picture for each."""
+    micro_batches = processes.count * plan.accumulate
+    if plan.batch < micro_batches:
         raise InputError(
-            f"a batch of {plan.batch} cannot be cut into {pieces} pieces ({processes.count} processes, "
+            f"a batch of {plan.batch} cannot be cut into {micro_batches} micro-batches ({processes.count} processes, "
             f"{plan.accumulate} each); raise batch or lower accumulate"
         )
-    return cut(plan.seed, step, plan.batch, pieces)[processes.index :: processes.count]
+    return split_batch(plan.seed, step, plan.batch, micro_batches)[processes.index :: processes.count]
 
 
 @torch.no_grad()

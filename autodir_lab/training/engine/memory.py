@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from ..data.microbatch import Piece
+from ..data.microbatch import MicroBatch
 from .distributed import Processes
 from .loop import PRECISIONS, LoopPlan, Objective
 
@@ -25,8 +25,8 @@ class Memory:
         gradients: of the trained parameters.
         optimizer: AdamW's two moments.
         average: the moving average.
-        activations: what the forward pass of one piece keeps for the backward pass, measured on one picture and
-            multiplied by the pictures of a piece.
+        activations: what the forward pass of one micro-batch keeps for the backward pass, measured on one picture and
+            multiplied by the pictures of a micro-batch.
     """
 
     weights: int
@@ -66,10 +66,10 @@ def kept_for_backward(networks: nn.Module, objective: Objective, plan: LoopPlan,
             storages[storage.data_ptr()] = storage.nbytes()
         return tensor
 
-    piece = Piece(plan.seed, max(plan.steps - 1, 0), (0,), plan.batch)
+    micro = MicroBatch(plan.seed, max(plan.steps - 1, 0), (0,), plan.batch)
     autocast = torch.autocast(device.type, PRECISIONS[plan.precision], enabled=plan.precision != "float32")
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor), autocast:
-        losses = objective(piece)  # held until the hooks are gone, so that no storage is freed and counted twice
+        losses = objective(micro)  # held until the hooks are gone, so that no storage is freed and counted twice
         total = sum(storages.values())
     del losses
     return total

@@ -19,7 +19,7 @@ from autodir_core.networks.build import part
 from autodir_core.stages.autoencoder import encode_mode
 
 from ..data.crops import Crops, Data, draw_batch
-from ..data.microbatch import whole
+from ..data.microbatch import full_batch
 from ..objectives.losses import noised
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def start_autoencoder(vae: AutoencoderKL, data: Data, *, steps: int = 2000, seed
     latent, stages = len(vae.get_parameter("post_quant_conv.weight")), len(encoder.down_blocks) - 1
     narrow = last_norm(decoder).num_groups
     wide = part(decoder.up_blocks[-1], "resnets.0.conv1", nn.Conv2d).in_channels // 2
-    x = to_network(draw_batch(data, whole(seed, CROPS), Crops(64, clean_share=0.6)).degraded).to(vae.device)
+    x = to_network(draw_batch(data, full_batch(seed, CROPS), Crops(64, clean_share=0.6)).degraded).to(vae.device)
     with torch.random.fork_rng(devices=[]), torch.enable_grad():
         torch.manual_seed(seed)
         codec = fit_codec(LinearCodec(latent, stages, narrow=narrow, wide=wide).to(x.device), x, steps=steps)
@@ -281,7 +281,7 @@ def start_diffusion(unet: UNet2DConditionModel, vae: AutoencoderKL, data: Data, 
 
 def linear_guess(vae: AutoencoderKL, data: Data, scale: float, seed: int) -> tuple[float, float]:
     """a and b of the noise that a x - b c predicts best over all timesteps."""
-    batch = draw_batch(data, whole(seed, 64), Crops(64, clean_share=0.05)).to(vae.device)
+    batch = draw_batch(data, full_batch(seed, 64), Crops(64, clean_share=0.05)).to(vae.device)
     target, c = (encode_mode(vae, to_network(x)) * scale for x in (batch.clean, batch.degraded))
     generator = torch.Generator().manual_seed(seed)
     noise = torch.randn(target.shape, generator=generator).to(target)

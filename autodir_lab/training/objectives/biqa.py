@@ -16,7 +16,7 @@ from autodir_core.networks.build import vision_side, vision_tower
 from autodir_core.stages.biqa import clip_pixels
 
 from ..data.crops import Batch, Crops, Data, draw_batch, draw_labels
-from ..data.microbatch import Piece
+from ..data.microbatch import MicroBatch
 from ..engine.loop import Losses, Objective
 from ..init.networks import label_embeddings
 from .losses import fidelity_loss, semantic_agnostic_loss
@@ -123,18 +123,18 @@ def biqa_objective(
         vision_tower(before.clip).add_module("patch_dropout", dropout)
     device = clip.logit_scale.device
 
-    def objective(piece: Piece) -> Losses:
-        batch = draw_batch(data, piece, plan.crops).to(device)
-        rows = [row for row, number in enumerate(piece.numbers) if number % TRUTH_EVERY == 0]
-        share = 1.0 if piece.step >= full_from else plan.keep
-        kept = None if share == 1 else kept_tokens(clip, piece, rows, share)
+    def objective(micro: MicroBatch) -> Losses:
+        batch = draw_batch(data, micro, plan.crops).to(device)
+        rows = [row for row, number in enumerate(micro.indices) if number % TRUTH_EVERY == 0]
+        share = 1.0 if micro.step >= full_from else plan.keep
+        kept = None if share == 1 else kept_tokens(clip, micro, rows, share)
         with dropout.only(kept):
             logits = answer(torch.cat([batch.degraded, batch.clean[rows]]))
             told = told_before(batch, data, before.answer) if before else None
         truths = torch.full((len(rows),), clean, device=device)
         answers = answer_losses(logits, torch.cat([batch.labels, truths]))
-        part = len(logits) / (piece.total + len(range(0, piece.total, TRUTH_EVERY)))
-        spoiled = sum(label != CLEAN for label in draw_labels(data, piece, plan.crops)[::TRUTH_EVERY])
+        part = len(logits) / (micro.batch_size + len(range(0, micro.batch_size, TRUTH_EVERY)))
+        spoiled = sum(label != CLEAN for label in draw_labels(data, micro, plan.crops)[::TRUTH_EVERY])
         agnostic = agnostic_sum(logits[len(batch.labels) :].softmax(dim=1), batch.labels[rows], clean)
         losses = {
             "fidelity": plan.fidelity * part * answers["fidelity"],
@@ -142,7 +142,7 @@ def biqa_objective(
             "semantic_agnostic": plan.semantic_agnostic * agnostic / max(spoiled, 1),
         }
         if told is not None:
-            losses["remember"] = plan.remember * piece.share * remember_loss(logits[: len(told)], told, batch, data)
+            losses["remember"] = plan.remember * micro.weight * remember_loss(logits[: len(told)], told, batch, data)
         return losses
 
     return objective
@@ -171,10 +171,10 @@ def keep_all_tokens(clip: CLIP) -> None:
     vision_tower(clip).patch_dropout = nn.Identity()
 
 
-def kept_tokens(clip: CLIP, piece: Piece, truths: list[int], share: float) -> Tensor:
+def kept_tokens(clip: CLIP, micro: MicroBatch, truths: list[int], share: float) -> Tensor:
     """Which tokens [B + T, K] of the pictures, and of the ground truths that they bring along, are kept."""
     count = len(vision_tower(clip).get_parameter("positional_embedding")) - 1
-    orders = [rng.permuted([range(count)] * 2, axis=1) for rng in piece.rngs("tokens")]
+    orders = [rng.permuted([range(count)] * 2, axis=1) for rng in micro.rngs("tokens")]
     chosen = [order[0] for order in orders] + [orders[row][1] for row in truths]
     return torch.tensor([order[: max(1, int(count * share))].tolist() for order in chosen])
 

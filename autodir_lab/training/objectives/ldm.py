@@ -13,7 +13,7 @@ from autodir_core.imaging.layout import to_network
 from autodir_core.stages.autoencoder import encode_mode
 
 from ..data.crops import Crops, Data, draw_batch
-from ..data.microbatch import Piece
+from ..data.microbatch import MicroBatch
 from ..engine.loop import Losses, Objective
 from .label_mixing import told
 from .losses import implied_noise, noise_loss, noised
@@ -77,21 +77,21 @@ def ldm_objective(
     """
     signal = alphas_cumprod().to(unet.device)
 
-    def objective(piece: Piece) -> Losses:
-        batch = draw_batch(data, piece, plan.crops).to(unet.device)
+    def objective(micro: MicroBatch) -> Losses:
+        batch = draw_batch(data, micro, plan.crops).to(unet.device)
         with torch.no_grad():
             target = encode_mode(vae, to_network(batch.clean)) * scale
             image = encode_mode(vae, to_network(batch.degraded))
-        blind = (piece.uniform("blind") < plan.blind).to(unet.device)
-        t = piece.integers("timesteps", TIMESTEPS).to(unet.device).masked_fill(blind, TIMESTEPS - 1)
-        noise = piece.noise("noise", tuple(target.shape[1:])).to(target)
+        blind = (micro.uniform("blind") < plan.blind).to(unet.device)
+        t = micro.integers("timesteps", TIMESTEPS).to(unet.device).masked_fill(blind, TIMESTEPS - 1)
+        noise = micro.noise("noise", tuple(target.shape[1:])).to(target)
         x = torch.where(blind.view(-1, 1, 1, 1), noise, noised(target, noise, signal[t]))
-        text = told(texts, batch.labels, piece, plan.blended)
-        given = dropped(Conditions(image, text), null_text, piece.uniform("dropped").to(image))
+        text = told(texts, batch.labels, micro, plan.blended)
+        given = dropped(Conditions(image, text), null_text, micro.uniform("dropped").to(image))
         predicted = unet(torch.cat([x, given.image], dim=1), t, encoder_hidden_states=given.text).sample
         weight = 1 + ((1 - signal[t]) / signal[t]).clamp(max=plan.start_weight)
         wanted = implied_noise(x, target, signal[t])
-        return {"noise": piece.share * noise_loss(predicted, wanted, weight if plan.start_weight else None)}
+        return {"noise": micro.weight * noise_loss(predicted, wanted, weight if plan.start_weight else None)}
 
     return objective
 

@@ -13,7 +13,7 @@ from autodir_core.model import AutoDIR
 from autodir_core.settings import SamplerSettings
 
 from ..data.crops import Batch, Crops, Data, draw_batch
-from ..data.microbatch import Piece
+from ..data.microbatch import MicroBatch
 from ..engine.loop import Losses, Objective
 from .label_mixing import told
 from .losses import charbonnier_loss, correction_loss, noised, predicted_start, psnr_loss
@@ -55,19 +55,19 @@ def scm_objective(model: AutoDIR, data: Data, plan: SCMPlan) -> Objective:
     texts = model.prompts(model.labels).states.clone()
     scm = model.networks.scm
 
-    def objective(piece: Piece) -> Losses:
-        batch = draw_batch(data, piece, plan.crops).to(model.device)
-        batch = replace(batch, labels=mislabelled(batch.labels, len(texts), piece, plan.mislabelled))
-        generated = generate(model, batch, texts, piece, plan)
-        if piece.step_rng("again").random() < plan.again:
+    def objective(micro: MicroBatch) -> Losses:
+        batch = draw_batch(data, micro, plan.crops).to(model.device)
+        batch = replace(batch, labels=mislabelled(batch.labels, len(texts), micro, plan.mislabelled))
+        generated = generate(model, batch, texts, micro, plan)
+        if micro.step_rng("again").random() < plan.again:
             with torch.no_grad():
                 restored = from_network(scm(to_network(batch.degraded), to_network(generated)).float())
-            labels = piece.integers("other labels", len(texts)).to(model.device)
+            labels = micro.integers("other labels", len(texts)).to(model.device)
             batch = replace(batch, degraded=restored, labels=labels)
-            generated = generate(model, batch, texts, other_noise(piece), plan)
+            generated = generate(model, batch, texts, other_noise(micro), plan)
         corrected = scm(to_network(batch.degraded), to_network(generated))
         losses = correction_losses(corrected, to_network(batch.clean), plan)
-        return {name: piece.share * loss for name, loss in losses.items()}
+        return {name: micro.weight * loss for name, loss in losses.items()}
 
     return objective
 
@@ -82,37 +82,37 @@ def correction_losses(corrected: Tensor, truth: Tensor, plan: SCMPlan) -> Losses
     return {name: weight * loss(corrected, truth) for name, (weight, loss) in weighted.items() if weight}
 
 
-def other_noise(piece: Piece) -> Piece:
+def other_noise(micro: MicroBatch) -> MicroBatch:
     """The same pictures with other random numbers."""
-    return replace(piece, seed=piece.seed + 1)
+    return replace(micro, seed=micro.seed + 1)
 
 
-def mislabelled(labels: Tensor, count: int, piece: Piece, share: float) -> Tensor:
+def mislabelled(labels: Tensor, count: int, micro: MicroBatch, share: float) -> Tensor:
     """The labels [B], a share of them replaced by any of `count` at random."""
-    other = piece.integers("wrong labels", count).to(labels)
-    return torch.where(piece.uniform("mislabelled").to(labels.device) < share, other, labels)
+    other = micro.integers("wrong labels", count).to(labels)
+    return torch.where(micro.uniform("mislabelled").to(labels.device) < share, other, labels)
 
 
-def generate(model: AutoDIR, batch: Batch, texts: Tensor, piece: Piece, plan: SCMPlan) -> Tensor:
+def generate(model: AutoDIR, batch: Batch, texts: Tensor, micro: MicroBatch, plan: SCMPlan) -> Tensor:
     """Pictures [B, S, S, 3] such as the diffusion gives them for a batch, without gradients."""
     with torch.no_grad():
-        text = told(texts, batch.labels, piece, plan.blended)
+        text = told(texts, batch.labels, micro, plan.blended)
         c = model.encode(batch.degraded).clone()
-        rng, size = piece.step_rng("generate"), (batch.clean.shape[1], batch.clean.shape[2])
+        rng, size = micro.step_rng("generate"), (batch.clean.shape[1], batch.clean.shape[2])
         lot = rng.random()
         if lot < plan.sampled:
             settings = SamplerSettings(steps=plan.sampling_steps, sampler=str(rng.choice(["euler", "euler_ancestral"])))
-            z = model.sample(c, text, settings, seed=piece.integers("sampling", 2**31).tolist())
+            z = model.sample(c, text, settings, seed=micro.integers("sampling", 2**31).tolist())
             return model.decode(z, size).clone()
         blind = lot < plan.sampled + plan.blind
-        t = last_timesteps(piece) if blind else piece.integers("timesteps", TIMESTEPS)
+        t = last_timesteps(micro) if blind else micro.integers("timesteps", TIMESTEPS)
         signal = alphas_cumprod()[t].to(model.device)
-        noise = piece.noise("noise", tuple(c.shape[1:])).to(c)
+        noise = micro.noise("noise", tuple(c.shape[1:])).to(c)
         x = noise if blind else noised(model.encode(batch.clean) * model.traits.latent_scale, noise, signal)
         estimate = predicted_start(x, model.predict_noise(x, t.to(model.device), c, text), signal)
         return model.decode(estimate.clamp(-4, 4), size).clone()
 
 
-def last_timesteps(piece: Piece) -> Tensor:
+def last_timesteps(micro: MicroBatch) -> Tensor:
     """The timestep at which sampling begins, int64 [n]."""
-    return torch.full((len(piece.numbers),), TIMESTEPS - 1)
+    return torch.full((len(micro.indices),), TIMESTEPS - 1)

@@ -13,7 +13,7 @@ from autodir_core.imaging.layout import to_network
 from autodir_core.stages.autoencoder import decode, encode_mode, posterior
 
 from ..data.crops import Crops, Data, draw_batch
-from ..data.microbatch import Piece, whole
+from ..data.microbatch import MicroBatch, full_batch
 from ..engine.loop import Losses, Objective
 from .losses import charbonnier_loss, kl_loss
 
@@ -33,18 +33,18 @@ class VAEPlan:
 def vae_objective(vae: AutoencoderKL, data: Data, plan: VAEPlan) -> Objective:
     """Reconstruction and divergence over degraded and clean crops."""
 
-    def objective(piece: Piece) -> Losses:
-        batch = draw_batch(data, piece, plan.crops).to(vae.device)
+    def objective(micro: MicroBatch) -> Losses:
+        batch = draw_batch(data, micro, plan.crops).to(vae.device)
         x = to_network(batch.degraded)
         latent = posterior(vae, x)
-        noise = piece.noise("posterior", tuple(latent.mean.shape[1:])).to(latent.mean)
+        noise = micro.noise("posterior", tuple(latent.mean.shape[1:])).to(latent.mean)
         reconstruction = decode(vae, latent.mean + latent.std * noise, scale=1.0)
         losses = {
             "charbonnier": charbonnier_loss(reconstruction, x),
             "mse": 2 * nn.functional.mse_loss(reconstruction, x),
             "kl": KL_WEIGHT * kl_loss(latent.mean, latent.logvar),
         }
-        return {name: piece.share * loss for name, loss in losses.items()}
+        return {name: micro.weight * loss for name, loss in losses.items()}
 
     return objective
 
@@ -55,7 +55,7 @@ def scale_latents(vae: AutoencoderKL, data: Data, spread: float, *, seed: int = 
 
     With 1 / 0.18215 every consumer of the file finds the official latent scale.
     """
-    batch = draw_batch(data, whole(seed, 32), Crops(128, clean_share=0.5)).to(vae.device)
+    batch = draw_batch(data, full_batch(seed, 32), Crops(128, clean_share=0.5)).to(vae.device)
     factor = spread / encode_mode(vae, to_network(batch.degraded)).std().item()
     back = vae.get_parameter("post_quant_conv.weight")
     stretch(vae.get_parameter("quant_conv.weight"), vae.get_parameter("quant_conv.bias"), factor, len(back))

@@ -14,7 +14,7 @@ from autodir_lab.ablations import recognition as study
 from autodir_lab.ablations.recognition import KINDS, Recognised, measured
 from autodir_lab.ablations.tables import recognition_table
 from autodir_lab.training.data.crops import synthetic_data
-from autodir_lab.training.data.microbatch import whole
+from autodir_lab.training.data.microbatch import full_batch
 from autodir_lab.training.recipes import Sources, Start, shipped_recipe
 
 PHOTOS = {"grey": torch.full((1, 260, 260, 3), 0.5)}
@@ -41,7 +41,7 @@ def test_every_kind_is_trained_with_its_own_losses(recipe, tmp_path, monkeypatch
     seen = {}
 
     def train(name, network, objective, loop, folder):
-        seen[folder.name] = {key for key, value in objective(whole(0, 16)).items() if value > 0}
+        seen[folder.name] = {key for key, value in objective(full_batch(0, 16)).items() if value > 0}
         seen[folder.name + " parts"] = loop.trained
 
     monkeypatch.setattr(study, "train", train)

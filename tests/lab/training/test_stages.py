@@ -15,7 +15,7 @@ from autodir_core.checkpoint.load import official_state
 from autodir_core.imaging.files import read_picture, write_picture
 from autodir_core.networks.config import CLIP, SCM, UNET
 from autodir_lab.training.data.crops import Crops, synthetic_data
-from autodir_lab.training.data.microbatch import whole
+from autodir_lab.training.data.microbatch import full_batch
 from autodir_lab.training.objectives.scm import scm_objective
 from autodir_lab.training.recipes import PARTS, Sources, shipped_recipe, start_model
 from autodir_lab.training.stages import Training, gather_data, train_parts
@@ -99,10 +99,10 @@ def test_the_loss_falls_in_the_official_layout(official):
     recipe = replace(official.recipe, scm=replace(official.recipe.scm, steps=12))
     objective = scm_objective(official.model, official.data, recipe.scm_data)
     with torch.no_grad():
-        before = objective(whole(99, 4))["mse"]
+        before = objective(full_batch(99, 4))["mse"]
         with torch.enable_grad():
             train_parts(replace(official, recipe=recipe), ("scm",), official.folder / "trained.safetensors")
-        assert objective(whole(99, 4))["mse"] < 0.9 * before
+        assert objective(full_batch(99, 4))["mse"] < 0.9 * before
 
 
 def test_without_steps_the_file_comes_back_bit_for_bit(official, tiny_path):

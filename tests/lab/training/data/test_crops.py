@@ -17,13 +17,13 @@ from autodir_lab.training.data.crops import (
     draw_labels,
     synthetic_data,
 )
-from autodir_lab.training.data.microbatch import cut, whole
+from autodir_lab.training.data.microbatch import full_batch, split_batch
 
 CROPS = Crops(48, clean_share=0.3)
 
 
 def test_clean_crops_and_degraded_ones(data):
-    batch = draw_batch(data, whole(0, 12), CROPS)
+    batch = draw_batch(data, full_batch(0, 12), CROPS)
     assert batch.clean.shape == batch.degraded.shape == (12, 48, 48, 3)
     assert len(batch.labels.unique()) > 3
     for clean, degraded, label in zip(batch.clean, batch.degraded, batch.labels, strict=True):
@@ -31,14 +31,14 @@ def test_clean_crops_and_degraded_ones(data):
 
 
 def test_a_batch_is_the_same_however_it_is_cut(data):
-    batch = draw_batch(data, whole(2, 5, step=9), CROPS)
-    parts = [draw_batch(data, piece, CROPS) for piece in cut(2, 9, 5, 3)]
+    batch = draw_batch(data, full_batch(2, 5, step=9), CROPS)
+    parts = [draw_batch(data, micro, CROPS) for micro in split_batch(2, 9, 5, 3)]
     for name in ("clean", "degraded", "labels"):
         assert torch.equal(torch.cat([getattr(part, name) for part in parts]), getattr(batch, name))
 
 
 def test_labels_come_as_often_as_they_should(data):
-    labels = draw_labels(Data(ad.LABELS, data.sources), whole(0, 4000), Crops(48, clean_share=0.25))
+    labels = draw_labels(Data(ad.LABELS, data.sources), full_batch(0, 4000), Crops(48, clean_share=0.25))
     counts = {label: labels.count(label) / 4000 for label in ad.LABELS}
     assert counts.pop("no") == pytest.approx(0.25, abs=0.03)
     assert all(share == pytest.approx(0.75 / 7, abs=0.03) for share in counts.values())
@@ -46,7 +46,7 @@ def test_labels_come_as_often_as_they_should(data):
 
 def test_some_labels_come_more_often(data):
     crops = Crops(48, clean_share=0.2, often={"haze": 4.0, "rain": 0.5})
-    labels = draw_labels(Data(ad.LABELS, data.sources), whole(0, 8000), crops)
+    labels = draw_labels(Data(ad.LABELS, data.sources), full_batch(0, 8000), crops)
     shares = {label: labels.count(label) / len(labels) for label in ad.LABELS}
     one = 0.8 / (5 + 4 + 0.5)
     assert shares["no"] == pytest.approx(0.2, abs=0.02)
@@ -57,14 +57,14 @@ def test_some_labels_come_more_often(data):
 
 def test_labels_that_cannot_come_more_often(data):
     with pytest.raises(ad.InputError, match=r"fog.*noise"):
-        draw_labels(Data(ad.LABELS, data.sources), whole(0, 4), Crops(48, clean_share=0.2, often={"fog": 2.0}))
+        draw_labels(Data(ad.LABELS, data.sources), full_batch(0, 4), Crops(48, clean_share=0.2, often={"fog": 2.0}))
     with pytest.raises(ad.InputError, match="above 0"):
         Crops(48, clean_share=0.2, often={"haze": 0.0})
 
 
 def test_a_recipe_may_name_official_labels_that_a_model_lacks(data):
     crops = Crops(48, clean_share=0.2, often={"blur": 9.0, "rain": 3.0}, reduced={"haze": 2.0})
-    labels = draw_labels(Data(("noise", "rain", "no"), data.sources), whole(0, 4000), crops)
+    labels = draw_labels(Data(("noise", "rain", "no"), data.sources), full_batch(0, 4000), crops)
     assert set(labels) == {"noise", "rain", "no"}
     assert labels.count("rain") == pytest.approx(3 * labels.count("noise"), rel=0.15)
 
@@ -84,14 +84,14 @@ def test_reduced_crops_show_more_of_the_scene():
 
 def test_labels_that_cannot_be_reduced(data):
     with pytest.raises(ad.InputError, match=r"`reduced` names 'fog'.*noise"):
-        draw_labels(Data(ad.LABELS, data.sources), whole(0, 4), Crops(48, clean_share=0.2, reduced={"fog": 2.0}))
+        draw_labels(Data(ad.LABELS, data.sources), full_batch(0, 4), Crops(48, clean_share=0.2, reduced={"fog": 2.0}))
     with pytest.raises(ad.InputError, match="1 or more"):
         Crops(48, clean_share=0.2, reduced={"haze": 0.5})
 
 
 def test_a_label_being_taught_has_its_own_share(data):
     taught = Data(ad.LABELS, data.sources, new="haze")
-    labels = draw_labels(taught, whole(0, 4000), Crops(48, clean_share=0.2, new_share=0.5))
+    labels = draw_labels(taught, full_batch(0, 4000), Crops(48, clean_share=0.2, new_share=0.5))
     shares = {label: labels.count(label) / 4000 for label in ad.LABELS}
     assert shares.pop("haze") == pytest.approx(0.5, abs=0.03)
     assert shares.pop("no") == pytest.approx(0.2, abs=0.03)
@@ -104,7 +104,7 @@ def test_labels_beyond_the_built_in_ones(scenes):
     red = np.zeros((1, 512, 512, 6), dtype=np.uint8)
     red[..., 0], red[..., 4] = 255, 255
     data = Data(("grey", "red", "no"), (grey, PairSource({"red": red})))
-    batch = draw_batch(data, whole(0, 40), CROPS)
+    batch = draw_batch(data, full_batch(0, 40), CROPS)
     by_label = {label: batch.labels == i for i, label in enumerate(data.labels)}
     assert (batch.degraded[by_label["grey"]] == 0.5).all()
     assert torch.equal(batch.degraded[by_label["red"]][0, 0, 0], torch.tensor([1.0, 0.0, 0.0]))
@@ -118,7 +118,7 @@ def test_labels_beyond_the_built_in_ones(scenes):
 def test_shares_of_sources(scenes):
     black, white = (np.full_like(scenes[:1], value) for value in (0, 255))
     data = Data(("noise", "no"), (CleanSource(black, 0.25), CleanSource(white, 0.75)))
-    batch = draw_batch(data, whole(0, 400), Crops(8, clean_share=1.0))
+    batch = draw_batch(data, full_batch(0, 400), Crops(8, clean_share=1.0))
     assert (batch.clean.mean(dim=(1, 2, 3)) > 0.5).float().mean().item() == pytest.approx(0.75, abs=0.07)
 
 

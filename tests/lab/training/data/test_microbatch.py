@@ -4,33 +4,33 @@ from __future__ import annotations
 
 import torch
 
-from autodir_lab.training.data.microbatch import cut, whole
+from autodir_lab.training.data.microbatch import full_batch, split_batch
 
 
 def test_pieces_are_the_batch_cut_up():
-    pieces = cut(3, 7, 10, 4)
-    assert [piece.numbers for piece in pieces] == [(0, 1, 2), (3, 4, 5), (6, 7), (8, 9)]
-    assert sum(piece.share for piece in pieces) == 1
-    batch = whole(3, 10, step=7)
+    micro_batches = split_batch(3, 7, 10, 4)
+    assert [micro.indices for micro in micro_batches] == [(0, 1, 2), (3, 4, 5), (6, 7), (8, 9)]
+    assert sum(micro.weight for micro in micro_batches) == 1
+    batch = full_batch(3, 10, step=7)
     for draw in (
-        lambda piece: piece.uniform("a"),
-        lambda piece: piece.integers("a", 1000),
-        lambda piece: piece.noise("a", (2, 3)),
+        lambda micro: micro.uniform("a"),
+        lambda micro: micro.integers("a", 1000),
+        lambda micro: micro.noise("a", (2, 3)),
     ):
-        assert torch.equal(torch.cat([draw(piece) for piece in pieces]), draw(batch))
-    assert {piece.step_rng("a").random() for piece in pieces} == {batch.step_rng("a").random()}
+        assert torch.equal(torch.cat([draw(micro) for micro in micro_batches]), draw(batch))
+    assert {micro.step_rng("a").random() for micro in micro_batches} == {batch.step_rng("a").random()}
 
 
 def test_seed_step_number_and_purpose_all_count():
     drawn = [
-        whole(0, 2).uniform("a"),
-        whole(1, 2).uniform("a"),
-        whole(0, 2, step=1).uniform("a"),
-        whole(0, 2).uniform("b"),
+        full_batch(0, 2).uniform("a"),
+        full_batch(1, 2).uniform("a"),
+        full_batch(0, 2, step=1).uniform("a"),
+        full_batch(0, 2).uniform("b"),
     ]
     assert len(torch.cat(drawn).unique()) == 8
 
 
 def test_noise_has_unit_variance():
-    noise = whole(0, 4).noise("noise", (50, 50))
+    noise = full_batch(0, 4).noise("noise", (50, 50))
     assert abs(noise.mean()) < 0.03 and abs(noise.std() - 1) < 0.03

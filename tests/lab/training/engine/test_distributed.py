@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from autodir_lab.training.engine.distributed import Alone, find_processes, first_then_others, was_launched
-from autodir_lab.training.engine.loop import own_pieces
+from autodir_lab.training.engine.loop import own_micro_batches
 from tests.lab.training.engine.test_loop import PLAN, trained
 
 ROOT = Path(__file__).resolve().parents[4]
@@ -37,11 +37,11 @@ class Second(Alone):
     count = 2
 
 
-def test_processes_take_turns_with_the_pieces():
-    first = own_pieces(4, PLAN, Alone())
-    assert [piece.numbers for piece in first] == [tuple(range(32))]
-    [half] = own_pieces(4, PLAN, Second())
-    assert half.numbers == tuple(range(16, 32)) and half.total == 32 and half.step == 4
+def test_processes_take_turns_with_the_micro_batches():
+    first = own_micro_batches(4, PLAN, Alone())
+    assert [micro.indices for micro in first] == [tuple(range(32))]
+    [half] = own_micro_batches(4, PLAN, Second())
+    assert half.indices == tuple(range(16, 32)) and half.batch_size == 32 and half.step == 4
 
 
 def test_what_the_first_writes_the_others_find():

@@ -29,10 +29,10 @@ def line(seed: int = 0) -> nn.Module:
 def fit(module):
     """y = 2 a - b + 1, with noise."""
 
-    def objective(piece):
-        x = piece.noise("x", (2,))
-        y = (2 * x[:, :1] - x[:, 1:]) + 1 + 0.01 * piece.noise("error", (1,))
-        return {"mse": piece.share * ((module(x) - y) ** 2).mean()}
+    def objective(micro):
+        x = micro.noise("x", (2,))
+        y = (2 * x[:, :1] - x[:, 1:]) + 1 + 0.01 * micro.noise("error", (1,))
+        return {"mse": micro.weight * ((module(x) - y) ** 2).mean()}
 
     return objective
 
@@ -74,10 +74,10 @@ def test_an_interrupted_run_goes_on_to_the_same_numbers(tmp_path):
     module = line()
     whole = fit(module)
 
-    def until(piece):
-        if piece.step == 37:
+    def until(micro):
+        if micro.step == 37:
             raise KeyboardInterrupt
-        return whole(piece)
+        return whole(micro)
 
     with pytest.raises(KeyboardInterrupt):
         train("killed", module, until, PLAN, tmp_path)
@@ -94,11 +94,11 @@ sys.path.insert(0, "{root}")
 from tests.lab.training.engine.test_loop import PLAN, fit, line, train
 module = line()
 whole = fit(module)
-def slow(piece):
-    if piece.step == 30:
+def slow(micro):
+    if micro.step == 30:
         print("now", flush=True)
         time.sleep(60)
-    return whole(piece)
+    return whole(micro)
 train("killed", module, slow, PLAN, Path("{folder}"))
 """
 
@@ -123,14 +123,14 @@ def test_accumulation_gives_the_same_result(tmp_path):
 
 
 def test_a_batch_too_small_for_its_pieces(tmp_path):
-    with pytest.raises(InputError, match="cannot be cut into 40 pieces"):
+    with pytest.raises(InputError, match="cannot be cut into 40 micro-batches"):
         trained(tmp_path, accumulate=40)
 
 
 def test_a_finished_run_is_not_repeated(tmp_path):
     module = trained(tmp_path)
     again = line(seed=5)
-    train("line", again, lambda piece: pytest.fail("no step is left"), PLAN, tmp_path)
+    train("line", again, lambda micro: pytest.fail("no step is left"), PLAN, tmp_path)
     assert torch.equal(again.weight, module.weight)
 
 
@@ -157,7 +157,7 @@ def test_without_an_average_the_last_weights_stay(tmp_path):
 def test_clipping_limits_the_gradient(tmp_path):
     module, seen = line(), []
 
-    def steep(piece):
+    def steep(micro):
         module.weight.register_hook(lambda gradient: seen.append(gradient.norm().item()))
         return {"x": 1000 * module.weight.sum()}
 
@@ -178,7 +178,7 @@ def test_mixed_precision_learns_too(tmp_path, precision):
 def test_what_is_not_finite_stops_the_run(tmp_path):
     module = line()
     with pytest.raises(AutoDIRError, match="not finite at step 0"):
-        train("nan", module, lambda piece: {"x": module.weight.sum() * float("nan")}, PLAN, tmp_path)
+        train("nan", module, lambda micro: {"x": module.weight.sum() * float("nan")}, PLAN, tmp_path)
 
 
 def test_the_schedule():

@@ -21,14 +21,14 @@ def test_it_counts_what_is_trained_and_what_is_kept():
     network = nn.ModuleDict({"a": nn.Linear(10, 20, bias=False), "b": nn.Linear(100, 100, bias=False)})
     unfreeze(network["a"], ())
 
-    def objective(piece):
-        assert piece.numbers == (0,)
-        return {"x": piece.share * torch.relu(network["a"](torch.ones(1, 10))).sum()}
+    def objective(micro):
+        assert micro.indices == (0,)
+        return {"x": micro.weight * torch.relu(network["a"](torch.ones(1, 10))).sum()}
 
     seen = estimate(network, network["a"], objective, PLAN, Alone())
     assert seen.weights == 4 * (200 + 10000)
     assert (seen.gradients, seen.optimizer, seen.average) == (800, 1600, 800)
-    assert seen.activations == 3 * 4 * (10 + 20), "three pictures in a piece"
+    assert seen.activations == 3 * 4 * (10 + 20), "three pictures in a micro-batch"
     assert seen.total == seen.weights + 3200 + seen.activations
 
 
@@ -44,6 +44,7 @@ def test_more_pieces_need_less(monkeypatch):
     monkeypatch.setattr(memory, "kept_for_backward", lambda *given: 7)
     network = nn.Linear(1, 1)
     sizes = [
-        estimate(network, network, None, replace(PLAN, accumulate=pieces), Alone()).activations for pieces in (1, 2, 4)
+        estimate(network, network, None, replace(PLAN, accumulate=micro_batches), Alone()).activations
+        for micro_batches in (1, 2, 4)
     ]
     assert sizes == [42, 21, 14]

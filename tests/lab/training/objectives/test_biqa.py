@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from autodir_lab.training.data.microbatch import cut, whole
+from autodir_lab.training.data.microbatch import full_batch, split_batch
 from autodir_lab.training.init.networks import label_embeddings
 from autodir_lab.training.objectives.biqa import (
     Answer,
@@ -40,9 +40,11 @@ def test_the_class_token_and_the_chosen_ones_are_kept():
 
 
 def test_tokens_are_drawn_per_picture(clip):
-    kept = kept_tokens(clip, whole(0, 4), [0], 0.25)
+    kept = kept_tokens(clip, full_batch(0, 4), [0], 0.25)
     assert kept.shape == (5, 16) and all(len(row.unique()) == 16 for row in kept)
-    first, second = (kept_tokens(clip, piece, [0] if i == 0 else [], 0.25) for i, piece in enumerate(cut(0, 0, 4, 2)))
+    first, second = (
+        kept_tokens(clip, micro, [0] if i == 0 else [], 0.25) for i, micro in enumerate(split_batch(0, 0, 4, 2))
+    )
     assert torch.equal(kept, torch.cat([first[:2], second, first[2:]]))
 
 
@@ -59,10 +61,10 @@ def test_pieces_add_up_to_the_whole(clip, data, small, step):
     plan = replace(small.biqa_data, crops=replace(small.biqa_data.crops, clean_share=0.4))
     objective = biqa_objective(clip, data, plan, full_from=3)
     with torch.no_grad():
-        at_once = objective(whole(1, 9, step=step))
-        pieces = [objective(piece) for piece in cut(1, step, 9, 4)]
+        at_once = objective(full_batch(1, 9, step=step))
+        micro_batches = [objective(micro) for micro in split_batch(1, step, 9, 4)]
     for name, value in at_once.items():
-        total = torch.stack([piece[name] for piece in pieces]).sum()
+        total = torch.stack([micro[name] for micro in micro_batches]).sum()
         assert total.item() == pytest.approx(value.item(), rel=1e-4), name
         assert value > 0
     keep_all_tokens(clip)
@@ -85,7 +87,7 @@ def test_the_former_assessment_sees_the_same_tokens_of_the_same_pictures(clip, d
         before=Former(former, noted("before", cosine_answer(former, taught.labels[1:]))),
     )
     with torch.no_grad():
-        objective(whole(1, 9, step=0))
+        objective(full_batch(1, 9, step=0))
     assert len(seen["now"]) == 12, "nine pictures and three ground truths"
     torch.testing.assert_close(seen["now"][:9, 1:], seen["before"])
     keep_all_tokens(clip)
@@ -97,6 +99,6 @@ def test_what_looks_on_sees_all_tokens(clip, data, small):
     alone = label_logits(clip, pictures, label_embeddings(clip, data.labels))
     objective = biqa_objective(clip, data, replace(small.biqa_data, keep=0.25), full_from=3)
     with torch.no_grad():
-        objective(whole(1, 9, step=0))
+        objective(full_batch(1, 9, step=0))
     torch.testing.assert_close(label_logits(clip, pictures, label_embeddings(clip, data.labels)), alone)
     keep_all_tokens(clip)

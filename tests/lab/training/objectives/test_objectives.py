@@ -13,7 +13,7 @@ from autodir_core.diffusion.schedule import TIMESTEPS, alphas_cumprod
 from autodir_core.imaging.layout import to_network
 from autodir_core.stages.autoencoder import encode_mode
 from autodir_lab.training.data.crops import draw_batch
-from autodir_lab.training.data.microbatch import cut, whole
+from autodir_lab.training.data.microbatch import full_batch, split_batch
 from autodir_lab.training.objectives.label_mixing import told
 from autodir_lab.training.objectives.ldm import Conditions, dropped, ldm_objective
 from autodir_lab.training.objectives.scm import SCMPlan, correction_losses, mislabelled, scm_objective
@@ -51,11 +51,11 @@ def objectives(model, data, small):
 @pytest.mark.parametrize("name", ["vae", "ldm", "scm estimated", "scm sampled", "scm blind"])
 def test_pieces_add_up_to_the_whole(objectives, name):
     with torch.no_grad():
-        at_once = objectives[name](whole(1, 5, step=4))
-        pieces = [objectives[name](piece) for piece in cut(1, 4, 5, 2)]
+        at_once = objectives[name](full_batch(1, 5, step=4))
+        micro_batches = [objectives[name](micro) for micro in split_batch(1, 4, 5, 2)]
     for key, value in at_once.items():
         assert torch.isfinite(value)
-        assert sum(piece[key] for piece in pieces).item() == pytest.approx(value.item(), rel=1e-3), key
+        assert sum(micro[key] for micro in micro_batches).item() == pytest.approx(value.item(), rel=1e-3), key
 
 
 class Watched(torch.nn.Module):
@@ -71,24 +71,24 @@ class Watched(torch.nn.Module):
 @pytest.mark.parametrize("blind", [0.0, 0.4, 1.0])
 def test_blind_pictures_begin_as_sampling_does(model, data, small, blind):
     """At the last timestep and out of the noise alone; the others hold what the schedule leaves of the truth."""
-    piece, unet = whole(3, 40), Watched()
+    micro, unet = full_batch(3, 40), Watched()
     text = model.prompts(model.labels).states.clone()
     plan = replace(small.ldm_data, blind=blind)
-    ldm_objective(unet, model.networks.vae, text, text[:1], data=data, plan=plan, scale=1.0)(piece)
+    ldm_objective(unet, model.networks.vae, text, text[:1], data=data, plan=plan, scale=1.0)(micro)
     noisy = unet.shown[:, : unet.shown.shape[1] // 2]
-    alone = (noisy == piece.noise("noise", tuple(noisy.shape[1:]))).flatten(1).all(dim=1)
-    assert torch.equal(alone, piece.uniform("blind") < blind)
+    alone = (noisy == micro.noise("noise", tuple(noisy.shape[1:]))).flatten(1).all(dim=1)
+    assert torch.equal(alone, micro.uniform("blind") < blind)
     assert (unet.timesteps[alone] == TIMESTEPS - 1).all()
     assert alone.float().mean().item() == pytest.approx(blind, abs=0.2)
 
 
 def test_blind_pictures_are_told_the_whole_way_to_the_truth(model, data, small):
     """A network that predicts no noise is wrong by what makes the clean latent of the noise."""
-    piece, unet = whole(3, 4), Watched()
+    micro, unet = full_batch(3, 4), Watched()
     text = model.prompts(model.labels).states.clone()
     plan = replace(small.ldm_data, blind=1.0, start_weight=0.0)
-    loss = ldm_objective(unet, model.networks.vae, text, text[:1], data=data, plan=plan, scale=2.0)(piece)["noise"]
-    clean = to_network(draw_batch(data, piece, plan.crops).clean)
+    loss = ldm_objective(unet, model.networks.vae, text, text[:1], data=data, plan=plan, scale=2.0)(micro)["noise"]
+    clean = to_network(draw_batch(data, micro, plan.crops).clean)
     signal = alphas_cumprod()[torch.full((4,), TIMESTEPS - 1)].view(4, 1, 1, 1)
     noise = unet.shown[:, : unet.shown.shape[1] // 2]
     missed = (noise - signal.sqrt() * 2.0 * encode_mode(model.networks.vae, clean)) / (1 - signal).sqrt()
@@ -116,8 +116,8 @@ def test_the_losses_of_the_correction_are_those_of_the_plan():
 def test_texts_are_blended_as_often_as_planned():
     """With a unit vector for every label's text a blend shows how much each label counts in it."""
     texts, labels = torch.eye(5)[:, None], torch.full((2000,), 3)
-    assert torch.equal(told(texts, labels, whole(0, 2000), 0.0), texts[labels])
-    blend = told(texts, labels, whole(0, 2000), 0.5)[:, 0]
+    assert torch.equal(told(texts, labels, full_batch(0, 2000), 0.0), texts[labels])
+    blend = told(texts, labels, full_batch(0, 2000), 0.5)[:, 0]
     torch.testing.assert_close(blend.sum(dim=1), torch.ones(2000))
     assert blend[:, 3].min() >= 0.4 and ((blend > 0).sum(dim=1) <= 2).all()
     # a fifth of the blends is with the label itself
@@ -126,6 +126,6 @@ def test_texts_are_blended_as_often_as_planned():
 
 def test_labels_are_mistaken_as_often_as_planned():
     labels = torch.zeros(2000, dtype=torch.int64)
-    changed = (mislabelled(labels, 4, whole(0, 2000), 0.4) != 0).float().mean().item()
+    changed = (mislabelled(labels, 4, full_batch(0, 2000), 0.4) != 0).float().mean().item()
     assert changed == pytest.approx(0.4 * 3 / 4, abs=0.03)
-    assert torch.equal(mislabelled(labels, 4, whole(0, 2000), 0.0), labels)
+    assert torch.equal(mislabelled(labels, 4, full_batch(0, 2000), 0.0), labels)
