@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from ..autodir_core.errors import InputError
+from ..autodir_core.imaging.mask import apply_mask
 from ..autodir_core.stages.correction import weigh
 from .comfy import services as host
 from .shared import io as sockets
@@ -69,7 +70,7 @@ class AutoDIRCorrect:
         pairs = zip(original.split(1), drawn.split(1), strict=True)
         with model.at_work(*original.shape[1:3]) as autodir:
             corrected = torch.cat([autodir.correct(*pair) for pair in pairs])
-        image = sockets.keep_outside(original, weigh_each(drawn, corrected, weight), mask)
+        image = apply_mask(original, weigh_each(drawn, corrected, weight), mask)
         return (
             sockets.with_alpha(image, alpha).to(host.result_device()),
             (corrected - drawn + NO_CHANGE).to(host.result_device()),

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..autodir_core.imaging.mask import apply_mask
 from ..autodir_core.pipeline import restore
 from ..autodir_core.reporting.montage import BACKGROUND, strip
 from ..autodir_core.reporting.summary import round_lines
@@ -117,7 +118,7 @@ class AutoDIRRestore:
             watch = host.StepWatcher(autodir, steps)
             done = restore(autodir, colours, loop, settings, seed=seed, on_step=lambda at, guess: watch(at.step, guess))
         report = sockets.report_text(lambda i: round_lines(done, i), len(colours))
-        result = sockets.with_alpha(sockets.keep_outside(colours, done.image, mask), alpha).to(host.result_device())
+        result = sockets.with_alpha(apply_mask(colours, done.image, mask), alpha).to(host.result_device())
         drawn = strips(colours, done)
         watch.finish(drawn[0])
         shown = {"images": host.show_images(drawn[:MOST_SHOWN]), "text": [report]}

@@ -125,26 +125,6 @@ def with_alpha(colours: Tensor, alpha: Tensor | None) -> Tensor:
     return colours if alpha is None else torch.cat([colours, alpha.to(colours)], dim=-1)
 
 
-def keep_outside(original: Tensor, restored: Tensor, mask: Tensor | None) -> Tensor:
-    """The restored picture where the mask is 1, the original bit for bit where it is 0, [B, H, W, 3].
-
-    Args:
-        original: [B, H, W, 3].
-        restored: [B, H, W, 3].
-        mask: [B or 1, h, w] or [h, w] of any size, scaled to the pictures; None restores everything.
-    """
-    if mask is None:
-        return restored
-    batch, height, width, _ = original.shape
-    mask = mask[None] if mask.ndim == 2 else mask
-    if mask.ndim != 3 or len(mask) not in (1, batch):
-        raise InputError(f"the mask must be [1 or {batch}, height, width], got {list(mask.shape)}")
-    if mask.shape[1:] != (height, width):
-        mask = torch.nn.functional.interpolate(mask[:, None], (height, width), mode="bilinear", antialias=True)[:, 0]
-    share = mask.clamp(0, 1)[..., None].to(restored)
-    return torch.lerp(original.to(restored), restored, share.expand_as(restored))
-
-
 def condition_of(conditioning: Conditioning, batch: int, width: int) -> Tensor:
     """The text condition [B, T, D] of a CONDITIONING; InputError unless it has one entry that fits the model.
 

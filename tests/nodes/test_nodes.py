@@ -210,7 +210,7 @@ class TestRestore:
         )
         assert torch.equal(image, expected.image)
         assert report.splitlines() == core("reporting.summary").round_lines(expected)
-        assert torch.equal(strip, core("reporting.summary").strip(photo, expected))
+        assert torch.equal(strip, core("reporting.montage").strip(photo, expected))
         assert done["ui"]["text"] == [report]
         assert len(done["ui"]["images"]) == 1 and torch.equal(stand_in.shown[-1], strip)
         assert [(bar.total, bar.done) for bar in stand_in.bars] == [(2, [1, 2, 1, 2])]

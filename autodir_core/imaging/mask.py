@@ -1,0 +1,42 @@
+"""Masks and depths: single-channel maps of any size, fitted to the pictures they belong to."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ..errors import InputError
+from .layout import scaled
+
+
+def apply_mask(original: Tensor, restored: Tensor, mask: Tensor | None) -> Tensor:
+    """Return `restored` where the mask is 1, `original` bit for bit where it is 0, and a blend in between.
+
+    Args:
+        original: [B, H, W, 3].
+        restored: [B, H, W, 3].
+        mask: anything `fit_map` takes, clamped to 0..1; None returns `restored`.
+    """
+    if mask is None:
+        return restored
+    weight = fit_map(mask, original, name="mask").clamp(0, 1)[..., None].to(restored)
+    return torch.lerp(original.to(restored), restored, weight.expand_as(restored))
+
+
+def fit_map(values: Tensor, images: Tensor, *, name: str, mode: str = "bilinear") -> Tensor:
+    """Return one map per picture, [B, H, W], in the size of `images` [B, H, W, C].
+
+    Args:
+        values: [h, w], [B or 1, h, w], or pictures [B or 1, h, w, 3 or 4], whose colours are averaged; any size.
+        images: the pictures that the map belongs to.
+        name: what an error calls the map.
+        mode: "bilinear" or "bicubic", both antialiased.
+
+    Raises InputError for any other shape.
+    """
+    batch, height, width, _ = images.shape
+    grey = values[..., :3].mean(dim=-1) if values.ndim == 4 else values
+    grey = grey[None] if grey.ndim == 2 else grey
+    if grey.ndim != 3 or len(grey) not in (1, batch):
+        raise InputError(f"the {name} must be [1 or {batch}, height, width], got {list(values.shape)}")
+    return scaled(grey[..., None], height, width, mode=mode)[..., 0].expand(batch, -1, -1)
