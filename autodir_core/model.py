@@ -20,7 +20,7 @@ from .imaging.layout import check_images, crop, from_network, pad_to_multiple, t
 from .imaging.tiling import MIN_TILE, with_room
 from .labels import check_labels
 from .networks.build import Networks
-from .networks.config import ModelSizes, Traits
+from .networks.config import ModelConfig, ModelMetadata
 from .settings import Assessment, SamplerSettings, check_view
 from .stages import autoencoder as latent
 from .stages import biqa
@@ -47,10 +47,10 @@ def load_autodir(
     """
     place = parse_device(device)
     precision = parse_dtype(dtype) or natural_dtype(place)
-    networks, plan, traits = load_networks(
+    networks, plan, metadata = load_networks(
         MINI if path is None else path, lambda key: part_dtype(key.partition(".")[0], precision, place)
     )
-    return AutoDIR(networks.to(place), plan.sizes, traits)
+    return AutoDIR(networks.to(place), plan.config, metadata)
 
 
 class AutoDIR:
@@ -62,17 +62,17 @@ class AutoDIR:
     tile: int | None = None
     """Side in pixels of the squares that larger pictures are encoded, decoded and corrected in; None is no limit."""
 
-    def __init__(self, networks: Networks, sizes: ModelSizes, traits: Traits) -> None:
+    def __init__(self, networks: Networks, config: ModelConfig, metadata: ModelMetadata) -> None:
         self.networks = networks
-        self.sizes = sizes
-        self.traits = traits
+        self.config = config
+        self.metadata = metadata
         self._prompts: dict[str, biqa.Prompts] = {}
         self._null_text: Tensor | None = None
 
     @property
     def labels(self) -> tuple[str, ...]:
         """The file's own labels, in the order of its softmax."""
-        return self.traits.labels
+        return self.metadata.labels
 
     @property
     def device(self) -> torch.device:
@@ -86,12 +86,12 @@ class AutoDIR:
     @property
     def factor(self) -> int:
         """Pixels per latent value along a side: 8 officially."""
-        return 2 ** (len(self.sizes.vae.channels) - 1)
+        return 2 ** (len(self.config.vae.channels) - 1)
 
     @property
     def stride(self) -> int:
         """Pixels that sides are padded to a multiple of: 64 officially."""
-        return self.factor * 2 ** (len(self.sizes.unet.channels) - 1)
+        return self.factor * 2 ** (len(self.config.unet.channels) - 1)
 
     def tiled(self, tile: int | None) -> AutoDIR:
         """The same networks, in squares of so many pixels where pictures are larger; only the UNet sees them whole.
@@ -109,7 +109,7 @@ class AutoDIR:
         """[B, 3, H, W] extended by reflection to multiples of the stride."""
         x = pad_to_multiple(x, self.stride)
         single = x.shape[-2] == x.shape[-1] == self.stride
-        if single and self.sizes.unet.groups in (*self.sizes.unet.channels, *self.sizes.vae.channels):
+        if single and self.config.unet.groups in (*self.config.unet.channels, *self.config.vae.channels):
             # a group norm over one value is undefined, and networks this narrow have one channel per group
             return pad_to_multiple(x, 2 * self.stride)
         return x
@@ -117,7 +117,7 @@ class AutoDIR:
     def latent_shape(self, height: int, width: int) -> tuple[int, int, int]:
         """(C, h, w) of the latent of a picture of this size."""
         sides = self.padded(torch.empty(1, 3, height, width, device="meta")).shape[-2:]
-        return self.sizes.vae.latent_channels, sides[0] // self.factor, sides[1] // self.factor
+        return self.config.vae.latent_channels, sides[0] // self.factor, sides[1] // self.factor
 
     @torch.inference_mode()
     def assess(self, images: Tensor, labels: Sequence[str] | None = None, view: str = "centre") -> Assessment:
@@ -174,7 +174,7 @@ class AutoDIR:
             size: crops to (H, W).
             scale: what the latents were multiplied by, if not the model's own scale.
         """
-        z, scale = z.to(self.device), self.traits.latent_scale if scale is None else scale
+        z, scale = z.to(self.device), self.metadata.latent_scale if scale is None else scale
         side = self.factor * max(z.shape[-2:])
         x = with_room(lambda tile: latent.decode(self.networks.vae, z, scale, tile), self.tile, side)
         images = from_network(x)

@@ -80,7 +80,7 @@ def restore_by_labels(
         if decision.stopped is not None:
             stopped = decision.stopped
             break
-        weight = scm_weight(decision.label, model.traits.scm_weight, loop.scm_weight)
+        weight = scm_weight(decision.label, model.metadata.scm_weight, loop.scm_weight)
         generated, corrected = diffusion.round(image, assessment.embedding, len(rounds))
         image = weigh(generated, corrected, weight)
         rounds.append(Round((decision.label,), probabilities, generated, corrected, image))
@@ -95,7 +95,7 @@ def restore_with_words(
     diffusion: Diffusion, image: Tensor, loop: LoopSettings, on_round: OnRound | None = None
 ) -> Restoration:
     """One round over one picture [1, H, W, 3] with the user's own words and no assessment."""
-    weight = scm_weight(None, diffusion.model.traits.scm_weight, loop.scm_weight)
+    weight = scm_weight(None, diffusion.model.metadata.scm_weight, loop.scm_weight)
     generated, corrected = diffusion.round(image, diffusion.model.embed_text([loop.prompt or ""]), 0)
     only = Round((None,), None, generated, corrected, weigh(generated, corrected, weight))
     report(on_round, diffusion, only)

@@ -54,10 +54,10 @@ class AutoDIRLoadModel:
         return path_of(file).stat().st_mtime_ns
 
     def load(self, file: str, precision: str) -> tuple[host.HostedModel]:
-        networks, plan, traits = load_networks(
+        networks, plan, metadata = load_networks(
             path_of(file), lambda key: dtype_of(key.partition(".")[0], precision, host.load_device())
         )
-        return (host.HostedModel(AutoDIR(networks, plan.sizes, traits)),)
+        return (host.HostedModel(AutoDIR(networks, plan.config, metadata)),)
 
 
 def path_of(file: str) -> Path:

@@ -59,7 +59,7 @@ class AutoDIRSample:
         seed: int,
     ) -> tuple[sockets.Latent]:
         colours, _ = sockets.split_alpha(image)
-        texts = sockets.condition_of(conditioning, len(colours), model.model.sizes.unet.context)
+        texts = sockets.condition_of(conditioning, len(colours), model.model.config.unet.context)
         settings = SamplerSettings(steps, sampler, text_guidance, image_guidance)
         with model.at_work(*colours.shape[1:3]) as autodir:
             latent = sample_one_by_one(autodir, colours, texts, settings=settings, seed=seed)
@@ -84,7 +84,7 @@ def sample_one_by_one(
         )
         for i in range(len(images))
     ]
-    return torch.cat(latents) / autodir.traits.latent_scale
+    return torch.cat(latents) / autodir.metadata.latent_scale
 
 
 class AutoDIRDecode:
@@ -115,7 +115,7 @@ class AutoDIRDecode:
 
     def decode(self, model: host.HostedModel, latent: sockets.Latent) -> tuple[Tensor]:
         samples = latent["samples"]
-        channels, factor = model.model.sizes.vae.latent_channels, model.model.factor
+        channels, factor = model.model.config.vae.latent_channels, model.model.factor
         if samples.ndim != 4 or samples.shape[1] != channels:
             raise InputError(
                 f"latents of this model are [B, {channels}, h, w], got {list(samples.shape)}; connect AutoDIR Sample "

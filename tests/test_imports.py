@@ -21,6 +21,7 @@ WORDS = frozenset({"errors", "labels", "settings", "outputs", "optional_imports"
 
 CORE = {
     "words": set(),
+    "serialization": {"words"},
     "networks": {"words"},
     "checkpoint": {"networks", "imaging"},
     "diffusion": {"words"},

@@ -11,10 +11,10 @@ from itertools import product
 import torch
 from torch import Tensor
 
-from ..networks.config import CLIP, SCM, UNET, VAE, ModelSizes, UNetSizes, VAESizes
+from ..networks.config import CLIP_PREFIX, SCM_PREFIX, UNET_PREFIX, VAE_PREFIX, ModelConfig, UNetConfig, VAEConfig
 
 Pair = tuple[str, str]
-Origins = dict[str, tuple[str, ...]]
+KeyMap = dict[str, tuple[str, ...]]
 
 SCHEDULE_BUFFERS = (
     "betas",
@@ -31,8 +31,8 @@ SCHEDULE_BUFFERS = (
     "posterior_mean_coef2",
 )
 POSITION_IDS = (
-    f"{CLIP}text_model.embeddings.position_ids",
-    f"{CLIP}vision_model.embeddings.position_ids",
+    f"{CLIP_PREFIX}text_model.embeddings.position_ids",
+    f"{CLIP_PREFIX}vision_model.embeddings.position_ids",
 )
 NOT_NEEDED = frozenset(SCHEDULE_BUFFERS + POSITION_IDS)
 """Official keys that follow from the schedule and the sizes: present in the official file, never read."""
@@ -70,13 +70,13 @@ CLIP_VISION = {
 }
 
 
-def origins(our_keys: Iterable[str], sizes: ModelSizes) -> Origins:
+def build_key_map(our_keys: Iterable[str], config: ModelConfig) -> KeyMap:
     """For each of our parameters the official key, or the three keys (q, k, v), that it is made of."""
-    modules = dict(module_pairs(sizes))
-    return {key: origin(key, modules) for key in our_keys}
+    modules = dict(module_pairs(config))
+    return {key: official_keys(key, modules) for key in our_keys}
 
 
-def origin(key: str, modules: dict[str, str]) -> tuple[str, ...]:
+def official_keys(key: str, modules: dict[str, str]) -> tuple[str, ...]:
     """The official key of one parameter, by the longest known prefix of its name."""
     prefix = key
     while prefix not in modules:
@@ -87,20 +87,20 @@ def origin(key: str, modules: dict[str, str]) -> tuple[str, ...]:
     return (official,)
 
 
-def to_ours(tensors: Sequence[Tensor], key: str, shape: Sequence[int]) -> Tensor:
+def from_official(tensors: Sequence[Tensor], key: str, shape: Sequence[int]) -> Tensor:
     """Our parameter from its official tensors: joins q, k, v, transposes projections, flattens 1x1 convolutions."""
     tensor = torch.cat(list(tensors)) if len(tensors) > 1 else tensors[0]
     return (tensor.T if is_transposed(key) else tensor).reshape(tuple(shape))
 
 
-def to_official(tensor: Tensor, key: str, origin: Sequence[str]) -> dict[str, Tensor]:
+def to_official(tensor: Tensor, key: str, official: Sequence[str]) -> dict[str, Tensor]:
     """The official tensors of one of our parameters, in its memory: the inverse of `to_ours`."""
     if is_transposed(key):
         tensor = tensor.T
-    if ".mid.attn_1." in origin[0] and tensor.ndim == 2:
+    if ".mid.attn_1." in official[0] and tensor.ndim == 2:
         tensor = tensor[..., None, None]
-    parts = tensor.chunk(len(origin)) if len(origin) > 1 else (tensor,)
-    return dict(zip(origin, parts, strict=True))
+    parts = tensor.chunk(len(official)) if len(official) > 1 else (tensor,)
+    return dict(zip(official, parts, strict=True))
 
 
 def is_transposed(key: str) -> bool:
@@ -108,41 +108,41 @@ def is_transposed(key: str) -> bool:
     return key in ("clip.text_projection", "clip.visual.proj")
 
 
-def module_pairs(sizes: ModelSizes) -> Iterator[Pair]:
+def module_pairs(config: ModelConfig) -> Iterator[Pair]:
     """(our name, official name) of every module, or of the part of the tree below which all names agree."""
-    yield from prefixed(unet_pairs(sizes.unet), "unet.", UNET)
-    yield from prefixed(vae_pairs(sizes.vae), "vae.", VAE)
-    yield from prefixed(clip_pairs(sizes), "clip.", CLIP)
-    yield "scm", SCM.removesuffix(".")
+    yield from prefixed(unet_pairs(config.unet), "unet.", UNET_PREFIX)
+    yield from prefixed(vae_pairs(config.vae), "vae.", VAE_PREFIX)
+    yield from prefixed(clip_pairs(config), "clip.", CLIP_PREFIX)
+    yield "scm", SCM_PREFIX.removesuffix(".")
 
 
 def prefixed(pairs: Iterable[Pair], ours: str, official: str) -> Iterator[Pair]:
     return ((ours + a, official + b) for a, b in pairs)
 
 
-def unet_pairs(sizes: UNetSizes) -> Iterator[Pair]:
+def unet_pairs(config: UNetConfig) -> Iterator[Pair]:
     """LDM counts the blocks of all levels in one row, diffusers level by level."""
     yield from [("time_embedding.linear_1", "time_embed.0"), ("time_embedding.linear_2", "time_embed.2")]
     yield from [("conv_in", "input_blocks.0.0"), ("conv_norm_out", "out.0"), ("conv_out", "out.2")]
     yield from resnet("mid_block.resnets.0", "middle_block.0")
     yield "mid_block.attentions.0", "middle_block.1"
     yield from resnet("mid_block.resnets.1", "middle_block.2")
-    row = sizes.blocks + 1
-    for level, k in product(range(len(sizes.channels)), range(sizes.blocks)):
+    row = config.blocks + 1
+    for level, k in product(range(len(config.channels)), range(config.blocks)):
         yield from resnet(f"down_blocks.{level}.resnets.{k}", f"input_blocks.{1 + level * row + k}.0")
         yield f"down_blocks.{level}.attentions.{k}", f"input_blocks.{1 + level * row + k}.1"
-    for level, k in product(range(len(sizes.channels)), range(row)):
+    for level, k in product(range(len(config.channels)), range(row)):
         yield from resnet(f"up_blocks.{level}.resnets.{k}", f"output_blocks.{level * row + k}.0")
         yield f"up_blocks.{level}.attentions.{k}", f"output_blocks.{level * row + k}.1"
-    for level, attention in enumerate(sizes.attention):
+    for level, attention in enumerate(config.attention):
         yield f"down_blocks.{level}.downsamplers.0.conv", f"input_blocks.{(level + 1) * row}.0.op"
-        up = len(sizes.attention) - 1 - level
+        up = len(config.attention) - 1 - level
         yield f"up_blocks.{up}.upsamplers.0.conv", f"output_blocks.{(up + 1) * row - 1}.{1 + attention}.conv"
 
 
-def vae_pairs(sizes: VAESizes) -> Iterator[Pair]:
+def vae_pairs(config: VAEConfig) -> Iterator[Pair]:
     """The decoder's levels are numbered from the image in LDM, from the latent in diffusers."""
-    levels = len(sizes.channels)
+    levels = len(config.channels)
     yield from [("quant_conv", "quant_conv"), ("post_quant_conv", "post_quant_conv")]
     for side in ("encoder", "decoder"):
         yield from [(f"{side}.{name}", f"{side}.{name}") for name in ("conv_in", "conv_out")]
@@ -150,22 +150,22 @@ def vae_pairs(sizes: VAESizes) -> Iterator[Pair]:
         yield from vae_resnet(f"{side}.mid_block.resnets.0", f"{side}.mid.block_1")
         yield from vae_resnet(f"{side}.mid_block.resnets.1", f"{side}.mid.block_2")
         yield from renamed(f"{side}.mid_block.attentions.0", f"{side}.mid.attn_1", VAE_ATTENTION)
-    for level, k in product(range(levels), range(sizes.blocks)):
+    for level, k in product(range(levels), range(config.blocks)):
         yield from vae_resnet(f"encoder.down_blocks.{level}.resnets.{k}", f"encoder.down.{level}.block.{k}")
-    for level, k in product(range(levels), range(sizes.blocks + 1)):
+    for level, k in product(range(levels), range(config.blocks + 1)):
         yield from vae_resnet(f"decoder.up_blocks.{level}.resnets.{k}", f"decoder.up.{levels - 1 - level}.block.{k}")
     for level in range(levels):
         yield f"encoder.down_blocks.{level}.downsamplers.0.conv", f"encoder.down.{level}.downsample.conv"
         yield f"decoder.up_blocks.{level}.upsamplers.0.conv", f"decoder.up.{levels - 1 - level}.upsample.conv"
 
 
-def clip_pairs(sizes: ModelSizes) -> Iterator[Pair]:
+def clip_pairs(config: ModelConfig) -> Iterator[Pair]:
     """open_clip hangs the text tower at the root and the vision tower under `visual`."""
     yield from CLIP_TEXT.items()
     yield from CLIP_VISION.items()
     for ours, official, layers in (
-        ("transformer", "text_model", sizes.clip.text_layers),
-        ("visual.transformer", "vision_model", sizes.clip.vision_layers),
+        ("transformer", "text_model", config.clip.text_layers),
+        ("visual.transformer", "vision_model", config.clip.vision_layers),
     ):
         for i in range(layers):
             yield from renamed(f"{ours}.resblocks.{i}", f"{official}.encoder.layers.{i}", CLIP_BLOCK)

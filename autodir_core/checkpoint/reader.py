@@ -57,7 +57,7 @@ OTHER_STARTS = {
 
 
 @dataclass(frozen=True)
-class Entry:
+class TensorInfo:
     """Where one tensor lies in its file; `offset` counts bytes from the start of the file."""
 
     shape: tuple[int, ...]
@@ -75,12 +75,12 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class TensorFile:
+class LazyStateDict:
     """A file whose header has been read and whose tensors are read one at a time."""
 
     path: Path
     kind: str
-    entries: Mapping[str, Entry]
+    entries: Mapping[str, TensorInfo]
     metadata: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -94,7 +94,7 @@ class TensorFile:
 class Reader:
     """Reads tensors through a memory map that gives its pages back, so that only one tensor at a time is held twice."""
 
-    def __init__(self, file: TensorFile) -> None:
+    def __init__(self, file: LazyStateDict) -> None:
         self.entries = file.entries
         with file.path.open("rb") as handle:
             self.map = mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_COPY)
@@ -117,14 +117,14 @@ class Reader:
         shaped = values.reshape(entry.shape) if entry.stride is None else values.as_strided(entry.shape, entry.stride)
         return shaped.to(dtype or entry.dtype)
 
-    def release(self, entry: Entry) -> None:
+    def release(self, entry: TensorInfo) -> None:
         """Hand the touched pages back to the system, where it can be told (not on Windows)."""
         if hasattr(mmap, "MADV_DONTNEED"):
             start = entry.offset // mmap.PAGESIZE * mmap.PAGESIZE
             self.map.madvise(mmap.MADV_DONTNEED, start, entry.offset + entry.nbytes - start)
 
 
-def open_tensors(path: str | Path) -> TensorFile:
+def open_state_dict(path: str | Path) -> LazyStateDict:
     """Read the header of a `.safetensors` file or a PyTorch zip checkpoint (`.ckpt`, `.pt`, `.pth`, `.bin`).
 
     The content decides, not the suffix. Nothing in a pickle is executed: classes it names become inert stubs.
@@ -159,7 +159,7 @@ def reject_other_files(path: Path, start: bytes) -> None:
         )
 
 
-def open_safetensors(path: Path) -> TensorFile:
+def open_safetensors(path: Path) -> LazyStateDict:
     """Header of a safetensors file: its length (8 bytes), JSON, then the data."""
     size = path.stat().st_size
     with path.open("rb") as handle:
@@ -173,12 +173,12 @@ def open_safetensors(path: Path) -> TensorFile:
         entries = {key: safetensors_entry(value, 8 + length) for key, value in header.items()}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise CheckpointError(f"{path} is not a readable safetensors file ({error}); fetch it again") from error
-    return TensorFile(path, "safetensors", check_ends(path, entries, size), metadata)
+    return LazyStateDict(path, "safetensors", check_ends(path, entries, size), metadata)
 
 
-def safetensors_entry(value: dict[str, Any], base: int) -> Entry:
+def safetensors_entry(value: dict[str, Any], base: int) -> TensorInfo:
     begin, end = value["data_offsets"]
-    entry = Entry(tuple(value["shape"]), SAFETENSORS_DTYPES[value["dtype"]], base + begin)
+    entry = TensorInfo(tuple(value["shape"]), SAFETENSORS_DTYPES[value["dtype"]], base + begin)
     if end - begin != entry.nbytes:
         raise ValueError("a tensor's size does not fit its shape")
     return entry
@@ -190,7 +190,7 @@ def not_a_checkpoint(path: Path, length: int) -> CheckpointError:
     return CheckpointError(f"{path} is neither a safetensors file nor a PyTorch zip checkpoint")
 
 
-def check_ends(path: Path, entries: dict[str, Entry], size: int) -> dict[str, Entry]:
+def check_ends(path: Path, entries: dict[str, TensorInfo], size: int) -> dict[str, TensorInfo]:
     """The entries, when the file holds all of them."""
     need = max((entry.offset + entry.nbytes for entry in entries.values()), default=0)
     if need > size:
@@ -198,7 +198,7 @@ def check_ends(path: Path, entries: dict[str, Entry], size: int) -> dict[str, En
     return entries
 
 
-def open_zip(path: Path) -> TensorFile:
+def open_zip(path: Path) -> LazyStateDict:
     """Header of a PyTorch zip checkpoint: its pickle, read without running it; `state_dict` where there is one."""
     try:
         with zipfile.ZipFile(path) as archive:
@@ -212,8 +212,8 @@ def open_zip(path: Path) -> TensorFile:
     except (pickle.UnpicklingError, EOFError, KeyError, ValueError, TypeError, AttributeError, IndexError) as error:
         raise CheckpointError(f"{path} holds a pickle that no state dict is made of ({error})") from error
     state = root.get("state_dict", root) if isinstance(root, dict) else {}
-    entries = {key: value for key, value in state.items() if isinstance(key, str) and isinstance(value, Entry)}
-    return TensorFile(path, "PyTorch checkpoint", check_ends(path, entries, path.stat().st_size))
+    entries = {key: value for key, value in state.items() if isinstance(key, str) and isinstance(value, TensorInfo)}
+    return LazyStateDict(path, "PyTorch checkpoint", check_ends(path, entries, path.stat().st_size))
 
 
 def data_offsets(archive: zipfile.ZipFile, path: Path) -> dict[str, int]:
@@ -283,8 +283,8 @@ class Inert:
     def add(self, value: object) -> None: ...
 
 
-def tensor_entry(storage: Storage, start: int, shape: tuple[int, ...], stride: tuple[int, ...]) -> Entry:
+def tensor_entry(storage: Storage, start: int, shape: tuple[int, ...], stride: tuple[int, ...]) -> TensorInfo:
     """An entry for a view on a storage; contiguous ones carry no stride."""
     offset = storage.offset + start * storage.dtype.itemsize
     contiguous = stride == tuple(math.prod(shape[i + 1 :]) for i in range(len(shape)))
-    return Entry(shape, storage.dtype, offset, None if contiguous else stride)
+    return TensorInfo(shape, storage.dtype, offset, None if contiguous else stride)

@@ -15,13 +15,13 @@ def run(arguments: argparse.Namespace) -> int:
     from ..checkpoint.load import inspect
 
     seen = inspect(arguments.file)
-    traits = seen.traits
+    metadata = seen.metadata
     facts = {
         "it is": f"{seen.guess} ({seen.kind}, {bytes_text(seen.path.stat().st_size)})",
-        "name": traits.name,
-        "licence": traits.licence,
-        "made from": traits.provenance,
-        "labels": ", ".join(traits.labels) if seen.problem is None else "",
+        "name": metadata.name,
+        "licence": metadata.licence,
+        "made from": metadata.provenance,
+        "labels": ", ".join(metadata.labels) if seen.problem is None else "",
         "tensors": ", ".join(f"{count} {dtype}" for dtype, count in seen.dtypes.items()),
         **{name: f"{count:,} parameters" for name, count in seen.parameters.items() if count},
         "problem": seen.problem,

@@ -215,7 +215,7 @@ class Restorer:
         """The picture that a round leaves: what the next one starts from."""
         from ..stages.correction import scm_weight, weigh
 
-        weight = scm_weight(done.label, self.model.traits.scm_weight, self.loop.scm_weight)
+        weight = scm_weight(done.label, self.model.metadata.scm_weight, self.loop.scm_weight)
         return weigh(done.generated, done.corrected, weight)
 
     def report(self, job: Job, restoration: Restoration, seconds: Sequence[float]) -> dict[str, Any]:
@@ -228,7 +228,7 @@ class Restorer:
         return {
             "input": job.source.name,
             "output": job.target.name,
-            "model": {"file": Path(self.arguments.model or MINI).name, "name": self.model.traits.name},
+            "model": {"file": Path(self.arguments.model or MINI).name, "name": self.model.metadata.name},
             "device": str(self.model.device),
             "precision": str(self.model.dtype).removeprefix("torch."),
             "settings": asdict(self.sampler)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar, cast
 from torch import nn
 
 from ..optional_imports import importing
-from .config import CLIPSizes, ModelSizes, SCMSizes, UNetSizes, VAESizes
+from .config import CLIPConfig, ModelConfig, SCMConfig, UNetConfig, VAEConfig
 from .nafnet import NAFNet
 
 if TYPE_CHECKING:
@@ -23,82 +23,82 @@ Part = TypeVar("Part", bound=nn.Module)
 class Networks(nn.Module):
     """The four networks of one model; `state_dict()` has our names, `keys` translates them to the official ones."""
 
-    def __init__(self, sizes: ModelSizes) -> None:
+    def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        self.unet = build_unet(sizes.unet)
-        self.vae = build_vae(sizes.vae)
-        self.clip = build_clip(sizes.clip)
-        self.scm = build_scm(sizes.scm)
+        self.unet = build_unet(config.unet)
+        self.vae = build_vae(config.vae)
+        self.clip = build_clip(config.clip)
+        self.scm = build_scm(config.scm)
 
 
-def build_unet(sizes: UNetSizes) -> UNet2DConditionModel:
+def build_unet(config: UNetConfig) -> UNet2DConditionModel:
     """The SD 1.x UNet of diffusers; its argument `attention_head_dim` means the number of heads."""
     with importing("diffusers"):
         from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 
-    down = ["CrossAttnDownBlock2D" if attention else "DownBlock2D" for attention in sizes.attention]
-    up = ["CrossAttnUpBlock2D" if attention else "UpBlock2D" for attention in reversed(sizes.attention)]
+    down = ["CrossAttnDownBlock2D" if attention else "DownBlock2D" for attention in config.attention]
+    up = ["CrossAttnUpBlock2D" if attention else "UpBlock2D" for attention in reversed(config.attention)]
     return UNet2DConditionModel(
-        in_channels=sizes.in_channels,
-        out_channels=sizes.out_channels,
+        in_channels=config.in_channels,
+        out_channels=config.out_channels,
         down_block_types=tuple(down),
         up_block_types=tuple(up),
-        block_out_channels=sizes.channels,
-        layers_per_block=sizes.blocks,
-        cross_attention_dim=sizes.context,
-        attention_head_dim=sizes.heads,
-        norm_num_groups=sizes.groups,
+        block_out_channels=config.channels,
+        layers_per_block=config.blocks,
+        cross_attention_dim=config.context,
+        attention_head_dim=config.heads,
+        norm_num_groups=config.groups,
     )
 
 
-def build_vae(sizes: VAESizes) -> AutoencoderKL:
+def build_vae(config: VAEConfig) -> AutoencoderKL:
     """The SD 1.x autoencoder of diffusers."""
     with importing("diffusers"):
         from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 
-    levels = len(sizes.channels)
+    levels = len(config.channels)
     # the annotations of diffusers allow for one level only
     return cast("Callable[..., AutoencoderKL]", AutoencoderKL)(
         down_block_types=("DownEncoderBlock2D",) * levels,
         up_block_types=("UpDecoderBlock2D",) * levels,
-        block_out_channels=sizes.channels,
-        layers_per_block=sizes.blocks,
-        latent_channels=sizes.latent_channels,
-        norm_num_groups=sizes.groups,
+        block_out_channels=config.channels,
+        layers_per_block=config.blocks,
+        latent_channels=config.latent_channels,
+        norm_num_groups=config.groups,
     )
 
 
-def build_clip(sizes: CLIPSizes) -> CLIP:
+def build_clip(config: CLIPConfig) -> CLIP:
     """CLIP of open_clip with OpenAI's quick GELU."""
     with importing("open_clip"):
         from open_clip.model import CLIP, CLIPTextCfg, CLIPVisionCfg
 
     vision = CLIPVisionCfg(
-        layers=sizes.vision_layers,
-        width=sizes.vision_width,
-        head_width=sizes.vision_width // sizes.vision_heads,
-        mlp_ratio=sizes.vision_hidden / sizes.vision_width,
-        patch_size=sizes.patch,
-        image_size=sizes.image,
+        layers=config.vision_layers,
+        width=config.vision_width,
+        head_width=config.vision_width // config.vision_heads,
+        mlp_ratio=config.vision_hidden / config.vision_width,
+        patch_size=config.patch,
+        image_size=config.image,
     )
     text = CLIPTextCfg(
-        context_length=sizes.context,
-        vocab_size=sizes.vocabulary,
-        width=sizes.text_width,
-        heads=sizes.text_heads,
-        layers=sizes.text_layers,
-        mlp_ratio=sizes.text_hidden / sizes.text_width,
+        context_length=config.context,
+        vocab_size=config.vocabulary,
+        width=config.text_width,
+        heads=config.text_heads,
+        layers=config.text_layers,
+        mlp_ratio=config.text_hidden / config.text_width,
     )
-    return CLIP(sizes.embedding, vision, text, quick_gelu=True)
+    return CLIP(config.embedding, vision, text, quick_gelu=True)
 
 
-def build_scm(sizes: SCMSizes) -> NAFNet:
+def build_scm(config: SCMConfig) -> NAFNet:
     """The NAFNet of the structure correction module."""
     return NAFNet(
-        sizes.width,
-        sizes.encoder_blocks,
-        middle_blocks=sizes.middle_blocks,
-        decoder_blocks=sizes.decoder_blocks,
+        config.width,
+        config.encoder_blocks,
+        middle_blocks=config.middle_blocks,
+        decoder_blocks=config.decoder_blocks,
     )
 
 

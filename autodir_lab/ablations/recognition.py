@@ -65,7 +65,7 @@ class Classifier(nn.Module):
     def __init__(self, model: AutoDIR) -> None:
         super().__init__()
         self.clip = model.networks.clip
-        self.head = nn.Linear(model.sizes.clip.embedding, len(model.labels))
+        self.head = nn.Linear(model.config.clip.embedding, len(model.labels))
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits [B, L] of pictures [B, H, W, 3]."""

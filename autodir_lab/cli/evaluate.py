@@ -250,7 +250,7 @@ def provenance_of(arguments: argparse.Namespace, model: AutoDIR, source: Source,
     missing = "" if lpips_installed() else ": the package lpips is not installed"
     weights = Path(arguments.model or MINI)
     return Provenance(
-        model=model.traits.name or weights.stem,
+        model=model.metadata.name or weights.stem,
         sha256=sha256(weights),
         device=str(model.device),
         precision=str(model.dtype).removeprefix("torch."),

@@ -72,7 +72,7 @@ def recognition(arguments: argparse.Namespace, photos: dict[str, Tensor], folder
 
     recipe = read_recipe(arguments.recipe)
     sources = replace(recipe.data, photos=arguments.train_photos or recipe.data.photos)
-    data = gather_data(sources, recipe.traits.labels, folder, seed=recipe.seed)
+    data = gather_data(sources, recipe.metadata.labels, folder, seed=recipe.seed)
     plan = RecognitionPlan(arguments.steps, seeds(arguments), crops=arguments.crops or RecognitionPlan.crops)
     results = recognition_study(recipe, data, photos, plan, folder)
     head = f"{plan.steps} steps each, seeds {listed(plan.seeds)}, {len(photos)} photos, {plan.crops} crops"
@@ -94,7 +94,7 @@ def restoration(arguments: argparse.Namespace, photos: dict[str, Tensor], folder
         gains = restoration_study(model, photos, plan, on_picture=bar.update)
     protocol = plan.protocol
     head = (
-        f"{model.traits.name or 'model'}, seeds {listed(plan.seeds)}, {len(photos)} photos, {protocol.crops} crops of "
+        f"{model.metadata.name or 'model'}, seeds {listed(plan.seeds)}, {len(photos)} photos, {protocol.crops} crops of "
         f"{protocol.size} pixels, severity {protocol.severity:g} (mixtures {plan.mixture_severity:g} each), "
         f"{protocol.steps} steps"
     )

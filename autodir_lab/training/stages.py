@@ -120,8 +120,8 @@ def train_parts(training: Training, parts: Sequence[str], target: Path) -> Path:
             network_of(training.model, part).load_state_dict(state)
     if training.processes.index == 0:
         model, recipe = training.model, training.recipe
-        traits = replace(model.traits, provenance=provenance(training, parts))
-        write_model(target, AutoDIR(model.networks, model.sizes, traits), recipe.store)
+        metadata = replace(model.metadata, provenance=provenance(training, parts))
+        write_model(target, AutoDIR(model.networks, model.config, metadata), recipe.store)
     training.processes.wait()
     return target
 
@@ -170,7 +170,7 @@ def begin(training: Training, part: str) -> None:
     if part == "vae":
         start_autoencoder(model.networks.vae, data, steps=recipe.start.codec_steps, seed=recipe.seed)
     if part == "ldm":
-        scale = model.traits.latent_scale
+        scale = model.metadata.latent_scale
         start_diffusion(model.networks.unet, model.networks.vae, data, scale=scale, seed=recipe.seed)
 
 
@@ -180,7 +180,7 @@ def finish(training: Training, part: str) -> None:
     if part == "biqa":
         keep_all_tokens(model.networks.clip)
     if part == "vae" and training.fresh:
-        scale_latents(model.networks.vae, training.data, 1 / model.traits.latent_scale, seed=training.recipe.seed)
+        scale_latents(model.networks.vae, training.data, 1 / model.metadata.latent_scale, seed=training.recipe.seed)
     if training.processes.index == 0:
         with atomic_path(done_path(training, part)) as temporary:
             torch.save(network_of(model, part).state_dict(), temporary)
@@ -191,7 +191,7 @@ def provenance(training: Training, parts: Sequence[str]) -> str:
     data = training.recipe.data
     kinds = {"procedural pictures": data.scenes, "photographs": data.photos, "pairs": data.pairs}
     pictures = " and ".join(kind for kind, given in kinds.items() if given)
-    before = training.model.traits.provenance
+    before = training.model.metadata.provenance
     if training.fresh:
         return f"{before or 'trained by autodir_lab.training'} on {pictures}"
     now = f"{', '.join(parts)} trained on by autodir_lab.training with {pictures}"
@@ -219,7 +219,7 @@ def diffusion_objective(training: Training) -> Objective:
         model.null_text.clone(),
         data=training.data,
         plan=training.recipe.ldm_data,
-        scale=model.traits.latent_scale,
+        scale=model.metadata.latent_scale,
     )
 
 

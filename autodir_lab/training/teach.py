@@ -93,7 +93,7 @@ def teach(
         tell: is called with lines for the user.
     """
     former = deepcopy(model.networks.clip)
-    taught = AutoDIR(model.networks, model.sizes, replace(model.traits, labels=data.labels))
+    taught = AutoDIR(model.networks, model.config, replace(model.metadata, labels=data.labels))
     training = Training(
         taught,
         data,

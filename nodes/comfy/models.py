@@ -28,7 +28,7 @@ from ...autodir_core.checkpoint.load import official_views
 from ...autodir_core.diffusion.schedule import sigma_to_timestep, training_sigmas
 from ...autodir_core.errors import InputError
 from ...autodir_core.model import AutoDIR
-from ...autodir_core.networks.config import CLIP, UNET, VAE, VAESizes
+from ...autodir_core.networks.config import CLIP_PREFIX, UNET_PREFIX, VAE_PREFIX, VAEConfig
 from .services import SD15_LATENT
 
 GROUPS = 32
@@ -47,13 +47,13 @@ def native_models(autodir: AutoDIR) -> tuple[ModelPatcher, comfy.sd.CLIP, comfy.
     lies on the GPU is copied. InputError for widths that ComfyUI's classes cannot have.
     """
     check_widths(autodir)
-    weights = official_views(autodir.networks, autodir.sizes)
+    weights = official_views(autodir.networks, autodir.config)
     return native_diffusion(autodir, weights), native_text_encoder(autodir, weights), native_vae(autodir, weights)
 
 
 def check_widths(autodir: AutoDIR) -> None:
     """ComfyUI's group norms have 32 groups when they are built, and no way to ask for others."""
-    for name, (first, *_) in (("UNet", autodir.sizes.unet.channels), ("VAE", autodir.sizes.vae.channels)):
+    for name, (first, *_) in (("UNet", autodir.config.unet.channels), ("VAE", autodir.config.vae.channels)):
         if first % GROUPS:
             raise InputError(
                 f"ComfyUI's own networks need a first width that {GROUPS} divides, this model's {name} has {first}; "
@@ -120,30 +120,30 @@ def native_diffusion(autodir: AutoDIR, weights: Mapping[str, Tensor]) -> ModelPa
     """The UNet as ComfyUI's InstructPix2Pix model of Stable Diffusion 1.5, with the official sampling."""
     load_device = comfy.model_management.get_torch_device()
     offload_device = comfy.model_management.unet_offload_device()
-    state = part(weights, UNET, offload_device)
+    state = part(weights, UNET_PREFIX, offload_device)
     config = diffusion_config(autodir, state)
     cast = comfy.model_management.unet_manual_cast(autodir.dtype, load_device, config.supported_inference_dtypes)
     config.set_inference_dtype(autodir.dtype, cast)
     model = config.get_model(state, device=offload_device)
     model.model_sampling = OfficialSampling()
     model.diffusion_model.load_state_dict(state, assign=True)
-    set_groups(model.diffusion_model, autodir.sizes.unet.groups)
+    set_groups(model.diffusion_model, autodir.config.unet.groups)
     return ModelPatcher(model, load_device=load_device, offload_device=offload_device)
 
 
 def diffusion_config(autodir: AutoDIR, state: Mapping[str, Tensor]) -> comfy.supported_models.SD15_instructpix2pix:
     """What ComfyUI detects in the UNet's weights, and what they cannot tell: odd widths, heads and the latents."""
     detected = comfy.model_detection.detect_unet_config(state, "")
-    widths = {"channel_mult": multiples(autodir.sizes.unet.channels)}
+    widths = {"channel_mult": multiples(autodir.config.unet.channels)}
     config = comfy.supported_models.SD15_instructpix2pix({**detected, **widths})
-    config.unet_config["num_heads"] = autodir.sizes.unet.heads
+    config.unet_config["num_heads"] = autodir.config.unet.heads
     config.latent_format = latent_format(autodir)
     return config
 
 
 def latent_format(autodir: AutoDIR) -> comfy.latent_formats.LatentFormat:
     """The latents' channels, scale and size; those of Stable Diffusion 1.5 have previews of ComfyUI's own."""
-    channels, scale = autodir.sizes.vae.latent_channels, autodir.traits.latent_scale
+    channels, scale = autodir.config.vae.latent_channels, autodir.metadata.latent_scale
     if (channels, autodir.factor) == SD15_LATENT:
         return comfy.latent_formats.SD15(scale)
     own = comfy.latent_formats.LatentFormat()
@@ -155,49 +155,49 @@ def latent_format(autodir: AutoDIR) -> comfy.latent_formats.LatentFormat:
 
 def native_text_encoder(autodir: AutoDIR, weights: Mapping[str, Tensor]) -> comfy.sd.CLIP:
     """The text tower as ComfyUI's CLIP of Stable Diffusion 1.5: last layer, final norm, no padding mask."""
-    sizes, dtype = autodir.sizes.clip, autodir.dtype
-    config = {
-        "hidden_size": sizes.text_width,
-        "num_hidden_layers": sizes.text_layers,
-        "num_attention_heads": sizes.text_heads,
-        "intermediate_size": sizes.text_hidden,
+    clip_config, dtype = autodir.config.clip, autodir.dtype
+    host_config = {
+        "hidden_size": clip_config.text_width,
+        "num_hidden_layers": clip_config.text_layers,
+        "num_attention_heads": clip_config.text_heads,
+        "intermediate_size": clip_config.text_hidden,
     }
     clip = comfy.sd.CLIP(
         ClipTarget(comfy.sd1_clip.SD1Tokenizer, comfy.sd1_clip.SD1ClipModel),
         embedding_directory=folder_paths.get_folder_paths("embeddings"),
-        model_options={"dtype": dtype, "clip_l_model_config": config},
+        model_options={"dtype": dtype, "clip_l_model_config": host_config},
     )
     device = comfy.model_management.text_encoder_offload_device()
     tower = clip.cond_stage_model.clip_l.transformer
     # ComfyUI's is always square
     tower.text_projection = comfy.ops.manual_cast.Linear(
-        sizes.text_width, sizes.embedding, bias=False, dtype=dtype, device=device
+        clip_config.text_width, clip_config.embedding, bias=False, dtype=dtype, device=device
     )
-    state = part(weights, CLIP, device)
+    state = part(weights, CLIP_PREFIX, device)
     tower.load_state_dict({key: state[key] for key in state if key.startswith(TEXT_TOWER)}, assign=True)
     return clip
 
 
 def native_vae(autodir: AutoDIR, weights: Mapping[str, Tensor]) -> comfy.sd.VAE:
     """The autoencoder as ComfyUI's VAE, which crops pictures to multiples of its factor."""
-    sizes, factor = autodir.sizes.vae, autodir.factor
-    state = part(weights, VAE, comfy.model_management.vae_offload_device())
-    vae = comfy.sd.VAE(sd=state, config={"params": vae_config(sizes)}, dtype=autodir.networks.vae.dtype)
+    config, factor = autodir.config.vae, autodir.factor
+    state = part(weights, VAE_PREFIX, comfy.model_management.vae_offload_device())
+    vae = comfy.sd.VAE(sd=state, config={"params": vae_config(config)}, dtype=autodir.networks.vae.dtype)
     # the constructor copied them
     vae.first_stage_model.load_state_dict(state, assign=True)
-    set_groups(vae.first_stage_model, sizes.groups)
-    vae.latent_channels, vae.downscale_ratio, vae.upscale_ratio = sizes.latent_channels, factor, factor
-    share, encode_bytes, decode_bytes = sizes.channels[0] / VAE_WIDTH, vae.memory_used_encode, vae.memory_used_decode
+    set_groups(vae.first_stage_model, config.groups)
+    vae.latent_channels, vae.downscale_ratio, vae.upscale_ratio = config.latent_channels, factor, factor
+    share, encode_bytes, decode_bytes = config.channels[0] / VAE_WIDTH, vae.memory_used_encode, vae.memory_used_decode
     area = (factor / SD15_LATENT[1]) ** 2
     vae.memory_used_encode = lambda shape, dtype: share * encode_bytes(shape, dtype)
     vae.memory_used_decode = lambda shape, dtype: share * area * decode_bytes(shape, dtype)
     return vae
 
 
-def vae_config(sizes: VAESizes) -> dict[str, Any]:
+def vae_config(config: VAEConfig) -> dict[str, Any]:
     """Arguments of ComfyUI's AutoencoderKL."""
-    channels = {"in_channels": 3, "out_ch": 3, "z_channels": sizes.latent_channels, "double_z": True}
-    levels = {"ch": sizes.channels[0], "ch_mult": multiples(sizes.channels), "num_res_blocks": sizes.blocks}
+    channels = {"in_channels": 3, "out_ch": 3, "z_channels": config.latent_channels, "double_z": True}
+    levels = {"ch": config.channels[0], "ch_mult": multiples(config.channels), "num_res_blocks": config.blocks}
     # no attention but in the middle, so the nominal resolution is never looked at
     attention = {"resolution": 256, "attn_resolutions": []}
-    return {"ddconfig": {**channels, **levels, **attention}, "embed_dim": sizes.latent_channels}
+    return {"ddconfig": {**channels, **levels, **attention}, "embed_dim": config.latent_channels}

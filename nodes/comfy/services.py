@@ -190,7 +190,7 @@ class HostedModel:
 
     def room(self, height: int, width: int) -> int:
         """Bytes that the decoder needs at its peak for one picture of this size in pixels."""
-        values = PEAK_VALUES * self.model.sizes.vae.channels[0] * height * width
+        values = PEAK_VALUES * self.model.config.vae.channels[0] * height * width
         return values * self.model.networks.vae.dtype.itemsize
 
     @contextmanager
@@ -267,7 +267,7 @@ def previewer(model: AutoDIR) -> Preview:
     """What turns an estimate into a small picture, following ComfyUI's `--preview-method`."""
     if args.preview_method == LatentPreviewMethod.NoPreviews:
         return lambda done, estimate: None
-    if (model.sizes.vae.latent_channels, model.factor) == SD15_LATENT:
+    if (model.config.vae.latent_channels, model.factor) == SD15_LATENT:
         host = latent_preview.get_previewer(model.device, comfy.latent_formats.SD15())
         return lambda done, estimate: host.decode_latent_to_preview(estimate)
     return lambda done, estimate: decoded_small(model, estimate) if done % PREVIEW_EVERY == 0 else None

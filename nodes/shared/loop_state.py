@@ -148,7 +148,7 @@ def labels_of(loop: Loop) -> str:
 
 def weights_of(loop: Loop, autodir: AutoDIR) -> float | list[float]:
     """The correction's weight after the labels that won; a list of one per picture only where they differ."""
-    weights = [scm_weight(picture.label, autodir.traits.scm_weight, None) for picture in loop.pictures]
+    weights = [scm_weight(picture.label, autodir.metadata.scm_weight, None) for picture in loop.pictures]
     counting = {weight for weight, picture in zip(weights, loop.pictures, strict=True) if picture.label is not None}
     return counting.pop() if len(counting) == 1 else weights
 

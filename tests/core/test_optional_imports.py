@@ -13,7 +13,7 @@ import pytest
 
 from autodir_core.errors import AutoDIRError, PackageError
 from autodir_core.networks.build import build_clip, build_vae
-from autodir_core.networks.config import VAESizes
+from autodir_core.networks.config import VAEConfig
 from autodir_core.optional_imports import importing
 from autodir_core.stages.conditioning import tokenizer
 from autodir_lab.training.recipes import shipped_recipe
@@ -141,12 +141,12 @@ class TestWhereTheNetworksComeFrom:
     def test_diffusers(self, hidden):
         hidden("diffusers")
         with pytest.raises(PackageError, match=r"diffusers cannot be imported.*pip install diffusers$"):
-            build_vae(VAESizes(channels=(32,), blocks=1, latent_channels=4))
+            build_vae(VAEConfig(channels=(32,), blocks=1, latent_channels=4))
 
     def test_open_clip(self, hidden):
         hidden("open_clip")
         with pytest.raises(PackageError, match=r"open_clip cannot be imported.*pip install open_clip_torch$"):
-            build_clip(shipped_recipe("mini").sizes.clip)
+            build_clip(shipped_recipe("mini").config.clip)
 
     def test_the_tokenizer(self, hidden):
         hidden("open_clip")

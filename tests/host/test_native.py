@@ -190,12 +190,12 @@ sys.modules["autodir"] = loaded = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(loaded)
 from autodir import autodir_core
 from autodir.autodir_core.model import AutoDIR, load_autodir
-from autodir.autodir_core.networks import Networks
-from autodir.autodir_core.noise import seeded_noise
-from autodir.autodir_core.shapes import UNET, VAE, Traits, model_sizes
+from autodir.autodir_core.networks.build import Networks
+from autodir.autodir_core.diffusion.noise import seeded_noise
+from autodir.autodir_core.networks.config import UNET_PREFIX, VAE_PREFIX, ModelMetadata, infer_config, strip_prefix
 from autodir.autodir_core.errors import InputError
-from autodir.nodes.host import HostedModel
-from autodir.nodes.host_models import check_widths
+from autodir.nodes.comfy.services import HostedModel
+from autodir.nodes.comfy.models import check_widths
 
 OURS = loaded.NODE_CLASS_MAPPINGS
 TEXTS = ["", "A photo needs haze artifact reduction", "remove the fog, then brighten it a little " * 5]
@@ -257,14 +257,15 @@ def inside(path):
 def official_sizes():
     # memory that nobody writes to takes no room: what grows is what was copied
     manifest = json.load(open(f"{pack}/tests/golden/full/manifest.json"))
-    sizes = model_sizes({key: tuple(shape) for key, (shape, _) in manifest.items()}, Traits())
+    config = infer_config({key: tuple(shape) for key, (shape, _) in manifest.items()}, ModelMetadata())
     with torch.device("meta"):
-        networks = Networks(sizes)
+        networks = Networks(config)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    _, model, clip, vae = native(AutoDIR(networks.to_empty(device="cpu").eval(), sizes, Traits()))
+    _, model, clip, vae = native(AutoDIR(networks.to_empty(device="cpu").eval(), config, ModelMetadata()))
     grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
-    unet = {key[len(UNET) :]: torch.empty(shape, device="meta") for key, (shape, _) in manifest.items() if UNET in key}
-    first_stage = {key[len(VAE) :]: torch.empty(shape) for key, (shape, _) in manifest.items() if VAE in key}
+    shapes = {key: shape for key, (shape, _) in manifest.items()}
+    unet = {key: torch.empty(shape, device="meta") for key, shape in strip_prefix(shapes, UNET_PREFIX).items()}
+    first_stage = {key: torch.empty(shape) for key, shape in strip_prefix(shapes, VAE_PREFIX).items()}
     detected = comfy.model_detection.model_config_from_unet(unet, "")
     detected.set_inference_dtype(torch.float32, None)
     return {
@@ -277,9 +278,9 @@ def official_sizes():
 
 
 def refusal(**channels):
-    sizes = types.SimpleNamespace(**{part: types.SimpleNamespace(channels=widths) for part, widths in channels.items()})
+    parts = {part: types.SimpleNamespace(channels=widths) for part, widths in channels.items()}
     try:
-        check_widths(types.SimpleNamespace(sizes=sizes))
+        check_widths(types.SimpleNamespace(config=types.SimpleNamespace(**parts)))
     except InputError as error:
         return str(error)
 

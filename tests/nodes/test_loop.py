@@ -110,8 +110,8 @@ class TestOpen:
     def test_weights_differ_in_a_batch_only_where_they_have_to(self, pack, loop_open, model, photo, white):
         loop, *_ = loop_open(torch.cat([photo, white]), "underexposure, no")
         weights = {"underexposure": 0.25}
-        traits = dataclasses.replace(model.model.traits, scm_weight=weights)
-        autodir = type(model.model)(model.model.networks, model.model.sizes, traits)
+        metadata = dataclasses.replace(model.model.metadata, scm_weight=weights)
+        autodir = type(model.model)(model.model.networks, model.model.config, metadata)
         assert pack.loop.rounds.weights_of(loop, autodir) == 0.25  # the other is finished
         pictures = (loop.pictures[0], dataclasses.replace(loop.pictures[1], label="rain", ended=None))
         assert pack.loop.rounds.weights_of(dataclasses.replace(loop, pictures=pictures), autodir) == [0.25, 1.0]

@@ -13,19 +13,19 @@ from autodir_core.checkpoint.load import DTYPES, official_state, save_model
 from autodir_core.diffusion.schedule import LINEAR_END, LINEAR_START, TIMESTEPS
 from autodir_core.imaging.files import atomic_path
 from autodir_core.model import AutoDIR
-from autodir_core.networks.config import CLIPSizes
+from autodir_core.networks.config import CLIPConfig
 
 
 def write_model(path: Path, model: AutoDIR, precision: str = "float32") -> None:
     """Write all four networks: `.ckpt` in float32 for the official code, any other suffix as safetensors.
 
-    A `.ckpt` has no place for the model's traits; other consumers than the official code want the safetensors file.
+    A `.ckpt` has no place for the model's metadata; other consumers than the official code want the safetensors file.
     """
-    state = official_state(model.networks, model.sizes)
+    state = official_state(model.networks, model.config)
     if path.suffix == ".ckpt":
-        write_checkpoint(path, {**official_buffers(model.sizes.clip), **state})
+        write_checkpoint(path, {**official_buffers(model.config.clip), **state})
     else:
-        save_model(path, state, model.traits, DTYPES[precision])
+        save_model(path, state, model.metadata, DTYPES[precision])
 
 
 def write_checkpoint(path: Path, state: Mapping[str, Tensor]) -> None:
@@ -35,7 +35,7 @@ def write_checkpoint(path: Path, state: Mapping[str, Tensor]) -> None:
         torch.save({"state_dict": tensors}, temporary)
 
 
-def official_buffers(clip: CLIPSizes) -> dict[str, Tensor]:
+def official_buffers(clip: CLIPConfig) -> dict[str, Tensor]:
     """What the official code loads strictly although it follows from the schedule and the sizes (LDM `DDPM`)."""
     tokens = (clip.context, (clip.image // clip.patch) ** 2 + 1)
     positions = {key: torch.arange(count)[None] for key, count in zip(POSITION_IDS, tokens, strict=True)}

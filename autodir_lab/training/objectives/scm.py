@@ -108,7 +108,7 @@ def generate(model: AutoDIR, batch: Batch, texts: Tensor, micro: MicroBatch, pla
         t = last_timesteps(micro) if blind else micro.integers("timesteps", TIMESTEPS)
         signal = alphas_cumprod()[t].to(model.device)
         noise = micro.noise("noise", tuple(c.shape[1:])).to(c)
-        x = noise if blind else noised(model.encode(batch.clean) * model.traits.latent_scale, noise, signal)
+        x = noise if blind else noised(model.encode(batch.clean) * model.metadata.latent_scale, noise, signal)
         estimate = predicted_start(x, model.predict_noise(x, t.to(model.device), c, text), signal)
         return model.decode(estimate.clamp(-4, 4), size).clone()
 

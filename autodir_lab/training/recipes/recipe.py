@@ -11,7 +11,7 @@ from autodir_core.checkpoint.load import DTYPES, restore_buffers
 from autodir_core.errors import InputError
 from autodir_core.model import AutoDIR
 from autodir_core.networks.build import Networks
-from autodir_core.networks.config import ModelSizes, Traits
+from autodir_core.networks.config import ModelConfig, ModelMetadata
 
 from ..engine.loop import LoopPlan
 from ..init.networks import spread_prompts, start_correction, start_vision
@@ -64,8 +64,8 @@ class Recipe:
 
     Args:
         name: of the file that is written.
-        sizes: of the networks; None trains on from a file only.
-        traits: of the model that is begun; one that is trained on keeps its own.
+        config: of the networks; None only continues the training of a file.
+        metadata: of a new model; one that is trained further keeps its own.
         seed: of the starts and the scenes.
         store: precision of the written weights: float32, bfloat16 or float16.
         data: sources of the pictures.
@@ -79,8 +79,8 @@ class Recipe:
     ldm: LoopPlan
     scm: LoopPlan
     name: str = "autodir"
-    sizes: ModelSizes | None = None
-    traits: Traits = Traits()
+    config: ModelConfig | None = None
+    metadata: ModelMetadata = ModelMetadata()
     seed: int = 0
     store: str = "float32"
     data: Sources = Sources()
@@ -110,14 +110,14 @@ def shortened(recipe: Recipe, share: float) -> Recipe:
 
 
 def start_model(recipe: Recipe) -> AutoDIR:
-    """Freshly built networks with their starts, the same for the same seed; InputError for a recipe without sizes."""
-    if recipe.sizes is None:
-        raise InputError("this recipe has no sizes to begin a model with; give a model to train on with --model")
+    """Freshly built networks with their starts, the same for the same seed; InputError for a recipe without config."""
+    if recipe.config is None:
+        raise InputError("this recipe has no config for a new model; give a model to continue with --model")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
-        networks = Networks(recipe.sizes)
+        networks = Networks(recipe.config)
         restore_buffers(networks)
         start_vision(networks.clip)
         start_correction(networks.scm)
-        spread_prompts(networks.clip, recipe.traits.labels, steps=recipe.start.prompt_steps, seed=recipe.seed)
-    return AutoDIR(networks.eval().requires_grad_(False), recipe.sizes, recipe.traits)
+        spread_prompts(networks.clip, recipe.metadata.labels, steps=recipe.start.prompt_steps, seed=recipe.seed)
+    return AutoDIR(networks.eval().requires_grad_(False), recipe.config, recipe.metadata)

@@ -14,8 +14,8 @@ from safetensors.torch import load_file, save_file
 import autodir_core as ad
 from autodir_core.checkpoint.key_map import NOT_NEEDED
 from autodir_core.checkpoint.load import official_state, plan, save_model
-from autodir_core.checkpoint.reader import Entry, TensorFile, open_tensors
-from autodir_core.networks.config import Traits
+from autodir_core.checkpoint.reader import LazyStateDict, TensorInfo, open_state_dict
+from autodir_core.networks.config import ModelMetadata
 from tests.conftest import GOLDEN, tiny_state
 
 
@@ -47,36 +47,36 @@ def rename_class(path):
     return renamed
 
 
-def manifest(name: str) -> dict[str, Entry]:
+def manifest(name: str) -> dict[str, TensorInfo]:
     entries = json.loads((GOLDEN / name / "manifest.json").read_text(encoding="utf-8"))
-    return {key: Entry(tuple(shape), getattr(torch, dtype), 0) for key, (shape, dtype) in entries.items()}
+    return {key: TensorInfo(tuple(shape), getattr(torch, dtype), 0) for key, (shape, dtype) in entries.items()}
 
 
 def test_every_official_key_is_accounted_for(tmp_path):
     entries = manifest("full")
     assert len(entries) == 2202
-    recipe = plan(TensorFile(tmp_path / "official.ckpt", "test", entries), Traits())
-    used = {key for keys in recipe.origins.values() for key in keys}
+    recipe = plan(LazyStateDict(tmp_path / "official.ckpt", "test", entries), ModelMetadata())
+    used = {key for keys in recipe.key_map.values() for key in keys}
     assert used.isdisjoint(NOT_NEEDED)
     assert used | set(NOT_NEEDED) == set(entries)
     parameters = sum(torch.Size(shape).numel() for shape in recipe.shapes.values())
     assert parameters == 1_486_787_503
-    assert recipe.sizes.unet.channels == (320, 640, 1280, 1280)
-    assert recipe.sizes.unet.attention == (True, True, True, False)
-    assert recipe.sizes.vae.channels == (128, 256, 512, 512)
-    assert (recipe.sizes.clip.image, recipe.sizes.clip.vision_layers) == (224, 24)
-    assert recipe.sizes.scm.encoder_blocks == (2, 2, 4, 8)
+    assert recipe.config.unet.channels == (320, 640, 1280, 1280)
+    assert recipe.config.unet.attention == (True, True, True, False)
+    assert recipe.config.vae.channels == (128, 256, 512, 512)
+    assert (recipe.config.clip.image, recipe.config.clip.vision_layers) == (224, 24)
+    assert recipe.config.scm.encoder_blocks == (2, 2, 4, 8)
 
 
 def test_lightning_checkpoint_gives_the_same_model(lightning_path, tiny):
     with pytest.raises((pickle.UnpicklingError, AttributeError, ModuleNotFoundError)):
         torch.load(lightning_path, weights_only=True)
-    traits = {"unet_heads": 4, "text_heads": 4, "vision_heads": 4}
-    file = open_tensors(lightning_path)
-    recipe = plan(file, Traits(**traits))
+    metadata = {"unet_heads": 4, "text_heads": 4, "vision_heads": 4}
+    file = open_state_dict(lightning_path)
+    recipe = plan(file, ModelMetadata(**metadata))
     with file.reader() as reader:
-        for key in recipe.origins:
-            for name in recipe.origins[key]:
+        for key in recipe.key_map:
+            for name in recipe.key_map[key]:
                 assert torch.equal(reader.read(name), tiny_entry(tiny, name)), name
 
 
@@ -84,11 +84,11 @@ _official: dict[int, dict[str, torch.Tensor]] = {}
 
 
 def tiny_entry(model, name):
-    return _official.setdefault(id(model), official_state(model.networks, model.sizes))[name]
+    return _official.setdefault(id(model), official_state(model.networks, model.config))[name]
 
 
 def test_official_names_survive_the_round_trip_bit_for_bit(tiny):
-    saved, original = official_state(tiny.networks, tiny.sizes), tiny_state()
+    saved, original = official_state(tiny.networks, tiny.config), tiny_state()
     assert saved.keys() == original.keys()
     assert all(torch.equal(saved[key], original[key]) for key in original)
 
@@ -102,7 +102,7 @@ def test_a_pickle_never_runs_anything(tmp_path):
 
     path = tmp_path / "evil.ckpt"
     torch.save({"state_dict": {"a": torch.zeros(2), "b": Evil()}}, path)
-    assert list(open_tensors(path).entries) == ["a"]
+    assert list(open_state_dict(path).entries) == ["a"]
     with pytest.raises(ad.CheckpointError, match="not an AutoDIR model"):
         ad.load_autodir(path, device="cpu")
     assert not target.exists()
@@ -112,7 +112,7 @@ def test_views_and_parameters_are_read_as_saved(tmp_path):
     base = torch.arange(24.0).reshape(4, 6)
     state = {"turned": base.T, "part": base[1:3, 2:5], "half": base.half(), "parameter": torch.nn.Parameter(base)}
     torch.save(state, tmp_path / "views.pt")
-    file = open_tensors(tmp_path / "views.pt")
+    file = open_state_dict(tmp_path / "views.pt")
     with file.reader() as reader:
         for key, tensor in state.items():
             assert torch.equal(reader.read(key), tensor.detach()), key
@@ -184,7 +184,7 @@ def test_missing_and_foreign_keys_are_listed(tmp_path, tiny_path):
     with pytest.raises(ad.CheckpointError) as refusal:
         ad.load_autodir(path, device="cpu")
     assert "1 keys missing (NAFNet.intro.bias)" in str(refusal.value)
-    assert "1 keys foreign (NAFNet.intro.extra)" in str(refusal.value)
+    assert "1 keys unexpected (NAFNet.intro.extra)" in str(refusal.value)
 
 
 def test_a_tensor_of_another_size_is_named(tmp_path, tiny_path):
@@ -217,16 +217,16 @@ def test_convert_keeps_the_numbers_and_the_correction_wide(tmp_path, lightning_p
     assert state["NAFNet.intro.weight"].dtype == torch.bfloat16
     assert state["model.diffusion_model.out.2.weight"].dtype == torch.float16
     assert NOT_NEEDED.isdisjoint(state)
-    save_model(full, official_state(tiny.networks, tiny.sizes), tiny.traits, torch.float32)
+    save_model(full, official_state(tiny.networks, tiny.config), tiny.metadata, torch.float32)
     again = ad.load_autodir(full, device="cpu")
     image = torch.rand(1, 48, 64, 3, generator=torch.Generator().manual_seed(0))
     assert torch.equal(again.encode(image), tiny.encode(image))
-    assert again.traits == tiny.traits
+    assert again.metadata == tiny.metadata
 
 
 def lightning_path_with_heads(tmp_path, lightning_path):
     """The plan needs no head counts to be complete, only sizes that they divide: the tiny widths have 4 heads."""
-    file = open_tensors(lightning_path)
+    file = open_state_dict(lightning_path)
     with file.reader() as reader:
         state = {key: reader.read(key) for key in file.entries}
     path = tmp_path / "heads.safetensors"
@@ -237,12 +237,12 @@ def lightning_path_with_heads(tmp_path, lightning_path):
 def test_a_written_model_is_as_readable_as_any_file(tmp_path, tiny):
     usual = tmp_path / "usual.txt"
     usual.touch()
-    save_model(tmp_path / "model.safetensors", official_state(tiny.networks, tiny.sizes), tiny.traits, torch.float16)
+    save_model(tmp_path / "model.safetensors", official_state(tiny.networks, tiny.config), tiny.metadata, torch.float16)
     assert (tmp_path / "model.safetensors").stat().st_mode == usual.stat().st_mode
 
 
 def test_inspect_reads_the_header(tiny_path):
     seen = ad.inspect(tiny_path)
     assert (seen.kind, seen.guess, seen.problem) == ("safetensors", "an AutoDIR model", None)
-    assert seen.traits.unet_heads == 4 and seen.traits.labels == ad.LABELS
+    assert seen.metadata.unet_heads == 4 and seen.metadata.labels == ad.LABELS
     assert seen.parameters["SCM"] > 10_000 and set(seen.dtypes) == {"float32"}

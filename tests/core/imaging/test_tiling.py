@@ -246,7 +246,7 @@ class TestModel:
 
     def test_the_scale_of_latents_can_be_another(self, tiny):
         z = noise(1, 4, 8, 8)
-        assert torch.allclose(tiny.decode(z, scale=1.0), tiny.decode(z * tiny.traits.latent_scale), atol=1e-5)
+        assert torch.allclose(tiny.decode(z, scale=1.0), tiny.decode(z * tiny.metadata.latent_scale), atol=1e-5)
 
     def test_squares_can_be_too_small(self, tiny):
         with pytest.raises(InputError, match="128 pixels a side or more, got 64"):

@@ -20,6 +20,6 @@ def test_a_part_of_another_kind_is_refused():
 
 
 def test_the_vision_tower_knows_its_side():
-    mini = shipped_recipe("mini").sizes.clip
+    mini = shipped_recipe("mini").config.clip
     clip = build_clip(replace(mini, image=64, vision_layers=1, text_layers=1, vocabulary=50))
     assert vision_side(clip) == 64

@@ -24,11 +24,11 @@ PHOTOS = {"grey": torch.full((1, 260, 260, 3), 0.5)}
 def recipe():
     """The mini recipe with a smaller vision tower and few pictures."""
     mini = shipped_recipe("mini")
-    clip = replace(mini.sizes.clip, vision_width=96, vision_layers=2, vision_heads=4, vision_hidden=192, image=64)
+    clip = replace(mini.config.clip, vision_width=96, vision_layers=2, vision_heads=4, vision_hidden=192, image=64)
     return replace(
         mini,
-        sizes=replace(mini.sizes, clip=clip),
-        traits=replace(mini.traits, vision_heads=4),
+        config=replace(mini.config, clip=clip),
+        metadata=replace(mini.metadata, vision_heads=4),
         data=Sources(scenes=2),
         start=Start(prompt_steps=2, codec_steps=2),
         biqa=replace(mini.biqa, batch=4, precision="float32"),

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from autodir_core.networks.config import ModelSizes, SCMSizes, UNetSizes, VAESizes
+from autodir_core.networks.config import ModelConfig, SCMConfig, UNetConfig, VAEConfig
 from autodir_lab.training.data.crops import Crops, synthetic_data
 from autodir_lab.training.data.prepare_data import cached_scenes
 from autodir_lab.training.init import linear_codec as linear
@@ -35,18 +35,24 @@ def small() -> Recipe:
     """The mini recipe with networks and crops so small that a step takes a moment."""
     mini = shipped_recipe("mini")
     clip = replace(
-        mini.sizes.clip, vision_width=96, vision_layers=2, vision_heads=4, vision_hidden=192, image=64, vocabulary=49408
+        mini.config.clip,
+        vision_width=96,
+        vision_layers=2,
+        vision_heads=4,
+        vision_hidden=192,
+        image=64,
+        vocabulary=49408,
     )
-    sizes = ModelSizes(
-        unet=UNetSizes(16, 8, channels=(48, 32), blocks=1, attention=(False, True), context=64, heads=4, groups=8),
-        vae=VAESizes(channels=(32, 48), blocks=1, latent_channels=8, groups=8),
+    config = ModelConfig(
+        unet=UNetConfig(16, 8, channels=(48, 32), blocks=1, attention=(False, True), context=64, heads=4, groups=8),
+        vae=VAEConfig(channels=(32, 48), blocks=1, latent_channels=8, groups=8),
         clip=clip,
-        scm=SCMSizes(width=8, encoder_blocks=(1,), middle_blocks=1, decoder_blocks=(1,)),
+        scm=SCMConfig(width=8, encoder_blocks=(1,), middle_blocks=1, decoder_blocks=(1,)),
     )
     return replace(
         mini,
-        sizes=sizes,
-        traits=replace(mini.traits, vision_heads=4),
+        config=config,
+        metadata=replace(mini.metadata, vision_heads=4),
         data=Sources(scenes=2),
         start=Start(prompt_steps=2, codec_steps=2),
         biqa=replace(mini.biqa, steps=2, batch=4),

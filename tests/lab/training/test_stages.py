@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 import autodir_core as ad
 from autodir_core.checkpoint.load import official_state
 from autodir_core.imaging.files import read_picture, write_picture
-from autodir_core.networks.config import CLIP, SCM, UNET
+from autodir_core.networks.config import CLIP_PREFIX, SCM_PREFIX, UNET_PREFIX
 from autodir_lab.training.data.crops import Crops, synthetic_data
 from autodir_lab.training.data.microbatch import full_batch
 from autodir_lab.training.objectives.scm import scm_objective
@@ -47,7 +47,7 @@ def test_all_parts_are_trained_and_load(small, data, tmp_path, few_crops):
     training = Training(model, data, small, tmp_path, fresh=True, tell=told.append)
     path = train_parts(training, PARTS, tmp_path / "mini.safetensors")
     seen = ad.inspect(path)
-    assert seen.problem is None and seen.traits.name == "autodir-mini" and "procedural" in seen.traits.provenance
+    assert seen.problem is None and seen.metadata.name == "autodir-mini" and "procedural" in seen.metadata.provenance
     loaded = ad.load_autodir(path, device="cpu")
     for trained, start in zip(loaded.networks.children(), fresh.networks.children(), strict=True):
         moved = [
@@ -55,7 +55,7 @@ def test_all_parts_are_trained_and_load(small, data, tmp_path, few_crops):
         ]
         assert any(moved)
     latents = loaded.encode(torch.rand(2, 64, 64, 3))
-    assert latents.shape == (2, 8, 32, 32) and 0.5 < latents.std() * loaded.traits.latent_scale < 2
+    assert latents.shape == (2, 8, 32, 32) and 0.5 < latents.std() * loaded.metadata.latent_scale < 2
     restored = ad.restore(loaded, torch.rand(1, 20, 30, 3), sampler=ad.SamplerSettings(steps=1))
     assert restored.image.shape == (1, 20, 30, 3)
     assert [line.partition(":")[0] for line in told] == ["biqa", "ldm", "scm"]
@@ -72,12 +72,12 @@ def test_parts_that_are_finished_are_built_on(small, data, tmp_path, few_crops):
     train_parts(Training(later, data, vae, tmp_path, fresh=True), ("ldm",), tmp_path / "b.safetensors")
     first, second = (load_file(tmp_path / f"{name}.safetensors") for name in "ab")
     changed = {key for key in first if not torch.equal(first[key], second[key])}
-    assert changed and all(key.startswith(UNET) for key in changed)
+    assert changed and all(key.startswith(UNET_PREFIX) for key in changed)
 
 
 @pytest.mark.parametrize(
     ("part", "prefix", "frozen"),
-    [("biqa", CLIP, "text_model"), ("ldm", UNET, None), ("scm", SCM, None)],
+    [("biqa", CLIP_PREFIX, "text_model"), ("ldm", UNET_PREFIX, None), ("scm", SCM_PREFIX, None)],
 )
 def test_the_official_layout_trains_on(official, tiny_path, part, prefix, frozen):
     """Real steps with the official losses; exactly the unfrozen part of the file changes."""
@@ -91,7 +91,7 @@ def test_the_official_layout_trains_on(official, tiny_path, part, prefix, frozen
     whole = {key for key in before if key.startswith(prefix)}
     untouched = {key.removeprefix(prefix) for key in whole - changed}
     assert all(frozen and key.startswith((frozen, "text_projection", "logit_scale")) for key in untouched)
-    assert f"{part} trained on" in ad.inspect(target).traits.provenance
+    assert f"{part} trained on" in ad.inspect(target).metadata.provenance
 
 
 def test_the_loss_falls_in_the_official_layout(official):
@@ -111,7 +111,7 @@ def test_without_steps_the_file_comes_back_bit_for_bit(official, tiny_path):
     train_parts(replace(official, recipe=recipe), ("ldm",), target)
     before, after = load_file(tiny_path), load_file(target)
     assert before.keys() == after.keys() and all(torch.equal(before[key], after[key]) for key in before)
-    assert ad.inspect(target).traits.unet_heads == 4
+    assert ad.inspect(target).metadata.unet_heads == 4
 
 
 def test_a_checkpoint_has_every_key_of_the_official_file(official):
@@ -121,7 +121,7 @@ def test_a_checkpoint_has_every_key_of_the_official_file(official):
     state = torch.load(target, weights_only=True)["state_dict"]
     manifest = json.loads(MANIFEST.read_text(encoding="utf-8"))
     assert {key: [list(v.shape), str(v.dtype).removeprefix("torch.")] for key, v in state.items()} == manifest
-    ours = official_state(official.model.networks, official.model.sizes)
+    ours = official_state(official.model.networks, official.model.config)
     assert all(torch.equal(state[key], ours[key]) for key in ours)
 
 

@@ -11,7 +11,7 @@ from autodir_lab.training.recipes import shipped_recipe
 
 
 def test_the_buffers_are_complete_and_right():
-    buffers = official_buffers(shipped_recipe("mini").sizes.clip)
+    buffers = official_buffers(shipped_recipe("mini").config.clip)
     assert buffers.keys() == NOT_NEEDED
     product = buffers["alphas_cumprod"]
     assert torch.equal(product, alphas_cumprod()) and product.dtype == torch.float32

@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from autodir_core.networks.build import build_unet, build_vae
-from autodir_core.networks.config import UNetSizes, VAESizes
+from autodir_core.networks.config import UNetConfig, VAEConfig
 from autodir_lab.training.init import linear_codec as linear
 
-UNET = UNetSizes(16, 8, channels=(48, 32), blocks=1, attention=(False, True), context=64, heads=4, groups=8)
+UNET = UNetConfig(16, 8, channels=(48, 32), blocks=1, attention=(False, True), context=64, heads=4, groups=8)
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +22,7 @@ def laid(data):
         patch.setattr(linear, "CROPS", 32)
         patch.setattr(linear, "fit_codec", lambda *given, **plan: codecs.append(fit(*given, **plan)) or codecs[0])
         torch.manual_seed(0)
-        vae = build_vae(VAESizes(channels=(32, 48, 64), blocks=1, latent_channels=8, groups=8)).eval()
+        vae = build_vae(VAEConfig(channels=(32, 48, 64), blocks=1, latent_channels=8, groups=8)).eval()
         linear.start_autoencoder(vae, data, steps=30)
     return vae, codecs[0]
 
@@ -65,6 +65,6 @@ def test_the_diffusion_begins_as_the_linear_guess(laid, data):
 
 
 def test_norms_too_small_for_a_linear_start_are_refused(laid, data):
-    narrow = build_unet(UNetSizes(16, 8, (32, 32), 1, (False, True), context=64, heads=4, groups=8))
+    narrow = build_unet(UNetConfig(16, 8, (32, 32), 1, (False, True), context=64, heads=4, groups=8))
     with pytest.raises(ValueError, match="norm groups of six channels"):
         linear.start_diffusion(narrow, laid[0], data, scale=0.5)

@@ -24,7 +24,7 @@ def test_the_patch_filters_are_a_cosine_transform():
 
 def test_prompts_point_their_own_ways(small):
     torch.manual_seed(0)
-    clip = build_clip(small.sizes.clip)
+    clip = build_clip(small.config.clip)
     spread_prompts(clip, steps=150)
     with torch.no_grad():
         cosines = encode_prompts(clip, ad.LABELS).embeddings
@@ -40,7 +40,7 @@ def test_labels_of_ones_own_have_prompts_too():
 
 
 def test_a_model_begins_with_the_labels_of_its_recipe(small):
-    recipe = replace(small, traits=replace(small.traits, labels=("haze", "glare", "no")))
+    recipe = replace(small, metadata=replace(small.metadata, labels=("haze", "glare", "no")))
     first, again = (start_model(recipe) for _ in range(2))
     assert first.labels == ("haze", "glare", "no")
     assert first.assess(torch.rand(1, 64, 64, 3)).probabilities.shape == (1, 3)

@@ -36,7 +36,7 @@ def objectives(model, data, small):
         model.null_text.clone(),
         data=data,
         plan=replace(small.ldm_data, blended=0.5),
-        scale=model.traits.latent_scale,
+        scale=model.metadata.latent_scale,
     )
     always = replace(small.scm_data, again=1.0, mislabelled=0.5, blended=0.5)
     return {

@@ -28,19 +28,19 @@ def refused(tmp_path):
 
 def test_the_mini_recipe_is_the_shipped_model():
     mini = shipped_recipe("mini")
-    assert mini.name == mini.traits.name == "autodir-mini" and mini.store == "float16"
+    assert mini.name == mini.metadata.name == "autodir-mini" and mini.store == "float16"
     assert [mini.loop(part).steps for part in PARTS] == [13000, 0, 8000, 10000]
     assert mini.biqa.trained == ("visual", "logit_scale") and mini.biqa.batch == 24
     variety = mini.biqa_data.crops.variety
     assert variety == Variety(relief=0.35, focus=0.3, camera=0.35, patches=0.3, dusk=0.15, jpeg=0.5)
-    assert mini.sizes is not None and mini.sizes.unet.attention == (False, False, True)
-    assert mini.sizes.clip.text_width % 64 == 0
+    assert mini.config is not None and mini.config.unet.attention == (False, False, True)
+    assert mini.config.clip.text_width % 64 == 0
     assert mini.data == Sources(scenes=1600, scenes_share=0.53, photos_share=0.47)
 
 
 def test_the_official_recipe_has_what_paper_and_code_tell():
     official = shipped_recipe("official")
-    assert official.sizes is None
+    assert official.config is None
     assert official.biqa.learning_rate == 3e-6 and official.biqa.trained == ("visual",)
     assert (official.biqa_data.fidelity, official.biqa_data.cross_entropy) == (1, 0)
     assert official.biqa_data.semantic_agnostic > 0
@@ -49,16 +49,16 @@ def test_the_official_recipe_has_what_paper_and_code_tell():
     assert official.scm.learning_rate * official.scm.final_share == pytest.approx(1e-7)
     assert (official.scm_data.mse, official.scm_data.psnr, official.scm_data.sampled) == (1, 0, 0)
     assert official.scm_data.blind == official.ldm_data.blind == 0
-    with pytest.raises(InputError, match="no sizes"):
+    with pytest.raises(InputError, match="no config"):
         start_model(official)
 
 
 def test_a_recipe_of_ones_own(tmp_path):
     path = tmp_path / "mine.toml"
-    path.write_text(PLANS + "[data]\nscenes = 7\n[traits]\nlabels = ['noise', 'no']\n", encoding="utf-8")
+    path.write_text(PLANS + "[data]\nscenes = 7\n[metadata]\nlabels = ['noise', 'no']\n", encoding="utf-8")
     recipe = read_recipe(path)
     assert recipe.ldm.steps == 3 and recipe.ldm.learning_rate == 1.0 and recipe.data.scenes == 7
-    assert recipe.traits.labels == ("noise", "no")
+    assert recipe.metadata.labels == ("noise", "no")
     assert [shortened(recipe, 0.4).loop(part).steps for part in PARTS] == [2, 2, 2, 2]
 
 
@@ -77,11 +77,11 @@ def test_shipped_recipes_by_name():
         ("seed = 1.5", "'seed' must be a whole number, got 1.5"),
         ("seed = true", "'seed' must be a whole number, got True"),
         ("[data]\nphotos = 3", "'data.photos' must be a text"),
-        ("data = 3", "data must be a table"),
+        ("data = 3", "'data' must be a table"),
         ("[ldm]\nlearning_rate = 1", "'ldm.steps' is missing"),
-        ("[traits]\nlabels = 'haze'", "'traits.labels' must be a list, got 'haze'"),
+        ("[metadata]\nlabels = 'haze'", "'metadata.labels' must be a list, got 'haze'"),
         ("[ldm]\nbetas = [0.9]", "'ldm.betas' must be a list of 2"),
-        ("[traits]\nscm_weight = 3", "'traits.scm_weight' must be a table"),
+        ("[metadata]\nscm_weight = 3", "'metadata.scm_weight' must be a table"),
         ("[ldm", "is not TOML"),
     ],
 )
