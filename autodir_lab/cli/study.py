@@ -94,8 +94,8 @@ def restoration(arguments: argparse.Namespace, photos: dict[str, Tensor], folder
         gains = restoration_study(model, photos, plan, on_picture=bar.update)
     protocol = plan.protocol
     head = (
-        f"{model.metadata.name or 'model'}, seeds {listed(plan.seeds)}, {len(photos)} photos, {protocol.crops} crops of "
-        f"{protocol.size} pixels, severity {protocol.severity:g} (mixtures {plan.mixture_severity:g} each), "
+        f"{model.metadata.name or 'model'}, seeds {listed(plan.seeds)}, {len(photos)} photos, {protocol.crops} crops "
+        f"of {protocol.size} pixels, severity {protocol.severity:g} (mixtures {plan.mixture_severity:g} each), "
         f"{protocol.steps} steps"
     )
     return f"{head}\n\n{restoration_tables(gains, model.labels)}", gains
