@@ -29,7 +29,8 @@ done = ad.restore(model, image, ad.LoopSettings(max_rounds=int(rounds)), setting
 latent = model.sample(model.encode(image), model.assess(image).embedding, settings, seed=int(seed))
 first = done.rounds[0]
 torch.save({"image": done.image, "labels": [r.label for r in done.rounds],
-            "latent": latent / model.metadata.latent_scale, "generated": first.generated, "corrected": first.corrected}, target)
+            "latent": latent / model.metadata.latent_scale, "generated": first.generated,
+            "corrected": first.corrected}, target)
 """
 """The same restoration without ComfyUI, in a process of its own."""
 
