@@ -1,1 +1,1 @@
-"""Thin adapters between ComfyUI's graph and the core; `host` alone knows ComfyUI."""
+"""Thin adapters between ComfyUI's graph and the core; `comfy/` alone imports ComfyUI."""

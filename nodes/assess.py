@@ -10,19 +10,26 @@ from torch import Tensor
 from ..autodir_core.reporting.probability_chart import bars
 from ..autodir_core.reporting.summary import assessment_lines
 from ..autodir_core.settings import Assessment
-from .comfy import services as host
-from .shared import io as sockets
+from .comfy import devices, folders
+from .comfy.memory import HostedModel
+from .shared import io
 
 
 @dataclass(frozen=True)
-class Assessed:
-    """What travels as AUTODIR_ASSESSMENT: the assessment and the states [L, 77, D] of its prompts, to blend anew."""
+class AssessmentOutput:
+    """The value of an AUTODIR_ASSESSMENT.
+
+    Attributes:
+        assessment: labels and probabilities.
+        prompt_states: [L, 77, D], the hidden states of the label prompts, for AutoDIR Blend.
+    """
 
     assessment: Assessment
-    states: Tensor
+    prompt_states: Tensor
 
 
 class AutoDIRAssess:
+    DISPLAY_NAME = "AutoDIR Assess"
     CATEGORY = "AutoDIR"
     DESCRIPTION = (
         "Asks the model which degradation a picture shows. It looks at the central square at native resolution (224 "
@@ -43,7 +50,7 @@ class AutoDIRAssess:
     def INPUT_TYPES(cls):
         return {
             "required": {
-                "model": sockets.MODEL,
+                "model": io.MODEL,
                 "image": ("IMAGE", {"tooltip": "The pictures to assess; alpha is ignored."}),
                 "labels": (
                     "STRING",
@@ -56,19 +63,16 @@ class AutoDIRAssess:
                     },
                 ),
             },
-            "optional": {"view": sockets.VIEW},
+            "optional": {"view": io.VIEW},
         }
 
     def assess(
-        self, model: host.HostedModel, image: Tensor, labels: str, view: str = sockets.VIEW[1]["default"]
+        self, model: HostedModel, image: Tensor, labels: str, view: str = io.VIEW[1]["default"]
     ) -> dict[str, Any]:
-        colours, _ = sockets.split_alpha(image)
-        autodir = model.ready(*colours.shape[1:3])
-        assessment = autodir.assess(colours, sockets.label_list(labels) or None, view)
-        states = autodir.prompts(assessment.labels).states.to(host.result_device())
-        report = sockets.report_text(lambda i: assessment_lines(assessment, i), len(colours))
-        shown = {"images": host.show_images(bars(assessment)), "text": [report]}
-        return {"ui": shown, "result": (Assessed(assessment, states), ", ".join(assessment.top), report)}
-
-
-NODES = {"AutoDIRAssess": AutoDIRAssess}
+        colours, _ = io.split_alpha(image)
+        autodir = model.load(*colours.shape[1:3])
+        assessment = autodir.assess(colours, io.label_list(labels) or None, view)
+        states = autodir.prompts(assessment.labels).states.to(devices.intermediate_device())
+        report = io.report_text(lambda i: assessment_lines(assessment, i), len(colours))
+        shown = {"images": folders.save_previews(bars(assessment)), "text": [report]}
+        return {"ui": shown, "result": (AssessmentOutput(assessment, states), ", ".join(assessment.top), report)}

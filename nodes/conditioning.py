@@ -8,12 +8,14 @@ from torch import Tensor
 from ..autodir_core.errors import InputError
 from ..autodir_core.labels import check_labels
 from ..autodir_core.stages.conditioning import blend, mix, reweigh
-from .assess import Assessed
-from .comfy import services as host
-from .shared import io as sockets
+from .assess import AssessmentOutput
+from .comfy import devices
+from .comfy.memory import HostedModel
+from .shared import io
 
 
 class AutoDIRBlend:
+    DISPLAY_NAME = "AutoDIR Blend"
     CATEGORY = "AutoDIR"
     DESCRIPTION = (
         "Turns an assessment into the text condition of the diffusion: the prompts of all labels, blended with their "
@@ -60,23 +62,27 @@ class AutoDIRBlend:
             }
         }
 
-    def blend(self, assessment: Assessed, temperature: float, top_k: int, excluded: str) -> tuple[sockets.Conditioning]:
-        return ([[blended(assessment, temperature, top_k=top_k, excluded=excluded).to(host.result_device()), {}]],)
+    def blend(
+        self, assessment: AssessmentOutput, temperature: float, top_k: int, excluded: str
+    ) -> tuple[io.Conditioning]:
+        condition = blended(assessment, temperature, top_k=top_k, excluded=excluded)
+        return ([[condition.to(devices.intermediate_device()), {}]],)
 
 
-def blended(assessed: Assessed, temperature: float, *, top_k: int, excluded: str) -> Tensor:
+def blended(assessed: AssessmentOutput, temperature: float, *, top_k: int, excluded: str) -> Tensor:
     """The condition [B, 77, D]: the assessment's own where the settings change nothing."""
     assessment = assessed.assessment
-    unwanted = sockets.label_list(excluded)
+    unwanted = io.label_list(excluded)
     left_out = check_labels(unwanted, assessment.labels) if unwanted else ()
     mask = torch.tensor([label in left_out for label in assessment.labels])
     weights = reweigh(assessment.probabilities, temperature=temperature, top_k=top_k, excluded=mask)
     if weights is assessment.probabilities:
         return assessment.embedding
-    return blend(weights, assessed.states)
+    return blend(weights, assessed.prompt_states)
 
 
 class AutoDIRPrompt:
+    DISPLAY_NAME = "AutoDIR Prompt"
     CATEGORY = "AutoDIR"
     DESCRIPTION = (
         "Your own words as the text condition of the diffusion, in place of the assessment. The model was trained on "
@@ -92,7 +98,7 @@ class AutoDIRPrompt:
     def INPUT_TYPES(cls):
         return {
             "required": {
-                "model": sockets.MODEL,
+                "model": io.MODEL,
                 "text": (
                     "STRING",
                     {
@@ -104,12 +110,13 @@ class AutoDIRPrompt:
             }
         }
 
-    def encode(self, model: host.HostedModel, text: str) -> tuple[sockets.Conditioning]:
-        autodir = model.ready()
-        return ([[autodir.embed_text([text]).to(host.result_device()), {}]],)
+    def encode(self, model: HostedModel, text: str) -> tuple[io.Conditioning]:
+        autodir = model.load()
+        return ([[autodir.embed_text([text]).to(devices.intermediate_device()), {}]],)
 
 
 class AutoDIRMix:
+    DISPLAY_NAME = "AutoDIR Mix"
     CATEGORY = "AutoDIR"
     DESCRIPTION = (
         "Mixes two text conditions in proportion, such as the assessment's blend and your own words. What else travels "
@@ -144,16 +151,13 @@ class AutoDIRMix:
         }
 
     def mix(
-        self, conditioning_a: sockets.Conditioning, conditioning_b: sockets.Conditioning, share: float
-    ) -> tuple[sockets.Conditioning]:
-        first, extra = sockets.only_entry(conditioning_a)
-        second, _ = sockets.only_entry(conditioning_b)
+        self, conditioning_a: io.Conditioning, conditioning_b: io.Conditioning, share: float
+    ) -> tuple[io.Conditioning]:
+        first, extra = io.only_entry(conditioning_a)
+        second, _ = io.only_entry(conditioning_b)
         if first.shape[1:] != second.shape[1:] or not (len(first) == len(second) or 1 in (len(first), len(second))):
             raise InputError(
                 "the two conditions need one number of tokens, one width, and one batch or a batch of 1, got "
                 f"{list(first.shape)} and {list(second.shape)}; make both with the same model"
             )
         return ([[mix(first, second.to(first), share), dict(extra)]],)
-
-
-NODES = {"AutoDIRBlend": AutoDIRBlend, "AutoDIRPrompt": AutoDIRPrompt, "AutoDIRMix": AutoDIRMix}

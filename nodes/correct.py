@@ -8,14 +8,16 @@ from torch import Tensor
 from ..autodir_core.errors import InputError
 from ..autodir_core.imaging.mask import apply_mask
 from ..autodir_core.stages.correction import weigh
-from .comfy import services as host
-from .shared import io as sockets
+from .comfy import devices
+from .comfy.memory import HostedModel
+from .shared import io
 
 NO_CHANGE = 0.5
 """Grey that stands for a residual of 0."""
 
 
 class AutoDIRCorrect:
+    DISPLAY_NAME = "AutoDIR Correct"
     CATEGORY = "AutoDIR"
     DESCRIPTION = (
         "The structure correction: compares the degraded with the generated picture and brings back the content that "
@@ -34,7 +36,7 @@ class AutoDIRCorrect:
     def INPUT_TYPES(cls):
         return {
             "required": {
-                "model": sockets.MODEL,
+                "model": io.MODEL,
                 "degraded": ("IMAGE", {"tooltip": "The pictures that AutoDIR Sample was given; alpha is kept."}),
                 "generated": ("IMAGE", {"tooltip": "The pictures from AutoDIR Decode, of the same size."}),
                 "weight": (
@@ -49,31 +51,31 @@ class AutoDIRCorrect:
                     },
                 ),
             },
-            "optional": {"mask": sockets.MASK},
+            "optional": {"mask": io.MASK},
         }
 
     def correct(
         self,
-        model: host.HostedModel,
+        model: HostedModel,
         degraded: Tensor,
         generated: Tensor,
         weight: float | list[float],
         mask: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
-        original, alpha = sockets.split_alpha(degraded)
-        drawn, _ = sockets.split_alpha(generated)
+        original, alpha = io.split_alpha(degraded)
+        drawn, _ = io.split_alpha(generated)
         if original.shape != drawn.shape:
             raise InputError(
                 f"degraded and generated must have one size and batch, got {list(original.shape)} and "
                 f"{list(drawn.shape)}; connect what AutoDIR Sample was given and what AutoDIR Decode gave"
             )
         pairs = zip(original.split(1), drawn.split(1), strict=True)
-        with model.at_work(*original.shape[1:3]) as autodir:
+        with model.loaded_for(*original.shape[1:3]) as autodir:
             corrected = torch.cat([autodir.correct(*pair) for pair in pairs])
         image = apply_mask(original, weigh_each(drawn, corrected, weight), mask)
         return (
-            sockets.with_alpha(image, alpha).to(host.result_device()),
-            (corrected - drawn + NO_CHANGE).to(host.result_device()),
+            io.with_alpha(image, alpha).to(devices.intermediate_device()),
+            (corrected - drawn + NO_CHANGE).to(devices.intermediate_device()),
         )
 
 
@@ -85,6 +87,3 @@ def weigh_each(generated: Tensor, corrected: Tensor, weight: float | list[float]
         raise InputError(f"weights must be one, or one for each of the {len(generated)} pictures, got {len(weight)}")
     rows = zip(generated.split(1), corrected.split(1), weight, strict=True)
     return torch.cat([weigh(*row) for row in rows])
-
-
-NODES = {"AutoDIRCorrect": AutoDIRCorrect}

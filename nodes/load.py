@@ -9,13 +9,15 @@ import torch
 from ..autodir_core.checkpoint.load import DTYPES, load_networks
 from ..autodir_core.devices import part_dtype
 from ..autodir_core.model import MINI, AutoDIR
-from .comfy import services as host
+from .comfy import devices, folders
+from .comfy.memory import HostedModel
 
 EMBEDDED = "autodir-mini (embedded)"
 AUTO = "auto"
 
 
 class AutoDIRLoadModel:
+    DISPLAY_NAME = "AutoDIR Load Model"
     CATEGORY = "AutoDIR"
     DESCRIPTION = (
         "Loads an AutoDIR model: assessment, diffusion and structure correction from one file. The embedded mini model "
@@ -32,7 +34,7 @@ class AutoDIRLoadModel:
         return {
             "required": {
                 "file": (
-                    [EMBEDDED, *host.model_files()],
+                    [EMBEDDED, *folders.model_files()],
                     {
                         "tooltip": "The embedded mini model, or a .safetensors, .ckpt or .pt file from models/autodir "
                         "with the official key names."
@@ -53,23 +55,20 @@ class AutoDIRLoadModel:
     def IS_CHANGED(cls, file: str, precision: str) -> int:
         return path_of(file).stat().st_mtime_ns
 
-    def load(self, file: str, precision: str) -> tuple[host.HostedModel]:
+    def load(self, file: str, precision: str) -> tuple[HostedModel]:
         networks, plan, metadata = load_networks(
-            path_of(file), lambda key: dtype_of(key.partition(".")[0], precision, host.load_device())
+            path_of(file), lambda key: dtype_of(key.partition(".")[0], precision, devices.load_device())
         )
-        return (host.HostedModel(AutoDIR(networks, plan.config, metadata)),)
+        return (HostedModel(AutoDIR(networks, plan.config, metadata)),)
 
 
 def path_of(file: str) -> Path:
     """Where the file of an entry of the list lies."""
-    return MINI if file == EMBEDDED else Path(host.model_path(file))
+    return MINI if file == EMBEDDED else Path(folders.model_path(file))
 
 
 def dtype_of(part: str, precision: str, device: torch.device) -> torch.dtype:
     """Precision of one network ("unet", "vae", "clip" or "scm")."""
     if precision != AUTO:
         return part_dtype(part, DTYPES[precision], device)
-    return host.vae_dtype() if part == "vae" else part_dtype(part, host.natural_dtype(), device)
-
-
-NODES = {"AutoDIRLoadModel": AutoDIRLoadModel}
+    return devices.vae_dtype() if part == "vae" else part_dtype(part, devices.unet_dtype(), device)

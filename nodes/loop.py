@@ -12,11 +12,10 @@ from ..autodir_core.labels import check_labels
 from ..autodir_core.model import AutoDIR
 from ..autodir_core.reporting.summary import round_lines
 from ..autodir_core.settings import check_threshold
-from .assess import Assessed
-from .comfy import services as host
-from .shared import io as sockets
-from .shared import loop_graph as body
-from .shared import loop_state as rounds
+from .assess import AssessmentOutput
+from .comfy import devices, expansion
+from .comfy.memory import HostedModel
+from .shared import io, loop_graph, loop_state
 
 MAX_ROUNDS = 16
 """Each round adds nodes to the running graph, and what the page is told about them grows with their square."""
@@ -42,6 +41,7 @@ With the values a clean picture would block Loop Close where a preview asked for
 
 
 class AutoDIRLoopOpen:
+    DISPLAY_NAME = "AutoDIR Loop Open"
     CATEGORY = "AutoDIR"
     DESCRIPTION = (
         "Begins a round of your own graph: looks what the picture still needs and gives it to the nodes between here "
@@ -70,67 +70,68 @@ class AutoDIRLoopOpen:
     def INPUT_TYPES(cls):
         return {
             "required": {
-                "model": sockets.MODEL,
+                "model": io.MODEL,
                 "image": ("IMAGE", {"tooltip": "The pictures to restore, of any size; alpha is kept."}),
             },
             "optional": {
-                "labels": sockets.LABELS,
+                "labels": io.LABELS,
                 "value_a": (ANY, {"tooltip": "Anything your nodes hand on from round to round, such as a mask."}),
                 "value_b": (ANY, {"tooltip": "A second value that your nodes hand on from round to round."}),
-                "view": sockets.advanced(sockets.VIEW),
+                "view": io.advanced(io.VIEW),
             },
             # of clones; tuples, because the host looks for options beside the type of what is linked
             "hidden": {
-                body.PREVIOUS: ("AUTODIR_LOOP", {}),
-                body.LAST: ("BOOLEAN", {}),
-                body.UNSURE: ("STRING", {}),
+                loop_graph.PREVIOUS: ("AUTODIR_LOOP", {}),
+                loop_graph.LAST: ("BOOLEAN", {}),
+                loop_graph.UNSURE: ("STRING", {}),
             },
         }
 
     def open(
         self,
-        model: host.HostedModel,
+        model: HostedModel,
         image: Tensor,
         labels: str = "",
         value_a: Any = None,
         value_b: Any = None,
-        view: str = sockets.VIEW[1]["default"],
-        previous: rounds.Loop | None = None,
+        view: str = io.VIEW[1]["default"],
+        previous: loop_state.Loop | None = None,
         last: bool = False,
         unsure: str = "",
     ) -> tuple[Any, ...]:
         refuse_lists()
         if previous is None:
-            check_images(sockets.split_alpha(image)[0])
-            asked = check_labels(sockets.label_list(labels) or model.model.labels, model.model.labels)
-            loop = rounds.begin(image, asked, (value_a, value_b))
+            check_images(io.split_alpha(image)[0])
+            asked = check_labels(io.label_list(labels) or model.model.labels, model.model.labels)
+            loop = loop_state.begin(image, asked, (value_a, value_b))
         else:
-            loop = rounds.finish_round(rounds.without(previous, unsure), image, (value_a, value_b))
+            loop = loop_state.finish_round(loop_state.without(previous, unsure), image, (value_a, value_b))
         if last:
             return self.nothing_runs(loop)
-        autodir = model.ready(*image.shape[1:3])
-        loop = rounds.assess(autodir, loop, view)
+        autodir = model.load(*image.shape[1:3])
+        loop = loop_state.assess(autodir, loop, view)
         return self.round(autodir, loop) if loop.under_way else self.nothing_runs(loop)
 
-    def nothing_runs(self, loop: rounds.Loop) -> tuple[Any, ...]:
+    def nothing_runs(self, loop: loop_state.Loop) -> tuple[Any, ...]:
         """The outputs after which no node of the body runs, even where a preview asks for it."""
-        return loop, *[host.nothing()] * (len(self.RETURN_TYPES) - 1)
+        return loop, *[expansion.blocked_output()] * (len(self.RETURN_TYPES) - 1)
 
-    def round(self, autodir: AutoDIR, loop: rounds.Loop) -> tuple[Any, ...]:
+    def round(self, autodir: AutoDIR, loop: loop_state.Loop) -> tuple[Any, ...]:
         """The outputs for the nodes of the body."""
-        states = autodir.prompts(loop.labels).states.to(host.result_device())
+        states = autodir.prompts(loop.labels).states.to(devices.intermediate_device())
         return (
             loop,
-            loop.images.to(host.result_device()),
-            Assessed(rounds.assessment_of(loop), states),
-            rounds.labels_of(loop),
-            rounds.weights_of(loop, autodir),
+            loop.images.to(devices.intermediate_device()),
+            AssessmentOutput(loop_state.assessment_of(loop), states),
+            loop_state.labels_of(loop),
+            loop_state.weights_of(loop, autodir),
             loop.index,
             *loop.values,
         )
 
 
 class AutoDIRLoopClose:
+    DISPLAY_NAME = "AutoDIR Loop Close"
     CATEGORY = "AutoDIR"
     DESCRIPTION = (
         "Ends a round of your own graph and begins the next one, until the picture is clean, no label is left, the "
@@ -181,9 +182,8 @@ class AutoDIRLoopClose:
                 "threshold": (
                     "FLOAT",
                     {
-                        **sockets.THRESHOLD[1],
-                        "tooltip": sockets.THRESHOLD[1]["tooltip"]
-                        + " Rounds that were run are used again when it changes.",
+                        **io.THRESHOLD[1],
+                        "tooltip": io.THRESHOLD[1]["tooltip"] + " Rounds that were run are used again when it changes.",
                     },
                 ),
             },
@@ -192,12 +192,12 @@ class AutoDIRLoopClose:
 
     def close(
         self,
-        loop: rounds.Loop,
+        loop: loop_state.Loop,
         image: Link,
         max_rounds: int,
         value_a: Link | None = None,
         value_b: Link | None = None,
-        threshold: float = sockets.THRESHOLD[1]["default"],
+        threshold: float = io.THRESHOLD[1]["default"],
         node_id: str = "",
         graph: Any = None,
     ) -> tuple[Any, ...] | dict[str, Any]:
@@ -205,19 +205,19 @@ class AutoDIRLoopClose:
         refuse_lists()
         if not 1 <= max_rounds <= MAX_ROUNDS:
             raise InputError(f"max_rounds must lie in 1..{MAX_ROUNDS}, got {max_rounds}")
-        loop = rounds.doubted(loop, check_threshold(threshold))
+        loop = loop_state.doubted(loop, check_threshold(threshold))
         if not loop.under_way:
             return self.result(loop, max_rounds)
-        last, unsure = rounds.is_last(loop, max_rounds), rounds.numbers_of_unsure(loop)
+        last, unsure = loop_state.is_last(loop, max_rounds), loop_state.numbers_of_unsure(loop)
         return next_round(graph, node_id, last=last, unsure=unsure, outputs=len(self.RETURN_TYPES))
 
-    def result(self, loop: rounds.Loop, max_rounds: int) -> tuple[Any, ...]:
-        done = rounds.restoration(loop, max_rounds)
+    def result(self, loop: loop_state.Loop, max_rounds: int) -> tuple[Any, ...]:
+        done = loop_state.restoration(loop, max_rounds)
         return (
-            loop.images.to(host.result_device()),
+            loop.images.to(devices.intermediate_device()),
             len(done.rounds),
-            sockets.report_text(lambda i: round_lines(done, i), len(loop.pictures)),
-            rounds.all_pictures(loop, done).to(host.result_device()),
+            io.report_text(lambda i: round_lines(done, i), len(loop.pictures)),
+            loop_state.all_pictures(loop, done).to(devices.intermediate_device()),
             *loop.values,
         )
 
@@ -228,36 +228,33 @@ def next_round(running: Any, close_id: str, *, last: bool, unsure: str, outputs:
     Args:
         running: the host's graph, with the nodes of all rounds so far.
         close_id: the Loop Close that asks.
-        last, unsure: as in `body.next_round`.
+        last, unsure: as in `loop_graph.next_round`.
         outputs: number of its outputs.
     """
     parent = running.get_parent_node_id(close_id)
     # a loop inside a loop has nodes of one name in every round of the outer: only those beside Close belong to it
     level = {i: running.get_node(i) for i in running.all_node_ids() if running.get_parent_node_id(i) == parent}
-    prefix = host.new_prefix()
+    prefix = expansion.alloc_prefix()
 
     def new_id(node_id: str) -> str:
-        return prefix + body.local_name(node_id, parent)
+        return prefix + loop_graph.local_name(node_id, parent)
 
-    clones = body.next_round(
+    clones = loop_graph.next_round(
         level,
         close_id,
-        host.is_output_node,
+        expansion.is_output_node,
         last=last,
         unsure=unsure,
         new_id=new_id,
         drawn_id=running.get_display_node_id,
     )
-    host.blame_drawn_nodes(running, body.CLOSE)
+    expansion.report_errors_on_drawn_nodes(running, loop_graph.CLOSE)
     return {"expand": clones, "result": tuple([new_id(close_id), output] for output in range(outputs))}
 
 
 def refuse_lists() -> None:
     """InputError where the host runs a node once per item of a list: results would get on the wrong outputs."""
-    if host.list_index() > 0:
+    if expansion.list_index() > 0:
         raise InputError(
             "the loop was given a list, whose items it cannot tell apart; join them to a batch or queue them singly"
         )
-
-
-NODES = {"AutoDIRLoopOpen": AutoDIRLoopOpen, "AutoDIRLoopClose": AutoDIRLoopClose}

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from .comfy import services as host
-from .shared import io as sockets
+from .comfy.memory import HostedModel
+from .shared import io
 
 
 class AutoDIRToComfyUIModel:
+    DISPLAY_NAME = "AutoDIR To ComfyUI Model"
     CATEGORY = "AutoDIR"
     DESCRIPTION = (
         "Gives the diffusion to ComfyUI's own nodes: every native sampler and scheduler, LoRA, model patches, partial "
@@ -28,13 +29,10 @@ class AutoDIRToComfyUIModel:
 
     @classmethod
     def INPUT_TYPES(cls):
-        return {"required": {"model": sockets.MODEL}}
+        return {"required": {"model": io.MODEL}}
 
-    def convert(self, model: host.HostedModel) -> tuple[Any, Any, Any]:
+    def convert(self, model: HostedModel) -> tuple[Any, Any, Any]:
         # imported here, because it takes in all of ComfyUI's model classes
         from .comfy.models import native_models
 
         return native_models(model.model)
-
-
-NODES = {"AutoDIRToComfyUIModel": AutoDIRToComfyUIModel}

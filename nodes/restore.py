@@ -12,14 +12,16 @@ from ..autodir_core.pipeline import restore
 from ..autodir_core.reporting.montage import BACKGROUND, strip
 from ..autodir_core.reporting.summary import round_lines
 from ..autodir_core.settings import LoopSettings, Restoration, SamplerSettings
-from .comfy import services as host
-from .shared import io as sockets
+from .comfy import devices, folders, progress
+from .comfy.memory import HostedModel
+from .shared import io
 
 MOST_SHOWN = 4
 """Strips of a batch that the node itself shows; more would be too small to read there."""
 
 
 class AutoDIRRestore:
+    DISPLAY_NAME = "AutoDIR Restore"
     CATEGORY = "AutoDIR"
     DESCRIPTION = (
         "Restores pictures of unknown degradation: assesses, restores the strongest degradation, and again until the "
@@ -40,10 +42,10 @@ class AutoDIRRestore:
     def INPUT_TYPES(cls):
         return {
             "required": {
-                "model": sockets.MODEL,
+                "model": io.MODEL,
                 "image": ("IMAGE", {"tooltip": "The pictures to restore, of any size; alpha is kept."}),
-                "steps": sockets.STEPS,
-                "seed": sockets.SEED,
+                "steps": io.STEPS,
+                "seed": io.SEED,
                 "max_rounds": (
                     "INT",
                     {
@@ -54,8 +56,8 @@ class AutoDIRRestore:
                         "clean. The paper's limit is 7.",
                     },
                 ),
-                "text_guidance": sockets.TEXT_GUIDANCE,
-                "image_guidance": sockets.IMAGE_GUIDANCE,
+                "text_guidance": io.TEXT_GUIDANCE,
+                "image_guidance": io.IMAGE_GUIDANCE,
                 "prompt": (
                     "STRING",
                     {
@@ -79,17 +81,17 @@ class AutoDIRRestore:
                 ),
             },
             "optional": {
-                "mask": sockets.MASK,
-                "labels": sockets.LABELS,
-                "sampler": sockets.advanced(sockets.SAMPLER),
-                "view": sockets.advanced(sockets.VIEW),
-                "threshold": sockets.THRESHOLD,
+                "mask": io.MASK,
+                "labels": io.LABELS,
+                "sampler": io.advanced(io.SAMPLER),
+                "view": io.advanced(io.VIEW),
+                "threshold": io.THRESHOLD,
             },
         }
 
     def restore(
         self,
-        model: host.HostedModel,
+        model: HostedModel,
         image: Tensor,
         steps: int,
         seed: int,
@@ -100,29 +102,29 @@ class AutoDIRRestore:
         scm_weight: float,
         mask: Tensor | None = None,
         labels: str = "",
-        sampler: str = sockets.SAMPLER[1]["default"],
-        view: str = sockets.VIEW[1]["default"],
-        threshold: float = sockets.THRESHOLD[1]["default"],
+        sampler: str = io.SAMPLER[1]["default"],
+        view: str = io.VIEW[1]["default"],
+        threshold: float = io.THRESHOLD[1]["default"],
     ) -> dict[str, Any]:
-        colours, alpha = sockets.split_alpha(image)
+        colours, alpha = io.split_alpha(image)
         loop = LoopSettings(
             max_rounds=max_rounds,
-            labels=sockets.label_list(labels) or None,
+            labels=io.label_list(labels) or None,
             prompt=prompt.strip() or None,
             scm_weight=None if scm_weight < 0 else scm_weight,
             view=view,
             threshold=threshold,
         )
         settings = SamplerSettings(steps, sampler, text_guidance, image_guidance)
-        with model.at_work(*colours.shape[1:3]) as autodir:
-            watch = host.StepWatcher(autodir, steps)
+        with model.loaded_for(*colours.shape[1:3]) as autodir:
+            watch = progress.StepProgress(autodir, steps)
             done = restore(autodir, colours, loop, settings, seed=seed, on_step=lambda at, guess: watch(at.step, guess))
-        report = sockets.report_text(lambda i: round_lines(done, i), len(colours))
-        result = sockets.with_alpha(apply_mask(colours, done.image, mask), alpha).to(host.result_device())
+        report = io.report_text(lambda i: round_lines(done, i), len(colours))
+        result = io.with_alpha(apply_mask(colours, done.image, mask), alpha).to(devices.intermediate_device())
         drawn = strips(colours, done)
-        watch.finish(drawn[0])
-        shown = {"images": host.show_images(drawn[:MOST_SHOWN]), "text": [report]}
-        return {"ui": shown, "result": (result, report, drawn.to(host.result_device()))}
+        watch.show_result(drawn[0])
+        shown = {"images": folders.save_previews(drawn[:MOST_SHOWN]), "text": [report]}
+        return {"ui": shown, "result": (result, report, drawn.to(devices.intermediate_device()))}
 
 
 def strips(images: Tensor, restoration: Restoration) -> Tensor:
@@ -132,6 +134,3 @@ def strips(images: Tensor, restoration: Restoration) -> Tensor:
     for canvas, row in zip(whole, rows, strict=True):
         canvas[:, : row.shape[2]] = row[0]
     return whole
-
-
-NODES = {"AutoDIRRestore": AutoDIRRestore}

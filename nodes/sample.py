@@ -9,14 +9,16 @@ from ..autodir_core.errors import InputError
 from ..autodir_core.imaging.layout import crop
 from ..autodir_core.model import AutoDIR
 from ..autodir_core.settings import SamplerSettings
-from .comfy import services as host
-from .shared import io as sockets
+from .comfy import devices, progress
+from .comfy.memory import HostedModel
+from .shared import io
 
 SIZE = "autodir_size"
 """Key in a LATENT: (height, width) of the picture it was made from, before it was padded."""
 
 
 class AutoDIRSample:
+    DISPLAY_NAME = "AutoDIR Sample"
     CATEGORY = "AutoDIR"
     DESCRIPTION = (
         "Draws a restored latent with the diffusion, guided by the degraded picture and the text condition. Any "
@@ -33,37 +35,37 @@ class AutoDIRSample:
     def INPUT_TYPES(cls):
         return {
             "required": {
-                "model": sockets.MODEL,
+                "model": io.MODEL,
                 "image": ("IMAGE", {"tooltip": "The degraded pictures, of any size; alpha is ignored."}),
                 "conditioning": (
                     "CONDITIONING",
                     {"tooltip": "What to restore, from AutoDIR Blend or AutoDIR Prompt: one for all pictures or each."},
                 ),
-                "steps": sockets.STEPS,
-                "sampler": sockets.SAMPLER,
-                "text_guidance": sockets.TEXT_GUIDANCE,
-                "image_guidance": sockets.IMAGE_GUIDANCE,
-                "seed": sockets.SEED,
+                "steps": io.STEPS,
+                "sampler": io.SAMPLER,
+                "text_guidance": io.TEXT_GUIDANCE,
+                "image_guidance": io.IMAGE_GUIDANCE,
+                "seed": io.SEED,
             }
         }
 
     def sample(
         self,
-        model: host.HostedModel,
+        model: HostedModel,
         image: Tensor,
-        conditioning: sockets.Conditioning,
+        conditioning: io.Conditioning,
         steps: int,
         sampler: str,
         text_guidance: float,
         image_guidance: float,
         seed: int,
-    ) -> tuple[sockets.Latent]:
-        colours, _ = sockets.split_alpha(image)
-        texts = sockets.condition_of(conditioning, len(colours), model.model.config.unet.context)
+    ) -> tuple[io.Latent]:
+        colours, _ = io.split_alpha(image)
+        texts = io.condition_of(conditioning, len(colours), model.model.config.unet.context)
         settings = SamplerSettings(steps, sampler, text_guidance, image_guidance)
-        with model.at_work(*colours.shape[1:3]) as autodir:
+        with model.loaded_for(*colours.shape[1:3]) as autodir:
             latent = sample_one_by_one(autodir, colours, texts, settings=settings, seed=seed)
-        return ({"samples": latent.to(host.result_device()), SIZE: (colours.shape[1], colours.shape[2])},)
+        return ({"samples": latent.to(devices.intermediate_device()), SIZE: (colours.shape[1], colours.shape[2])},)
 
 
 def sample_one_by_one(
@@ -73,7 +75,7 @@ def sample_one_by_one(
 
     A picture so needs no more memory in a batch than alone, and gives the same to the last bit.
     """
-    watch = host.StepWatcher(autodir, settings.steps * len(images))
+    watch = progress.StepProgress(autodir, settings.steps * len(images))
     latents = [
         autodir.sample(
             autodir.encode(images[i : i + 1]),
@@ -88,6 +90,7 @@ def sample_one_by_one(
 
 
 class AutoDIRDecode:
+    DISPLAY_NAME = "AutoDIR Decode"
     CATEGORY = "AutoDIR"
     DESCRIPTION = (
         "Decodes a latent to the generated picture, at the size of the picture that AutoDIR Sample was given. Fine "
@@ -102,7 +105,7 @@ class AutoDIRDecode:
     def INPUT_TYPES(cls):
         return {
             "required": {
-                "model": sockets.MODEL,
+                "model": io.MODEL,
                 "latent": (
                     "LATENT",
                     {
@@ -113,7 +116,7 @@ class AutoDIRDecode:
             }
         }
 
-    def decode(self, model: host.HostedModel, latent: sockets.Latent) -> tuple[Tensor]:
+    def decode(self, model: HostedModel, latent: io.Latent) -> tuple[Tensor]:
         samples = latent["samples"]
         channels, factor = model.model.config.vae.latent_channels, model.model.factor
         if samples.ndim != 4 or samples.shape[1] != channels:
@@ -122,17 +125,14 @@ class AutoDIRDecode:
                 "of the same model"
             )
         height, width = (side * factor for side in samples.shape[-2:])
-        with model.at_work(height, width) as autodir:
+        with model.loaded_for(height, width) as autodir:
             # decoded as they are: scaling them back and forth would round them
             images = torch.cat([autodir.decode(row, scale=1.0) for row in samples.split(1)])
-        return (crop(images, *size_of(latent, autodir)).to(host.result_device()),)
+        return (crop(images, *size_of(latent, autodir)).to(devices.intermediate_device()),)
 
 
-def size_of(latent: sockets.Latent, autodir: AutoDIR) -> tuple[int, int]:
+def size_of(latent: io.Latent, autodir: AutoDIR) -> tuple[int, int]:
     """(height, width) to crop to: the remembered size, unless the latent was resized since."""
     whole = tuple(side * autodir.factor for side in latent["samples"].shape[-2:])
     size = latent.get(SIZE, whole)
     return size if autodir.latent_shape(*size)[1:] == latent["samples"].shape[-2:] else whole
-
-
-NODES = {"AutoDIRSample": AutoDIRSample, "AutoDIRDecode": AutoDIRDecode}

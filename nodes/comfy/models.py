@@ -1,7 +1,6 @@
 """ComfyUI's own MODEL, CLIP and VAE, made from the networks of an AutoDIR model.
 
-Beside host.py the only file that imports ComfyUI: host.py uses its services, this one builds its model classes. They
-pull in every architecture that ComfyUI knows, so this file is imported when a node first needs it.
+ComfyUI's model classes pull in every architecture that it knows, so this file is imported when a node first needs it.
 """
 # pyright: reportMissingImports=false
 
@@ -29,7 +28,7 @@ from ...autodir_core.diffusion.schedule import sigma_to_timestep, training_sigma
 from ...autodir_core.errors import InputError
 from ...autodir_core.model import AutoDIR
 from ...autodir_core.networks.config import CLIP_PREFIX, UNET_PREFIX, VAE_PREFIX, VAEConfig
-from .services import SD15_LATENT
+from .progress import SD15_LATENT
 
 GROUPS = 32
 """Groups of every group norm that ComfyUI builds."""

@@ -16,8 +16,8 @@ from ...autodir_core.model import AutoDIR
 from ...autodir_core.pipeline import gathered, spread
 from ...autodir_core.settings import Assessment, Restoration, Round
 from ...autodir_core.stages.correction import scm_weight
-from ..comfy import services as host
-from . import io as sockets
+from ..comfy import progress
+from . import io
 
 
 @dataclass(frozen=True)
@@ -83,8 +83,8 @@ def assess(autodir: AutoDIR, loop: Loop, view: str) -> Loop:
 def assess_one(autodir: AutoDIR, picture: Picture, labels: tuple[str, ...], view: str) -> Picture:
     if picture.ended:
         return picture
-    host.stop_if_cancelled()
-    colours, _ = sockets.split_alpha(picture.image)
+    progress.raise_if_interrupted()
+    colours, _ = io.split_alpha(picture.image)
     assessment = autodir.assess(colours, picture.remaining, view)
     decision = decide(assessment.probabilities[0].tolist(), picture.remaining)
     return replace(
@@ -179,7 +179,7 @@ def finish_one(picture: Picture, image: Tensor) -> Picture:
     if picture.label is None:
         return picture
     image = keep_alpha(picture.image, image.to(picture.image))
-    colours, _ = sockets.split_alpha(image)
+    colours, _ = io.split_alpha(image)
     done = Round((picture.label,), probabilities_of(picture), colours, colours, colours)
     return replace(picture, image=image, label=None, rounds=(*picture.rounds, done))
 
@@ -190,10 +190,10 @@ def probabilities_of(picture: Picture) -> Tensor | None:
 
 def keep_alpha(before: Tensor, after: Tensor) -> Tensor:
     """A picture [1, h, w, 3] with the alpha it had before the round, scaled where the round changed its size."""
-    _, alpha = sockets.split_alpha(before)
+    _, alpha = io.split_alpha(before)
     if alpha is None or after.shape[-1] == 4:
         return after
-    return sockets.with_alpha(after, scaled(alpha, after.shape[1], after.shape[2], mode="bilinear"))
+    return io.with_alpha(after, scaled(alpha, after.shape[1], after.shape[2], mode="bilinear"))
 
 
 def is_last(loop: Loop, max_rounds: int) -> bool:
@@ -212,7 +212,7 @@ def restoration(loop: Loop, max_rounds: int) -> Restoration:
     return gathered(
         [
             Restoration(
-                sockets.split_alpha(picture.image)[0],
+                io.split_alpha(picture.image)[0],
                 list(picture.rounds),
                 (stop_reason(picture, max_rounds),),
                 loop.labels,
@@ -225,7 +225,7 @@ def restoration(loop: Loop, max_rounds: int) -> Restoration:
 
 def all_pictures(loop: Loop, done: Restoration) -> Tensor:
     """The input and the pictures after each round, [(rounds + 1) * B, H, W, 3], in the size of the last round."""
-    before, _ = sockets.split_alpha(torch.cat([picture.original for picture in loop.pictures]))
+    before, _ = io.split_alpha(torch.cat([picture.original for picture in loop.pictures]))
     height, width = done.image.shape[1:3]
     return torch.cat(
         [scaled(images, height, width, mode="bilinear") for images in (before, *(row.image for row in done.rounds))]

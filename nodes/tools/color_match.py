@@ -6,11 +6,12 @@ from torch import Tensor
 
 from ...autodir_core.imaging.color import METHODS, match_color
 from ...autodir_core.imaging.layout import scaled
-from ..comfy import services as host
-from ..shared import io as sockets
+from ..comfy import devices
+from ..shared import io
 
 
 class AutoDIRColorMatch:
+    DISPLAY_NAME = "AutoDIR Color Match"
     CATEGORY = "AutoDIR"
     DESCRIPTION = (
         "Gives pictures the colours of a reference, such as those of the input where the diffusion has shifted them. "
@@ -45,12 +46,9 @@ class AutoDIRColorMatch:
         }
 
     def match(self, image: Tensor, reference: Tensor, method: str) -> tuple[Tensor]:
-        colours, alpha = sockets.split_alpha(image)
-        model, _ = sockets.split_alpha(reference)
+        colours, alpha = io.split_alpha(image)
+        model, _ = io.split_alpha(reference)
         if method == "wavelet":
             model = scaled(model, *colours.shape[1:3])
         matched = match_color(colours, model.to(colours), method)
-        return (sockets.with_alpha(matched, alpha).to(host.result_device()),)
-
-
-NODES = {"AutoDIRColorMatch": AutoDIRColorMatch}
+        return (io.with_alpha(matched, alpha).to(devices.intermediate_device()),)

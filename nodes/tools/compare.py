@@ -13,8 +13,8 @@ from ...autodir_core.errors import InputError
 from ...autodir_core.imaging.layout import extended, scaled
 from ...autodir_core.imaging.metrics import WINDOW, psnr, ssim
 from ...autodir_core.reporting.before_after import slider
-from ..comfy import services as host
-from ..shared import io as sockets
+from ..comfy import devices, folders
+from ..shared import io
 
 CROPPED = 8
 """Pixels that a picture may lack at a side beside another one of its content: upscalers crop to multiples of 8."""
@@ -52,7 +52,7 @@ class Comparison:
 
     def report(self) -> str:
         """The lines of every picture, and the mean of a batch."""
-        text = sockets.report_text(self.lines, len(self.after))
+        text = io.report_text(self.lines, len(self.after))
         return text if len(self.after) == 1 else f"{text}\n\nmean of after: {self.mean()}"
 
     def mean(self) -> Scores:
@@ -61,6 +61,7 @@ class Comparison:
 
 
 class AutoDIRCompare:
+    DISPLAY_NAME = "AutoDIR Compare"
     CATEGORY = "AutoDIR"
     DESCRIPTION = (
         "Shows pictures before and after beside a movable bar, and measures how near they are to the truth, or to each "
@@ -119,8 +120,8 @@ class AutoDIRCompare:
         mean, report = scores.mean(), scores.report()
         if drawn is not degraded:
             report += f"\n\nbefore was scaled from {size_of(degraded)} to {size_of(drawn)} pixels"
-        shown = {"images": host.show_images(image), "text": [report]}
-        return {"ui": shown, "result": (image.to(host.result_device()), mean.psnr, mean.ssim, report)}
+        shown = {"images": folders.save_previews(image), "text": [report]}
+        return {"ui": shown, "result": (image.to(devices.intermediate_device()), mean.psnr, mean.ssim, report)}
 
 
 def comparison(before: Tensor, after: Tensor, truth: Tensor | None = None) -> Comparison:
@@ -142,7 +143,7 @@ def same_batch(images: Sequence[Tensor]) -> list[Tensor]:
     batch = max(counts)
     if any(count not in (1, batch) for count in counts):
         raise InputError(f"before, after and truth need 1 or {batch} pictures, got {', '.join(map(str, counts))}")
-    return [sockets.split_alpha(image)[0].expand(batch, -1, -1, -1) for image in images]
+    return [io.split_alpha(image)[0].expand(batch, -1, -1, -1) for image in images]
 
 
 def check_sizes(before: Tensor, after: Tensor, truth: Tensor | None = None) -> None:
@@ -162,6 +163,3 @@ def check_sizes(before: Tensor, after: Tensor, truth: Tensor | None = None) -> N
 
 def size_of(images: Tensor) -> str:
     return f"{images.shape[2]} x {images.shape[1]}"
-
-
-NODES = {"AutoDIRCompare": AutoDIRCompare}

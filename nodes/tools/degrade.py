@@ -12,11 +12,12 @@ from ...autodir_core.degrade.apply import SMALLEST_SIDE
 from ...autodir_core.diffusion.noise import picture_seeds
 from ...autodir_core.errors import InputError
 from ...autodir_core.imaging.layout import extended, scaled
-from ..comfy import services as host
-from ..shared import io as sockets
+from ..comfy import devices, progress
+from ..shared import io
 
 
 class AutoDIRDegrade:
+    DISPLAY_NAME = "AutoDIR Degrade"
     CATEGORY = "AutoDIR"
     DESCRIPTION = (
         "Damages clean pictures on purpose, to try a restoration against a known truth. Chain several of these nodes "
@@ -51,7 +52,7 @@ class AutoDIRDegrade:
                         "strength near it.",
                     },
                 ),
-                "seed": sockets.SEED,
+                "seed": io.SEED,
             },
             "optional": {
                 "depth": (
@@ -68,7 +69,7 @@ class AutoDIRDegrade:
     def degrade(
         self, image: Tensor, degradation: str, severity: float, seed: int, depth: Tensor | None = None
     ) -> tuple[Tensor]:
-        colours, alpha = sockets.split_alpha(image)
+        colours, alpha = io.split_alpha(image)
         batch, height, width, _ = colours.shape
         # only what haze uses is checked: a depth that stays connected must not stop the other degradations
         depths = [None] * batch if depth is None or degradation != "haze" else depths_of(depth, batch, height, width)
@@ -77,12 +78,12 @@ class AutoDIRDegrade:
             degrade_one(one, degradation, severity=severity, seed=seeds[i], depth=depths[i])
             for i, one in enumerate(colours.split(1))
         ]
-        return (sockets.with_alpha(torch.cat(done), alpha).to(host.result_device()),)
+        return (io.with_alpha(torch.cat(done), alpha).to(devices.intermediate_device()),)
 
 
 def degrade_one(image: Tensor, label: str, *, severity: float, seed: int, depth: Tensor | None) -> Tensor:
     """One picture [1, H, W, 3] of any size with one degradation; depth is [1, H, W] or None."""
-    host.stop_if_cancelled()
+    progress.raise_if_interrupted()
     distance = None if depth is None else extended(depth, SMALLEST_SIDE)
     done = degrade(extended(image, SMALLEST_SIDE), label, severity=severity, seed=seed, depth=distance)
     return done[:, : image.shape[1], : image.shape[2]]
@@ -90,13 +91,10 @@ def degrade_one(image: Tensor, label: str, *, severity: float, seed: int, depth:
 
 def depths_of(depth: Tensor, batch: int, height: int, width: int) -> Sequence[Tensor]:
     """A depth [1, H, W] for each picture, from a MASK [b, h, w] or [h, w] or an IMAGE [b, h, w, C] of any size."""
-    grey = depth if depth.ndim < 4 else sockets.split_alpha(depth)[0].mean(dim=-1)
+    grey = depth if depth.ndim < 4 else io.split_alpha(depth)[0].mean(dim=-1)
     grey = grey[None] if grey.ndim == 2 else grey
     if grey.ndim != 3 or len(grey) not in (1, batch):
         raise InputError(f"the depth must be one picture or mask, or {batch}, got the shape {list(depth.shape)}")
     # scaling rounds, and a depth just above 1 would be refused
     fitting = scaled(grey[..., None], height, width)[..., 0].clamp(grey.min(), grey.max())
     return fitting.expand(batch, -1, -1).split(1)
-
-
-NODES = {"AutoDIRDegrade": AutoDIRDegrade}

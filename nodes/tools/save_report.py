@@ -10,12 +10,13 @@ from ...autodir_core.errors import InputError
 from ...autodir_core.imaging.files import atomic_path
 from ...autodir_core.reporting.summary import assessment_lines, by_label
 from ...autodir_core.settings import Assessment
-from ..assess import Assessed
-from ..comfy import services as host
-from ..shared import io as sockets
+from ..assess import AssessmentOutput
+from ..comfy import folders
+from ..shared import io
 
 
 class AutoDIRSaveReport:
+    DISPLAY_NAME = "AutoDIR Save Report"
     CATEGORY = "AutoDIR"
     DESCRIPTION = (
         "Writes a report, an assessment or both into a new file in ComfyUI's output folder; nothing is overwritten."
@@ -61,13 +62,13 @@ class AutoDIRSaveReport:
         }
 
     def save(
-        self, filename_prefix: str, format: str, report: str | None = None, assessment: Assessed | None = None
+        self, filename_prefix: str, format: str, report: str | None = None, assessment: AssessmentOutput | None = None
     ) -> dict[str, Any]:
         if report is None and assessment is None:
             raise InputError("there is nothing to save; connect a report, an assessment or both")
         found = None if assessment is None else assessment.assessment
         text = as_text(report, found) if format == "txt" else as_json(report, found)
-        path = host.output_path(filename_prefix, f".{format}")
+        path = folders.output_path(filename_prefix, f".{format}")
         with atomic_path(path) as temporary:
             temporary.write_text(f"{text}\n", encoding="utf-8")
         return {"ui": {"text": [str(path)]}, "result": (str(path),)}
@@ -76,7 +77,7 @@ class AutoDIRSaveReport:
 def as_text(report: str | None, assessment: Assessment | None) -> str:
     """The report, and where there is none the lines of the assessment."""
     if report is None and assessment is not None:
-        return sockets.report_text(lambda i: assessment_lines(assessment, i), len(assessment.probabilities))
+        return io.report_text(lambda i: assessment_lines(assessment, i), len(assessment.probabilities))
     return report or ""
 
 
@@ -92,6 +93,3 @@ def as_json(report: str | None, assessment: Assessment | None) -> str:
             for i, label in enumerate(assessment.top)
         ]
     return json.dumps(record, indent=2, ensure_ascii=False)
-
-
-NODES = {"AutoDIRSaveReport": AutoDIRSaveReport}

@@ -1,4 +1,4 @@
-"""The pack as ComfyUI loads it, on a stand-in for the parts of ComfyUI that `nodes/host.py` uses."""
+"""The pack as ComfyUI loads it, on a stand-in for the parts of ComfyUI that `nodes/comfy` uses."""
 
 from __future__ import annotations
 
@@ -150,6 +150,18 @@ def node(pack):
 def core(pack):
     """The modules of the pack's own core, by name."""
     return lambda name: importlib.import_module(f"{pack.__name__}.autodir_core.{name}")
+
+
+@pytest.fixture
+def comfy(pack):
+    """The modules of `nodes/comfy`, by name."""
+    return lambda name: importlib.import_module(f"{pack.__name__}.nodes.comfy.{name}")
+
+
+@pytest.fixture
+def management(comfy):
+    """The stand-in for ComfyUI's model management."""
+    return comfy("memory").comfy.model_management
 
 
 @pytest.fixture(scope="session")

@@ -75,7 +75,7 @@ def test_the_embedded_model_is_the_default(pack):
 
 
 def test_the_model_folder_is_added_to_what_the_user_configured(pack):
-    folders, extensions = pack.services.folder_paths.folder_names_and_paths["autodir"]
+    folders, extensions = pack.folders.folder_paths.folder_names_and_paths["autodir"]
     assert folders[0] == "from/a/yaml/file"
     assert Path(folders[1]) == Path("models/autodir")
     assert {".safetensors", ".ckpt"} <= extensions

@@ -32,13 +32,14 @@ class Running:
 
 
 @pytest.fixture(autouse=True)
-def host(pack, monkeypatch):
-    """The host's services around loops."""
-    monkeypatch.setattr(pack.services, "list_index", lambda: 0)
-    monkeypatch.setattr(pack.services, "nothing", lambda: NOTHING)
-    monkeypatch.setattr(pack.services, "new_prefix", lambda: "9.0.0.")
-    monkeypatch.setattr(pack.services, "is_output_node", lambda class_type: class_type == "PreviewImage")
-    return pack.services
+def expansion(comfy, monkeypatch):
+    """What ComfyUI answers to a node that expands."""
+    module = comfy("expansion")
+    monkeypatch.setattr(module, "list_index", lambda: 0)
+    monkeypatch.setattr(module, "blocked_output", lambda: NOTHING)
+    monkeypatch.setattr(module, "alloc_prefix", lambda: "9.0.0.")
+    monkeypatch.setattr(module, "is_output_node", lambda class_type: class_type == "PreviewImage")
+    return module
 
 
 @pytest.fixture
@@ -74,7 +75,7 @@ class TestOpen:
         assert torch.equal(image, photo) and loop.under_way
         assert torch.equal(assessed.assessment.probabilities, expected.probabilities)
         assert torch.equal(assessed.assessment.embedding, expected.embedding)
-        assert assessed.states.shape[0] == 8
+        assert assessed.prompt_states.shape[0] == 8
         assert (label, weight, index, values) == ("low resolution", 0.0, 0, ["mine", None])
 
     def test_the_next_round_asks_about_what_remains(self, loop_open, model, photo):
@@ -112,9 +113,9 @@ class TestOpen:
         weights = {"underexposure": 0.25}
         metadata = dataclasses.replace(model.model.metadata, scm_weight=weights)
         autodir = type(model.model)(model.model.networks, model.model.config, metadata)
-        assert pack.loop.rounds.weights_of(loop, autodir) == 0.25  # the other is finished
+        assert pack.loop.loop_state.weights_of(loop, autodir) == 0.25  # the other is finished
         pictures = (loop.pictures[0], dataclasses.replace(loop.pictures[1], label="rain", ended=None))
-        assert pack.loop.rounds.weights_of(dataclasses.replace(loop, pictures=pictures), autodir) == [0.25, 1.0]
+        assert pack.loop.loop_state.weights_of(dataclasses.replace(loop, pictures=pictures), autodir) == [0.25, 1.0]
 
     def test_correct_takes_a_weight_for_each(self, pack, model, photo, error):
         batch, correct = torch.cat([photo, photo.flip(1)]), pack.NODE_CLASS_MAPPINGS["AutoDIRCorrect"]()
@@ -138,8 +139,8 @@ class TestOpen:
         with pytest.raises(error, match="unknown label 'fog'"):
             loop_open(photo, "fog")
 
-    def test_a_list_is_refused(self, loop_open, photo, host, monkeypatch, error):
-        monkeypatch.setattr(host, "list_index", lambda: 1)
+    def test_a_list_is_refused(self, loop_open, photo, expansion, monkeypatch, error):
+        monkeypatch.setattr(expansion, "list_index", lambda: 1)
         with pytest.raises(error, match="the loop was given a list"):
             loop_open(photo)
 
@@ -256,9 +257,9 @@ class TestClose:
         with pytest.raises(error, match=rf"in 1..16, got {max_rounds}"):
             close.close(loop_open(photo)[0], ["body", 0], max_rounds)
 
-    def test_a_list_is_refused(self, loop_open, close, photo, host, monkeypatch, error):
+    def test_a_list_is_refused(self, loop_open, close, photo, expansion, monkeypatch, error):
         loop, *_ = loop_open(photo)
-        monkeypatch.setattr(host, "list_index", lambda: 1)
+        monkeypatch.setattr(expansion, "list_index", lambda: 1)
         with pytest.raises(error, match="the loop was given a list"):
             close.close(loop, ["body", 0], 7)
 
@@ -297,7 +298,7 @@ class TestThreshold:
 
     def test_one_exactly_at_the_threshold_goes_on(self, pack, first, sure):
         for threshold in (0.0, min(sure), max(sure)):
-            going_on = [p.label is not None for p in pack.loop.rounds.doubted(first, threshold).pictures]
+            going_on = [p.label is not None for p in pack.loop.loop_state.doubted(first, threshold).pictures]
             assert going_on == [probability >= threshold for probability in sure]
 
     def test_the_next_open_is_told_which_and_leaves_them(self, first, loop_open, close, batch, sure, running):
@@ -314,9 +315,9 @@ class TestThreshold:
     def test_who_was_unsure_stays_so(self, pack, first, loop_open, batch):
         loop, *_ = loop_open(batch, previous=first, unsure="1")
         loop, *_ = loop_open(batch, previous=loop, unsure="1")
-        assert pack.loop.rounds.numbers_of_unsure(loop) == "1"
+        assert pack.loop.loop_state.numbers_of_unsure(loop) == "1"
         assert [len(picture.rounds) for picture in loop.pictures] == [2, 0]
-        assert pack.loop.rounds.stop_reason(loop.pictures[1], 7) == "unsure"
+        assert pack.loop.loop_state.stop_reason(loop.pictures[1], 7) == "unsure"
 
     def test_with_the_others_clean_nothing_is_under_way(self, loop_open, close, photo, white):
         batch = torch.cat([photo, white])
@@ -327,9 +328,9 @@ class TestThreshold:
 
     def test_more_than_ten_pictures_are_told_apart(self, pack, loop_open, photo):
         loop, *_ = loop_open(photo.repeat(12, 1, 1, 1), "rain")
-        given_up = pack.loop.rounds.without(loop, "3,10")
+        given_up = pack.loop.loop_state.without(loop, "3,10")
         assert [i for i, picture in enumerate(given_up.pictures) if picture.label is None] == [3, 10]
-        assert pack.loop.rounds.numbers_of_unsure(given_up) == "3,10"
+        assert pack.loop.loop_state.numbers_of_unsure(given_up) == "3,10"
 
     @pytest.mark.parametrize("threshold", [-0.1, 1.5])
     def test_it_is_a_probability(self, first, close, error, threshold):
@@ -359,7 +360,7 @@ def test_any_type_matches_every_other_and_equals_only_itself(pack):
     assert pack.loop.ANY == "*" and not operator.eq(pack.loop.ANY, "IMAGE")
 
 
-def test_errors_in_clones_are_named_on_the_drawn_node(pack, monkeypatch):
+def test_errors_in_clones_are_named_on_the_drawn_node(expansion, monkeypatch):
     """And those in what a clone, or any other node, expanded to."""
     monkeypatch.undo()
     parents = {"9.0.0.5": "9", "9.0.0.5.0.0.1": "9.0.0.5", "7.0.0.1": "7"}
@@ -368,6 +369,6 @@ def test_errors_in_clones_are_named_on_the_drawn_node(pack, monkeypatch):
     )
     running.get_parent_node_id = parents.get
     running.get_display_node_id = {"9.0.0.5": "5"}.get
-    pack.services.blame_drawn_nodes(running, "AutoDIRLoopClose")
+    expansion.report_errors_on_drawn_nodes(running, "AutoDIRLoopClose")
     named = {node: running.get_real_node_id(node) for node in ("9.0.0.5", "9.0.0.5.0.0.1", "7.0.0.1", "7", "9")}
     assert named == {"9.0.0.5": "5", "9.0.0.5.0.0.1": "5", "7.0.0.1": "7", "7": "7", "9": "9"}

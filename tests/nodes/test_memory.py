@@ -18,11 +18,6 @@ class Cancelled(Exception):
 
 
 @pytest.fixture
-def management(pack):
-    return pack.services.comfy.model_management
-
-
-@pytest.fixture
 def large(golden):
     """A picture that has room for several of the smallest squares."""
     return torch.nn.functional.interpolate(
@@ -123,24 +118,24 @@ class TestTooLarge:
         with pytest.raises(core("errors").AutoDIRError, match="close other programs"):
             calls["Decode"]()
 
-    def test_half_precision_is_not_advised_twice(self, pack):
-        assert "float16" not in pack.services.too_large(10, 10, torch.bfloat16)
+    def test_half_precision_is_not_advised_twice(self, comfy):
+        assert "float16" not in comfy("memory").out_of_memory_message(10, 10, torch.bfloat16)
 
 
 class TestCPU:
     """Where too much memory ends the process, nothing may be tried that may not fit."""
 
-    def test_large_pictures_are_worked_on_in_squares_from_the_start(self, model, pack, management, monkeypatch):
+    def test_large_pictures_are_worked_on_in_squares_from_the_start(self, model, comfy, management, monkeypatch):
         needed = 17 * 32 * 4 * HEIGHT * WIDTH
-        for free, tile in ((needed, None), (needed - 1, pack.services.TILE)):
+        for free, tile in ((needed, None), (needed - 1, comfy("memory").TILE)):
             monkeypatch.setattr(management, "get_free_memory", lambda device, free=free: free)
-            with model.at_work(HEIGHT, WIDTH) as autodir:
+            with model.loaded_for(HEIGHT, WIDTH) as autodir:
                 assert autodir.tile == tile
 
-    def test_a_gpu_is_tried_first(self, pack, model, management, monkeypatch):
+    def test_a_gpu_is_tried_first(self, model, management, monkeypatch):
         monkeypatch.setattr(management, "get_free_memory", lambda device: 0)
         monkeypatch.setattr(model.patcher, "load_device", torch.device("cuda"))
-        assert not model.would_overflow(HEIGHT, WIDTH)
+        assert not model.exceeds_cpu_memory(HEIGHT, WIDTH)
 
 
 class TestCancel:
@@ -200,3 +195,46 @@ def stopping_at(done: list[torch.nn.Module], count: int) -> Callable[[], None]:
             raise Cancelled
 
     return stop
+
+
+class TestLoading:
+    def test_room_is_asked_for_as_comfyui_estimates_its_vae(self, model, stand_in):
+        model.load(512, 512)
+        base_channels, bytes_per_value = 32, 4
+        assert stand_in.loads == [
+            {"memory_required": 17 * base_channels * 512 * 512 * bytes_per_value, "force_full_load": True}
+        ]
+
+    def test_what_comfyui_left_behind_is_moved(self, comfy):
+        """As with --novram, where plain torch layers stay on the CPU and pass as loaded."""
+
+        class Model:
+            networks = torch.nn.Linear(2, 2)
+
+        hosted = comfy("memory").HostedModel(Model())
+        hosted.patcher.load_device = torch.device("meta")
+        hosted.load_remaining_weights()
+        assert {parameter.device.type for parameter in Model.networks.parameters()} == {"meta"}
+        assert Model.networks.model_loaded_weight_memory == hosted.patcher.model_size()
+
+    def test_what_is_in_place_is_left_alone(self, model):
+        model.load_remaining_weights()
+        assert not hasattr(model.model.networks, "model_loaded_weight_memory")
+
+
+class TestPrecision:
+    @pytest.mark.parametrize("half", [torch.float16, torch.bfloat16])
+    def test_auto_follows_comfyui(self, pack, management, monkeypatch, half):
+        monkeypatch.setattr(management, "should_use_fp16", lambda device: half == torch.float16)
+        monkeypatch.setattr(management, "should_use_bf16", lambda device: True)
+        monkeypatch.setattr(management, "vae_dtype", lambda device, allowed: allowed[0])
+        dtypes = {
+            part: pack.load.dtype_of(part, "auto", torch.device("cpu")) for part in ("unet", "clip", "scm", "vae")
+        }
+        # a CPU has no bfloat16 that is fast, so the float16 that the SCM cannot take becomes float32 here
+        scm = torch.float32 if half == torch.float16 else half
+        assert dtypes == {"unet": half, "clip": half, "scm": scm, "vae": torch.bfloat16}
+
+    def test_a_chosen_one_counts(self, pack):
+        assert pack.load.dtype_of("vae", "bfloat16", torch.device("cpu")) == torch.bfloat16
+        assert pack.load.dtype_of("unet", "float32", torch.device("cpu")) == torch.float32

@@ -39,7 +39,7 @@ class TestAssess:
     def test_labels_are_read_from_text(self, node, model, photo):
         found, *_ = node("Assess").assess(model, photo, " haze, low resolution\n no,\n")["result"]
         assert found.assessment.labels == ("haze", "low resolution", "no")
-        assert found.states.shape[0] == 3
+        assert found.prompt_states.shape[0] == 3
 
     def test_the_view_is_the_core_s(self, node, model):
         large = torch.rand(1, 230, 300, 3, generator=torch.Generator().manual_seed(4))
@@ -69,12 +69,12 @@ class TestBlend:
         ((condition, _),) = node("Blend").blend(assessed, 1.0, 0, "haze")[0]
         weights = assessment.probabilities[0].clone()
         weights[assessment.labels.index("haze")] = 0
-        expected = torch.einsum("l,ltd->td", weights / weights.sum(), assessed.states)
+        expected = torch.einsum("l,ltd->td", weights / weights.sum(), assessed.prompt_states)
         torch.testing.assert_close(condition[0], expected)
 
     def test_one_label_gives_its_own_prompt(self, node, assessed):
         ((condition, _),) = node("Blend").blend(assessed, 1.0, 1, "")[0]
-        assert torch.allclose(condition[0], assessed.states[assessed.assessment.probabilities[0].argmax()])
+        assert torch.allclose(condition[0], assessed.prompt_states[assessed.assessment.probabilities[0].argmax()])
 
     def test_everything_left_out(self, node, assessed, core):
         with pytest.raises(core("errors").InputError, match="every label is excluded"):
@@ -215,9 +215,9 @@ class TestRestore:
         assert len(done["ui"]["images"]) == 1 and torch.equal(stand_in.shown[-1], strip)
         assert [(bar.total, bar.done) for bar in stand_in.bars] == [(2, [1, 2, 1, 2])]
 
-    def test_the_previews_end_with_the_strip(self, node, model, photo, stand_in, monkeypatch, pack):
-        monkeypatch.setattr(pack.services, "previewer", lambda model: lambda done, estimate: None)
-        monkeypatch.setattr(pack.services.args, "preview_method", "auto")
+    def test_the_previews_end_with_the_strip(self, node, model, photo, stand_in, monkeypatch, comfy):
+        monkeypatch.setattr(comfy("progress"), "latent_previewer", lambda model: lambda done, estimate: None)
+        monkeypatch.setattr(comfy("progress").args, "preview_method", "auto")
         _, _, strip = node("Restore").restore(model, photo, 2, **LOOP)["result"]
         (bar,) = stand_in.bars
         kind, picture, _ = bar.previews[-1]

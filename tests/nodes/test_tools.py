@@ -213,7 +213,7 @@ class TestSaveReport:
     def assessed(self, pack, core):
         probabilities = torch.tensor([[0.25, 0.75], [0.875, 0.125]])
         assessment = core("settings").Assessment(("haze", "no"), probabilities, torch.zeros(2, 77, 8))
-        return pack.assess.Assessed(assessment, torch.zeros(2, 77, 8))
+        return pack.assess.AssessmentOutput(assessment, torch.zeros(2, 77, 8))
 
     def test_a_text_is_written_as_it_is(self, node, stand_in):
         done = node("SaveReport").save("autodir/report", "txt", "round 1: haze 62 %\ndone: größer")

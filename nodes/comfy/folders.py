@@ -1,0 +1,72 @@
+"""ComfyUI's folders: model files, the output folder, preview images, example pictures."""
+# pyright: reportMissingImports=false
+
+from __future__ import annotations
+
+import itertools
+import logging
+import os
+import shutil
+from pathlib import Path
+
+import folder_paths
+from torch import Tensor
+
+from nodes import PreviewImage  # pyright: ignore[reportAttributeAccessIssue] - ComfyUI's, not this folder
+
+from ...autodir_core.errors import AutoDIRError
+from ...autodir_core.imaging.files import atomic_path
+
+FOLDER = "autodir"
+"""Name of the model folder, in `models/` and in a user's extra_model_paths.yaml."""
+
+EXTENSIONS = {".safetensors", ".sft", ".ckpt", ".pt", ".pth"}
+
+EXAMPLES = ("sample.png", "dark.png", "clean.png")
+"""The pictures of the shared workflows, among the core's assets."""
+
+
+def register_model_folder() -> None:
+    """Add `models/autodir` to the model folders; folders and extensions that the user configured stay."""
+    folder_paths.add_model_folder_path(FOLDER, os.path.join(folder_paths.models_dir, FOLDER))
+    folder_paths.folder_names_and_paths[FOLDER][1].update(EXTENSIONS)
+
+
+def offer_examples() -> None:
+    """Put the pictures of the shared workflows into the input folder, as "autodir_..."; what has such a name stays."""
+    assets, folder = Path(__file__).parents[2] / "autodir_core/assets", Path(folder_paths.get_input_directory())
+    try:
+        for name in EXAMPLES:
+            put_if_missing(assets / name, folder / f"autodir_{name}")
+    except (AutoDIRError, OSError) as error:
+        logging.warning("AutoDIR: the example pictures are not offered in Load Image: %s", error)
+
+
+def put_if_missing(source: Path, target: Path) -> None:
+    """Copy a file to where there is none of that name."""
+    if not target.exists():
+        with atomic_path(target) as temporary:
+            shutil.copyfile(source, temporary)
+
+
+def model_files() -> list[str]:
+    """Return the names of the weights files in the model folders."""
+    return folder_paths.get_filename_list(FOLDER)
+
+
+def model_path(name: str) -> str:
+    """Return the path of one of `model_files`; raises FileNotFoundError when it is gone."""
+    return folder_paths.get_full_path_or_raise(FOLDER, name)
+
+
+def save_previews(images: Tensor) -> list[dict[str, str]]:
+    """Save images [B, H, W, 3] to the temp folder and return the "images" of a node's "ui"."""
+    return PreviewImage().save_images(images)["ui"]["images"]
+
+
+def output_path(prefix: str, suffix: str) -> Path:
+    """Return the path of a new output file, such as "report_00001_.txt" for "report" and ".txt"."""
+    folder, name, first, *_ = folder_paths.get_save_image_path(prefix, folder_paths.get_output_directory())
+    numbered = (Path(folder, f"{name}_{number:05}_{suffix}") for number in itertools.count(first))
+    # ComfyUI counts from 1 again for a prefix that ends in a slash
+    return next(path for path in numbered if not path.exists())

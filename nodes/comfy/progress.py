@@ -1,0 +1,81 @@
+"""Progress bar, previews while sampling, and the cancel button."""
+# pyright: reportMissingImports=false
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import comfy.latent_formats
+import comfy.model_management
+import comfy.utils
+import latent_preview
+import torch
+from comfy.cli_args import LatentPreviewMethod, args
+from PIL import Image
+from torch import Tensor
+
+from ...autodir_core.model import AutoDIR
+
+SD15_LATENT = (4, 8)
+"""Channels and pixels per value of the latents that ComfyUI has its own previews for."""
+
+PREVIEW_EVERY, PREVIEW_SHRINK = 5, 4
+"""Other latents are shown every few steps, average-pooled so that decoding them costs little."""
+
+Previewer = Callable[[int, Tensor], Image.Image | None]
+
+
+def raise_if_interrupted() -> None:
+    """Raise ComfyUI's InterruptProcessingException after the user pressed cancel."""
+    comfy.model_management.throw_exception_if_processing_interrupted()
+
+
+class StepProgress:
+    """A callback for each sampling step: moves the progress bar, shows a preview, and stops after a cancel."""
+
+    def __init__(self, model: AutoDIR, total: int) -> None:
+        self.bar, self.total = comfy.utils.ProgressBar(total), total
+        self.preview = latent_previewer(model)
+
+    def __call__(self, done: int, estimate: Tensor) -> None:
+        """Report that `done` steps are finished; `estimate` of the result is [B, C, h, w], scaled."""
+        raise_if_interrupted()
+        self.bar.update_absolute(done, preview=jpeg_preview(self.preview(done, estimate)))
+
+    def show_result(self, image: Tensor) -> None:
+        """Show [H, W, 3] as the last preview, which would otherwise hide the images that the node shows."""
+        if args.preview_method != LatentPreviewMethod.NoPreviews:
+            self.bar.update_absolute(self.total, preview=jpeg_preview(to_pil(image)))
+
+
+def latent_previewer(model: AutoDIR) -> Previewer:
+    """Return a function from step and estimate to a small picture, following ComfyUI's `--preview-method`."""
+    if args.preview_method == LatentPreviewMethod.NoPreviews:
+        return lambda done, estimate: None
+    if (model.config.vae.latent_channels, model.factor) == SD15_LATENT:
+        native = latent_preview.get_previewer(model.device, comfy.latent_formats.SD15())
+        return lambda done, estimate: native.decode_latent_to_preview(estimate)
+    return lambda done, estimate: decode_thumbnail(model, estimate) if done % PREVIEW_EVERY == 0 else None
+
+
+def decode_thumbnail(model: AutoDIR, estimate: Tensor) -> Image.Image:
+    """Decode the first estimate of a batch after average pooling."""
+    height, width = (max(side // PREVIEW_SHRINK, 1) for side in estimate.shape[-2:])
+    return to_pil(model.decode(torch.nn.functional.adaptive_avg_pool2d(estimate[:1], (height, width)))[0])
+
+
+def to_pil(image: Tensor) -> Image.Image:
+    """Convert [H, W, 3] in 0..1, values outside allowed."""
+    return Image.fromarray((image.clamp(0, 1) * 255).to("cpu", torch.uint8).numpy())
+
+
+def jpeg_preview(picture: Image.Image | None) -> tuple[str, Image.Image, int] | None:
+    """Return a preview as the progress bar takes it.
+
+    A picture that cannot be scaled or saved as JPEG ends the whole ComfyUI process: it must be RGB and keep at least
+    one pixel of its short side.
+    """
+    limit = latent_preview.MAX_PREVIEW_RESOLUTION
+    if picture is None or min(picture.size) * limit <= max(picture.size):
+        return None
+    return "JPEG", picture.convert("RGB"), limit
