@@ -18,6 +18,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from autodir_core.errors import AutoDIRError, InputError
 from autodir_core.imaging.files import atomic_path
+from autodir_core.optional_imports import optional_import
 
 from .definitions import Definitions, Prompt
 from .errors import FileGone, JobFailed, ServerAway, ServerError
@@ -247,11 +248,9 @@ class Server:
 
 
 def library() -> ModuleType:
-    """aiohttp, imported when a server is first used; InputError where it is not installed."""
-    try:
+    """Import aiohttp when a server is first used; PackageError where it is missing."""
+    with optional_import("aiohttp"):
         import aiohttp
-    except ImportError as error:
-        raise InputError('talking to ComfyUI servers needs aiohttp; run: pip install "aiohttp"') from error
     return aiohttp
 
 

@@ -1,4 +1,4 @@
-"""The packages that the networks come from: one that does not import becomes one line that says how to mend it."""
+"""Imports packages that may be missing or broken: the error is one line that says which one and how to repair it."""
 
 from __future__ import annotations
 
@@ -7,29 +7,48 @@ import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import packages_distributions
+from importlib.util import find_spec
 
 from .errors import PackageError
 
-BROKEN = (ImportError, OSError, RuntimeError, AttributeError, NameError, TypeError, ValueError)
+IMPORT_FAILURES = (ImportError, OSError, RuntimeError, AttributeError, NameError, TypeError, ValueError)
 """What packages raise on import: names that are gone, libraries that do not load, versions that disagree."""
 
-INNOCENT = frozenset({"torch", __name__.partition(".")[0]}) | sys.stdlib_module_names
-"""Who is there when others fail: it runs the import, or loads their libraries."""
+NEVER_BLAMED = frozenset({"torch", __name__.partition(".")[0]}) | sys.stdlib_module_names
+"""Packages that take part in every failing import without being its cause: they run it, or load libraries."""
+
+DISTRIBUTIONS = {
+    "cv2": "opencv-python-headless",
+    "open_clip": "open_clip_torch",
+    "skimage": "scikit-image",
+    "sklearn": "scikit-learn",
+}
+"""What pip calls packages whose import name differs; `packages_distributions` knows only those that are installed."""
 
 
 @contextmanager
-def importing(package: str) -> Iterator[None]:
-    """Guard the import of a package: `with importing("diffusers"): from diffusers import ...`.
+def optional_import(package: str, alternative: str = "") -> Iterator[None]:
+    """Guard the import of a package: `with optional_import("diffusers"): from diffusers import ...`.
 
-    Raises PackageError, one line with the package, the root cause and the command that mends it.
+    Args:
+        package: the name it is imported by.
+        alternative: what a user can do without it, such as "leave --baselines out"; ends the message.
+
+    Raises PackageError, one line with the package, the root cause and the command that repairs it.
     """
     try:
         yield
-    except BROKEN as error:
-        raise PackageError(f"{package} cannot be imported{explained(error, package)}") from error
+    except IMPORT_FAILURES as error:
+        ending = f", or {alternative}" if alternative else ""
+        raise PackageError(f"{package} cannot be imported{describe(error, package)}{ending}") from error
 
 
-def explained(error: BaseException, package: str) -> str:
+def is_installed(package: str) -> bool:
+    """Whether a package can be found; it is not imported."""
+    return find_spec(package) is not None
+
+
+def describe(error: BaseException, package: str) -> str:
     """Which package fails, the last line of the root cause, and what to do."""
     causes = [*chain(error)][::-1]
     cause, failing = causes[0], failing_package(causes, package)
@@ -45,22 +64,22 @@ def explained(error: BaseException, package: str) -> str:
 
 
 def chain(error: BaseException | None) -> Iterator[BaseException]:
-    """An error, what it was raised from, and so on to the root cause."""
+    """Yield an error, its cause, and so on down to the root cause."""
     while error is not None:
         yield error
         error = error.__cause__
 
 
 def failing_package(causes: Sequence[BaseException], package: str) -> str:
-    """The package that the root cause names, or else the innermost one that takes part and is not innocent."""
+    """The package that the root cause names, or else the innermost one in the traceback that can be to blame."""
     modules = [causes[0].name] if isinstance(causes[0], ImportError) and causes[0].name else []
     for cause in causes:
         frames = [frame for frame, _ in traceback.walk_tb(cause.__traceback__)]
         modules += [frame.f_globals.get("__name__", __name__) for frame in reversed(frames)]
     packages = (module.partition(".")[0] for module in modules)
-    return next((name for name in packages if name not in INNOCENT), package)
+    return next((name for name in packages if name not in NEVER_BLAMED), package)
 
 
 def distribution(package: str) -> str:
     """What pip calls a package."""
-    return {"open_clip": "open_clip_torch"}.get(package) or packages_distributions().get(package, [package])[0]
+    return DISTRIBUTIONS.get(package) or packages_distributions().get(package, [package])[0]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
 from ..errors import InputError
+from ..optional_imports import optional_import
 
 WINDOW = 11
 SPREAD = 1.5
@@ -52,21 +52,17 @@ def luminance(image: Tensor) -> Tensor:
     return (image.clamp(0, 1).double() @ weights[:, None] + 16) / 255
 
 
-def lpips_installed() -> bool:
-    return importlib.util.find_spec("lpips") is not None
-
-
 def load_lpips(device: torch.device) -> Distance:
     """LPIPS on AlexNet (Zhang et al. 2018) of two pictures [1, H, W, 3] in 0..1; smaller is nearer.
 
-    Raises InputError where the package or the weights that it fetches are not there.
+    Raises PackageError where the package is missing, InputError where the weights it downloads are.
     """
-    try:
+    with optional_import("lpips", alternative="give --no-lpips"):
         import lpips  # pyright: ignore[reportMissingImports]
-
+    try:
         network = lpips.LPIPS(net="alex", verbose=False).to(device).eval()
-    except (ImportError, OSError) as error:
-        raise InputError(f"LPIPS cannot be loaded ({error}); pip install lpips, or give --no-lpips") from error
+    except OSError as error:
+        raise InputError(f"the weights of LPIPS cannot be loaded ({error}); give --no-lpips") from error
 
     @torch.inference_mode()
     def distance(image: Tensor, truth: Tensor) -> float:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeVar, cast
 
 from torch import nn
 
-from ..optional_imports import importing
+from ..optional_imports import optional_import
 from .config import CLIPConfig, ModelConfig, SCMConfig, UNetConfig, VAEConfig
 from .nafnet import NAFNet
 
@@ -33,7 +33,7 @@ class Networks(nn.Module):
 
 def build_unet(config: UNetConfig) -> UNet2DConditionModel:
     """The SD 1.x UNet of diffusers; its argument `attention_head_dim` means the number of heads."""
-    with importing("diffusers"):
+    with optional_import("diffusers"):
         from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 
     down = ["CrossAttnDownBlock2D" if attention else "DownBlock2D" for attention in config.attention]
@@ -53,7 +53,7 @@ def build_unet(config: UNetConfig) -> UNet2DConditionModel:
 
 def build_vae(config: VAEConfig) -> AutoencoderKL:
     """The SD 1.x autoencoder of diffusers."""
-    with importing("diffusers"):
+    with optional_import("diffusers"):
         from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 
     levels = len(config.channels)
@@ -70,7 +70,7 @@ def build_vae(config: VAEConfig) -> AutoencoderKL:
 
 def build_clip(config: CLIPConfig) -> CLIP:
     """CLIP of open_clip with OpenAI's quick GELU."""
-    with importing("open_clip"):
+    with optional_import("open_clip"):
         from open_clip.model import CLIP, CLIPTextCfg, CLIPVisionCfg
 
     vision = CLIPVisionCfg(

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ..errors import InputError
 from ..networks.build import part
-from ..optional_imports import importing
+from ..optional_imports import optional_import
 
 if TYPE_CHECKING:
     from open_clip import CLIP
@@ -24,7 +24,7 @@ CONTEXT = 77
 @lru_cache(maxsize=1)
 def tokenizer() -> Any:
     """open_clip's byte pair tokenizer, with OpenAI's names of the two special tokens, which user text may hold."""
-    with importing("open_clip"):
+    with optional_import("open_clip"):
         from open_clip.tokenizer import SimpleTokenizer
 
     # the real names must win over the merges: added at the end, then given the official numbers
@@ -36,7 +36,8 @@ def tokenizer() -> Any:
 
 def clean_text(x: str) -> str:
     """Mended, lower case, single spaces; HTML entities stay (official: Hugging Face CLIPTokenizer with ftfy)."""
-    import ftfy
+    with optional_import("ftfy"):
+        import ftfy
 
     return " ".join(ftfy.fix_text(x).split()).lower()
 

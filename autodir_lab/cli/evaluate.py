@@ -234,20 +234,21 @@ def squares(protocol: Protocol) -> str:
 
 def find_lpips(arguments: argparse.Namespace, model: AutoDIR) -> Distance | None:
     """LPIPS where it is asked for or, without a word about it, installed; None where it is not measured."""
-    from autodir_core.imaging.metrics import load_lpips, lpips_installed
+    from autodir_core.imaging.metrics import load_lpips
+    from autodir_core.optional_imports import is_installed
 
-    wanted = lpips_installed() if arguments.lpips is None else arguments.lpips
+    wanted = is_installed("lpips") if arguments.lpips is None else arguments.lpips
     return load_lpips(model.device) if wanted and not arguments.no_truth else None
 
 
 def provenance_of(arguments: argparse.Namespace, model: AutoDIR, source: Source, lpips: Distance | None) -> Provenance:
     """What this run is measured with."""
-    from autodir_core.imaging.metrics import lpips_installed
     from autodir_core.model import MINI
+    from autodir_core.optional_imports import is_installed
 
     from ..evaluation.provenance import Provenance, sha256
 
-    missing = "" if lpips_installed() else ": the package lpips is not installed"
+    missing = "" if is_installed("lpips") else ": the package lpips is not installed"
     weights = Path(arguments.model or MINI)
     return Provenance(
         model=model.metadata.name or weights.stem,

@@ -10,15 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from autodir_core.errors import InputError
+from autodir_core.optional_imports import optional_import
 
-try:
+with optional_import("cv2", alternative="leave --baselines out"):
     import cv2
-except ModuleNotFoundError as error:
-    raise InputError(
-        "the classical methods need OpenCV, which is not installed; pip install opencv-python-headless, "
-        "or leave --baselines out"
-    ) from error
 
 Pixels = np.ndarray
 """float32 [H, W, 3], red, green, blue in 0..1; [H, W] where one value per pixel is meant."""

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from autodir_core.errors import InputError
 from autodir_core.imaging.files import list_pictures, read_picture
+from autodir_core.optional_imports import optional_import
 
 PHOTOS = {
     "astronaut": ("skimage.data", "astronaut.png"),
@@ -25,21 +26,17 @@ PHOTOS = {
 def natural_photos() -> dict[str, Tensor]:
     """Eight photographs [1, H, W, 3] in 0..1 by name.
 
-    Raises InputError where one of the three packages is missing.
+    Raises PackageError where one of the three packages is missing.
     """
     return {name: packaged_photo(*place) for name, place in PHOTOS.items()}
 
 
 def packaged_photo(package: str, name: str) -> Tensor:
     """One photograph out of an installed package."""
-    try:
-        with as_file(files(package).joinpath(*name.split("/"))) as path:
-            return read_picture(path).image
-    except ModuleNotFoundError as error:
-        raise InputError(
-            f"the test photos come with {package.partition('.')[0]}, which is not installed; "
-            "pip install scikit-image scikit-learn matplotlib, or name a folder of photos"
-        ) from error
+    with optional_import(package.partition(".")[0], alternative="name a folder of photos"):
+        folder = files(package)
+    with as_file(folder.joinpath(*name.split("/"))) as path:
+        return read_picture(path).image
 
 
 def folder_photos(folder: Path) -> dict[str, Tensor]:

@@ -14,7 +14,7 @@ import pytest
 from autodir_core.errors import AutoDIRError, PackageError
 from autodir_core.networks.build import build_clip, build_vae
 from autodir_core.networks.config import VAEConfig
-from autodir_core.optional_imports import importing
+from autodir_core.optional_imports import optional_import
 from autodir_core.stages.conditioning import tokenizer
 from autodir_lab.training.recipes import shipped_recipe
 
@@ -45,7 +45,7 @@ def package(tmp_path, monkeypatch):
 
 
 def message_of(name: str) -> str:
-    with pytest.raises(PackageError) as caught, importing(name):
+    with pytest.raises(PackageError) as caught, optional_import(name):
         importlib.import_module(name)
     assert caught.value.__cause__ is not None, "the whole story must stay in the log"
     assert "\n" not in str(caught.value)
@@ -116,8 +116,14 @@ def test_the_command_has_the_name_that_pip_knows_and_a_path_that_a_shell_reads(p
     )
 
 
+def test_the_alternative_ends_the_message():
+    refusal = pytest.raises(PackageError, match=r"-m pip install opencv-python-headless, or leave --baselines out$")
+    with refusal, optional_import("cv2", alternative="leave --baselines out"):
+        raise ModuleNotFoundError("No module named 'cv2'", name="cv2")
+
+
 def test_an_import_that_works_is_left_alone():
-    with importing("json"):
+    with optional_import("json"):
         import json
     assert json.loads("1") == 1
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar, cast
 import torch
 from torch import Tensor
 
-from autodir_core.optional_imports import importing
+from autodir_core.optional_imports import optional_import
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -87,7 +87,7 @@ def find_processes(device: torch.device) -> Processes:
     """
     if not was_launched():
         return Alone(device)
-    with importing("accelerate"):
+    with optional_import("accelerate"):
         from accelerate import Accelerator
         from accelerate.utils import InitProcessGroupKwargs
     patience = InitProcessGroupKwargs(timeout=PATIENCE)

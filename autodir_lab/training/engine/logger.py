@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from torch import Tensor
 
 from autodir_core.imaging.files import atomic_path, write_picture
-from autodir_core.optional_imports import importing
+from autodir_core.optional_imports import is_installed, optional_import
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
@@ -75,14 +74,14 @@ class Diary:
         """Draw the losses so far."""
         if not self.log.exists():
             return
-        if find_spec("matplotlib") is None:
+        if not is_installed("matplotlib"):
             logger.warning("%s.png is not drawn: pip install matplotlib", self.name)
             return
         plot_losses(self.log, self.folder / f"{self.name}.png")
 
 
 def open_board(folder: Path) -> SummaryWriter:
-    with importing("tensorboard"):
+    with optional_import("tensorboard"):
         from torch.utils.tensorboard import SummaryWriter
     return SummaryWriter(str(folder))
 

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from autodir_core.errors import InputError
-from autodir_core.optional_imports import importing
+from autodir_core.optional_imports import optional_import
 from autodir_core.serialization.typed_reader import read_dataclass
 
 from .recipe import Recipe
@@ -38,7 +38,7 @@ def parse_recipe(text: str, where: str) -> Recipe:
     if sys.version_info >= (3, 11):
         import tomllib
     else:
-        with importing("tomli"):
+        with optional_import("tomli"):
             import tomli as tomllib  # pyright: ignore[reportMissingImports] - Pythons with tomllib do without it
 
     try:

@@ -13,7 +13,8 @@ import torch
 import autodir_core as ad
 from autodir_core.degrade import compose, degrade
 from autodir_core.imaging.files import write_picture
-from autodir_core.imaging.metrics import load_lpips, lpips_installed, luminance, psnr, ssim
+from autodir_core.imaging.metrics import load_lpips, luminance, psnr, ssim
+from autodir_core.optional_imports import is_installed
 from autodir_lab.evaluation import Protocol, evaluate
 from autodir_lab.evaluation.photos import PHOTOS, folder_photos, natural_photos
 from autodir_lab.evaluation.protocol import crops, damaged, drawn_severity, mixtures
@@ -67,12 +68,12 @@ class TestMetrics:
         package.LPIPS = lambda net, verbose: Network()
         monkeypatch.setitem(sys.modules, "lpips", package)
         dark, bright = torch.full((1, 2, 5, 3), 0.25), torch.full((1, 2, 5, 3), 0.35)
-        assert lpips_installed()
+        assert is_installed("lpips")
         assert load_lpips(torch.device("cpu"))(dark, bright) == pytest.approx(0.2, abs=1e-6)
 
     def test_without_lpips_the_error_says_what_to_do(self, monkeypatch):
         monkeypatch.setitem(sys.modules, "lpips", None)
-        with pytest.raises(ad.InputError, match="pip install lpips, or give --no-lpips"):
+        with pytest.raises(ad.AutoDIRError, match="pip install lpips, or give --no-lpips"):
             load_lpips(torch.device("cpu"))
 
 
