@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tqdm import tqdm
-
 from autodir_core.cli.console import complain, progress_off, say
 from autodir_core.cli.options import add_quiet, between
 from autodir_core.cli.pictures import find_pictures
 from autodir_core.errors import AutoDIRError, InputError
 
 if TYPE_CHECKING:
+    from tqdm import tqdm
+
     from . import Update
 
 LAYOUT = "{desc} {bar:20} {n_fmt}/{total_fmt} {elapsed}"
@@ -169,6 +169,8 @@ class Board:
         bar.refresh()
 
     def add_bar(self, server: str) -> None:
+        from tqdm import tqdm
+
         off, row = progress_off(self.quiet), len(self.bars)
         self.bars[server] = tqdm(disable=off, leave=False, position=row, bar_format=LAYOUT)
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from autodir_core.errors import InputError
-from autodir_core.imaging.files import atomic_path, list_pictures
+from autodir_core.imaging.paths import atomic_path, list_pictures
 
 from .server import Entry
 from .workflow import Workflow, title_of

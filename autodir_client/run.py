@@ -12,7 +12,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from autodir_core.errors import AutoDIRError, InputError
-from autodir_core.imaging.files import atomic_path
+from autodir_core.imaging.paths import atomic_path
 
 from .check import lacks
 from .definitions import Prompt

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
 from autodir_core.errors import AutoDIRError, InputError
-from autodir_core.imaging.files import atomic_path
+from autodir_core.imaging.paths import atomic_path
 from autodir_core.optional_imports import optional_import
 
 from .definitions import Definitions, Prompt

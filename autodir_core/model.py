@@ -17,7 +17,8 @@ from .diffusion.samplers import SAMPLER_FUNCTIONS, NoiseSampler, OnStep
 from .diffusion.schedule import sigmas
 from .errors import InputError
 from .imaging.layout import check_images, crop, from_network, pad_to_multiple, to_network
-from .imaging.tiling import MIN_TILE, with_room
+from .imaging.tile_sizes import MIN_TILE
+from .imaging.tiling import with_room
 from .labels import check_labels
 from .networks.build import Networks
 from .networks.config import ModelConfig, ModelMetadata

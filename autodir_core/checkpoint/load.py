@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import CheckpointError
-from ..imaging.files import atomic_path
+from ..imaging.paths import atomic_path
 from ..networks.build import Networks
 from ..networks.config import (
     CLIP_PREFIX,

@@ -1,31 +1,32 @@
-"""The command line: `python -m autodir_core COMMAND`; each command is a module with `add_arguments` and `run`."""
+"""The command line: `python -m autodir_core COMMAND`; each command is a module with `add_arguments` and `run`.
+
+Everything up to the call of `run` needs Python's standard library alone, so that help is there before any package is.
+"""
 
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
-
-from autodir_client import cli as comfy
-from autodir_lab.cli import evaluate, study, teach, train
+from importlib import import_module
 
 from .. import __version__
 from ..errors import AutoDIRError
-from . import assess, convert, degrade, inspect, restore
 from .console import Parser, complain, prepare_streams
 
 COMMANDS = {
-    "restore": restore,
-    "assess": assess,
-    "inspect": inspect,
-    "convert": convert,
-    "degrade": degrade,
-    "train": train,
-    "teach": teach,
-    "evaluate": evaluate,
-    "study": study,
-    "comfy": comfy,
+    "restore": ("autodir_core.cli.restore", "find what degrades pictures and remove it, round by round"),
+    "assess": ("autodir_core.cli.assess", "tell how probable each degradation of pictures is"),
+    "inspect": ("autodir_core.cli.inspect", "identify a weights file by its header"),
+    "convert": ("autodir_core.cli.convert", "rewrite a weights file as safetensors in the precision you choose"),
+    "degrade": ("autodir_core.cli.degrade", "degrade pictures on purpose, to try a restoration against a reference"),
+    "train": ("autodir_lab.cli.train", "train a model from scratch or continue the training of one"),
+    "teach": ("autodir_lab.cli.teach", "teach a model one more degradation by fine-tuning"),
+    "evaluate": ("autodir_lab.cli.evaluate", "measure recognition and restoration"),
+    "study": ("autodir_lab.cli.study", "run the ablations of the paper with the mini model"),
+    "comfy": ("autodir_client.cli", "run workflows on ComfyUI servers"),
 }
-"""Each module's docstring is the description of its command; `run` returns the exit code."""
+"""Name -> module, imported when its command is used, and summary; the module's docstring is the description."""
 
 WRONG_USE, INTERRUPTED = 2, 130
 
@@ -33,8 +34,9 @@ WRONG_USE, INTERRUPTED = 2, 130
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; 0 ok, 1 some pictures failed, 2 wrong use or nothing could be done, 130 interrupted."""
     prepare_streams()
+    argv = sys.argv[1:] if argv is None else argv
     try:
-        arguments = parser().parse_args(argv)
+        arguments = build_parser(next((text for text in argv if text in COMMANDS), None)).parse_args(argv)
         return arguments.run(arguments)
     except KeyboardInterrupt:
         complain("interrupted; what was finished is kept")
@@ -44,14 +46,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         return WRONG_USE
 
 
-def parser() -> argparse.ArgumentParser:
-    """The parser of all commands."""
-    top = Parser(prog="python -m autodir_core", description="AutoDIR: automatic all-in-one image restoration.")
-    top.add_argument("--version", action="version", version=f"autodir {__version__}")
-    commands = top.add_subparsers(metavar="COMMAND", required=True)
-    for name, command in COMMANDS.items():
-        description = command.__doc__ or ""
-        one = commands.add_parser(name, help=description.rstrip("."), description=description)
-        command.add_arguments(one)
-        one.set_defaults(run=command.run)
-    return top
+def build_parser(used: str | None) -> argparse.ArgumentParser:
+    """Return the parser of all commands; only the one that is `used` knows its options, the others are names."""
+    parser = Parser(prog="python -m autodir_core", description="AutoDIR: automatic all-in-one image restoration.")
+    parser.add_argument("--version", action="version", version=f"autodir {__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    for name, (path, summary) in COMMANDS.items():
+        one = commands.add_parser(name, help=summary)
+        if name == used:
+            module = import_module(path)
+            one.description = module.__doc__
+            module.add_arguments(one)
+            one.set_defaults(run=module.run)
+    return parser

@@ -7,7 +7,6 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..imaging.files import read_picture
 from .console import say, text_bar
 from .options import add_model_options, add_view, chosen_labels, load_model, names
 from .pictures import find_pictures, for_each
@@ -25,6 +24,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    from ..imaging.files import read_picture
+
     pictures = find_pictures(arguments.pictures)
     if len(pictures) == 1:
         read_picture(pictures[0])  # an only picture that is broken is told before the model is loaded

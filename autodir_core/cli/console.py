@@ -5,9 +5,7 @@ from __future__ import annotations
 import argparse
 import io
 import sys
-from typing import NoReturn
-
-from tqdm import tqdm
+from typing import NoReturn, TextIO
 
 from ..errors import InputError
 
@@ -29,12 +27,21 @@ def prepare_streams() -> None:
 def say(line: str, *, quiet: bool = False) -> None:
     """Print a line without disturbing the progress bars."""
     if not quiet:
-        tqdm.write(line, file=sys.stdout)
+        write(line, sys.stdout)
 
 
 def complain(message: str) -> None:
     """Print a message as one line on the error stream."""
-    tqdm.write(f"autodir: {' '.join(message.split())}", file=sys.stderr)
+    write(f"autodir: {' '.join(message.split())}", sys.stderr)
+
+
+def write(line: str, stream: TextIO) -> None:
+    """Print above the progress bars; where tqdm has not been imported there are none, and it need not be installed."""
+    tqdm = sys.modules.get("tqdm")
+    if tqdm:
+        tqdm.tqdm.write(line, file=stream)
+    else:
+        print(line, file=stream)
 
 
 def progress_off(quiet: bool) -> bool | None:

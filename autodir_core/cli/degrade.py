@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 
-from ..imaging.files import read_picture, write_picture
 from ..labels import CLEAN, EXTRA, LABELS
 from .console import say
 from .options import add_output_options, add_quiet, at_least, between, check_names, names
@@ -26,6 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     from ..degrade import compose
+    from ..imaging.files import read_picture, write_picture
 
     labels = check_names(arguments.label, KNOWN, "--label")
 

@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from ..errors import InputError
-from ..imaging.files import FORMATS
-from ..imaging.tiling import MIN_TILE, TILE
+from ..imaging.paths import FORMATS
+from ..imaging.tile_sizes import MIN_TILE, TILE
 from ..labels import check_labels
 from ..settings import VIEWS
 

@@ -11,14 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from tqdm import tqdm
-
 from ..errors import AutoDIRError, InputError
-from ..imaging.files import FORMATS, list_pictures
+from ..imaging.paths import FORMATS, list_pictures
 from .console import complain, progress_off, say
 from .options import SUFFIXES
 
 Item = TypeVar("Item")
+REPORT_ENDING, SHEET_ENDING = ".json", "_sheet.png"
 
 
 @dataclass(frozen=True)
@@ -35,6 +34,10 @@ class Job:
     def outputs(self, endings: Sequence[str]) -> list[Path]:
         """Every file that may be written: the result and those beside it."""
         return [self.target, *(self.beside(ending) for ending in endings)]
+
+
+def round_ending(number: int) -> str:
+    return f"_round{number}.png"
 
 
 def find_pictures(given: Sequence[str]) -> list[Path]:
@@ -128,6 +131,8 @@ def for_each(items: Sequence[Item], work: Callable[[Item], None], *, quiet: bool
 
     An item that fails is reported and the others go on; the error of an only item is raised.
     """
+    from tqdm import tqdm
+
     failed = 0
     off = True if len(items) == 1 else progress_off(quiet)
     for item in tqdm(items, desc="pictures", unit="picture", disable=off, leave=False):

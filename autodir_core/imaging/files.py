@@ -1,16 +1,11 @@
-"""Reads and writes picture files; everything else that writes a file goes through `atomic_path`."""
+"""Read and write picture files."""
 
 from __future__ import annotations
 
 import io
 import logging
-import os
-import re
-import secrets
 import struct
 import zlib
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,16 +17,10 @@ from torch import Tensor
 
 from ..errors import InputError
 from .layout import check_images
+from .paths import FORMATS, PathLike, atomic_path, one_line
 
 logger = logging.getLogger(__name__)
 
-READABLE = frozenset({".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".mpo", ".ppm", ".pgm"})
-"""The suffixes `list_pictures` looks for in a folder."""
-
-FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".tif": "TIFF", ".tiff": "TIFF"}
-"""The suffixes `write_picture` knows and Pillow's names of their formats."""
-
-_PathLike = str | os.PathLike[str]
 _UNDECODABLE = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error)  # what Pillow raises on bad data
 _FLOAT_RANGES = (1.0, 255.0, 65535.0)
 _INTEGER_RANGES = (65535, 2**31 - 1)
@@ -49,7 +38,7 @@ class Picture:
     alpha: Tensor | None = None
 
 
-def read_picture(path: _PathLike) -> Picture:
+def read_picture(path: PathLike) -> Picture:
     """The first frame of a picture file, turned upright (EXIF) and converted to sRGB (embedded ICC profile).
 
     Any mode Pillow reads: 1-bit, grey, palette, RGB, CMYK, each with its transparency, and grey at 16 or 32 bit,
@@ -61,7 +50,7 @@ def read_picture(path: _PathLike) -> Picture:
     return _to_picture(_decode(path), path)
 
 
-def write_picture(path: _PathLike, image: Tensor, *, alpha: Tensor | None = None, quality: int = 95) -> None:
+def write_picture(path: PathLike, image: Tensor, *, alpha: Tensor | None = None, quality: int = 95) -> None:
     """Write [1, H, W, 3] in 0..1, clamped and rounded to 8 bits, in the format its suffix names.
 
     `alpha` [1, H, W] in 0..1 is kept by PNG, WebP and TIFF and left out, with a warning, for JPEG. `quality` (1..100)
@@ -77,44 +66,10 @@ def write_picture(path: _PathLike, image: Tensor, *, alpha: Tensor | None = None
         try:
             picture.save(temporary, FORMATS[suffix], **_save_options(FORMATS[suffix], quality))
         except (OSError, ValueError) as error:
-            raise InputError(f"cannot write {path}: {_one_line(error)}") from error
+            raise InputError(f"cannot write {path}: {one_line(error)}") from error
 
 
-@contextmanager
-def atomic_path(path: _PathLike) -> Iterator[Path]:
-    """A temporary path in the same folder, moved to `path` when the block ends well and removed when it does not.
-
-    It keeps the suffix of `path`, exists already as an empty file, and missing folders are made. Raises InputError
-    where the place cannot be written.
-    """
-    path = Path(path)
-    temporary = path.parent / f".{secrets.token_hex(8)}{path.suffix}"
-    _reserve(temporary, path)
-    try:
-        yield temporary
-        _move(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def list_pictures(paths: _PathLike | Iterable[_PathLike], *, recursive: bool = False) -> list[Path]:
-    """The picture files among `paths` and in its folders, each once, in natural order (2 before 10).
-
-    A file is taken whatever its suffix; of a folder the `READABLE` ones that are not hidden, with `recursive` those of
-    its sub-folders too. Raises InputError for a path that does not exist and where nothing is found.
-    """
-    given = [Path(path) for path in ([paths] if isinstance(paths, (str, os.PathLike)) else paths)]
-    missing = [path for path in given if not path.exists()]
-    if missing:
-        raise InputError(f"{missing[0]} does not exist; give picture files or folders")
-    found = {file for path in given for file in ([path] if path.is_file() else _pictures_in(path, recursive))}
-    if not found:
-        places = ", ".join(map(str, given)) or "an empty list"
-        raise InputError(f"no pictures in {places}; looked for {', '.join(sorted(READABLE))}")
-    return sorted(found, key=_natural_key)
-
-
-def _existing_file(path: _PathLike) -> Path:
+def _existing_file(path: PathLike) -> Path:
     path = Path(path)
     if path.is_dir():
         raise InputError(f"{path} is a folder; give one picture file")
@@ -136,9 +91,9 @@ def _decode(path: Path) -> Image.Image:
     except Image.DecompressionBombError as error:
         raise InputError(f"{path} has too many pixels to be opened safely; scale it down first") from error
     except PermissionError as error:
-        raise InputError(f"{path} may not be read ({_one_line(error)}); change its permissions") from error
+        raise InputError(f"{path} may not be read ({one_line(error)}); change its permissions") from error
     except _UNDECODABLE as error:
-        raise InputError(f"{path} is damaged or cut off ({_one_line(error)}); get a complete copy") from error
+        raise InputError(f"{path} is damaged or cut off ({one_line(error)}); get a complete copy") from error
 
 
 def _to_picture(image: Image.Image, path: Path) -> Picture:
@@ -222,37 +177,3 @@ def _save_options(picture_format: str, quality: int) -> dict[str, Any]:
         "WEBP": {"quality": quality, "exact": True},
         "TIFF": {"compression": "tiff_deflate"},
     }[picture_format]
-
-
-def _reserve(temporary: Path, path: Path) -> None:
-    """Create the temporary file now, so that a place that cannot be written is known before the work."""
-    if path.is_dir():
-        raise InputError(f"cannot write {path}: it is a folder; give a file name")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.touch(exist_ok=False)
-    except OSError as error:
-        raise InputError(f"cannot write into {path.parent}: {_one_line(error)}; choose another folder") from error
-
-
-def _move(temporary: Path, path: Path) -> None:
-    try:
-        os.replace(temporary, path)
-    except OSError as error:
-        raise InputError(f"cannot replace {path}: {_one_line(error)}; is it open in another program?") from error
-
-
-def _pictures_in(folder: Path, recursive: bool) -> Iterator[Path]:
-    for path in folder.rglob("*") if recursive else folder.iterdir():
-        if path.suffix.lower() in READABLE and not path.name.startswith(".") and path.is_file():
-            yield path
-
-
-def _natural_key(path: Path) -> tuple[list[list[str | int]], str]:
-    """Compares the digits of a name as numbers; the plain path last, so that equal keys have one order."""
-    return [[int(t) if t.isdigit() else t for t in re.split(r"([0-9]+)", p.casefold())] for p in path.parts], str(path)
-
-
-def _one_line(error: BaseException) -> str:
-    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    return " ".join(text.split()) or type(error).__name__

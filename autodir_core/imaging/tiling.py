@@ -11,16 +11,12 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
+from .tile_sizes import MIN_TILE, TILE
+
 logger = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 Network = Callable[[Tensor], Tensor]
-
-TILE = 512
-"""Side in pixels of the squares that are tried first where a picture does not fit."""
-
-MIN_TILE = 128
-"""Side in pixels below which squares show too little of a picture."""
 
 OVERLAP = 4
 """Neighbours share at least this part of a side: a quarter."""

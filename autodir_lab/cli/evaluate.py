@@ -20,7 +20,6 @@ from autodir_core.cli.options import (
     between,
     load_model,
 )
-from autodir_core.cli.restore import versions
 from autodir_core.errors import InputError
 from autodir_core.settings import VIEWS
 
@@ -243,6 +242,7 @@ def find_lpips(arguments: argparse.Namespace, model: AutoDIR) -> Distance | None
 
 def provenance_of(arguments: argparse.Namespace, model: AutoDIR, source: Source, lpips: Distance | None) -> Provenance:
     """What this run is measured with."""
+    from autodir_core.cli.restorer import versions
     from autodir_core.model import MINI
     from autodir_core.optional_imports import is_installed
 

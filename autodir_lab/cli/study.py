@@ -13,7 +13,7 @@ from autodir_core.cli.console import progress_off, say
 from autodir_core.cli.options import add_model_options, add_quiet, at_least, load_model, names
 from autodir_core.cli.pictures import check_writable
 from autodir_core.errors import InputError
-from autodir_core.imaging.files import atomic_path
+from autodir_core.imaging.paths import atomic_path
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -8,7 +8,8 @@ from pathlib import Path
 from torch import Tensor
 
 from autodir_core.errors import InputError
-from autodir_core.imaging.files import list_pictures, read_picture
+from autodir_core.imaging.files import read_picture
+from autodir_core.imaging.paths import list_pictures
 from autodir_core.optional_imports import optional_import
 
 PHOTOS = {

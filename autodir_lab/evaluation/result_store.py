@@ -9,7 +9,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from autodir_core.errors import InputError
-from autodir_core.imaging.files import atomic_path, write_picture
+from autodir_core.imaging.files import write_picture
+from autodir_core.imaging.paths import atomic_path
 
 from .contact_sheet import strip
 from .measure import Pictures

@@ -11,7 +11,8 @@ from pathlib import Path
 from torch import Tensor
 
 from autodir_core.errors import InputError
-from autodir_core.imaging.files import list_pictures, read_picture
+from autodir_core.imaging.files import read_picture
+from autodir_core.imaging.paths import list_pictures
 from autodir_core.labels import CLEAN
 
 from .protocol import Protocol, crops, damaged, drawn_severity, mixtures

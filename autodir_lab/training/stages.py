@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from autodir_core.errors import InputError
-from autodir_core.imaging.files import atomic_path
+from autodir_core.imaging.paths import atomic_path
 from autodir_core.model import AutoDIR
 
 from .data.crops import SYNTHETIC, CleanSource, Data, Degradation, PairSource, Source

@@ -12,7 +12,7 @@ import torch
 from comfy.model_patcher import ModelPatcher
 
 from ...autodir_core.errors import AutoDIRError
-from ...autodir_core.imaging.tiling import TILE
+from ...autodir_core.imaging.tile_sizes import TILE
 from ...autodir_core.model import AutoDIR
 from .devices import load_device
 from .progress import raise_if_interrupted

@@ -14,8 +14,9 @@ from PIL import Image
 from tqdm import tqdm
 
 from autodir_core.errors import InputError
-from autodir_core.imaging.files import atomic_path, list_pictures, read_picture
+from autodir_core.imaging.files import read_picture
 from autodir_core.imaging.layout import reflected
+from autodir_core.imaging.paths import atomic_path, list_pictures
 
 from .scenes import draw_scene
 

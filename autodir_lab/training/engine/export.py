@@ -11,7 +11,7 @@ from torch import Tensor
 from autodir_core.checkpoint.key_map import POSITION_IDS
 from autodir_core.checkpoint.load import DTYPES, official_state, save_model
 from autodir_core.diffusion.schedule import LINEAR_END, LINEAR_START, TIMESTEPS
-from autodir_core.imaging.files import atomic_path
+from autodir_core.imaging.paths import atomic_path
 from autodir_core.model import AutoDIR
 from autodir_core.networks.config import CLIPConfig
 

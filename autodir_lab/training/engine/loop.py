@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from autodir_core.errors import AutoDIRError, InputError
-from autodir_core.imaging.files import atomic_path
+from autodir_core.imaging.paths import atomic_path
 
 from ..data.microbatch import MicroBatch, split_batch
 from .distributed import Alone, Processes

@@ -6,6 +6,7 @@ import io
 import json
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -345,7 +346,7 @@ class TestTroubleMidway:
         def full(*arguments, **options):
             raise OSError(28, "No space left on device")
 
-        monkeypatch.setattr("autodir_core.cli.restore.write_picture", full)
+        monkeypatch.setattr("autodir_core.cli.restorer.write_picture", full)
         assert "No space left" in refused("restore", picture, "-o", tmp_path / "o.png", "--quiet", *FAST)
 
 
@@ -450,7 +451,7 @@ def test_help_explains_every_option(command, capsys):
         call(command, "--help")
     assert ended.value.code == 0
     shown = " ".join(capsys.readouterr().out.split())
-    assert (COMMANDS[command].__doc__ or "-") in shown
+    assert (import_module(COMMANDS[command][0]).__doc__ or "-") in shown
 
 
 def test_a_bug_is_not_hidden(picture, loaded, monkeypatch):

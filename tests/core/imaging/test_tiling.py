@@ -14,10 +14,9 @@ import autodir_core as ad
 from autodir_core.errors import InputError
 from autodir_core.imaging.layout import from_network, to_network
 from autodir_core.imaging.metrics import psnr
+from autodir_core.imaging.tile_sizes import MIN_TILE, TILE
 from autodir_core.imaging.tiling import (
-    MIN_TILE,
     OVERLAP,
-    TILE,
     faded,
     in_tiles,
     mosaic,
