@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from .checkpoint.load import DTYPES
+from .choices import PRECISIONS
 from .errors import InputError
 
 
@@ -16,7 +16,7 @@ def best_device() -> torch.device:
 
 
 def parse_device(device: str | torch.device | None) -> torch.device:
-    """The named device, or the best one for None; InputError where it is not there."""
+    """The named device, or the best one for None; InputError where it does not work here."""
     if device is None:
         return best_device()
     try:
@@ -28,15 +28,9 @@ def parse_device(device: str | torch.device | None) -> torch.device:
     return found
 
 
-def parse_dtype(dtype: str | torch.dtype | None) -> torch.dtype | None:
-    """A precision by its name; InputError for others than float32, float16 and bfloat16."""
-    if isinstance(dtype, str):
-        if dtype not in DTYPES:
-            raise InputError(f"unknown precision {dtype!r}; choose among: {', '.join(DTYPES)}")
-        return DTYPES[dtype]
-    if dtype is not None and dtype not in DTYPES.values():
-        raise InputError(f"unknown precision {dtype}; choose among: {', '.join(DTYPES)}")
-    return dtype
+def parse_dtype(dtype: str | torch.dtype) -> torch.dtype:
+    """The precision of a name of `PRECISIONS`, or one of these dtypes itself; InputError for any other."""
+    return getattr(torch, PRECISIONS.check(str(dtype).removeprefix("torch.")))
 
 
 def natural_dtype(device: torch.device) -> torch.dtype:
@@ -44,9 +38,12 @@ def natural_dtype(device: torch.device) -> torch.dtype:
     return torch.float16 if device.type == "cuda" else torch.float32
 
 
-def part_dtype(part: str, dtype: torch.dtype, device: torch.device) -> torch.dtype:
-    """Precision of one network: SCM and VAE overflow in float16; there bfloat16 if the GPU has it, else float32."""
-    if dtype != torch.float16 or part not in ("scm", "vae"):
+def network_dtype(network: str, dtype: torch.dtype, device: torch.device) -> torch.dtype:
+    """Precision in which "unet", "vae", "clip" or "scm" is safe.
+
+    VAE and SCM overflow in float16: they take bfloat16 where the GPU computes in it, else float32.
+    """
+    if dtype != torch.float16 or network not in ("scm", "vae"):
         return dtype
-    wide_range = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
-    return torch.bfloat16 if wide_range else torch.float32
+    has_bfloat16 = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+    return torch.bfloat16 if has_bfloat16 else torch.float32

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from .checkpoint.load import load_networks
-from .devices import natural_dtype, parse_device, parse_dtype, part_dtype
+from .devices import natural_dtype, network_dtype, parse_device, parse_dtype
 from .diffusion.guidance import branch_weights, guided_denoiser
 from .diffusion.noise import Seed, seeded_noise
 from .diffusion.samplers import SAMPLER_FUNCTIONS, NoiseSampler, OnStep
@@ -47,9 +47,9 @@ def load_autodir(
     Raises CheckpointError for a file that is not a complete AutoDIR model, InputError for device or precision.
     """
     place = parse_device(device)
-    precision = parse_dtype(dtype) or natural_dtype(place)
+    precision = natural_dtype(place) if dtype is None else parse_dtype(dtype)
     networks, plan, metadata = load_networks(
-        MINI if path is None else path, lambda key: part_dtype(key.partition(".")[0], precision, place)
+        MINI if path is None else path, lambda key: network_dtype(key.partition(".")[0], precision, place)
     )
     return AutoDIR(networks.to(place), plan.config, metadata)
 

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import torch
 
-from ..autodir_core.checkpoint.load import DTYPES, load_networks
-from ..autodir_core.devices import part_dtype
+from ..autodir_core.checkpoint.load import load_networks
+from ..autodir_core.choices import PRECISIONS
+from ..autodir_core.devices import network_dtype, parse_dtype
 from ..autodir_core.model import MINI, AutoDIR
 from .comfy import devices, folders
 from .comfy.memory import HostedModel
@@ -41,7 +42,7 @@ class AutoDIRLoadModel:
                     },
                 ),
                 "precision": (
-                    [AUTO, *DTYPES],
+                    [AUTO, *PRECISIONS],
                     {
                         "tooltip": "Precision of the networks. auto follows ComfyUI: half precision on GPUs that are "
                         "fast with it, float32 elsewhere. In float16 the correction, and the autoencoder too, stay "
@@ -70,5 +71,5 @@ def path_of(file: str) -> Path:
 def dtype_of(part: str, precision: str, device: torch.device) -> torch.dtype:
     """Precision of one network ("unet", "vae", "clip" or "scm")."""
     if precision != AUTO:
-        return part_dtype(part, DTYPES[precision], device)
-    return devices.vae_dtype() if part == "vae" else part_dtype(part, devices.unet_dtype(), device)
+        return network_dtype(part, parse_dtype(precision), device)
+    return devices.vae_dtype() if part == "vae" else network_dtype(part, devices.unet_dtype(), device)

@@ -16,7 +16,7 @@ PACKAGES = ("autodir_core", "autodir_lab", "autodir_client", "nodes")
 HOST = {"comfy", "comfy_api", "comfy_execution", "comfy_extras", "execution", "folder_paths", "latent_preview"}
 HOST |= {"node_helpers", "server"}
 
-WORDS = frozenset({"errors", "labels", "settings", "outputs", "optional_imports", "devices"})
+WORDS = frozenset({"choices", "errors", "labels", "settings", "outputs", "optional_imports", "devices"})
 """The core's own files that every folder may import; its others are the model and its loop, above the folders."""
 
 CORE = {

@@ -25,7 +25,6 @@ from ..networks.config import (
 from .key_map import NOT_NEEDED, KeyMap, build_key_map, from_official, to_official
 from .reader import LazyStateDict, Reader, open_state_dict
 
-DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 PARTS = {"UNet": UNET_PREFIX, "VAE": VAE_PREFIX, "CLIP": CLIP_PREFIX, "SCM": SCM_PREFIX}
 LISTED = 5
 """How many missing or unexpected keys an error names."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from ..choices import PRECISIONS
 from ..errors import InputError
 from .console import bytes_text, say
 from .pictures import canonical, check_writable, refuse_existing
@@ -15,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("target", metavar="TARGET", help="the .safetensors file to write")
     parser.add_argument(
         "--precision",
-        choices=("float16", "bfloat16", "float32"),
+        choices=tuple(PRECISIONS),
         default="float16",
         help="of the stored weights; the structure correction stays bfloat16 or wider (default: %(default)s)",
     )
@@ -23,11 +24,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from ..checkpoint.load import DTYPES, convert
+    from ..checkpoint.load import convert
+    from ..devices import parse_dtype
 
     source, target = Path(arguments.source), Path(arguments.target)
     check_target(source, target, arguments.overwrite)
-    convert(source, target, DTYPES[arguments.precision])
+    convert(source, target, parse_dtype(arguments.precision))
     before, after = (bytes_text(path.stat().st_size) for path in (source, target))
     say(f"{source} ({before}) -> {target} ({after}, {arguments.precision})")
     return 0

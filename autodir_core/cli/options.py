@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from ..choices import PRECISIONS
 from ..errors import InputError
 from ..imaging.paths import FORMATS
 from ..imaging.tile_sizes import MIN_TILE, TILE
@@ -26,7 +27,7 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--device", help="such as cuda, cuda:1, mps or cpu (default: the best there is)")
     group.add_argument(
         "--precision",
-        choices=("float32", "float16", "bfloat16"),
+        choices=tuple(PRECISIONS),
         help="of the weights in memory (default: float16 on CUDA, else float32)",
     )
 

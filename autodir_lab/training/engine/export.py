@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from autodir_core.checkpoint.key_map import POSITION_IDS
-from autodir_core.checkpoint.load import DTYPES, official_state, save_model
+from autodir_core.checkpoint.load import official_state, save_model
+from autodir_core.devices import parse_dtype
 from autodir_core.diffusion.schedule import LINEAR_END, LINEAR_START, TIMESTEPS
 from autodir_core.imaging.paths import atomic_path
 from autodir_core.model import AutoDIR
@@ -25,7 +26,7 @@ def write_model(path: Path, model: AutoDIR, precision: str = "float32") -> None:
     if path.suffix == ".ckpt":
         write_checkpoint(path, {**official_buffers(model.config.clip), **state})
     else:
-        save_model(path, state, model.metadata, DTYPES[precision])
+        save_model(path, state, model.metadata, parse_dtype(precision))
 
 
 def write_checkpoint(path: Path, state: Mapping[str, Tensor]) -> None:

@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from autodir_core.choices import PRECISIONS
+from autodir_core.devices import parse_dtype
 from autodir_core.errors import AutoDIRError, InputError
 from autodir_core.imaging.paths import atomic_path
 
@@ -24,7 +26,6 @@ Objective = Callable[[MicroBatch], Losses]
 """Gives a micro-batch's part of the batch's mean losses: those of all micro-batches add up to them."""
 
 Weights = dict[str, Tensor]
-PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 @dataclass(frozen=True)
@@ -75,8 +76,7 @@ class LoopPlan:
             raise InputError("steps must be 0 or more; batch, accumulate, save_every and log_every 1 or more")
         if not 0 <= self.kept <= 1:
             raise InputError(f"kept must lie in 0..1, got {self.kept}")
-        if self.precision not in PRECISIONS:
-            raise InputError(f"unknown precision {self.precision!r}; choose among: {', '.join(PRECISIONS)}")
+        PRECISIONS.check(self.precision)
 
 
 @dataclass(frozen=True)
@@ -224,7 +224,7 @@ def gather_gradients(
     """Add up gradients and losses over this process's micro-batches, then over all processes."""
     sums: dict[str, Tensor] = {}
     for micro in own_micro_batches(step, plan, processes):
-        with torch.autocast(processes.device.type, PRECISIONS[plan.precision], enabled=plan.precision != "float32"):
+        with torch.autocast(processes.device.type, parse_dtype(plan.precision), enabled=plan.precision != "float32"):
             losses = objective(micro)
         run.scaler.scale(torch.stack(list(losses.values())).sum()).backward()
         sums = {key: value.detach() + sums.get(key, 0) for key, value in losses.items()}

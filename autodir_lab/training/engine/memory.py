@@ -9,9 +9,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from autodir_core.devices import parse_dtype
+
 from ..data.microbatch import MicroBatch
 from .distributed import Processes
-from .loop import PRECISIONS, LoopPlan, Objective
+from .loop import LoopPlan, Objective
 
 GIB = 2**30
 
@@ -67,7 +69,7 @@ def kept_for_backward(networks: nn.Module, objective: Objective, plan: LoopPlan,
         return tensor
 
     micro = MicroBatch(plan.seed, max(plan.steps - 1, 0), (0,), plan.batch)
-    autocast = torch.autocast(device.type, PRECISIONS[plan.precision], enabled=plan.precision != "float32")
+    autocast = torch.autocast(device.type, parse_dtype(plan.precision), enabled=plan.precision != "float32")
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor), autocast:
         losses = objective(micro)  # held until the hooks are gone, so that no storage is freed and counted twice
         total = sum(storages.values())

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from autodir_core.checkpoint.load import DTYPES, restore_buffers
+from autodir_core.checkpoint.load import restore_buffers
+from autodir_core.choices import PRECISIONS
 from autodir_core.errors import InputError
 from autodir_core.model import AutoDIR
 from autodir_core.networks.build import Networks
@@ -67,7 +68,7 @@ class Recipe:
         config: of the networks; None only continues the training of a file.
         metadata: of a new model; one that is trained further keeps its own.
         seed: of the starts and the scenes.
-        store: precision of the written weights: float32, bfloat16 or float16.
+        store: precision of the written weights, a name of `PRECISIONS`.
         data: sources of the pictures.
         start: how new networks begin.
         biqa, vae, ldm, scm: length and learning rate of each part.
@@ -91,8 +92,7 @@ class Recipe:
     scm_data: SCMPlan = SCMPlan()
 
     def __post_init__(self) -> None:
-        if self.store not in DTYPES:
-            raise InputError(f"store must be one of {', '.join(DTYPES)}, got {self.store!r}")
+        PRECISIONS.check(self.store)
 
     def loop(self, part: str) -> LoopPlan:
         """Length and learning rate of a part of `PARTS`."""

@@ -95,4 +95,4 @@ def test_a_missing_part(refused):
 
 
 def test_store_is_checked(refused):
-    assert "store must be one of" in refused(f"store = 'float8'\n{PLANS}")
+    assert "unknown precision" in refused(f"store = 'float8'\n{PLANS}")
