@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a script's own folder is all that Python adds
@@ -14,6 +13,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a script's own f
 import autodir_core as ad
 from autodir_core.degrade import degrade
 from autodir_core.imaging.files import write_picture
+from autodir_core.imaging.filters import resize
 from autodir_core.settings import SamplerSettings
 from autodir_lab.evaluation.photos import natural_photos
 
@@ -33,8 +33,7 @@ def framed(photo: Tensor, size: tuple[int, int]) -> Tensor:
     scale = min(height / size[0], width / size[1])
     high, wide = round(size[0] * scale), round(size[1] * scale)
     top, left = (height - high) // 2, (width - wide) // 2
-    crop = photo[:, top : top + high, left : left + wide].movedim(3, 1)
-    return F.interpolate(crop, size, mode="bicubic", antialias=True).clamp(0, 1).movedim(1, 3)
+    return resize(photo[:, top : top + high, left : left + wide], *size).clamp(0, 1)
 
 
 def pair(model: ad.AutoDIR, photo: Tensor, label: str) -> list[Tensor]:

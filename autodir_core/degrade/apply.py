@@ -13,7 +13,7 @@ from .compression import jpeg
 from .draws import Draw
 from .optics import blur
 from .raindrops import raindrop
-from .resampling import low_resolution
+from .resolution import low_resolution
 from .sensor import noise, underexposure
 from .weather import haze, rain
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import io
 
-import numpy as np
-import torch
 from PIL import Image
 from torch import Tensor
 
+from ..imaging.layout import from_pil, to_pil
 from .draws import Draw
 
 QUALITY = (40.0, 18.0, 5.0)
@@ -21,9 +20,12 @@ def jpeg(image: Tensor, draw: Draw, *, severity: float) -> Tensor:
     """Save and read again by the ordinary JPEG coder (libjpeg); image [3, H, W] 0..1."""
     quality = round(draw.level(severity, QUALITY))
     subsampling = draw.choice(SUBSAMPLING, SUBSAMPLING_WEIGHTS)
-    pixels = (image.clamp(0.0, 1.0) * 255).round().to("cpu", torch.uint8).movedim(0, -1).contiguous().numpy()
+    return compress_jpeg(image.movedim(0, -1), quality, subsampling).movedim(-1, 0).to(image)
+
+
+def compress_jpeg(image: Tensor, quality: int, subsampling: int) -> Tensor:
+    """Encode [H, W, 3] in 0..1 as JPEG and decode it again, [H, W, 3] on the CPU."""
     buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "JPEG", quality=quality, subsampling=subsampling)
+    to_pil(image).save(buffer, "JPEG", quality=quality, subsampling=subsampling)
     with Image.open(buffer) as file:
-        decoded = torch.from_numpy(np.array(file, dtype=np.float32) / 255)
-    return decoded.movedim(-1, 0).to(image)
+        return from_pil(file)

@@ -6,8 +6,8 @@ import math
 
 from torch import Tensor
 
+from ..imaging.filters import convolve, disc_kernel, line_kernel
 from .draws import Draw
-from .kernels import convolve, disc_kernel, line_kernel
 
 DEFOCUS_RADIUS = (0.9, 2.5, 6.0)
 MOTION_LENGTH = (4.0, 11.0, 25.0)

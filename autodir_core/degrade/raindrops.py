@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..imaging.filters import box_blur, box_downscale, convolve, disc_kernel
 from .draws import Draw, between
-from .kernels import convolve, disc_kernel
 
 MIN_COVERAGE = (0.08, 0.2, 0.35)
 """The share of the picture that drops cover at least, at severity 0, 0.5 and 1."""
@@ -120,12 +120,12 @@ def _refract(image: Tensor, draw: Draw, slope: Tensor) -> Tensor:
     x = torch.arange(width, device=image.device)[None, :] + power * slope[1]
     grid = torch.stack([(2 * x + 1) / width - 1, (2 * y + 1) / height - 1], dim=-1)
     # The drop shows a wide view in few pixels and lies out of focus: a reduced copy holds all that can be seen.
-    reduced = F.avg_pool2d(image[None], draw.integer(2, 4))
+    reduced = box_downscale(image[None], draw.integer(2, 4))
     return F.grid_sample(reduced, grid[None], padding_mode="reflection", align_corners=False)[0]
 
 
 def _soften(field: Tensor) -> Tensor:
-    return F.avg_pool2d(field[None, None], 3, stride=1, padding=1, count_include_pad=False)[0, 0]
+    return box_blur(field[None, None], 3)[0, 0]
 
 
 def _smoothstep(x: Tensor) -> Tensor:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ..imaging.filters import convolve
+from ..imaging.layout import from_uint8, to_uint8
 from .draws import Draw
-from .kernels import convolve
 
 NOISE_SIGMA = (8.0, 25.0, 50.0)
 """Standard deviation at mid grey, in levels of 255."""
@@ -27,13 +28,13 @@ def noise(image: Tensor, draw: Draw, *, severity: float) -> Tensor:
 
 
 def underexposure(image: Tensor, draw: Draw, *, severity: float) -> Tensor:
-    """Gain, gamma, a slight cast and a little noise, stored in 8 bits; image [3, H, W] 0..1, not clamped."""
+    """Gain, gamma, a slight cast and a little noise, stored in 8 bits; image [3, H, W] 0..1, the same back."""
     gain = draw.level(severity, EXPOSURE_GAIN)
     gamma = draw.level(severity, EXPOSURE_GAMMA)
     sigma = draw.level(severity, DARK_SIGMA) / 255
     cast = (1 + 0.06 * (2 * draw.rand(3, 1, 1) - 1)).to(image)
     dark = gain * cast * image**gamma
-    return ((dark + sigma * _unit_noise(image, draw)) * 255).round() / 255
+    return from_uint8(to_uint8(dark + sigma * _unit_noise(image, draw)))
 
 
 def _unit_noise(image: Tensor, draw: Draw) -> Tensor:

@@ -7,9 +7,8 @@ import math
 import torch
 from torch import Tensor
 
+from ..imaging.filters import convolve_circular, line_kernel, resample
 from .draws import Draw
-from .kernels import convolve_circular, line_kernel
-from .resampling import resample
 
 HAZE_BETA = (0.3, 1.1, 2.6)
 """Scattering over the whole depth range 0..1."""

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from ..errors import InputError
+from .filters import binomial_blur
 from .layout import check_images, from_network, to_network
 
 WAVELET_LEVELS = 5
@@ -54,13 +53,9 @@ def wavelet(content: Tensor, style: Tensor) -> Tensor:
 
 
 def low_frequencies(x: Tensor) -> Tensor:
-    """[B, 3, H, W] after five blurs with radius 1, 2, 4, 8, 16 (a-trous wavelet)."""
-    line = torch.tensor([0.25, 0.5, 0.25], device=x.device, dtype=x.dtype)
-    kernel = torch.outer(line, line).expand(x.shape[1], 1, 3, 3)
+    """Blur [B, 3, H, W] five times, with radius 1, 2, 4, 8, 16 (a-trous wavelet)."""
     for level in range(WAVELET_LEVELS):
-        radius = 2**level
-        padded = F.pad(x, (radius,) * 4, mode="replicate")
-        x = F.conv2d(padded, kernel, dilation=radius, groups=x.shape[1])
+        x = binomial_blur(x, dilation=2**level, padding="replicate")
     return x
 
 

@@ -16,7 +16,7 @@ from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from ..errors import InputError
-from .layout import check_images
+from .layout import check_images, from_pil, to_pil
 from .paths import FORMATS, PathLike, atomic_path, one_line
 
 logger = logging.getLogger(__name__)
@@ -61,7 +61,7 @@ def write_picture(path: PathLike, image: Tensor, *, alpha: Tensor | None = None,
     suffix = path.suffix.lower()
     if suffix not in FORMATS:
         raise InputError(f"cannot write {path}: unknown suffix {suffix!r}; choose one of {', '.join(FORMATS)}")
-    picture = _to_pillow(image, _writable_alpha(alpha, path, FORMATS[suffix]))
+    picture = _one_picture(image, _writable_alpha(alpha, path, FORMATS[suffix]))
     with atomic_path(path) as temporary:
         try:
             picture.save(temporary, FORMATS[suffix], **_save_options(FORMATS[suffix], quality))
@@ -102,7 +102,7 @@ def _to_picture(image: Image.Image, path: Path) -> Picture:
         return Picture(grey[..., None].expand(*grey.shape, 3).contiguous())
     colour, alpha = _split_alpha(image)
     colour = _to_srgb(colour, image.info.get("icc_profile"), path)
-    return Picture(_to_tensor(colour), None if alpha is None else _to_tensor(alpha))
+    return Picture(from_pil(colour)[None], None if alpha is None else from_pil(alpha)[None])
 
 
 def _deep_grey(image: Image.Image, path: Path) -> Tensor:
@@ -146,11 +146,7 @@ def _to_srgb(image: Image.Image, icc_profile: bytes | None, path: Path) -> Image
     return converted
 
 
-def _to_tensor(image: Image.Image) -> Tensor:
-    return torch.from_numpy(np.array(image, dtype=np.float32) / 255)[None]
-
-
-def _to_pillow(image: Tensor, alpha: Tensor | None) -> Image.Image:
+def _one_picture(image: Tensor, alpha: Tensor | None) -> Image.Image:
     image = check_images(image, "image").detach()
     if len(image) != 1:
         raise InputError(f"one file holds one picture, got a batch of {len(image)}; write them one by one")
@@ -158,7 +154,7 @@ def _to_pillow(image: Tensor, alpha: Tensor | None) -> Image.Image:
         if alpha.shape != image.shape[:3]:
             raise InputError(f"alpha must have the shape {list(image.shape[:3])}, got {list(alpha.shape)}")
         image = torch.cat([image, alpha.detach().to(image)[..., None]], dim=-1)
-    return Image.fromarray((image[0].clamp(0, 1) * 255).round().to(torch.uint8).cpu().numpy())
+    return to_pil(image[0])
 
 
 def _writable_alpha(alpha: Tensor | None, path: Path, picture_format: str) -> Tensor | None:

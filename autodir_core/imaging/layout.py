@@ -1,18 +1,23 @@
-"""Layouts and ranges, known only here: pictures are [B, H, W, 3] in 0..1, networks see [B, 3, H, W] in -1..1."""
+"""Layouts, ranges and 8 bits, known only here.
+
+Pictures are [B, H, W, 3] in 0..1, networks see [B, 3, H, W] in -1..1, files and Pillow have 8 bits.
+"""
 
 from __future__ import annotations
 
+import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
 from ..errors import InputError
 
-MOST_SQUARES = 3
-"""Squares along a side of a picture at most: of a large one they leave gaps, which keeps looking at it quick."""
+MAX_CROPS_PER_SIDE = 3
+"""Crops along a side of a picture at most: on a large one they leave gaps, which keeps the assessment quick."""
 
 
 def check_images(images: Tensor, name: str = "images") -> Tensor:
-    """`images` as float32; InputError unless it is a [B, H, W, 3] tensor of finite numbers that is not empty."""
+    """Return `images` as float32; InputError unless it is a non-empty [B, H, W, 3] tensor of finite numbers."""
     if not isinstance(images, Tensor):
         raise InputError(f"{name} must be a torch tensor [B, H, W, 3] with values 0..1, got {type(images).__name__}")
     if images.ndim != 4 or images.shape[-1] != 3 or images.numel() == 0:
@@ -25,18 +30,39 @@ def check_images(images: Tensor, name: str = "images") -> Tensor:
 
 
 def to_network(images: Tensor) -> Tensor:
-    """[B, H, W, 3] in 0..1 to [B, 3, H, W] in -1..1."""
+    """Convert [B, H, W, 3] in 0..1 to [B, 3, H, W] in -1..1."""
     # contiguous: convolutions give other last bits for other memory layouts, and callers have them all
     return (images.permute(0, 3, 1, 2) * 2 - 1).contiguous()
 
 
 def from_network(x: Tensor) -> Tensor:
-    """[B, 3, H, W] in -1..1 to [B, H, W, 3] in 0..1, not clamped."""
+    """Convert [B, 3, H, W] in -1..1 to [B, H, W, 3] in 0..1, not clamped."""
     return ((x.permute(0, 2, 3, 1) + 1) / 2).contiguous()
 
 
+def to_uint8(values: Tensor) -> Tensor:
+    """Round values in 0..1 to the 256 levels of 8 bits; those outside are clamped."""
+    return (values.detach().float().clamp(0, 1) * 255).round().to(torch.uint8)
+
+
+def from_uint8(levels: Tensor | np.ndarray) -> Tensor:
+    """Convert the 256 levels of 8 bits to float32 in 0..1."""
+    tensor = levels if isinstance(levels, Tensor) else torch.from_numpy(np.array(levels))
+    return tensor.float() / 255
+
+
+def to_pil(image: Tensor) -> Image.Image:
+    """Convert [H, W, 3 or 4] in 0..1, values outside clamped, to a picture of 8 bits."""
+    return Image.fromarray(to_uint8(image).cpu().contiguous().numpy())
+
+
+def from_pil(image: Image.Image) -> Tensor:
+    """Convert a picture of 8 bits to float32 [H, W, C] in 0..1, a grey one to [H, W]."""
+    return from_uint8(np.asarray(image))
+
+
 def pad_to_multiple(x: Tensor, stride: int) -> Tensor:
-    """[B, C, H, W] extended at the bottom and right by reflection until both sides are multiples of `stride`.
+    """Extend [B, C, H, W] at the bottom and right by reflection until both sides are multiples of `stride`.
 
     Reflects as often as it takes, so that any size works down to 1x1.
     """
@@ -44,26 +70,26 @@ def pad_to_multiple(x: Tensor, stride: int) -> Tensor:
         size = x.shape[dim]
         target = -(-size // stride) * stride
         if target != size:
-            x = x.index_select(dim, reflected(size, target).to(x.device))
+            x = x.index_select(dim, reflect_indices(size, target).to(x.device))
     return x
 
 
-def reflected(size: int, target: int) -> Tensor:
-    """Indices 0..target-1 folded back into 0..size-1 without repeating the edge."""
+def reflect_indices(size: int, target: int) -> Tensor:
+    """Return the indices 0..target-1 folded back into 0..size-1 without repeating the edge."""
     period = max(2 * (size - 1), 1)
     index = torch.arange(target) % period
     return torch.minimum(index, period - index).clamp(max=size - 1)
 
 
 def crop(images: Tensor, height: int, width: int) -> Tensor:
-    """The top left part of [B, H, W, 3]."""
+    """Return the top left part of [B, H, W, 3]."""
     return images[:, :height, :width]
 
 
-def centre_square(x: Tensor, side: int) -> Tensor:
-    """The central side x side part of [B, C, H, W]; what a smaller picture lacks is 0 (black, when given in 0..1).
+def center_crop(x: Tensor, side: int) -> Tensor:
+    """Return the central side x side part of [B, C, H, W]; what a smaller picture lacks is 0, black in 0..1.
 
-    Official: CLIPFeatureExtractor's centre crop, whose odd pixel goes to the bottom right.
+    Official: CLIPFeatureExtractor's center crop, whose odd pixel goes to the bottom right.
     """
     height, width = x.shape[-2:]
     top, left = max((height - side) // 2, 0), max((width - side) // 2, 0)
@@ -73,34 +99,26 @@ def centre_square(x: Tensor, side: int) -> Tensor:
     return torch.nn.functional.pad(x, (before_x, missing_x - before_x, before_y, missing_y - before_y))
 
 
-def squares(image: Tensor, side: int) -> Tensor:
-    """The squares [S, side, side, 3] that one picture [1, H, W, 3] is looked at in, row by row.
+def grid_crops(image: Tensor, side: int) -> Tensor:
+    """Return the crops [N, side, side, 3] of one picture [1, H, W, 3] that reach from border to border, row by row.
 
-    Along each side ceil(length / side) of them, at most `MOST_SQUARES`. A picture shorter than the square is not
-    extended: there they have its own height or width.
+    Along each side there are ceil(length / side) of them, at most `MAX_CROPS_PER_SIDE`. A picture shorter than a crop
+    is not extended: its crops have its own height or width.
     """
-    tops, lefts = (starts(length, side) for length in image.shape[1:3])
+    tops, lefts = (crop_starts(length, side) for length in image.shape[1:3])
     return torch.cat([image[:, top : top + side, left : left + side] for top in tops for left in lefts])
 
 
-def starts(length: int, side: int) -> list[int]:
-    """Where squares begin that are spread evenly from the first pixel to the last; the middle of three is central."""
-    count = min(max(-(-length // side), 1), MOST_SQUARES)
+def crop_starts(length: int, side: int) -> list[int]:
+    """Return where crops start, evenly spread from the first pixel to the last; the middle one of three is central."""
+    count = min(max(-(-length // side), 1), MAX_CROPS_PER_SIDE)
     return [i * (length - side) // (count - 1) for i in range(count)] if count > 1 else [0]
 
 
-def scaled(images: Tensor, height: int, width: int, *, mode: str = "bicubic") -> Tensor:
-    """[B, h, w, C] at another size by antialiased interpolation; the very tensor where it has that size already."""
-    if images.shape[1:3] == (height, width):
-        return images
-    x = images.movedim(-1, 1)
-    return torch.nn.functional.interpolate(x, (height, width), mode=mode, antialias=True).movedim(1, -1)
-
-
-def extended(images: Tensor, side: int) -> Tensor:
-    """[B, H, W, ...] made at least `side` pixels high and wide by reflection at the bottom and right."""
+def pad_to_size(images: Tensor, side: int) -> Tensor:
+    """Extend [B, H, W, ...] at the bottom and right by reflection to at least `side` pixels a side."""
     for dim in (1, 2):
         size = images.shape[dim]
         if size < side:
-            images = images.index_select(dim, reflected(size, side).to(images.device))
+            images = images.index_select(dim, reflect_indices(size, side).to(images.device))
     return images

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from ..errors import InputError
-from .layout import scaled
+from .filters import resize
 
 
 def apply_mask(original: Tensor, restored: Tensor, mask: Tensor | None) -> Tensor:
@@ -39,4 +39,4 @@ def fit_map(values: Tensor, images: Tensor, *, name: str, mode: str = "bilinear"
     grey = grey[None] if grey.ndim == 2 else grey
     if grey.ndim != 3 or len(grey) not in (1, batch):
         raise InputError(f"the {name} must be [1 or {batch}, height, width], got {list(values.shape)}")
-    return scaled(grey[..., None], height, width, mode=mode)[..., 0].expand(batch, -1, -1)
+    return resize(grey[..., None], height, width, mode=mode)[..., 0].expand(batch, -1, -1)

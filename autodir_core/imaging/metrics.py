@@ -9,9 +9,11 @@ from torch import Tensor
 
 from ..errors import InputError
 from ..optional_imports import optional_import
+from .filters import convolve_axis, gaussian_kernel
+from .layout import to_network
 
 WINDOW = 11
-SPREAD = 1.5
+SIGMA = 1.5
 BT601 = (65.481, 128.553, 24.966)
 """What red, green and blue in 0..1 add to the luminance, in levels of 255 above 16 (ITU-R BT.601)."""
 
@@ -28,7 +30,7 @@ def psnr(image: Tensor, truth: Tensor) -> float:
 def ssim(image: Tensor, truth: Tensor) -> float:
     """Structural similarity of [1, H, W, 3] in 0..1, mean over colours (Wang et al. 2004: Gaussian window 11, 1.5)."""
     check_sizes(image, truth)
-    a, b = (x.clamp(0, 1).double().permute(3, 0, 1, 2) for x in (image, truth))
+    a, b = (x.clamp(0, 1).double() for x in (image, truth))
     mean_a, mean_b = smooth(a), smooth(b)
     var_a, var_b = smooth(a * a) - mean_a**2, smooth(b * b) - mean_b**2
     covariance = smooth(a * b) - mean_a * mean_b
@@ -38,12 +40,9 @@ def ssim(image: Tensor, truth: Tensor) -> float:
 
 
 def smooth(x: Tensor) -> Tensor:
-    """[3, 1, H, W] under a Gaussian window, only where the window fits."""
-    distance = torch.arange(WINDOW, dtype=x.dtype, device=x.device) - WINDOW // 2
-    line = torch.exp(-(distance**2) / (2 * SPREAD**2))
-    line = line / line.sum()
-    rows = torch.nn.functional.conv2d(x, line.view(1, 1, 1, -1))
-    return torch.nn.functional.conv2d(rows, line.view(1, 1, -1, 1))
+    """Average [1, H, W, C] under a Gaussian window, only where the window fits."""
+    kernel = gaussian_kernel(SIGMA, WINDOW // 2)
+    return convolve_axis(convolve_axis(x, kernel, 1), kernel, 2)
 
 
 def luminance(image: Tensor) -> Tensor:
@@ -67,8 +66,7 @@ def load_lpips(device: torch.device) -> Distance:
     @torch.inference_mode()
     def distance(image: Tensor, truth: Tensor) -> float:
         check_sizes(image, truth)
-        one, other = (x.clamp(0, 1).permute(0, 3, 1, 2).to(device) * 2 - 1 for x in (image, truth))
-        return network(one, other).item()
+        return network(*(to_network(x.clamp(0, 1)).to(device) for x in (image, truth))).item()
 
     return distance
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..errors import InputError
 from ..imaging.layout import check_images
-from .montage import BACKGROUND, BRIGHT, DIM, GAP, LINE, canvas, caption_size, centred, to_pillow, to_tensor
+from .montage import BACKGROUND, BRIGHT, DIM, GAP, LINE, canvas, caption_size, centred, framed, thumbnail
 
 TITLES = ("before", "after")
 SMALLEST_HANDLE, LARGEST_HANDLE, ROWS_PER_RADIUS = 5, 18, 32
@@ -42,8 +42,8 @@ def slider(before: Tensor, after: Tensor, details: Sequence[tuple[str, str]], *,
     cut = round(position * width)
     drawn = []
     for one, other, pair in zip(before, after, details, strict=True):
-        picture = halves(to_pillow(one, height), to_pillow(other, height), cut)
-        drawn.append(to_tensor(captioned(centred(picture, room), pair, size)))
+        picture = halves(thumbnail(one, height), thumbnail(other, height), cut)
+        drawn.append(framed(captioned(centred(picture, room), pair, size)))
     return torch.cat(drawn)
 
 

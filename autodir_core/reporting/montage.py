@@ -6,13 +6,11 @@ import unicodedata
 from collections.abc import Sequence
 from math import sqrt
 
-import numpy as np
-import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from ..errors import InputError
-from ..imaging.layout import check_images
+from ..imaging.layout import check_images, from_pil, to_pil
 from ..settings import Restoration
 from .summary import check_picture, rounds_of, winner
 
@@ -50,10 +48,10 @@ def strip(image: Tensor, restoration: Restoration, picture: int = 0, height: int
     titles = ["input", *captions[:-1], "result"]
     details = [f"{image.shape[2]} x {image.shape[1]}", *[""] * len(captions[:-1]), captions[-1]]
     figures = [
-        figure(to_pillow(batch[picture], height), title, detail)
+        figure(thumbnail(batch[picture], height), title, detail)
         for batch, title, detail in zip(shown, titles, details, strict=True)
     ]
-    return to_tensor(beside(figures, GAP))
+    return framed(beside(figures, GAP))
 
 
 def sheet(before: Pictures, after: Pictures, captions: Sequence[str]) -> Tensor:
@@ -71,29 +69,29 @@ def sheet(before: Pictures, after: Pictures, captions: Sequence[str]) -> Tensor:
         got = ", ".join(map(str, counts))
         raise InputError(f"a sheet needs as many pictures before as after and as captions, got {got}")
     pairs = [
-        figure(beside([to_pillow(one, SHEET_HEIGHT), to_pillow(other, SHEET_HEIGHT)], SEAM), caption)
+        figure(beside([thumbnail(one, SHEET_HEIGHT), thumbnail(other, SHEET_HEIGHT)], SEAM), caption)
         for one, other, caption in zip(before, after, captions, strict=True)
     ]
-    return to_tensor(grid(pairs))
+    return framed(grid(pairs))
 
 
-def to_pillow(image: Tensor, height: int) -> Image.Image:
+def thumbnail(image: Tensor, height: int) -> Image.Image:
     """One picture [H, W, 3] or [1, H, W, 3] in 8 bits, reduced to at most `height` rows."""
     if height < 1:
         raise InputError(f"height must be 1 or more, got {height}")
     image = check_images(image if image.ndim == 4 else image[None])[0]
-    picture = Image.fromarray((image.detach().clamp(0, 1) * 255).round().to(torch.uint8).cpu().numpy())
+    picture = to_pil(image)
     if picture.height <= height:
         return picture
     width = max(1, round(picture.width * height / picture.height))
     return picture.resize((width, height), Image.Resampling.LANCZOS)
 
 
-def to_tensor(picture: Image.Image) -> Tensor:
+def framed(picture: Image.Image) -> Tensor:
     """float32 [1, H, W, 3] in 0..1, with a margin around the picture."""
-    framed = canvas(picture.width + 2 * GAP, picture.height + 2 * GAP)
-    framed.paste(picture, (GAP, GAP))
-    return torch.from_numpy(np.array(framed, dtype=np.float32) / 255)[None]
+    whole = canvas(picture.width + 2 * GAP, picture.height + 2 * GAP)
+    whole.paste(picture, (GAP, GAP))
+    return from_pil(whole)[None]
 
 
 def canvas(width: int, height: int) -> Image.Image:

@@ -8,7 +8,7 @@ from PIL import ImageDraw, ImageFont
 from torch import Tensor
 
 from ..settings import Assessment
-from .montage import BRIGHT, DIM, GAP, canvas, shortened, to_tensor
+from .montage import BRIGHT, DIM, GAP, canvas, framed, shortened
 from .summary import row_of
 
 MOST = 4
@@ -43,7 +43,7 @@ def bars(assessment: Assessment) -> Tensor:
     draw, font = ImageDraw.Draw(drawn), ImageFont.load_default(FONT)
     for number, row in enumerate(rows):
         draw_row(draw, row, font, middle=ROW * number + ROW // 2)
-    return to_tensor(drawn)
+    return framed(drawn)
 
 
 def rows_of(assessment: Assessment) -> list[Row]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from ..imaging.layout import centre_square, squares
+from ..imaging.layout import center_crop, grid_crops
 from ..labels import prompt_for
 from ..networks.build import vision_side, vision_tower
 from .conditioning import pooled, text_states, tokenize
@@ -39,7 +39,7 @@ def encode_prompts(clip: CLIP, labels: tuple[str, ...]) -> Prompts:
 
 def clip_pixels(images: Tensor, side: int) -> Tensor:
     """The centre of [B, H, W, 3] at native resolution, normalised: what the vision tower sees, [B, 3, side, side]."""
-    x = centre_square(images.permute(0, 3, 1, 2), side)
+    x = center_crop(images.permute(0, 3, 1, 2), side)
     mean, std = (torch.tensor(values, device=x.device).view(1, 3, 1, 1) for values in (CLIP_MEAN, CLIP_STD))
     return (x - mean) / std
 
@@ -64,5 +64,5 @@ def probabilities(clip: CLIP, images: Tensor, prompts: Prompts, view: str) -> Te
     """
     if view == "centre":
         return logits(clip, images, prompts).softmax(dim=-1)
-    parts = (squares(image, vision_side(clip)) for image in images.split(1))
+    parts = (grid_crops(image, vision_side(clip)) for image in images.split(1))
     return torch.cat([logits(clip, part, prompts).softmax(dim=-1).mean(dim=0, keepdim=True) for part in parts])

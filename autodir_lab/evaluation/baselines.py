@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from autodir_core.imaging.layout import from_uint8, to_uint8
 from autodir_core.optional_imports import optional_import
 
 with optional_import("cv2", alternative="leave --baselines out"):
@@ -100,11 +101,11 @@ def guided(source: Pixels, guide: Pixels) -> Pixels:
 
 
 def in_bytes(image: Pixels) -> np.ndarray:
-    return (image * 255).round().astype(np.uint8)
+    return to_uint8(torch.from_numpy(image)).numpy()
 
 
 def in_floats(image: np.ndarray) -> Pixels:
-    return image.astype(np.float32) / 255
+    return from_uint8(image).numpy()
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from comfy.cli_args import LatentPreviewMethod, args
 from PIL import Image
 from torch import Tensor
 
+from ...autodir_core.imaging.layout import to_pil
 from ...autodir_core.model import AutoDIR
 
 SD15_LATENT = (4, 8)
@@ -62,11 +63,6 @@ def decode_thumbnail(model: AutoDIR, estimate: Tensor) -> Image.Image:
     """Decode the first estimate of a batch after average pooling."""
     height, width = (max(side // PREVIEW_SHRINK, 1) for side in estimate.shape[-2:])
     return to_pil(model.decode(torch.nn.functional.adaptive_avg_pool2d(estimate[:1], (height, width)))[0])
-
-
-def to_pil(image: Tensor) -> Image.Image:
-    """Convert [H, W, 3] in 0..1, values outside allowed."""
-    return Image.fromarray((image.clamp(0, 1) * 255).to("cpu", torch.uint8).numpy())
 
 
 def jpeg_preview(picture: Image.Image | None) -> tuple[str, Image.Image, int] | None:

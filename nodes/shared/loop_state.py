@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ...autodir_core.errors import InputError
-from ...autodir_core.imaging.layout import scaled
+from ...autodir_core.imaging.filters import resize
 from ...autodir_core.labels import CLEAN
 from ...autodir_core.loop_policy import decide, is_doubtful, why_stop
 from ...autodir_core.model import AutoDIR
@@ -193,7 +193,7 @@ def keep_alpha(before: Tensor, after: Tensor) -> Tensor:
     _, alpha = io.split_alpha(before)
     if alpha is None or after.shape[-1] == 4:
         return after
-    return io.with_alpha(after, scaled(alpha, after.shape[1], after.shape[2], mode="bilinear"))
+    return io.with_alpha(after, resize(alpha, after.shape[1], after.shape[2], mode="bilinear"))
 
 
 def is_last(loop: Loop, max_rounds: int) -> bool:
@@ -228,5 +228,5 @@ def all_pictures(loop: Loop, done: Restoration) -> Tensor:
     before, _ = io.split_alpha(torch.cat([picture.original for picture in loop.pictures]))
     height, width = done.image.shape[1:3]
     return torch.cat(
-        [scaled(images, height, width, mode="bilinear") for images in (before, *(row.image for row in done.rounds))]
+        [resize(images, height, width, mode="bilinear") for images in (before, *(row.image for row in done.rounds))]
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from ...autodir_core.imaging.color import METHODS, match_color
-from ...autodir_core.imaging.layout import scaled
+from ...autodir_core.imaging.filters import resize
 from ..comfy import devices
 from ..shared import io
 
@@ -49,6 +49,6 @@ class AutoDIRColorMatch:
         colours, alpha = io.split_alpha(image)
         model, _ = io.split_alpha(reference)
         if method == "wavelet":
-            model = scaled(model, *colours.shape[1:3])
+            model = resize(model, *colours.shape[1:3])
         matched = match_color(colours, model.to(colours), method)
         return (io.with_alpha(matched, alpha).to(devices.intermediate_device()),)

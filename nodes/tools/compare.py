@@ -10,7 +10,8 @@ from typing import Any
 from torch import Tensor
 
 from ...autodir_core.errors import InputError
-from ...autodir_core.imaging.layout import extended, scaled
+from ...autodir_core.imaging.filters import resize
+from ...autodir_core.imaging.layout import pad_to_size
 from ...autodir_core.imaging.metrics import WINDOW, psnr, ssim
 from ...autodir_core.reporting.before_after import slider
 from ..comfy import devices, folders
@@ -114,7 +115,7 @@ class AutoDIRCompare:
     def compare(self, before: Tensor, after: Tensor, position: float, truth: Tensor | None = None) -> dict[str, Any]:
         degraded, restored, *clean = same_batch([image for image in (before, after, truth) if image is not None])
         check_sizes(degraded, restored, *clean)
-        drawn = scaled(degraded, *restored.shape[1:3])
+        drawn = resize(degraded, *restored.shape[1:3])
         scores = comparison(drawn, restored, *clean)
         image = slider(drawn, restored, [scores.details(i) for i in range(len(restored))], position=position)
         mean, report = scores.mean(), scores.report()
@@ -134,7 +135,7 @@ def comparison(before: Tensor, after: Tensor, truth: Tensor | None = None) -> Co
 def scores_of(images: Tensor, truth: Tensor) -> list[Scores]:
     """The scores of each picture of [B, H, W, 3] against that of `truth`."""
     pairs = zip(images.split(1), truth.split(1), strict=True)
-    return [Scores(psnr(one, other), ssim(extended(one, WINDOW), extended(other, WINDOW))) for one, other in pairs]
+    return [Scores(psnr(a, b), ssim(pad_to_size(a, WINDOW), pad_to_size(b, WINDOW))) for a, b in pairs]
 
 
 def same_batch(images: Sequence[Tensor]) -> list[Tensor]:

@@ -11,7 +11,8 @@ from ...autodir_core.degrade import DEGRADATIONS, degrade
 from ...autodir_core.degrade.apply import SMALLEST_SIDE
 from ...autodir_core.diffusion.noise import picture_seeds
 from ...autodir_core.errors import InputError
-from ...autodir_core.imaging.layout import extended, scaled
+from ...autodir_core.imaging.filters import resize
+from ...autodir_core.imaging.layout import pad_to_size
 from ..comfy import devices, progress
 from ..shared import io
 
@@ -84,8 +85,8 @@ class AutoDIRDegrade:
 def degrade_one(image: Tensor, label: str, *, severity: float, seed: int, depth: Tensor | None) -> Tensor:
     """One picture [1, H, W, 3] of any size with one degradation; depth is [1, H, W] or None."""
     progress.raise_if_interrupted()
-    distance = None if depth is None else extended(depth, SMALLEST_SIDE)
-    done = degrade(extended(image, SMALLEST_SIDE), label, severity=severity, seed=seed, depth=distance)
+    distance = None if depth is None else pad_to_size(depth, SMALLEST_SIDE)
+    done = degrade(pad_to_size(image, SMALLEST_SIDE), label, severity=severity, seed=seed, depth=distance)
     return done[:, : image.shape[1], : image.shape[2]]
 
 
@@ -96,5 +97,5 @@ def depths_of(depth: Tensor, batch: int, height: int, width: int) -> Sequence[Te
     if grey.ndim != 3 or len(grey) not in (1, batch):
         raise InputError(f"the depth must be one picture or mask, or {batch}, got the shape {list(depth.shape)}")
     # scaling rounds, and a depth just above 1 would be refused
-    fitting = scaled(grey[..., None], height, width)[..., 0].clamp(grey.min(), grey.max())
+    fitting = resize(grey[..., None], height, width)[..., 0].clamp(grey.min(), grey.max())
     return fitting.expand(batch, -1, -1).split(1)

@@ -222,7 +222,15 @@ class TestRestore:
         (bar,) = stand_in.bars
         kind, picture, _ = bar.previews[-1]
         assert (kind, picture.size, bar.done[-1]) == ("JPEG", (strip.shape[2], strip.shape[1]), 2)
-        assert torch.equal(torch.from_numpy(np.array(picture)), (strip[0].clamp(0, 1) * 255).to(torch.uint8))
+        assert torch.equal(torch.from_numpy(np.array(picture)), (strip[0] * 255).round().to(torch.uint8)), "rounded"
+
+    def test_previews_are_rounded_to_eight_bits(self, model, stand_in, monkeypatch, comfy):
+        monkeypatch.setattr(comfy("progress").args, "preview_method", "auto")
+        monkeypatch.setattr(comfy("progress"), "latent_previewer", lambda model: lambda done, estimate: None)
+        image = torch.tensor([0.6, 253.6, 300.0]).expand(20, 30, 3) / 255
+        comfy("progress").StepProgress(model.model, 1).show_result(image)
+        _, picture, _ = stand_in.bars[-1].previews[-1]
+        assert picture.getpixel((0, 0)) == (1, 254, 255)
 
     def test_the_own_words_and_the_own_weight(self, node, model, photo, core):
         settings = {**LOOP, "prompt": " remove the fog\n", "scm_weight": 0.0}

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import io
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
+
+from autodir_core.degrade.compression import compress_jpeg
+from autodir_core.imaging.filters import binomial_blur, box_blur, gaussian_blur, resize
 
 
 @dataclass(frozen=True)
@@ -138,7 +138,7 @@ def focused(crop: Tensor, rng: np.random.Generator) -> Tensor:
     colour = crop[..., :3]
     if rng.random() < 0.6:
         colour = colour + grown_texture(side, rng) * sharp * (0.3 + colour)
-    soft = smoothed(colour, float(rng.uniform(1, 6)))
+    soft = gaussian_blur(colour, float(rng.uniform(1, 6)))
     mixed = sharp * colour + (1 - sharp) * soft
     return torch.cat([mixed.clamp(0, 1), crop[..., 3:]], dim=-1)
 
@@ -150,14 +150,9 @@ def developed(crop: Tensor, rng: np.random.Generator) -> Tensor:
     """
     colour = crop[..., :3].permute(2, 0, 1)[None]
     side = colour.shape[-1]
-    kernel = torch.tensor([0.25, 0.5, 0.25])
-    blur = torch.nn.functional.conv2d(
-        torch.nn.functional.pad(colour, (1, 1, 1, 1), mode="reflect"),
-        torch.outer(kernel, kernel).expand(3, 1, 3, 3),
-        groups=3,
-    )
+    blur = binomial_blur(colour)
     detail = colour - blur
-    activity = torch.nn.functional.avg_pool2d(detail.abs().mean(dim=1, keepdim=True), 5, 1, 2)
+    activity = box_blur(detail.abs().mean(dim=1, keepdim=True), 5, count_include_pad=True)
     flatness = torch.exp(-activity / float(rng.uniform(0.003, 0.02)))
     kept = 1 - flatness * float(rng.uniform(0, 1)) * (0.5 + 0.5 * field(side, rng))
     grain = torch.from_numpy(rng.standard_normal((1, 1, side, side)).astype(np.float32)) * field(side, rng)
@@ -172,9 +167,8 @@ def overlaid(crop: Tensor, other: Tensor, rng: np.random.Generator) -> Tensor:
     """
     side = crop.shape[0]
     coarse = max(2, int(side / rng.uniform(1, 10)))
-    planes = other[None, ..., :3].permute(0, 3, 1, 2)
-    small = torch.nn.functional.interpolate(planes, size=(coarse, coarse), mode="bilinear", antialias=True)
-    soft = torch.nn.functional.interpolate(small, size=(side, side), mode="bilinear")[0].permute(1, 2, 0)
+    small = resize(other[None, ..., :3], coarse, coarse, mode="bilinear")
+    soft = resize(small, side, side, mode="bilinear", antialias=False)[0]
     patch = soft * float(rng.uniform(0.7, 1.3)) + float(rng.choice([0.0, 0.0, rng.uniform(-0.2, 0.6)]))
     mask = discs(side, rng)[..., None] * float(rng.uniform(0.3, 1))
     colour = crop[..., :3] * (1 - mask) + patch.clamp(0, 1) * mask
@@ -195,37 +189,20 @@ def discs(side: int, rng: np.random.Generator) -> Tensor:
 
 def compressed(crop: Tensor, rng: np.random.Generator) -> Tensor:
     """The crop through JPEG at a quality of 60 to 97, as most photographs have been: its traces are no degradation."""
-    pixels = (crop[..., :3] * 255).round().to(torch.uint8).numpy()
-    buffer = io.BytesIO()
-    subsampling = int(rng.integers(0, 3))
-    Image.fromarray(pixels).save(buffer, "JPEG", quality=int(rng.integers(60, 98)), subsampling=subsampling)
-    with Image.open(buffer) as file:
-        decoded = torch.from_numpy(np.array(file, dtype=np.float32) / 255)
-    return torch.cat([decoded, crop[..., 3:]], dim=-1)
+    subsampling, quality = int(rng.integers(0, 3)), int(rng.integers(60, 98))
+    return torch.cat([compress_jpeg(crop[..., :3], quality, subsampling), crop[..., 3:]], dim=-1)
 
 
 def grown_texture(side: int, rng: np.random.Generator) -> Tensor:
     """Band-limited noise [side, side, 1] of 2 to 15 % contrast, a little longer than wide: fur, grass, cloth."""
     noise = torch.from_numpy(rng.standard_normal((side, side, 1)).astype(np.float32))
-    fine = smoothed(noise, float(rng.uniform(0.4, 1.5)), float(rng.uniform(0.4, 2.5)))
-    band = fine - smoothed(fine, 4.0)
+    fine = gaussian_blur(noise, float(rng.uniform(0.4, 1.5)), sigma_x=float(rng.uniform(0.4, 2.5)))
+    band = fine - gaussian_blur(fine, 4.0)
     return band / band.std() * float(rng.uniform(0.02, 0.15))
-
-
-def smoothed(picture: Tensor, sigma: float, across: float | None = None) -> Tensor:
-    """[H, W, C] blurred by a Gaussian of `sigma` pixels down and `across` (the same) pixels across."""
-    planes = picture.permute(2, 0, 1)[:, None]
-    for spread, shape in ((sigma, (-1, 1)), (across or sigma, (1, -1))):
-        reach = math.ceil(3 * spread)
-        kernel = torch.exp(-(torch.arange(-reach, reach + 1) ** 2) / (2 * spread**2))
-        kernel = (kernel / kernel.sum()).view(1, 1, *shape)
-        margin = (0, 0, reach, reach) if shape[0] == -1 else (reach, reach, 0, 0)
-        planes = torch.nn.functional.conv2d(torch.nn.functional.pad(planes, margin, mode="reflect"), kernel)
-    return planes[:, 0].permute(1, 2, 0)
 
 
 def field(side: int, rng: np.random.Generator, most: int = 11) -> Tensor:
     """A smooth random field [1, 1, side, side] in 0..1."""
     cells = int(rng.integers(2, most + 1))
-    coarse = torch.from_numpy(rng.uniform(0, 1, (1, 1, cells, cells)).astype(np.float32))
-    return torch.nn.functional.interpolate(coarse, size=(side, side), mode="bicubic").clamp(0, 1)
+    coarse = torch.from_numpy(rng.uniform(0, 1, (1, cells, cells, 1)).astype(np.float32))
+    return resize(coarse, side, side, antialias=False).movedim(-1, 1).clamp(0, 1)

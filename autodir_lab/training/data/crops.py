@@ -13,6 +13,8 @@ from torch import Tensor
 
 from autodir_core.degrade import DEGRADATIONS, degrade
 from autodir_core.errors import InputError
+from autodir_core.imaging.filters import resize
+from autodir_core.imaging.layout import from_uint8
 from autodir_core.labels import CLEAN, LABELS
 
 from .augment import PLAIN, Variety, varied
@@ -229,9 +231,7 @@ def random_crop(pictures: np.ndarray, size: int, rng: np.random.Generator, most:
     side = min(int(size * factor), TILE)
     crop = window(pictures, side, rng)
     if side != size:
-        crop = torch.nn.functional.interpolate(
-            crop.permute(2, 0, 1)[None], size=(size, size), mode="bicubic", antialias=True, align_corners=False
-        )[0].permute(1, 2, 0)
+        crop = resize(crop[None], size, size)[0]
     return jittered(turned(crop, rng).clamp(0, 1), rng)
 
 
@@ -239,7 +239,7 @@ def window(pictures: np.ndarray, side: int, rng: np.random.Generator) -> Tensor:
     """A random square float32 [side, side, C] in 0..1 of a random picture."""
     picture = pictures[rng.integers(len(pictures))]
     top, left = rng.integers(0, TILE - side + 1, 2)
-    return torch.from_numpy(picture[top : top + side, left : left + side].astype(np.float32) / 255)
+    return from_uint8(picture[top : top + side, left : left + side])
 
 
 def turned(crop: Tensor, rng: np.random.Generator) -> Tensor:

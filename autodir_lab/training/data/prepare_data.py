@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from autodir_core.errors import InputError
 from autodir_core.imaging.files import read_picture
-from autodir_core.imaging.layout import reflected
+from autodir_core.imaging.layout import reflect_indices, to_uint8
 from autodir_core.imaging.paths import atomic_path, list_pictures
 
 from .scenes import draw_scene
@@ -126,14 +126,14 @@ def pair_tiles(item: tuple[int, tuple[Path, Path]]) -> list[np.ndarray]:
     count = 1 if max(both.shape[:2]) <= TILE else TILES[max(both.shape[:2]) > LARGE]
     for axis in (0, 1):
         if both.shape[axis] < TILE:
-            both = both.take(reflected(both.shape[axis], TILE).numpy(), axis=axis)
+            both = both.take(reflect_indices(both.shape[axis], TILE).numpy(), axis=axis)
     places = [[int(rng.integers(0, side - TILE + 1)) for side in both.shape[:2]] for _ in range(count)]
     return [both[top : top + TILE, left : left + TILE] for top, left in places]
 
 
 def as_bytes(path: Path) -> np.ndarray:
     """A picture file as uint8 [H, W, 3]."""
-    return (read_picture(path).image[0] * 255).round().byte().numpy()
+    return to_uint8(read_picture(path).image[0]).numpy()
 
 
 def digest(paths: Sequence[Path]) -> str:

@@ -9,7 +9,7 @@ import torch
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-from autodir_core.imaging.layout import to_network
+from autodir_core.imaging.layout import from_network, from_pil, to_network, to_pil
 from autodir_core.model import AutoDIR
 from autodir_core.settings import SamplerSettings
 from autodir_core.stages.autoencoder import decode, encode_mode
@@ -58,7 +58,7 @@ def vae_sheet(model: AutoDIR, data: Data, size: int) -> Tensor:
     """Crops, and what comes back from the latent space."""
     batch = examples(data, size).to(model.device)
     vae = model.networks.vae
-    back = decode(vae, encode_mode(vae, to_network(batch.degraded)), scale=1.0).permute(0, 2, 3, 1) / 2 + 0.5
+    back = from_network(decode(vae, encode_mode(vae, to_network(batch.degraded)), scale=1.0))
     return sheet({"picture": batch.degraded, "reconstruction": back}, data.labels)
 
 
@@ -110,10 +110,9 @@ def sheet(columns: Mapping[str, Tensor], *captions: Sequence[str]) -> Tensor:
             page.paste(enlarged(picture, side), (column * side, top))
             if column < len(captions):
                 draw.text((column * side + 2, top + side + 1), captions[column][row], fill="black")
-    return torch.from_numpy(np.array(page, dtype=np.float32) / 255)[None]
+    return from_pil(page)[None]
 
 
 def enlarged(picture: Tensor, side: int) -> Image.Image:
     """[S, S, 3] as an image of another side, every pixel as a square."""
-    pixels = (picture.detach().float().cpu().clamp(0, 1) * 255).round().byte().numpy()
-    return Image.fromarray(pixels).resize((side, side), Image.Resampling.NEAREST)
+    return to_pil(picture).resize((side, side), Image.Resampling.NEAREST)

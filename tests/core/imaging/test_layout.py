@@ -6,7 +6,18 @@ import pytest
 import torch
 
 import autodir_core as ad
-from autodir_core.imaging.layout import centre_square, check_images, from_network, pad_to_multiple, to_network
+from autodir_core.imaging.layout import (
+    center_crop,
+    check_images,
+    from_network,
+    from_pil,
+    from_uint8,
+    pad_to_multiple,
+    pad_to_size,
+    to_network,
+    to_pil,
+    to_uint8,
+)
 
 
 def test_network_layout_and_range():
@@ -35,15 +46,15 @@ def test_multiples_are_not_padded():
 
 def test_centre_square_crops_and_frames():
     x = torch.ones(1, 1, 5, 9)
-    square = centre_square(x, 7)
+    square = center_crop(x, 7)
     assert square.shape == (1, 1, 7, 7)
     assert square[0, 0].sum(dim=1).tolist() == [0, 7, 7, 7, 7, 7, 0]
     wide = torch.arange(9.0).expand(1, 1, 7, 9)
-    assert centre_square(wide, 7)[0, 0, 0].tolist() == [1, 2, 3, 4, 5, 6, 7]
+    assert center_crop(wide, 7)[0, 0, 0].tolist() == [1, 2, 3, 4, 5, 6, 7]
 
 
 def test_the_odd_pixel_of_a_frame_is_at_the_bottom_right():
-    square = centre_square(torch.ones(1, 1, 4, 4), 7)[0, 0]
+    square = center_crop(torch.ones(1, 1, 4, 4), 7)[0, 0]
     assert square[0].sum() == 0 and square[1, 1] == 1 and square[5:].sum() == 0
 
 
@@ -61,3 +72,27 @@ def test_the_odd_pixel_of_a_frame_is_at_the_bottom_right():
 def test_what_is_no_picture_is_refused(images, words):
     with pytest.raises(ad.InputError, match=words):
         check_images(images)
+
+
+def test_eight_bits_are_rounded_and_clamped():
+    values = torch.tensor([-0.5, 0.4 / 255, 0.6 / 255, 254.4 / 255, 254.6 / 255, 1.7])
+    assert to_uint8(values).tolist() == [0, 0, 1, 254, 255, 255]
+
+
+def test_all_levels_come_back():
+    levels = torch.arange(256, dtype=torch.uint8)
+    assert torch.equal(to_uint8(from_uint8(levels)), levels)
+    assert torch.equal(from_uint8(levels.numpy()), from_uint8(levels))
+
+
+@pytest.mark.parametrize("channels", [3, 4])
+def test_pillow_and_back(channels):
+    image = from_uint8(torch.arange(5 * 7 * channels, dtype=torch.uint8).view(5, 7, channels))
+    assert torch.equal(from_pil(to_pil(image)), image)
+    assert from_pil(to_pil(image).convert("L")).shape == (5, 7)
+
+
+def test_small_pictures_are_extended_by_reflection():
+    images = torch.arange(5.0).view(1, 1, 5, 1)
+    assert pad_to_size(images, 8)[0, 3, :, 0].tolist() == [0, 1, 2, 3, 4, 3, 2, 1]
+    assert pad_to_size(torch.rand(1, 8, 9, 3), 8).shape == (1, 8, 9, 3)

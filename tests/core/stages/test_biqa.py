@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import autodir_core as ad
-from autodir_core.imaging.layout import squares, starts
+from autodir_core.imaging.layout import crop_starts, grid_crops
 from autodir_core.settings import VIEWS
 from autodir_core.stages.conditioning import blend
 
@@ -33,14 +33,14 @@ def pictures(count: int, height: int, width: int) -> torch.Tensor:
     ],
 )
 def test_squares_reach_from_border_to_border(length, expected):
-    assert starts(length, SIDE) == expected
+    assert crop_starts(length, SIDE) == expected
 
 
 def test_squares_are_at_native_resolution_row_by_row():
     image = pictures(1, 300, 500)
     expected = [image[:, y : y + SIDE, x : x + SIDE] for y in (0, 76) for x in (0, 138, 276)]
-    assert torch.equal(squares(image, SIDE), torch.cat(expected))
-    assert squares(image[:, :90], SIDE).shape == (3, 90, SIDE, 3)
+    assert torch.equal(grid_crops(image, SIDE), torch.cat(expected))
+    assert grid_crops(image[:, :90], SIDE).shape == (3, 90, SIDE, 3)
 
 
 class TestGrid:
@@ -49,7 +49,7 @@ class TestGrid:
     @pytest.fixture
     def votes(self, tiny):
         """The probabilities that each square gets as a picture of its own, [6, 8]."""
-        return torch.cat([tiny.assess(part[None]).probabilities for part in squares(self.IMAGE, SIDE)])
+        return torch.cat([tiny.assess(part[None]).probabilities for part in grid_crops(self.IMAGE, SIDE)])
 
     def test_the_probabilities_of_the_squares_are_averaged(self, tiny, votes):
         found = tiny.assess(self.IMAGE, view="grid").probabilities

@@ -7,23 +7,15 @@ import math
 import numpy as np
 from PIL import Image
 
+from autodir_core.imaging import filters
+
 
 def gaussian_blur(values: np.ndarray, sigma: float) -> np.ndarray:
     """Gaussian blur of [H, W, C] with mirrored borders; wide blurs are done at reduced size."""
     height, width = values.shape[:2]
     if sigma > 4 and min(height, width) >= 32 and height % 2 == 0 and width % 2 == 0:
         return enlarged(gaussian_blur(reduced(values, 2), math.sqrt(sigma**2 / 4 - 0.1)))
-    reach = min(max(1, math.ceil(2.7 * sigma)), min(height, width) - 1)
-    kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2)
-    kernel = (kernel / kernel.sum()).astype(np.float32)
-    for axis in (0, 1):
-        padding = [(reach, reach) if a == axis else (0, 0) for a in range(3)]
-        padded = np.pad(values, padding, mode="reflect")
-        length = values.shape[axis]
-        values = np.zeros_like(values)
-        for i, weight in enumerate(kernel):
-            values += weight * (padded[i : i + length] if axis == 0 else padded[:, i : i + length])
-    return values
+    return filters.gaussian_blur(values, sigma, truncate=2.7)
 
 
 def reduced(values: np.ndarray, scale: int) -> np.ndarray:
