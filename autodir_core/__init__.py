@@ -4,19 +4,24 @@
 >>> model = ad.load_autodir()
 >>> result = ad.restore(model, images).image
 
-diffusers and open_clip are imported when a model is built, not before.
+Importing this package imports nothing heavy; a name is imported from its module when it is first used.
 """
 
 from __future__ import annotations
 
-from .checkpoint.load import Inspection, convert, inspect
-from .diffusion.schedule import sigmas
-from .errors import AutoDIRError, CheckpointError, InputError
-from .imaging.color import match_color
-from .labels import LABELS
-from .model import AutoDIR, load_autodir
-from .pipeline import Progress, restore
-from .settings import Assessment, LoopSettings, Restoration, Round, SamplerSettings
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .checkpoint.load import Inspection, convert, inspect
+    from .diffusion.schedule import sigmas
+    from .errors import AutoDIRError, CheckpointError, InputError
+    from .imaging.color import match_color
+    from .labels import LABELS
+    from .model import AutoDIR, load_autodir
+    from .outputs import Assessment, Restoration, Round
+    from .pipeline import Progress, restore
+    from .settings import LoopSettings, SamplerSettings, preset
 
 __version__ = "0.1.0"
 __all__ = [
@@ -36,6 +41,31 @@ __all__ = [
     "inspect",
     "load_autodir",
     "match_color",
+    "preset",
     "restore",
     "sigmas",
 ]
+
+MODULES = {
+    "LABELS": "labels",
+    **dict.fromkeys(("Assessment", "Restoration", "Round"), "outputs"),
+    **dict.fromkeys(("AutoDIR", "load_autodir"), "model"),
+    **dict.fromkeys(("AutoDIRError", "CheckpointError", "InputError"), "errors"),
+    **dict.fromkeys(("Inspection", "convert", "inspect"), "checkpoint.load"),
+    **dict.fromkeys(("LoopSettings", "SamplerSettings", "preset"), "settings"),
+    **dict.fromkeys(("Progress", "restore"), "pipeline"),
+    "match_color": "imaging.color",
+    "sigmas": "diffusion.schedule",
+}
+"""Public name -> the module that defines it."""
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name from its module (PEP 562)."""
+    if name not in MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f".{MODULES[name]}", __name__), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *MODULES])

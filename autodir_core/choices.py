@@ -64,9 +64,7 @@ SAMPLERS = Choices(
     {
         "euler_ancestral": Choice("diffusion.samplers:euler_ancestral", "the official one, draws noise at every step"),
         "euler": Choice("diffusion.samplers:euler", "deterministic steps of the first order"),
-        "dpmpp_2m": Choice(
-            "diffusion.samplers:dpmpp_2m", "deterministic, second order: good with few steps"
-        ),
+        "dpmpp_2m": Choice("diffusion.samplers:dpmpp_2m", "deterministic, second order: good with few steps"),
     },
 )
 
@@ -92,5 +90,14 @@ PRECISIONS = Choices(
         "float32": Choice("", "exact, the natural one of a CPU"),
         "float16": Choice("", "half the memory, the natural one of a CUDA GPU"),
         "bfloat16": Choice("", "half the memory, wider range, less exact"),
+    },
+)
+
+PRESETS = Choices(
+    "preset",
+    {
+        "paper": Choice("", "the official way: 100 ancestral steps per round"),
+        "best": Choice("", "what has proved best on our own tables; so far that is the paper's way"),
+        "fast": Choice("", "10 steps of the second order per round, for a quick look"),
     },
 )

@@ -1,51 +1,99 @@
-"""The loop's decisions as pure functions: the headless loop and the graph's loop both ask here."""
+"""The loop as one immutable machine: where a picture is among its rounds, and what happens to it next.
+
+`pipeline.restore` folds over it, and so does the loop of a ComfyUI graph.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from .labels import CLEAN
+from .outputs import Assessment, Restoration, Round, spread_probabilities
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
-class Decision:
-    """What an assessment leads to.
+class LoopState:
+    """One picture on its way through the rounds; every step returns the next state.
 
     Attributes:
-        label: the degradation to restore in this round; None when the loop ends here.
-        remaining: the labels to ask about in the next round.
-        stopped: why the loop ends here, "clean" or "unsure"; None while it goes on.
+        image: [1, H, W, C], what the next round starts from; the machine does not look into it.
+        labels: the L labels that the loop looks for.
+        remaining: those to ask about next: a label that won is asked about no more (official `sample` script).
+        rounds: the finished ones.
+        label: the degradation to restore in the round in progress; None before an assessment and at the end.
+        stopped: what the last assessment ended the loop with, "clean" or "low_confidence"; None while it goes on.
+        assessment: the last one, over all L labels, probability 0 for those that were removed before.
     """
 
-    label: str | None
+    image: Tensor
+    labels: tuple[str, ...]
     remaining: tuple[str, ...]
+    rounds: tuple[Round, ...] = ()
+    label: str | None = None
     stopped: str | None = None
+    assessment: Assessment | None = None
+
+    @classmethod
+    def start(cls, image: Tensor, labels: tuple[str, ...]) -> LoopState:
+        """Return the state of a picture [1, H, W, C] before its first assessment."""
+        return cls(image, labels, labels)
+
+    def apply_assessment(self, assessment: Assessment) -> LoopState:
+        """Let the most probable label win; "no" ends the loop.
+
+        Args:
+            assessment: of this one picture, over `remaining`.
+        """
+        label = most_probable(assessment.probabilities[0].tolist(), self.remaining)
+        probabilities = spread_probabilities(assessment.probabilities, self.remaining, self.labels)
+        seen = replace(self, assessment=Assessment(self.labels, probabilities, assessment.embedding))
+        if label == CLEAN:
+            return replace(seen, stopped="clean")
+        return replace(seen, label=label, remaining=tuple(other for other in self.remaining if other != label))
+
+    @property
+    def confidence(self) -> float:
+        """The probability of the degradation to restore; 1 where there is none to doubt."""
+        if self.label is None or self.assessment is None:
+            return 1.0
+        return self.assessment.probabilities[0, self.labels.index(self.label)].item()
+
+    def apply_confidence(self, min_confidence: float) -> LoopState:
+        """End the loop where the degradation is less probable than `min_confidence`; one exactly there goes on."""
+        return self.give_up() if self.confidence < min_confidence else self
+
+    def give_up(self) -> LoopState:
+        """End the loop before the round in progress, the picture as it entered it."""
+        return replace(self, label=None, stopped="low_confidence")
+
+    def apply_round(self, done: Round, image: Tensor) -> LoopState:
+        """Close the round in progress; the next one starts from `image`."""
+        return replace(self, image=image, rounds=(*self.rounds, done), label=None)
+
+    def stop_reason(self, max_rounds: int) -> str | None:
+        """Why no assessment follows: "clean", "low_confidence", "max_rounds" or "no_labels"; None while one does."""
+        if self.stopped is not None:
+            return self.stopped
+        if len(self.rounds) >= max_rounds:
+            return "max_rounds"
+        return None if self.remaining else "no_labels"
+
+    def is_last_round(self, max_rounds: int) -> bool:
+        """Whether no assessment follows the round in progress."""
+        return len(self.rounds) + 1 >= max_rounds or not self.remaining
+
+    def restoration(self, max_rounds: int) -> Restoration:
+        """Return the outcome of a finished loop."""
+        last = None if self.assessment is None else self.assessment.probabilities
+        reason = self.stop_reason(max_rounds) or ""
+        return Restoration(self.image, list(self.rounds), (reason,), self.labels, last)
 
 
-def decide(probabilities: Sequence[float], labels: Sequence[str], threshold: float = 0.0) -> Decision:
-    """The most probable label wins and is asked about no more; "no" ends the loop (official `sample` script).
-
-    Args:
-        probabilities: one per label.
-        labels: those that were asked about, at least one.
-        threshold: a degradation that is less probable ends the loop too; the official script has none, which is 0.
-    """
-    probability, winner = max(zip(probabilities, labels, strict=True), key=lambda pair: pair[0])
-    if winner == CLEAN:
-        return Decision(None, tuple(labels), "clean")
-    if is_doubtful(probability, threshold):
-        return Decision(None, tuple(labels), "unsure")
-    return Decision(winner, tuple(label for label in labels if label != winner))
-
-
-def is_doubtful(probability: float, threshold: float) -> bool:
-    """Whether a degradation that won is too improbable to be restored; one exactly at the threshold is not."""
-    return probability < threshold
-
-
-def why_stop(rounds_done: int, max_rounds: int, remaining: Sequence[str]) -> str | None:
-    """Why no further assessment follows, "max_rounds" or "no_labels"; None while the loop goes on."""
-    if rounds_done >= max_rounds:
-        return "max_rounds"
-    return None if remaining else "no_labels"
+def most_probable(probabilities: Sequence[float], labels: Sequence[str]) -> str:
+    """Return the label of the largest probability, the first one of a tie."""
+    return max(zip(probabilities, labels, strict=True), key=lambda pair: pair[0])[1]

@@ -10,17 +10,18 @@ from torch import Tensor
 
 from .diffusion.noise import PictureNoise, Seed, picture_noises
 from .diffusion.samplers import NoiseSampler
-from .imaging.layout import check_images
+from .imaging.layout import check_finite, check_images, from_network, to_network
 from .labels import check_labels
-from .loop_policy import decide, why_stop
+from .loop_policy import LoopState
 from .model import AutoDIR
-from .settings import LoopSettings, Restoration, Round, SamplerSettings
-from .stages.correction import scm_weight, weigh
+from .outputs import Restoration, Round, merge_restorations
+from .settings import LoopSettings, SamplerSettings
+from .stages.correction import lerp_correction, scm_weight
 
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a restoration stands: picture and round count from 0, the steps done in this round from 1."""
+    """Where a restoration is: picture and round count from 0, the finished steps of this round from 1."""
 
     picture: int
     round: int
@@ -49,130 +50,81 @@ def restore(
     Args:
         model: from `load_autodir`.
         images: [B, H, W, 3], 0..1, values outside allowed, any size. Each picture is restored by itself.
-        loop: rounds, labels or the user's own words; None is the paper's way.
+        loop: rounds, labels or a custom prompt; None is the paper's way.
         sampler: how the diffusion runs; None is the paper's way.
         seed, noise, noise_sampler: as in `AutoDIR.sample`; the noise repeats in every round.
         on_step: called with the progress and the estimate [1, C, h, w] after each network evaluation.
-        on_round: called with the picture's number and the round's record when a round is done.
+        on_round: called with the picture's number and the round's outcome when a round is done.
 
     Raises InputError for pictures, labels or settings that cannot be used.
     """
     images = check_images(images)
     loop, sampler = loop or LoopSettings(), sampler or SamplerSettings()
     noises = picture_noises(len(images), seed, noise=noise, noise_sampler=noise_sampler)
-    one_by_one = (Diffusion(model, sampler, i, source, on_step) for i, source in enumerate(noises))
-    walk = restore_with_words if loop.prompt is not None else restore_by_labels
-    return gathered([walk(diffusion, images[i : i + 1], loop, on_round) for i, diffusion in enumerate(one_by_one)])
+    runners = [RoundRunner(model, loop, sampler, i, row, on_step, on_round) for i, row in enumerate(noises)]
+    run = run_prompt if loop.prompt is not None else run_loop
+    return merge_restorations([run(runner, image) for runner, image in zip(runners, images.split(1), strict=True)])
 
 
 @torch.inference_mode()
-def restore_by_labels(
-    diffusion: Diffusion, image: Tensor, loop: LoopSettings, on_round: OnRound | None = None
-) -> Restoration:
-    """The automatic loop over one picture [1, H, W, 3]."""
-    model, rounds, stopped = diffusion.model, [], None
-    labels = remaining = check_labels(model.labels if loop.labels is None else loop.labels, model.labels)
-    probabilities = torch.zeros(1, len(labels))
-    while stopped is None:
-        assessment = model.assess(image, remaining, loop.view)
-        probabilities = spread(assessment.probabilities, remaining, labels)
-        decision = decide(assessment.probabilities[0].tolist(), remaining, loop.threshold)
-        if decision.stopped is not None:
-            stopped = decision.stopped
-            break
-        weight = scm_weight(decision.label, model.metadata.scm_weight, loop.scm_weight)
-        generated, corrected = diffusion.round(image, assessment.embedding, len(rounds))
-        image = weigh(generated, corrected, weight)
-        rounds.append(Round((decision.label,), probabilities, generated, corrected, image))
-        report(on_round, diffusion, rounds[-1])
-        remaining = decision.remaining
-        stopped = why_stop(len(rounds), loop.max_rounds, remaining)
-    return Restoration(image, rounds, (stopped,), labels, probabilities)
+def run_loop(runner: RoundRunner, image: Tensor) -> Restoration:
+    """Restore one picture [1, H, W, 3]: the assessment names a degradation, a round removes it, until one stops."""
+    model, loop = runner.model, runner.loop
+    labels = check_labels(model.labels if loop.labels is None else loop.labels, model.labels)
+    state = LoopState.start(image, labels)
+    while state.stop_reason(loop.max_rounds) is None:
+        assessment = model.assess(state.image, state.remaining, loop.crops)
+        state = state.apply_assessment(assessment).apply_confidence(loop.min_confidence)
+        if state.label is not None:
+            state = runner.run(state, assessment.embedding)
+    return state.restoration(loop.max_rounds)
 
 
 @torch.inference_mode()
-def restore_with_words(
-    diffusion: Diffusion, image: Tensor, loop: LoopSettings, on_round: OnRound | None = None
-) -> Restoration:
-    """One round over one picture [1, H, W, 3] with the user's own words and no assessment."""
-    weight = scm_weight(None, diffusion.model.metadata.scm_weight, loop.scm_weight)
-    generated, corrected = diffusion.round(image, diffusion.model.embed_text([loop.prompt or ""]), 0)
-    only = Round((None,), None, generated, corrected, weigh(generated, corrected, weight))
-    report(on_round, diffusion, only)
-    return Restoration(only.image, [only], ("prompt",))
+def run_prompt(runner: RoundRunner, image: Tensor) -> Restoration:
+    """Restore one picture [1, H, W, 3] in one round with the custom prompt and no assessment."""
+    state = runner.run(LoopState.start(image, ()), runner.model.embed_text([runner.loop.prompt or ""]))
+    return Restoration(state.image, list(state.rounds), ("prompt",))
 
 
 @dataclass(frozen=True)
-class Diffusion:
-    """What stays the same in every round of one picture: the model, how it samples, and the noise."""
+class RoundRunner:
+    """What stays the same in every round of one picture: model, settings, noise, and who watches."""
 
     model: AutoDIR
+    loop: LoopSettings
     sampler: SamplerSettings
     picture: int
     noise: PictureNoise
     on_step: OnStep | None
+    on_round: OnRound | None
 
-    def round(self, image: Tensor, embedding: Tensor, number: int) -> tuple[Tensor, Tensor]:
-        """The generated and the corrected picture [1, H, W, 3] of one pass: encode, sample, decode, correct."""
-        latent = self.model.sample(
-            self.model.encode(image),
+    def run(self, state: LoopState, embedding: Tensor) -> LoopState:
+        """Remove the degradation that `state` names: encode, sample, decode, correct."""
+        model, number = self.model, len(state.rounds)
+        degraded = model.network_input(state.image)
+        latent = model.sample(
+            model.encode_pixels(degraded),
             embedding,
             self.sampler,
             seed=self.noise.seed,
             noise=self.noise.start,
             noise_sampler=self.noise.sampler,
-            on_step=lambda step, estimate: self.watch(number, step, estimate),
+            on_step=lambda step, estimate: self.notify_step(number, step, estimate),
         )
-        generated = self.model.decode(latent, size=(image.shape[1], image.shape[2])).to(image.device)
-        return generated, self.model.correct(image, generated)
+        generated = from_network(model.decode_pixels(latent, degraded.shape[-2:]))
+        # rounded as the single methods and nodes hand it on, so that they all give one result
+        corrected = from_network(model.correct_pixels(degraded, to_network(generated)))
+        check_finite(corrected, f"the picture of round {number + 1}")
+        generated, corrected = generated.to(state.image.device), corrected.to(state.image.device)
+        weight = scm_weight(state.label, model.metadata.scm_weight, self.loop.scm_weight)
+        image = lerp_correction(generated, corrected, weight)
+        probabilities = None if state.assessment is None else state.assessment.probabilities
+        done = Round((state.label,), probabilities, generated, corrected, image)
+        if self.on_round:
+            self.on_round(self.picture, done)
+        return state.apply_round(done, image)
 
-    def watch(self, number: int, step: int, estimate: Tensor) -> None:
+    def notify_step(self, number: int, step: int, estimate: Tensor) -> None:
         if self.on_step:
             self.on_step(Progress(self.picture, number, step + 1, self.sampler.steps), estimate)
-
-
-def report(on_round: OnRound | None, diffusion: Diffusion, done: Round) -> None:
-    if on_round:
-        on_round(diffusion.picture, done)
-
-
-def spread(probabilities: Tensor, asked: tuple[str, ...], labels: tuple[str, ...]) -> Tensor:
-    """Probabilities [1, len(asked)] as [1, len(labels)], 0 for the labels that were not asked about."""
-    full = probabilities.new_zeros(len(probabilities), len(labels))
-    full[:, [labels.index(label) for label in asked]] = probabilities
-    return full
-
-
-def gathered(parts: list[Restoration]) -> Restoration:
-    """The restorations of single pictures as one of a batch; a finished picture stays as it is in later rounds."""
-    longest = max(parts, key=lambda part: len(part.rounds)).rounds
-    rounds = [
-        joined([part.rounds[i] if i < len(part.rounds) else finished(part, template) for part in parts])
-        for i, template in enumerate(longest)
-    ]
-    last = [part.last_probabilities for part in parts if part.last_probabilities is not None]
-    return Restoration(
-        torch.cat([part.image for part in parts]),
-        rounds,
-        tuple(part.stopped[0] for part in parts),
-        parts[0].labels,
-        torch.cat(last) if last else None,
-    )
-
-
-def joined(rows: list[Round]) -> Round:
-    """Rounds of single pictures as one of a batch."""
-    probabilities = [row.probabilities for row in rows if row.probabilities is not None]
-    return Round(
-        tuple(row.labels[0] for row in rows),
-        torch.cat(probabilities) if probabilities else None,
-        torch.cat([row.generated for row in rows]),
-        torch.cat([row.corrected for row in rows]),
-        torch.cat([row.image for row in rows]),
-    )
-
-
-def finished(part: Restoration, template: Round) -> Round:
-    """The row of a picture that has no such round."""
-    nothing = None if template.probabilities is None else torch.zeros_like(template.probabilities)
-    return Round((None,), nothing, part.image, part.image, part.image)

@@ -7,9 +7,9 @@ from typing import Any
 
 from torch import Tensor
 
+from ..autodir_core.outputs import Assessment
 from ..autodir_core.reporting.probability_chart import bars
 from ..autodir_core.reporting.summary import assessment_lines
-from ..autodir_core.settings import Assessment
 from .comfy import devices, folders
 from .comfy.memory import HostedModel
 from .shared import io

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from ..autodir_core.errors import InputError
 from ..autodir_core.labels import check_labels
-from ..autodir_core.stages.conditioning import blend, mix, reweigh
+from ..autodir_core.stages.conditioning import blend, mix_embeddings, sharpen_probabilities
 from .assess import AssessmentOutput
 from .comfy import devices
 from .comfy.memory import HostedModel
@@ -75,7 +75,7 @@ def blended(assessed: AssessmentOutput, temperature: float, *, top_k: int, exclu
     unwanted = io.label_list(excluded)
     left_out = check_labels(unwanted, assessment.labels) if unwanted else ()
     mask = torch.tensor([label in left_out for label in assessment.labels])
-    weights = reweigh(assessment.probabilities, temperature=temperature, top_k=top_k, excluded=mask)
+    weights = sharpen_probabilities(assessment.probabilities, temperature=temperature, top_k=top_k, excluded=mask)
     if weights is assessment.probabilities:
         return assessment.embedding
     return blend(weights, assessed.prompt_states)
@@ -160,4 +160,4 @@ class AutoDIRMix:
                 "the two conditions need one number of tokens, one width, and one batch or a batch of 1, got "
                 f"{list(first.shape)} and {list(second.shape)}; make both with the same model"
             )
-        return ([[mix(first, second.to(first), share), dict(extra)]],)
+        return ([[mix_embeddings(first, second.to(first), share), dict(extra)]],)

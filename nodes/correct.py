@@ -7,7 +7,7 @@ from torch import Tensor
 
 from ..autodir_core.errors import InputError
 from ..autodir_core.imaging.mask import apply_mask
-from ..autodir_core.stages.correction import weigh
+from ..autodir_core.stages.correction import lerp_correction
 from .comfy import devices
 from .comfy.memory import HostedModel
 from .shared import io
@@ -82,8 +82,8 @@ class AutoDIRCorrect:
 def weigh_each(generated: Tensor, corrected: Tensor, weight: float | list[float]) -> Tensor:
     """The share of the correction for all pictures [B, H, W, 3], or for each its own, as AutoDIR Loop Open may give."""
     if not isinstance(weight, list):
-        return weigh(generated, corrected, weight)
+        return lerp_correction(generated, corrected, weight)
     if len(weight) != len(generated):
         raise InputError(f"weights must be one, or one for each of the {len(generated)} pictures, got {len(weight)}")
     rows = zip(generated.split(1), corrected.split(1), weight, strict=True)
-    return torch.cat([weigh(*row) for row in rows])
+    return torch.cat([lerp_correction(*row) for row in rows])

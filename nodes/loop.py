@@ -11,7 +11,7 @@ from ..autodir_core.imaging.layout import check_images
 from ..autodir_core.labels import check_labels
 from ..autodir_core.model import AutoDIR
 from ..autodir_core.reporting.summary import round_lines
-from ..autodir_core.settings import check_threshold
+from ..autodir_core.settings import check_confidence
 from .assess import AssessmentOutput
 from .comfy import devices, expansion
 from .comfy.memory import HostedModel
@@ -103,14 +103,14 @@ class AutoDIRLoopOpen:
         if previous is None:
             check_images(io.split_alpha(image)[0])
             asked = check_labels(io.label_list(labels) or model.model.labels, model.model.labels)
-            loop = loop_state.begin(image, asked, (value_a, value_b))
+            loop = loop_state.start(image, asked, (value_a, value_b))
         else:
-            loop = loop_state.finish_round(loop_state.without(previous, unsure), image, (value_a, value_b))
+            loop = loop_state.apply_round(loop_state.mark_low_confidence(previous, unsure), image, (value_a, value_b))
         if last:
             return self.nothing_runs(loop)
         autodir = model.load(*image.shape[1:3])
         loop = loop_state.assess(autodir, loop, view)
-        return self.round(autodir, loop) if loop.under_way else self.nothing_runs(loop)
+        return self.round(autodir, loop) if loop.in_progress else self.nothing_runs(loop)
 
     def nothing_runs(self, loop: loop_state.Loop) -> tuple[Any, ...]:
         """The outputs after which no node of the body runs, even where a preview asks for it."""
@@ -122,9 +122,9 @@ class AutoDIRLoopOpen:
         return (
             loop,
             loop.images.to(devices.intermediate_device()),
-            AssessmentOutput(loop_state.assessment_of(loop), states),
-            loop_state.labels_of(loop),
-            loop_state.weights_of(loop, autodir),
+            AssessmentOutput(loop_state.current_assessment(loop), states),
+            loop_state.current_labels(loop),
+            loop_state.current_weights(loop, autodir),
             loop.index,
             *loop.values,
         )
@@ -205,10 +205,10 @@ class AutoDIRLoopClose:
         refuse_lists()
         if not 1 <= max_rounds <= MAX_ROUNDS:
             raise InputError(f"max_rounds must lie in 1..{MAX_ROUNDS}, got {max_rounds}")
-        loop = loop_state.doubted(loop, check_threshold(threshold))
-        if not loop.under_way:
+        loop = loop_state.apply_confidence(loop, check_confidence(threshold))
+        if not loop.in_progress:
             return self.result(loop, max_rounds)
-        last, unsure = loop_state.is_last(loop, max_rounds), loop_state.numbers_of_unsure(loop)
+        last, unsure = loop_state.is_last_round(loop, max_rounds), loop_state.low_confidence_indices(loop)
         return next_round(graph, node_id, last=last, unsure=unsure, outputs=len(self.RETURN_TYPES))
 
     def result(self, loop: loop_state.Loop, max_rounds: int) -> tuple[Any, ...]:
@@ -216,7 +216,7 @@ class AutoDIRLoopClose:
         return (
             loop.images.to(devices.intermediate_device()),
             len(done.rounds),
-            io.report_text(lambda i: round_lines(done, i), len(loop.pictures)),
+            io.report_text(lambda i: round_lines(done, i), len(loop.states)),
             loop_state.all_pictures(loop, done).to(devices.intermediate_device()),
             *loop.values,
         )

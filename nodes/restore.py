@@ -8,10 +8,11 @@ import torch
 from torch import Tensor
 
 from ..autodir_core.imaging.mask import apply_mask
+from ..autodir_core.outputs import Restoration
 from ..autodir_core.pipeline import restore
 from ..autodir_core.reporting.montage import BACKGROUND, strip
 from ..autodir_core.reporting.summary import round_lines
-from ..autodir_core.settings import LoopSettings, Restoration, SamplerSettings
+from ..autodir_core.settings import LoopSettings, SamplerSettings
 from .comfy import devices, folders, progress
 from .comfy.memory import HostedModel
 from .shared import io
@@ -112,8 +113,8 @@ class AutoDIRRestore:
             labels=io.label_list(labels) or None,
             prompt=prompt.strip() or None,
             scm_weight=None if scm_weight < 0 else scm_weight,
-            view=view,
-            threshold=threshold,
+            crops=view,
+            min_confidence=threshold,
         )
         settings = SamplerSettings(steps, sampler, text_guidance, image_guidance)
         with model.loaded_for(*colours.shape[1:3]) as autodir:

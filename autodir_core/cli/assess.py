@@ -12,7 +12,7 @@ from .options import add_model_options, add_view, chosen_labels, load_model, nam
 from .pictures import find_pictures, for_each
 
 if TYPE_CHECKING:
-    from ..settings import Assessment
+    from ..outputs import Assessment
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -7,12 +7,11 @@ import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from ..choices import PRECISIONS
+from ..choices import CROPS, PRECISIONS
 from ..errors import InputError
 from ..imaging.paths import FORMATS
 from ..imaging.tile_sizes import MIN_TILE, TILE
 from ..labels import check_labels
-from ..settings import VIEWS
 
 if TYPE_CHECKING:
     from ..model import AutoDIR
@@ -75,8 +74,8 @@ def add_view(parser: argparse._ActionsContainer) -> None:
     """What part of a picture is assessed."""
     parser.add_argument(
         "--view",
-        choices=VIEWS,
-        default=VIEWS[0],
+        choices=list(CROPS),
+        default=CROPS.default,
         help="what is assessed, at native resolution: the central square (224 pixels officially), or the mean over up "
         "to 9 such squares from border to border (default: %(default)s)",
     )

@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from ..choices import SAMPLERS
 from ..errors import InputError
-from ..settings import SAMPLERS, LoopSettings, SamplerSettings
+from ..settings import LoopSettings, SamplerSettings
 from .console import say
 from .options import (
     add_model_options,

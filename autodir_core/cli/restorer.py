@@ -20,10 +20,11 @@ from ..imaging.color import match_color
 from ..imaging.files import Picture, read_picture, write_picture
 from ..imaging.paths import atomic_path
 from ..model import MINI, AutoDIR
+from ..outputs import Restoration, Round
 from ..pipeline import Progress, restore
 from ..reporting.montage import strip
 from ..reporting.summary import as_json, round_line, stop_line
-from ..settings import LoopSettings, Restoration, Round, SamplerSettings
+from ..settings import LoopSettings, SamplerSettings
 from .console import progress_off, say
 from .options import chosen_labels
 from .pictures import REPORT_ENDING, SHEET_ENDING, Job, round_ending
@@ -35,8 +36,8 @@ def loop_settings(arguments: argparse.Namespace) -> LoopSettings:
         labels=arguments.labels,
         prompt=arguments.prompt,
         scm_weight=arguments.scm_weight,
-        view=arguments.view,
-        threshold=arguments.threshold,
+        crops=arguments.view,
+        min_confidence=arguments.threshold,
     )
 
 

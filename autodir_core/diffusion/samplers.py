@@ -1,4 +1,4 @@
-"""Samplers: each takes `denoise(x, sigma) -> x0`, the start, the noise levels, and returns the last state."""
+"""Samplers, one row each in `choices.SAMPLERS`: functions of `denoise(x, sigma) -> x0`, the start and noise levels."""
 
 from __future__ import annotations
 
@@ -59,6 +59,3 @@ def dpmpp_2m(denoise: Denoise, x: Tensor, sigmas: Tensor, *, noise: NoiseSampler
         x = shrink * x + (1 - shrink) * target
         before = denoised
     return x
-
-
-SAMPLER_FUNCTIONS = {"euler_ancestral": euler_ancestral, "euler": euler, "dpmpp_2m": dpmpp_2m}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import torch
 from torch import Tensor
 
@@ -24,19 +26,25 @@ def training_sigmas() -> Tensor:
     return ((1 - signal) / signal) ** 0.5
 
 
+@lru_cache(maxsize=1)
+def log_sigmas() -> Tensor:
+    """Return the logarithm of `training_sigmas`, computed once; not to be written to."""
+    with torch.inference_mode(False):  # a table from inference mode could never take part in training
+        return training_sigmas().log()
+
+
 def timestep_to_sigma(timestep: Tensor) -> Tensor:
     """Noise level at a fractional timestep in 0..999, interpolated in the logarithm (k-diffusion `t_to_sigma`)."""
-    log_sigmas = training_sigmas().log()
+    table = log_sigmas()
     low, high, share = timestep.floor().long(), timestep.ceil().long(), timestep.frac()
-    return ((1 - share) * log_sigmas[low] + share * log_sigmas[high]).exp()
+    return ((1 - share) * table[low] + share * table[high]).exp()
 
 
 def sigma_to_timestep(sigma: Tensor) -> Tensor:
     """Fractional timestep in 0..999 of a noise level, float32, same shape (k-diffusion `sigma_to_t`, not quantised)."""
-    log_sigmas = training_sigmas().log()
-    log_sigma = sigma.detach().float().cpu().log()
-    low = (torch.searchsorted(log_sigmas, log_sigma, right=True) - 1).clamp(0, TIMESTEPS - 2)
-    share = (log_sigmas[low] - log_sigma) / (log_sigmas[low] - log_sigmas[low + 1])
+    table, log_sigma = log_sigmas(), sigma.detach().float().cpu().log()
+    low = (torch.searchsorted(table, log_sigma, right=True) - 1).clamp(0, TIMESTEPS - 2)
+    share = (table[low] - log_sigma) / (table[low] - table[low + 1])
     share = share.clamp(0, 1)
     return (1 - share) * low + share * (low + 1)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from ..choices import COLOR_METHODS
 from ..errors import InputError
 from .filters import binomial_blur
 from .layout import check_images, from_network, to_network
@@ -22,8 +23,7 @@ def match_color(images: Tensor, reference: Tensor, method: str = "adain") -> Ten
 
     Returns [B, H, W, 3], not clamped. InputError for an unknown method or sizes that do not fit.
     """
-    if method not in METHODS:
-        raise InputError(f"unknown colour method {method!r}; choose among: {', '.join(METHODS)}")
+    COLOR_METHODS.check(method)
     content, style = to_network(check_images(images)), to_network(check_images(reference, "reference"))
     if len(style) not in (1, len(content)):
         raise InputError(f"reference must have 1 or {len(content)} pictures, got {len(style)}")
@@ -31,7 +31,7 @@ def match_color(images: Tensor, reference: Tensor, method: str = "adain") -> Ten
         raise InputError(
             f"wavelet matching needs equal sizes, got {list(images.shape[1:3])} and {list(reference.shape[1:3])}"
         )
-    return from_network(METHODS[method](content, style))
+    return from_network(COLOR_METHODS.load(method)(content, style))
 
 
 def adain(content: Tensor, style: Tensor) -> Tensor:
@@ -57,6 +57,3 @@ def low_frequencies(x: Tensor) -> Tensor:
     for level in range(WAVELET_LEVELS):
         x = binomial_blur(x, dilation=2**level, padding="replicate")
     return x
-
-
-METHODS = {"adain": adain, "wavelet": wavelet}

@@ -17,16 +17,26 @@ MAX_CROPS_PER_SIDE = 3
 
 
 def check_images(images: Tensor, name: str = "images") -> Tensor:
-    """Return `images` as float32; InputError unless it is a non-empty [B, H, W, 3] tensor of finite numbers."""
+    """Return `images` as float32; InputError unless it is a [B, H, W, 3] tensor of finite numbers that is not empty."""
+    return check_finite(check_layout(images, name), name).float()
+
+
+def check_finite(images: Tensor, name: str = "images") -> Tensor:
+    """Return `images`; InputError where a value is not a finite number."""
+    if not torch.isfinite(images).all():
+        raise InputError(f"{name} holds values that are not finite (nan or inf)")
+    return images
+
+
+def check_layout(images: Tensor, name: str = "images") -> Tensor:
+    """Return `images`; InputError unless it is a floating point tensor [B, H, W, 3] that is not empty."""
     if not isinstance(images, Tensor):
         raise InputError(f"{name} must be a torch tensor [B, H, W, 3] with values 0..1, got {type(images).__name__}")
     if images.ndim != 4 or images.shape[-1] != 3 or images.numel() == 0:
         raise InputError(f"{name} must have the shape [B, H, W, 3], got {list(images.shape)}")
     if not images.is_floating_point():
         raise InputError(f"{name} must be floating point with values 0..1, got {images.dtype}; divide by its maximum")
-    if not torch.isfinite(images).all():
-        raise InputError(f"{name} holds values that are not finite (nan or inf)")
-    return images.float()
+    return images
 
 
 def to_network(images: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..errors import InputError
 from ..imaging.layout import check_images, from_pil, to_pil
-from ..settings import Restoration
+from ..outputs import Restoration
 from .summary import check_picture, rounds_of, winner
 
 BACKGROUND, BRIGHT, DIM = (20, 21, 24), (240, 240, 242), (158, 160, 168)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from PIL import ImageDraw, ImageFont
 from torch import Tensor
 
-from ..settings import Assessment
+from ..outputs import Assessment
 from .montage import BRIGHT, DIM, GAP, canvas, framed, shortened
 from .summary import row_of
 

@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from ..errors import InputError
-from ..settings import Assessment, Restoration, Round
+from ..outputs import Assessment, Restoration, Round
 
 RUNNERS_UP = 2
 """How many labels a round's line names beside the winner."""
@@ -36,7 +36,7 @@ def stop_line(restoration: Restoration, picture: int = 0) -> str:
     last = row_of(restoration.last_probabilities, restoration.labels, picture)
     reasons = {
         "clean": f"clean ({percentage(*last[0])})" if last else "clean",
-        "unsure": f"unsure ({percentage(*last[0])}, below the threshold)" if last else "unsure",
+        "low_confidence": f"low confidence ({percentage(*last[0])})" if last else "low confidence",
         "max_rounds": f"{count} round{'s' * (count != 1)} used up",
         "no_labels": "no label left",
         "prompt": "your own words",
@@ -66,7 +66,7 @@ def as_json(restoration: Restoration, picture: int = 0) -> dict[str, Any]:
         ],
         "stopped": restoration.stopped[picture],
     }
-    removed = won if restoration.stopped[picture] in ("clean", "unsure") else won[:-1]
+    removed = won if restoration.stopped[picture] in ("clean", "low_confidence") else won[:-1]
     last = by_label("last_probabilities", restoration.last_probabilities, restoration.labels, picture, removed)
     return report | last
 

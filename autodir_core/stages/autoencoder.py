@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def posterior(vae: AutoencoderKL, x: Tensor) -> DiagonalGaussianDistribution:
-    """What the encoder makes of [B, 3, H, W] in -1..1: mean and log variance of the latent [B, C, h, w]."""
+    """Encode [B, 3, H, W] in -1..1 to mean and log variance of the latent [B, C, h, w]."""
     return vae.encode(x, return_dict=False)[0]
 
 
@@ -24,33 +24,33 @@ def factor(vae: AutoencoderKL) -> int:
     return 2 ** (len(vae.config["block_out_channels"]) - 1)
 
 
-def encode_mode(vae: AutoencoderKL, x: Tensor, tile: int | None = None) -> Tensor:
-    """Mode of the posterior of [B, 3, H, W] in -1..1, float32 [B, C, h, w]; in squares of `tile` pixels where larger.
+def encode_mode(vae: AutoencoderKL, x: Tensor, tile_size: int | None = None) -> Tensor:
+    """Return the posterior's mode of [B, 3, H, W] in -1..1, float32 [B, C, h, w]; tiled where larger than `tile_size`.
 
     Neither sampled nor multiplied by the latent scale (official `encode_first_stage(...).mode()`).
     """
-    # the squares of diffusers have statistics of their own each: 29 dB PSNR to a whole photo where these have 48
+    # diffusers normalises each tile by its own statistics: 29 dB PSNR to the whole photo where this has 48
     return in_tiles(
-        lambda piece: posterior(vae, piece.to(vae.dtype)).mode().float(),
+        lambda part: posterior(vae, part.to(vae.dtype)).mode().float(),
         x,
-        tile,
+        tile_size,
         grid=factor(vae),
         module=vae.encoder,
     )
 
 
-def decode(vae: AutoencoderKL, latent: Tensor, scale: float, tile: int | None = None) -> Tensor:
-    """Picture [B, 3, H, W] of a scaled latent [B, C, h, w], float32, not clamped; in squares of `tile` pixels."""
+def decode(vae: AutoencoderKL, latent: Tensor, scale: float, tile_size: int | None = None) -> Tensor:
+    """Decode a scaled latent [B, C, h, w] to [B, 3, H, W], float32, not clamped; tiled above `tile_size` pixels."""
     return in_tiles(
-        lambda piece: decode_whole(vae, piece),
+        lambda part: decode_whole(vae, part),
         latent / scale,
-        None if tile is None else tile // factor(vae),
+        None if tile_size is None else tile_size // factor(vae),
         grid=1,
         module=vae.decoder,
     )
 
 
 def decode_whole(vae: AutoencoderKL, latent: Tensor) -> Tensor:
-    """Picture [B, 3, H, W] of a latent [B, C, h, w], float32."""
+    """Decode an unscaled latent [B, C, h, w] in one go to [B, 3, H, W], float32."""
     # diffusers asks for a FloatTensor where it takes any precision
     return vae.decode(cast("FloatTensor", latent.to(vae.dtype)), return_dict=False)[0].float()

@@ -1,4 +1,4 @@
-"""BIQA: CLIP looks at a picture and says which degradation asks most for a restoration (paper section 3.2)."""
+"""BIQA: CLIP tells which degradation of a picture needs restoration most (paper section 3.2)."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from ..imaging.layout import center_crop, grid_crops
+from ..imaging.layout import center_crop, check_finite, grid_crops
 from ..labels import prompt_for
 from ..networks.build import vision_side, vision_tower
-from .conditioning import pooled, text_states, tokenize
+from .conditioning import pool_text, text_states, tokenize
 
 if TYPE_CHECKING:
     from open_clip import CLIP
@@ -22,7 +22,7 @@ CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 
 @dataclass(frozen=True)
 class Prompts:
-    """The sentences of a label list in CLIP's eyes: states [L, 77, D] and unit embeddings [L, E]."""
+    """The prompts of a label list as CLIP encodes them: states [L, 77, D] and unit embeddings [L, E]."""
 
     labels: tuple[str, ...]
     states: Tensor
@@ -33,36 +33,40 @@ def encode_prompts(clip: CLIP, labels: tuple[str, ...]) -> Prompts:
     """Encode the label prompts, padding masked (official `BIQA`; custom prompts differ in that)."""
     tokens, lengths = tokenize([prompt_for(label) for label in labels])
     states = text_states(clip, tokens, lengths)
-    embeddings = pooled(clip, states, tokens)
+    embeddings = pool_text(clip, states, tokens)
     return Prompts(labels, states.float(), torch.nn.functional.normalize(embeddings.float(), dim=-1))
 
 
-def clip_pixels(images: Tensor, side: int) -> Tensor:
-    """The centre of [B, H, W, 3] at native resolution, normalised: what the vision tower sees, [B, 3, side, side]."""
-    x = center_crop(images.permute(0, 3, 1, 2), side)
+def clip_pixels(images: Tensor, side: int, device: torch.device | None = None) -> Tensor:
+    """Return the normalised center of [B, H, W, 3] at native resolution, what the vision tower sees.
+
+    Only the crop goes to `device`. Returns [B, 3, side, side]; what a smaller picture lacks is black.
+    """
+    x = center_crop(images.permute(0, 3, 1, 2), side).to(device or images.device)
     mean, std = (torch.tensor(values, device=x.device).view(1, 3, 1, 1) for values in (CLIP_MEAN, CLIP_STD))
     return (x - mean) / std
 
 
 def image_embeddings(clip: CLIP, images: Tensor) -> Tensor:
-    """Unit embeddings [B, E] of [B, H, W, 3]."""
-    pixels = clip_pixels(images, vision_side(clip)).to(vision_tower(clip).conv1.weight)
-    return clip.encode_image(pixels, normalize=True).float()
+    """Return the unit embeddings [B, E] of [B, H, W, 3], on the device of the network."""
+    weight = vision_tower(clip).conv1.weight
+    pixels = check_finite(clip_pixels(images, vision_side(clip), weight.device))
+    return clip.encode_image(pixels.to(weight), normalize=True).float()
 
 
-def logits(clip: CLIP, images: Tensor, prompts: Prompts) -> Tensor:
-    """Scaled cosine of each picture with each prompt, [B, L]."""
+def label_logits(clip: CLIP, images: Tensor, prompts: Prompts) -> Tensor:
+    """Return the scaled cosine of each picture with each prompt, [B, L]."""
     return clip.logit_scale.float().exp() * image_embeddings(clip, images) @ prompts.embeddings.T
 
 
-def probabilities(clip: CLIP, images: Tensor, prompts: Prompts, view: str) -> Tensor:
-    """How probable each label is, [B, L]: officially the softmax of the centre's logits.
+def classify(clip: CLIP, images: Tensor, prompts: Prompts, crops: str) -> Tensor:
+    """Return how probable each label is, [B, L]: officially the softmax of the central crop's logits.
 
-    The view "grid" averages the probabilities of a picture's squares, not their logits: each square has one vote, and
-    one with large logits does not drown the others. Squares go through the tower picture by picture, at most 9 at once,
-    so that a picture of a batch gives what it gives alone.
+    With several crops their probabilities are averaged, not their logits: each crop has one vote, and one with large
+    logits does not drown the others. Crops go through the tower picture by picture, at most 9 at once, so that a
+    picture of a batch gives what it gives alone.
     """
-    if view == "centre":
-        return logits(clip, images, prompts).softmax(dim=-1)
+    if crops == "center":
+        return label_logits(clip, images, prompts).softmax(dim=-1)
     parts = (grid_crops(image, vision_side(clip)) for image in images.split(1))
-    return torch.cat([logits(clip, part, prompts).softmax(dim=-1).mean(dim=0, keepdim=True) for part in parts])
+    return torch.cat([label_logits(clip, part, prompts).softmax(dim=-1).mean(dim=0, keepdim=True) for part in parts])

@@ -43,7 +43,7 @@ def clean_text(x: str) -> str:
 
 
 def tokenize(texts: Sequence[str]) -> tuple[Tensor, list[int]]:
-    """Token numbers int64 [N, 77], padded with the end token, and the lengths with start and end token."""
+    """Return token numbers int64 [N, 77], padded with the end token, and the lengths with start and end token."""
     if isinstance(texts, str):
         raise InputError(f"texts must be a list of texts, got the text {texts!r}; write [{texts!r}]")
     bpe = tokenizer()
@@ -53,7 +53,7 @@ def tokenize(texts: Sequence[str]) -> tuple[Tensor, list[int]]:
 
 
 def causal_mask(lengths: Sequence[int] | None, batch: int) -> Tensor:
-    """Additive mask [batch, 77, 77]: a token sees itself and those before, and no padding if lengths are given."""
+    """Return an additive mask [batch, 77, 77]: a token sees itself, those before, no padding if lengths are given."""
     mask = torch.full((CONTEXT, CONTEXT), float("-inf")).triu(1).repeat(batch, 1, 1)
     for row, length in zip(mask, lengths or (), strict=False):
         row[:, length:] = float("-inf")
@@ -61,7 +61,7 @@ def causal_mask(lengths: Sequence[int] | None, batch: int) -> Tensor:
 
 
 def text_states(clip: CLIP, tokens: Tensor, lengths: Sequence[int] | None = None) -> Tensor:
-    """Last hidden states [N, 77, D] after the final norm.
+    """Return the last hidden states [N, 77, D] after the final norm.
 
     Args:
         clip: the network.
@@ -76,21 +76,21 @@ def text_states(clip: CLIP, tokens: Tensor, lengths: Sequence[int] | None = None
     return clip.get_submodule("ln_final")(clip.get_submodule("transformer")(x, attn_mask=mask))
 
 
-def pooled(clip: CLIP, states: Tensor, tokens: Tensor) -> Tensor:
-    """Text embeddings [N, E]: the state at the first end token, projected."""
+def pool_text(clip: CLIP, states: Tensor, tokens: Tensor) -> Tensor:
+    """Return text embeddings [N, E]: the state at the first end token, projected."""
     first_end = (tokens == END_TOKEN).int().argmax(dim=1).to(states.device)
     return states[torch.arange(len(states), device=states.device), first_end] @ clip.get_parameter("text_projection")
 
 
 def blend(probabilities: Tensor, states: Tensor) -> Tensor:
-    """Condition [B, 77, D]: the prompts' states [L, 77, D] summed with probabilities [B, L] (paper section 3.2)."""
+    """Blend the prompts' states [L, 77, D] with probabilities [B, L] to [B, 77, D] (paper section 3.2)."""
     return torch.einsum("bl,ltd->btd", probabilities.to(states), states)
 
 
-def reweigh(
+def sharpen_probabilities(
     probabilities: Tensor, *, temperature: float = 1.0, top_k: int = 0, excluded: Tensor | None = None
 ) -> Tensor:
-    """Probabilities [B, L] made sharper or softer and limited to some labels: p^(1 / temperature), summing to 1 again.
+    """Sharpen or soften probabilities [B, L] and limit them to some labels: p^(1 / temperature), summing to 1 again.
 
     Args:
         probabilities: [B, L], from an assessment.
@@ -118,8 +118,8 @@ def reweigh(
     return scores.softmax(dim=1)
 
 
-def mix(first: Tensor, second: Tensor, share: float) -> Tensor:
-    """Two conditions [B, 77, D] in proportion; `share` 0 is the first, 1 the second."""
-    if not 0 <= share <= 1:
-        raise InputError(f"share must lie in 0..1, got {share}")
-    return (1 - share) * first + share * second
+def mix_embeddings(first: Tensor, second: Tensor, weight: float) -> Tensor:
+    """Interpolate between two embeddings [B, 77, D]; weight 0 is the first, 1 the second."""
+    if not 0 <= weight <= 1:
+        raise InputError(f"weight must be in 0..1, got {weight}")
+    return (1 - weight) * first + weight * second

@@ -11,30 +11,30 @@ from ..imaging.tiling import in_tiles
 from ..networks.nafnet import NAFNet
 
 
-def correct(scm: NAFNet, degraded: Tensor, generated: Tensor, tile: int | None = None) -> Tensor:
-    """The generated picture plus the whole residual, [B, 3, H, W] in -1..1, not clamped (paper section 3.4).
+def correct(scm: NAFNet, degraded: Tensor, generated: Tensor, tile_size: int | None = None) -> Tensor:
+    """Return the generated picture plus the whole residual, [B, 3, H, W] in -1..1, not clamped (paper section 3.4).
 
     Args:
         scm: the correction network.
         degraded: [B, 3, H, W] in -1..1.
         generated: the same shape.
-        tile: side in pixels of the squares that larger pictures are corrected in; None corrects them whole.
+        tile_size: side in pixels of the tiles that larger pictures are corrected in; None corrects them whole.
 
     Returns float32.
     """
     pair = torch.cat([degraded, generated], dim=1).to(scm.intro.weight.dtype)
-    return in_tiles(lambda piece: scm(*piece.split(3, dim=1)).float(), pair, tile, grid=scm.stride, module=scm)
+    return in_tiles(lambda piece: scm(*piece.split(3, dim=1)).float(), pair, tile_size, grid=scm.stride, module=scm)
 
 
-def weigh(generated: Tensor, corrected: Tensor, weight: float | Tensor) -> Tensor:
-    """generated + weight * (corrected - generated); weights of 0 and 1 give the two pictures bit for bit."""
+def lerp_correction(generated: Tensor, corrected: Tensor, weight: float | Tensor) -> Tensor:
+    """Return generated + weight * (corrected - generated); 0 and 1 give the two pictures bit for bit."""
     if isinstance(weight, (int, float)) and weight in (0, 1):
         return corrected if weight else generated
     return generated + weight * (corrected - generated)
 
 
 def scm_weight(label: str | None, table: Mapping[str, float], setting: float | Mapping[str, float] | None) -> float:
-    """Strength of the correction after `label` won: the setting, else the file's table, else 1."""
+    """Return the strength of the correction after `label` won: the setting, else the file's table, else 1."""
     if isinstance(setting, (int, float)):
         return float(setting)
     return {**table, **(setting or {})}.get(label or "", 1.0)

@@ -10,6 +10,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from autodir_core.choices import CROPS
 from autodir_core.cli.console import progress_off, say
 from autodir_core.cli.options import (
     add_model_options,
@@ -21,7 +22,6 @@ from autodir_core.cli.options import (
     load_model,
 )
 from autodir_core.errors import InputError
-from autodir_core.settings import VIEWS
 
 if TYPE_CHECKING:
     from autodir_core.imaging.metrics import Distance
@@ -299,5 +299,5 @@ def headline(provenance: Provenance, source: Source) -> str:
 
 def beyond_the_paper(protocol: Protocol) -> str:
     """The settings of the loop that are not the paper's, for a headline."""
-    view = "" if protocol.view == VIEWS[0] else f"view {protocol.view}, "
+    view = "" if protocol.view == CROPS.default else f"view {protocol.view}, "
     return view + (f"threshold {protocol.threshold:g}, " if protocol.threshold else "")

@@ -10,8 +10,9 @@ from torch import Tensor
 
 from autodir_core.imaging.metrics import Distance, luminance, psnr, ssim
 from autodir_core.model import AutoDIR
+from autodir_core.outputs import Restoration
 from autodir_core.pipeline import restore
-from autodir_core.settings import LoopSettings, Restoration, SamplerSettings
+from autodir_core.settings import LoopSettings, SamplerSettings
 
 from .protocol import Protocol
 from .sample_result import Case, Quality
@@ -68,7 +69,7 @@ class Meter:
     def measure(self, sample: Sample, pair: Pair) -> tuple[Case, Pictures]:
         """Assess and restore one picture."""
         since = perf_counter()
-        first = self.model.assess(pair.degraded, view=self.protocol.view)
+        first = self.model.assess(pair.degraded, crops=self.protocol.view)
         done = self.restored(pair.degraded) if self.protocol.restore else None
         seconds = perf_counter() - since
         restored = done.image if done else pair.degraded
@@ -93,7 +94,7 @@ class Meter:
     def restored(self, image: Tensor) -> Restoration:
         """The automatic loop over [1, H, W, 3]."""
         protocol = self.protocol
-        loop = LoopSettings(max_rounds=protocol.max_rounds, view=protocol.view, threshold=protocol.threshold)
+        loop = LoopSettings(max_rounds=protocol.max_rounds, crops=protocol.view, min_confidence=protocol.threshold)
         return restore(self.model, image, loop, SamplerSettings(steps=protocol.steps), seed=protocol.seed)
 
     def quality(self, image: Tensor, truth: Tensor | None) -> Quality | None:

@@ -10,11 +10,11 @@ from itertools import combinations
 import numpy as np
 from torch import Tensor
 
+from autodir_core.choices import CROPS
 from autodir_core.degrade import compose
 from autodir_core.degrade.apply import FORMATION_ORDER
 from autodir_core.errors import InputError
 from autodir_core.labels import CLEAN
-from autodir_core.settings import VIEWS
 
 from .sample_result import JOIN
 
@@ -32,7 +32,7 @@ class Protocol:
         severity: of the degradations, 0..1; 0.5 is medium; a pair (low, high) draws one for every case.
         steps: of the sampler in every round.
         max_rounds: of the loop.
-        view: what part of a picture is assessed, one of `records.VIEWS`.
+        view: what part of a picture is assessed, one of `choices.CROPS`.
         threshold: how probable a degradation must be to be restored, 0..1.
         seed: of crops, degradations and sampling.
         restore: whether to restore too, or only to assess.
@@ -46,7 +46,7 @@ class Protocol:
     severity: float | tuple[float, float] = 0.5
     steps: int = 20
     max_rounds: int = 7
-    view: str = VIEWS[0]
+    view: str = CROPS.default
     threshold: float = 0.0
     seed: int = 2024
     restore: bool = True

@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ...autodir_core.choices import CROPS, SAMPLERS
 from ...autodir_core.diffusion.noise import MAX_SEED
 from ...autodir_core.errors import InputError
-from ...autodir_core.settings import SAMPLERS, VIEWS
 
 Conditioning = list[list[Any]]
 Latent = dict[str, Any]
@@ -42,7 +42,7 @@ SEED = (
 SAMPLER = (
     list(SAMPLERS),
     {
-        "default": SAMPLERS[0],
+        "default": SAMPLERS.default,
         "tooltip": "How the noise is removed. euler_ancestral is the paper's; euler and dpmpp_2m add no new noise, and "
         "dpmpp_2m needs the fewest steps.",
     },
@@ -87,9 +87,9 @@ LABELS = (
     },
 )
 VIEW = (
-    list(VIEWS),
+    list(CROPS),
     {
-        "default": VIEWS[0],
+        "default": CROPS.default,
         "tooltip": "What the model looks at, at native resolution. centre, the paper's, is the central square, 224 "
         "pixels officially. grid averages the probabilities of up to 9 such squares from border to border, so damage "
         "at the borders counts too; assessing takes up to 9 times as long.",

@@ -1,7 +1,8 @@
-"""What the graph's loop knows about its pictures, and what an assessment or a finished round adds to it."""
+"""The graph's loop over a batch: a core `LoopState` for each picture, and the user's own values."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,36 +12,12 @@ from torch import Tensor
 from ...autodir_core.errors import InputError
 from ...autodir_core.imaging.filters import resize
 from ...autodir_core.labels import CLEAN
-from ...autodir_core.loop_policy import decide, is_doubtful, why_stop
+from ...autodir_core.loop_policy import LoopState
 from ...autodir_core.model import AutoDIR
-from ...autodir_core.pipeline import gathered, spread
-from ...autodir_core.settings import Assessment, Restoration, Round
+from ...autodir_core.outputs import Assessment, Restoration, Round, merge_restorations
 from ...autodir_core.stages.correction import scm_weight
 from ..comfy import progress
 from . import io
-
-
-@dataclass(frozen=True)
-class Picture:
-    """One picture's way through the loop.
-
-    Attributes:
-        original: [1, H, W, 3 or 4] as it came to the loop.
-        image: [1, H, W, 3 or 4] after its last round.
-        remaining: the labels to ask about next.
-        rounds: those behind it; a round's `image` is what the user's nodes made, which nothing else is known of.
-        label: the degradation to restore in the round under way; None where it waits for an assessment or is finished.
-        ended: why its last assessment ended it, "clean" or "unsure"; None while it goes on.
-        assessment: its last one, of one picture over the loop's labels, 0 where a label was removed before.
-    """
-
-    original: Tensor
-    image: Tensor
-    remaining: tuple[str, ...]
-    rounds: tuple[Round, ...] = ()
-    label: str | None = None
-    ended: str | None = None
-    assessment: Assessment | None = None
 
 
 @dataclass(frozen=True)
@@ -48,184 +25,145 @@ class Loop:
     """What travels as AUTODIR_LOOP.
 
     Attributes:
-        labels: the L labels that the loop looks for.
-        pictures: one per picture of the batch.
-        values: the two values of the user's, as they came to this round.
+        originals: the pictures [B, H, W, 3 or 4] as they entered the loop.
+        states: one per picture of the batch; their images have alpha where the originals have.
+        values: the two values of the user's, as they entered this round.
         index: number of this round, from 0.
     """
 
-    labels: tuple[str, ...]
-    pictures: tuple[Picture, ...]
+    originals: Tensor
+    states: tuple[LoopState, ...]
     values: tuple[Any, Any]
     index: int = 0
 
     @property
-    def under_way(self) -> bool:
+    def labels(self) -> tuple[str, ...]:
+        """The L labels that the loop looks for."""
+        return self.states[0].labels
+
+    @property
+    def in_progress(self) -> bool:
         """Whether any picture has something to restore in this round."""
-        return any(picture.label is not None for picture in self.pictures)
+        return any(state.label is not None for state in self.states)
 
     @property
     def images(self) -> Tensor:
         """The pictures [B, H, W, 3 or 4] after their last rounds."""
-        return torch.cat([picture.image for picture in self.pictures])
+        return torch.cat([state.image for state in self.states])
+
+    def map_states(self, change: Callable[[LoopState], LoopState]) -> Loop:
+        """Return the loop with every picture's state changed."""
+        return replace(self, states=tuple(map(change, self.states)))
 
 
-def begin(images: Tensor, labels: tuple[str, ...], values: tuple[Any, Any]) -> Loop:
-    """A loop over pictures [B, H, W, 3 or 4] before anything was assessed."""
-    return Loop(labels, tuple(Picture(image, image, labels) for image in images.split(1)), values)
+def start(images: Tensor, labels: tuple[str, ...], values: tuple[Any, Any]) -> Loop:
+    """Return a loop over pictures [B, H, W, 3 or 4] before anything was assessed."""
+    return Loop(images, tuple(LoopState.start(image, labels) for image in images.split(1)), values)
 
 
-def assess(autodir: AutoDIR, loop: Loop, view: str) -> Loop:
-    """The loop with a decision for every picture that waits for one: each by itself, over its own labels."""
-    return replace(loop, pictures=tuple(assess_one(autodir, picture, loop.labels, view) for picture in loop.pictures))
+def assess(autodir: AutoDIR, loop: Loop, crops: str) -> Loop:
+    """Decide for every picture that waits for it, each by itself over its own labels."""
+
+    def assess_one(state: LoopState) -> LoopState:
+        if state.stopped:
+            return state
+        progress.raise_if_interrupted()
+        colours, _ = io.split_alpha(state.image)
+        return state.apply_assessment(autodir.assess(colours, state.remaining, crops))
+
+    return loop.map_states(assess_one)
 
 
-def assess_one(autodir: AutoDIR, picture: Picture, labels: tuple[str, ...], view: str) -> Picture:
-    if picture.ended:
-        return picture
-    progress.raise_if_interrupted()
-    colours, _ = io.split_alpha(picture.image)
-    assessment = autodir.assess(colours, picture.remaining, view)
-    decision = decide(assessment.probabilities[0].tolist(), picture.remaining)
-    return replace(
-        picture,
-        remaining=decision.remaining,
-        label=decision.label,
-        ended=decision.stopped,
-        assessment=Assessment(
-            labels, spread(assessment.probabilities, picture.remaining, labels), assessment.embedding
-        ),
-    )
+def apply_confidence(loop: Loop, min_confidence: float) -> Loop:
+    """End each picture whose degradation is less probable than `min_confidence`."""
+    return loop.map_states(lambda state: state.apply_confidence(min_confidence))
 
 
-def doubted(loop: Loop, threshold: float) -> Loop:
-    """The loop in which each picture whose degradation is less probable than the threshold is finished, unsure."""
-    return replace(
-        loop,
-        pictures=tuple(
-            give_up(picture) if is_doubtful(certainty(picture, loop.labels), threshold) else picture
-            for picture in loop.pictures
-        ),
-    )
+def low_confidence_indices(loop: Loop) -> str:
+    """Return the pictures that were given up so far, as the next Loop Open takes them: such as "0,2"."""
+    return ",".join(str(i) for i, state in enumerate(loop.states) if state.stopped == "low_confidence")
 
 
-def certainty(picture: Picture, labels: tuple[str, ...]) -> float:
-    """The probability of the degradation to restore in the round under way; 1 where there is none to doubt."""
-    if picture.label is None or picture.assessment is None:
-        return 1.0
-    return picture.assessment.probabilities[0, labels.index(picture.label)].item()
+def mark_low_confidence(loop: Loop, indices: str) -> Loop:
+    """Give up the pictures of `low_confidence_indices`."""
+    given_up = indices.split(",")
+    states = (state.give_up() if str(i) in given_up else state for i, state in enumerate(loop.states))
+    return replace(loop, states=tuple(states))
 
 
-def give_up(picture: Picture) -> Picture:
-    """A picture that its last assessment was too unsure of: finished as it came to the round."""
-    return replace(picture, label=None, ended="unsure")
-
-
-def numbers_of_unsure(loop: Loop) -> str:
-    """The pictures that were given up in this round or before, as the next Loop Open takes them: such as "0,2"."""
-    return ",".join(str(i) for i, picture in enumerate(loop.pictures) if picture.ended == "unsure")
-
-
-def without(loop: Loop, unsure: str) -> Loop:
-    """The loop in which the pictures of `numbers_of_unsure` are given up."""
-    numbers = unsure.split(",")
-    pictures = (give_up(picture) if str(i) in numbers else picture for i, picture in enumerate(loop.pictures))
-    return replace(loop, pictures=tuple(pictures))
-
-
-def assessment_of(loop: Loop) -> Assessment:
-    """The last assessments of all pictures as one, over the loop's labels."""
-    known = [picture.assessment for picture in loop.pictures if picture.assessment is not None]
+def current_assessment(loop: Loop) -> Assessment:
+    """Return the last assessments of all pictures as one, over the loop's labels."""
+    known = [state.assessment for state in loop.states if state.assessment is not None]
     return Assessment(
         loop.labels, torch.cat([one.probabilities for one in known]), torch.cat([one.embedding for one in known])
     )
 
 
-def labels_of(loop: Loop) -> str:
-    """The labels that won, separated by commas; "no" for a picture that is finished."""
-    return ", ".join(picture.label or CLEAN for picture in loop.pictures)
+def current_labels(loop: Loop) -> str:
+    """Return the labels to restore, separated by commas; "no" for a picture that has finished."""
+    return ", ".join(state.label or CLEAN for state in loop.states)
 
 
-def weights_of(loop: Loop, autodir: AutoDIR) -> float | list[float]:
-    """The correction's weight after the labels that won; a list of one per picture only where they differ."""
-    weights = [scm_weight(picture.label, autodir.metadata.scm_weight, None) for picture in loop.pictures]
-    counting = {weight for weight, picture in zip(weights, loop.pictures, strict=True) if picture.label is not None}
+def current_weights(loop: Loop, autodir: AutoDIR) -> float | list[float]:
+    """Return the correction's weight after the labels to restore; one per picture only where they differ."""
+    weights = [scm_weight(state.label, autodir.metadata.scm_weight, None) for state in loop.states]
+    counting = {weight for weight, state in zip(weights, loop.states, strict=True) if state.label is not None}
     return counting.pop() if len(counting) == 1 else weights
 
 
-def finish_round(loop: Loop, images: Tensor | None, values: tuple[Any, Any]) -> Loop:
-    """The loop after the user's nodes made `images` [B, h, w, 3 or 4] of it; a finished picture stays as it is.
+def apply_round(loop: Loop, images: Tensor | None, values: tuple[Any, Any]) -> Loop:
+    """Close the round with `images` [B, h, w, 3 or 4] of the user's nodes; a finished picture stays as it is.
 
-    Raises InputError for pictures of another number, or of another shape beside one that is finished.
+    Raises InputError for pictures of another number, or of another shape than a finished one has.
     """
-    if images is None or images.ndim != 4 or len(images) != len(loop.pictures):
+    if images is None or images.ndim != 4 or len(images) != len(loop.states):
         got = "none" if images is None else list(images.shape)
         raise InputError(
-            f"the nodes of the loop must give back one picture for each of the {len(loop.pictures)} that went in, got "
+            f"the nodes of the loop must give back one picture for each of the {len(loop.states)} that went in, got "
             f"{got}; take from a batch and add to it after the loop"
         )
-    pictures = tuple(finish_one(*pair) for pair in zip(loop.pictures, images.split(1), strict=True))
-    shapes = {tuple(picture.image.shape) for picture in pictures}
+    states = tuple(apply_own_round(*pair) for pair in zip(loop.states, images.split(1), strict=True))
+    shapes = {tuple(state.image.shape) for state in states}
     if len(shapes) > 1:
         sizes = " and ".join(f"{width} x {height} x {channels}" for _, height, width, channels in sorted(shapes))
         raise InputError(
             f"some pictures of the batch are finished and others changed their shape ({sizes}); give the loop one "
             "picture at a time, or resize after it"
         )
-    return replace(loop, pictures=pictures, values=values, index=loop.index + 1)
+    return replace(loop, states=states, values=values, index=loop.index + 1)
 
 
-def finish_one(picture: Picture, image: Tensor) -> Picture:
-    if picture.label is None:
-        return picture
-    image = keep_alpha(picture.image, image.to(picture.image))
+def apply_own_round(state: LoopState, image: Tensor) -> LoopState:
+    """Close one picture's round; nothing but the result is known of what the user's nodes did."""
+    if state.label is None or state.assessment is None:
+        return state
+    image = keep_alpha(state.image, image.to(state.image))
     colours, _ = io.split_alpha(image)
-    done = Round((picture.label,), probabilities_of(picture), colours, colours, colours)
-    return replace(picture, image=image, label=None, rounds=(*picture.rounds, done))
-
-
-def probabilities_of(picture: Picture) -> Tensor | None:
-    return None if picture.assessment is None else picture.assessment.probabilities
+    return state.apply_round(Round((state.label,), state.assessment.probabilities, colours, colours, colours), image)
 
 
 def keep_alpha(before: Tensor, after: Tensor) -> Tensor:
-    """A picture [1, h, w, 3] with the alpha it had before the round, scaled where the round changed its size."""
+    """Return a picture [1, h, w, 3] with the alpha it had before the round, scaled where the round changed its size."""
     _, alpha = io.split_alpha(before)
     if alpha is None or after.shape[-1] == 4:
         return after
     return io.with_alpha(after, resize(alpha, after.shape[1], after.shape[2], mode="bilinear"))
 
 
-def is_last(loop: Loop, max_rounds: int) -> bool:
-    """Whether no picture is assessed again after the round under way."""
-    going_on = [picture for picture in loop.pictures if picture.label is not None]
-    return all(why_stop(loop.index + 1, max_rounds, picture.remaining) for picture in going_on)
-
-
-def stop_reason(picture: Picture, max_rounds: int) -> str:
-    """Why a picture is assessed no more, as in `Restoration`; empty while it goes on."""
-    return picture.ended or why_stop(len(picture.rounds), max_rounds, picture.remaining) or ""
+def is_last_round(loop: Loop, max_rounds: int) -> bool:
+    """Whether no picture is assessed again after the round in progress."""
+    return all(state.is_last_round(max_rounds) for state in loop.states if state.label is not None)
 
 
 def restoration(loop: Loop, max_rounds: int) -> Restoration:
-    """The finished loop as the record that reports are made from; pictures without alpha."""
-    return gathered(
-        [
-            Restoration(
-                io.split_alpha(picture.image)[0],
-                list(picture.rounds),
-                (stop_reason(picture, max_rounds),),
-                loop.labels,
-                probabilities_of(picture),
-            )
-            for picture in loop.pictures
-        ]
-    )
+    """Return the finished loop as the outcome that reports are made from; pictures without alpha."""
+    single = [state.restoration(max_rounds) for state in loop.states]
+    return merge_restorations([replace(one, image=io.split_alpha(one.image)[0]) for one in single])
 
 
 def all_pictures(loop: Loop, done: Restoration) -> Tensor:
-    """The input and the pictures after each round, [(rounds + 1) * B, H, W, 3], in the size of the last round."""
-    before, _ = io.split_alpha(torch.cat([picture.original for picture in loop.pictures]))
+    """Return the input and the pictures after each round, [(rounds + 1) * B, H, W, 3], in the size of the last one."""
+    before, _ = io.split_alpha(loop.originals)
     height, width = done.image.shape[1:3]
     return torch.cat(
         [resize(images, height, width, mode="bilinear") for images in (before, *(row.image for row in done.rounds))]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from ...autodir_core.imaging.color import METHODS, match_color
+from ...autodir_core.choices import COLOR_METHODS
+from ...autodir_core.imaging.color import match_color
 from ...autodir_core.imaging.filters import resize
 from ..comfy import devices
 from ..shared import io
@@ -34,7 +35,7 @@ class AutoDIRColorMatch:
                     {"tooltip": "Where the colours come from: one picture for all or one for each; alpha is ignored."},
                 ),
                 "method": (
-                    list(METHODS),
+                    list(COLOR_METHODS),
                     {
                         "default": "adain",
                         "tooltip": "adain matches mean and spread of each colour channel, for a reference of any "

@@ -8,8 +8,8 @@ from typing import Any
 from ...autodir_core import __version__
 from ...autodir_core.errors import InputError
 from ...autodir_core.imaging.paths import atomic_path
+from ...autodir_core.outputs import Assessment
 from ...autodir_core.reporting.summary import assessment_lines, by_label
-from ...autodir_core.settings import Assessment
 from ..assess import AssessmentOutput
 from ..comfy import folders
 from ..shared import io

@@ -1,4 +1,4 @@
-"""The loop: its decisions, its batches, its noise, and any size."""
+"""The loop: its batches, its noise, and any size."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ import pytest
 import torch
 
 import autodir_core as ad
-from autodir_core.loop_policy import decide, why_stop
-from autodir_core.stages.correction import scm_weight, weigh
+from autodir_core.stages.correction import lerp_correction, scm_weight
 from tests.distance import psnr, relative
 
 FAST = ad.SamplerSettings(steps=2)
@@ -15,39 +14,6 @@ FAST = ad.SamplerSettings(steps=2)
 
 def pictures(count: int, height: int = 48, width: int = 64) -> torch.Tensor:
     return torch.rand(count, height, width, 3, generator=torch.Generator().manual_seed(3))
-
-
-def test_the_most_probable_label_is_restored_and_removed():
-    decision = decide([0.2, 0.5, 0.3], ["noise", "haze", "no"])
-    assert (decision.label, decision.remaining) == ("haze", ("noise", "no"))
-
-
-def test_no_means_clean():
-    assert decide([0.2, 0.5], ["noise", "no"]).label is None
-
-
-@pytest.mark.parametrize(
-    ("threshold", "label", "stopped"), [(0.0, "haze", None), (0.5, "haze", None), (0.51, None, "unsure")]
-)
-def test_a_degradation_must_be_as_probable_as_the_threshold(threshold, label, stopped):
-    decision = decide([0.2, 0.5, 0.3], ["noise", "haze", "no"], threshold)
-    assert (decision.label, decision.stopped) == (label, stopped)
-
-
-def test_clean_needs_no_certainty():
-    assert decide([0.4, 0.6], ["noise", "no"], 1.0).stopped == "clean"
-
-
-def test_a_tie_goes_to_the_first_label():
-    assert decide([0.5, 0.5], ["noise", "no"]).label == "noise"
-
-
-@pytest.mark.parametrize(
-    ("done", "remaining", "reason"),
-    [(1, ["no"], None), (7, ["no"], "max_rounds"), (7, [], "max_rounds"), (2, [], "no_labels")],
-)
-def test_why_the_loop_stops(done, remaining, reason):
-    assert why_stop(done, 7, remaining) == reason
 
 
 @pytest.mark.parametrize(
@@ -67,8 +33,8 @@ def test_weight_of_the_correction(label, setting, weight):
 
 def test_weighing():
     a, b = torch.zeros(2), torch.ones(2)
-    assert weigh(a, b, 0) is a and weigh(a, b, 1.0) is b
-    assert weigh(a, b, 0.25).tolist() == [0.25, 0.25]
+    assert lerp_correction(a, b, 0) is a and lerp_correction(a, b, 1.0) is b
+    assert lerp_correction(a, b, 0.25).tolist() == [0.25, 0.25]
 
 
 def test_a_picture_of_a_batch_gives_what_it_gives_alone(tiny):
@@ -115,7 +81,7 @@ def test_pictures_that_finish_early_stay_as_they_are(tiny, monkeypatch):
     images = pictures(3)
     assess, asked = type(tiny).assess, []
 
-    def scripted(model, image, labels=None, view="centre"):
+    def scripted(model, image, labels=None, crops="center"):
         real = assess(model, image, labels)
         label = plans[min(asked.count("no"), 2)].pop(0)
         asked.append(label)
@@ -134,35 +100,35 @@ def test_pictures_that_finish_early_stay_as_they_are(tiny, monkeypatch):
         _ = out.rounds[0].label
 
 
-def test_an_unsure_picture_comes_back_bit_for_bit(tiny, monkeypatch):
+def test_a_picture_of_low_confidence_comes_back_bit_for_bit(tiny, monkeypatch):
     monkeypatch.setattr(tiny, "encode", None)
     image = pictures(1)
-    out = ad.restore(tiny, image, ad.LoopSettings(threshold=1.0), FAST)
-    assert (out.stopped, out.rounds) == (("unsure",), [])
+    out = ad.restore(tiny, image, ad.LoopSettings(min_confidence=1.0), FAST)
+    assert (out.stopped, out.rounds) == (("low_confidence",), [])
     assert torch.equal(out.image, image)
     assert torch.equal(out.last_probabilities, tiny.assess(image).probabilities)
 
 
-def test_an_unsure_picture_keeps_the_rounds_before(tiny, monkeypatch):
-    """Haze is found with 60 %, then noise with 40 %; the threshold is asked in every round."""
+def test_low_confidence_keeps_the_rounds_before(tiny, monkeypatch):
+    """Haze is found with 60 %, then noise with 40 %; the confidence is checked in every round."""
     assess, plan = type(tiny).assess, {"haze": 0.6, "noise": 0.4, "rain": 0.9}
 
-    def scripted(model, image, labels=None, view="centre"):
-        real = assess(model, image, labels, view)
+    def scripted(model, image, labels=None, crops="center"):
+        real = assess(model, image, labels, crops)
         label = next(label for label in plan if label in real.labels)
         rest = (1 - plan[label]) / (len(real.labels) - 1)
         row = [plan[label] if one == label else rest for one in real.labels]
         return ad.Assessment(real.labels, torch.tensor([row]), real.embedding)
 
     monkeypatch.setattr(type(tiny), "assess", scripted)
-    runs = {at: ad.restore(tiny, pictures(1), ad.LoopSettings(3, threshold=at), FAST) for at in (0, 0.5)}
+    runs = {at: ad.restore(tiny, pictures(1), ad.LoopSettings(3, min_confidence=at), FAST) for at in (0, 0.5)}
     one_round = ad.restore(tiny, pictures(1), ad.LoopSettings(1), FAST)
     assert [done.label for done in runs[0].rounds] == ["haze", "noise", "rain"]
-    assert ([done.label for done in runs[0.5].rounds], runs[0.5].stopped) == (["haze"], ("unsure",))
+    assert ([done.label for done in runs[0.5].rounds], runs[0.5].stopped) == (["haze"], ("low_confidence",))
     assert torch.equal(runs[0.5].image, one_round.image)
 
 
-def test_own_words_are_one_round_without_assessment(tiny, monkeypatch):
+def test_a_custom_prompt_is_one_round_without_assessment(tiny, monkeypatch):
     monkeypatch.setattr(type(tiny), "assess", None)
     out = ad.restore(tiny, pictures(1), ad.LoopSettings(prompt="remove the fog"), FAST)
     assert (len(out.rounds), out.stopped, out.rounds[0].label) == (1, ("prompt",), None)
@@ -194,6 +160,29 @@ def test_padding_is_reflection_that_the_user_does_not_see(tiny):
     columns = [*range(50), *range(48, 34, -1)]
     assert torch.equal(tiny.encode(image[:, rows][:, :, columns]), latent)
     assert torch.equal(tiny.encode(image.transpose(1, 2).contiguous().transpose(1, 2)), latent), "any memory layout"
+
+
+def test_a_round_crosses_the_device_border_once_and_checks_the_input_once(tiny, monkeypatch):
+    uploads, checks = [], []
+    upload, finite = type(tiny).network_input, torch.isfinite
+    monkeypatch.setattr(type(tiny), "network_input", lambda model, x: uploads.append(x.shape) or upload(model, x))
+    monkeypatch.setattr(torch, "isfinite", lambda x: checks.append(x.numel()) or finite(x))
+    image = pictures(1, 300, 320)
+    ad.restore(tiny, image, ad.LoopSettings(max_rounds=2, labels=["haze", "rain"]), FAST)
+    assert uploads == [image.shape] * 2
+    crop = 3 * 224 * 224
+    assert checks == [image.numel(), crop, image.numel(), crop, image.numel()], "input, then a crop and the result"
+
+
+def test_a_batch_of_one_copies_nothing(tiny):
+    out = ad.restore(tiny, pictures(1), ad.LoopSettings(max_rounds=1, labels=["haze"]), FAST)
+    assert out.image is out.rounds[0].image and out.image is out.rounds[0].corrected
+
+
+def test_a_round_that_is_not_finite_is_an_error(tiny, monkeypatch):
+    monkeypatch.setattr(type(tiny), "correct_pixels", lambda model, degraded, generated: generated * float("nan"))
+    with pytest.raises(ad.InputError, match="the picture of round 1 holds values that are not finite"):
+        ad.restore(tiny, pictures(1), ad.LoopSettings(max_rounds=1), FAST)
 
 
 def test_progress_is_told(tiny):
@@ -230,13 +219,13 @@ def test_the_global_random_state_is_left_alone(tiny):
         (lambda m: m.sample(m.encode(pictures(1)), m.null_text, FAST, noise=torch.zeros(1, 4, 2, 2)), "latent's shape"),
         (lambda m: ad.restore(m, pictures(2), seed=[1]), "one per picture"),
         (lambda m: ad.LoopSettings(max_rounds=0), "max_rounds"),
-        (lambda m: ad.LoopSettings(threshold=1.01), r"threshold must lie in 0..1, got 1.01"),
-        (lambda m: ad.LoopSettings(threshold=-0.5), r"threshold must lie in 0..1, got -0.5"),
-        (lambda m: ad.LoopSettings(threshold=float("nan")), r"threshold must lie in 0..1, got nan"),
+        (lambda m: ad.LoopSettings(min_confidence=1.01), r"min_confidence must be in 0..1, got 1.01"),
+        (lambda m: ad.LoopSettings(min_confidence=-0.5), r"min_confidence must be in 0..1, got -0.5"),
+        (lambda m: ad.LoopSettings(min_confidence=float("nan")), r"min_confidence must be in 0..1, got nan"),
         (lambda m: ad.SamplerSettings(sampler="ddim"), "unknown sampler"),
         (lambda m: ad.load_autodir(device="nonsense"), "cannot be used"),
         (lambda m: ad.load_autodir(dtype="float8"), "unknown precision"),
-        (lambda m: ad.match_color(pictures(1), pictures(1), "magic"), "unknown colour method"),
+        (lambda m: ad.match_color(pictures(1), pictures(1), "magic"), "unknown color method"),
     ],
 )
 def test_wrong_use_is_explained(tiny, call, words):

@@ -72,7 +72,7 @@ class TestOpen:
     def test_the_first_round_decides_as_the_core_does(self, loop_open, model, photo):
         loop, image, assessed, label, weight, index, *values = loop_open(photo, value_a="mine")
         expected = model.model.assess(photo)
-        assert torch.equal(image, photo) and loop.under_way
+        assert torch.equal(image, photo) and loop.in_progress
         assert torch.equal(assessed.assessment.probabilities, expected.probabilities)
         assert torch.equal(assessed.assessment.embedding, expected.embedding)
         assert assessed.prompt_states.shape[0] == 8
@@ -92,13 +92,13 @@ class TestOpen:
 
     def test_a_clean_picture_lets_nothing_run(self, loop_open, photo):
         loop, *others = loop_open(photo, "no")
-        assert not loop.under_way
+        assert not loop.in_progress
         assert others == [NOTHING] * 7
 
     def test_pictures_of_a_batch_have_their_own_labels(self, loop_open, photo, white):
         loop, _, _, label, *_ = loop_open(torch.cat([photo, white]), "underexposure, no")
         assert label == "underexposure, no"
-        assert [picture.ended for picture in loop.pictures] == [None, "clean"]
+        assert [picture.stopped for picture in loop.states] == [None, "clean"]
 
     def test_a_label_that_won_has_probability_0_for_that_picture_only(self, loop_open, photo):
         batch = torch.cat([photo, photo / 10])
@@ -113,9 +113,9 @@ class TestOpen:
         weights = {"underexposure": 0.25}
         metadata = dataclasses.replace(model.model.metadata, scm_weight=weights)
         autodir = type(model.model)(model.model.networks, model.model.config, metadata)
-        assert pack.loop.loop_state.weights_of(loop, autodir) == 0.25  # the other is finished
-        pictures = (loop.pictures[0], dataclasses.replace(loop.pictures[1], label="rain", ended=None))
-        assert pack.loop.loop_state.weights_of(dataclasses.replace(loop, pictures=pictures), autodir) == [0.25, 1.0]
+        assert pack.loop.loop_state.current_weights(loop, autodir) == 0.25  # the other is finished
+        states = (loop.states[0], dataclasses.replace(loop.states[1], label="rain", stopped=None))
+        assert pack.loop.loop_state.current_weights(dataclasses.replace(loop, states=states), autodir) == [0.25, 1.0]
 
     def test_correct_takes_a_weight_for_each(self, pack, model, photo, error):
         batch, correct = torch.cat([photo, photo.flip(1)]), pack.NODE_CLASS_MAPPINGS["AutoDIRCorrect"]()
@@ -128,7 +128,7 @@ class TestOpen:
     def test_the_view_is_the_core_s_in_every_round(self, loop_open, model):
         large = torch.rand(1, 230, 300, 3, generator=torch.Generator().manual_seed(4))
         loop, _, assessed, label, *_ = loop_open(large, view="grid")
-        first = model.model.assess(large, view="grid")
+        first = model.model.assess(large, crops="grid")
         assert torch.equal(assessed.assessment.probabilities, first.probabilities)
         _, _, assessed, *_ = loop_open(large, view="grid", previous=loop)
         remaining = [name for name in model.model.labels if name != label]
@@ -280,7 +280,7 @@ class TestThreshold:
     @pytest.fixture
     def sure(self, first):
         """How sure the model is of each."""
-        return [picture.assessment.probabilities.max().item() for picture in first.pictures]
+        return [picture.assessment.probabilities.max().item() for picture in first.states]
 
     @pytest.fixture
     def running(self):
@@ -293,12 +293,14 @@ class TestThreshold:
     def test_above_everything_the_pictures_come_back_untouched(self, first, close, batch, sure):
         image, count, report, pictures, *_ = close.close(first, ["body", 0], 7, threshold=1.0)
         assert torch.equal(image, batch) and torch.equal(pictures, batch) and count == 0
-        assert [line.split(" (")[0] for line in report.splitlines() if line.startswith("done")] == ["done: unsure"] * 2
-        assert f"{100 * sure[0]:.0f} %, below the threshold)" in report.split("\n\n")[0]
+        assert [line.split(" (")[0] for line in report.splitlines() if line.startswith("done")] == [
+            "done: low confidence"
+        ] * 2
+        assert f"{100 * sure[0]:.0f} %)" in report.split("\n\n")[0]
 
     def test_one_exactly_at_the_threshold_goes_on(self, pack, first, sure):
         for threshold in (0.0, min(sure), max(sure)):
-            going_on = [p.label is not None for p in pack.loop.loop_state.doubted(first, threshold).pictures]
+            going_on = [p.label is not None for p in pack.loop.loop_state.apply_confidence(first, threshold).states]
             assert going_on == [probability >= threshold for probability in sure]
 
     def test_the_next_open_is_told_which_and_leaves_them(self, first, loop_open, close, batch, sure, running):
@@ -309,32 +311,32 @@ class TestThreshold:
         assert (inputs["unsure"], inputs["last"]) == (str(weaker), False)
         loop, image, _, label, *_ = loop_open(batch / 2, previous=first, unsure=inputs["unsure"])
         assert torch.equal(image[weaker], batch[weaker]) and torch.equal(image[1 - weaker], batch[1 - weaker] / 2)
-        assert label.split(", ")[weaker] == "no" and loop.pictures[weaker].ended == "unsure"
-        assert first.pictures[weaker].ended is None, "the loop of the link is not written to"
+        assert label.split(", ")[weaker] == "no" and loop.states[weaker].stopped == "low_confidence"
+        assert first.states[weaker].stopped is None, "the loop of the link is not written to"
 
     def test_who_was_unsure_stays_so(self, pack, first, loop_open, batch):
         loop, *_ = loop_open(batch, previous=first, unsure="1")
         loop, *_ = loop_open(batch, previous=loop, unsure="1")
-        assert pack.loop.loop_state.numbers_of_unsure(loop) == "1"
-        assert [len(picture.rounds) for picture in loop.pictures] == [2, 0]
-        assert pack.loop.loop_state.stop_reason(loop.pictures[1], 7) == "unsure"
+        assert pack.loop.loop_state.low_confidence_indices(loop) == "1"
+        assert [len(picture.rounds) for picture in loop.states] == [2, 0]
+        assert loop.states[1].stop_reason(7) == "low_confidence"
 
-    def test_with_the_others_clean_nothing_is_under_way(self, loop_open, close, photo, white):
+    def test_with_the_others_clean_nothing_is_in_progress(self, loop_open, close, photo, white):
         batch = torch.cat([photo, white])
         loop, *_ = loop_open(batch, "underexposure, no")
         image, count, report, *_ = close.close(loop, ["body", 0], 7, threshold=1.0)
         assert torch.equal(image, batch) and count == 0
-        assert [line.split()[1] for line in report.splitlines() if line.startswith("done")] == ["unsure", "clean"]
+        assert [line.split()[1] for line in report.splitlines() if line.startswith("done")] == ["low", "clean"]
 
     def test_more_than_ten_pictures_are_told_apart(self, pack, loop_open, photo):
         loop, *_ = loop_open(photo.repeat(12, 1, 1, 1), "rain")
-        given_up = pack.loop.loop_state.without(loop, "3,10")
-        assert [i for i, picture in enumerate(given_up.pictures) if picture.label is None] == [3, 10]
-        assert pack.loop.loop_state.numbers_of_unsure(given_up) == "3,10"
+        given_up = pack.loop.loop_state.mark_low_confidence(loop, "3,10")
+        assert [i for i, picture in enumerate(given_up.states) if picture.label is None] == [3, 10]
+        assert pack.loop.loop_state.low_confidence_indices(given_up) == "3,10"
 
     @pytest.mark.parametrize("threshold", [-0.1, 1.5])
     def test_it_is_a_probability(self, first, close, error, threshold):
-        with pytest.raises(error, match=rf"threshold must lie in 0..1, got {threshold}"):
+        with pytest.raises(error, match=rf"min_confidence must be in 0..1, got {threshold}"):
             close.close(first, ["body", 0], 7, threshold=threshold)
 
 
@@ -344,10 +346,10 @@ def test_the_rounds_of_the_core(loop_open, close, model, photo, core):
     settings = records.SamplerSettings(steps=1)
     expected = core("pipeline").restore(model.model, photo, records.LoopSettings(), settings, seed=3)
     loop, image, assessed, _, weight, *_ = loop_open(photo)
-    while loop.under_way:
+    while loop.in_progress:
         latent = model.model.sample(model.model.encode(image), assessed.assessment.embedding, settings, seed=3)
         generated = model.model.decode(latent, size=image.shape[1:3])
-        image = core("stages.correction").weigh(generated, model.model.correct(image, generated), weight)
+        image = core("stages.correction").lerp_correction(generated, model.model.correct(image, generated), weight)
         loop, image, assessed, _, weight, *_ = loop_open(image, previous=loop)
     image, count, report, *_ = close.close(loop, ["body", 0], 7)
     assert torch.equal(image, expected.image)

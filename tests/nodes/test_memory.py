@@ -130,7 +130,7 @@ class TestCPU:
         for free, tile in ((needed, None), (needed - 1, comfy("memory").TILE)):
             monkeypatch.setattr(management, "get_free_memory", lambda device, free=free: free)
             with model.loaded_for(HEIGHT, WIDTH) as autodir:
-                assert autodir.tile == tile
+                assert autodir.tile_size == tile
 
     def test_a_gpu_is_tried_first(self, model, management, monkeypatch):
         monkeypatch.setattr(management, "get_free_memory", lambda device: 0)

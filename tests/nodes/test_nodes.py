@@ -43,9 +43,9 @@ class TestAssess:
 
     def test_the_view_is_the_core_s(self, node, model):
         large = torch.rand(1, 230, 300, 3, generator=torch.Generator().manual_seed(4))
-        for view in ("centre", "grid"):
+        for view in ("center", "grid"):
             found, *_ = node("Assess").assess(model, large, "", view)["result"]
-            assert torch.equal(found.assessment.probabilities, model.model.assess(large, view=view).probabilities)
+            assert torch.equal(found.assessment.probabilities, model.model.assess(large, crops=view).probabilities)
 
     def test_an_unknown_label_is_named(self, node, model, photo, core):
         with pytest.raises(core("errors").InputError, match="unknown label 'fog'; this model knows: noise, blur"):
@@ -83,33 +83,42 @@ class TestBlend:
 
 class TestReweigh:
     @pytest.fixture
-    def reweigh(self, core):
-        return core("stages.conditioning").reweigh
+    def sharpen_probabilities(self, core):
+        return core("stages.conditioning").sharpen_probabilities
 
     P = torch.tensor([[0.5, 0.3, 0.2], [0.1, 0.1, 0.8]])
 
-    def test_temperature(self, reweigh):
+    def test_temperature(self, sharpen_probabilities):
         squared = self.P**2
-        torch.testing.assert_close(reweigh(self.P, temperature=0.5), squared / squared.sum(1, keepdim=True))
+        torch.testing.assert_close(
+            sharpen_probabilities(self.P, temperature=0.5), squared / squared.sum(1, keepdim=True)
+        )
 
-    def test_top_k_is_chosen_per_picture_and_after_exclusion(self, reweigh):
+    def test_top_k_is_chosen_per_picture_and_after_exclusion(self, sharpen_probabilities):
         excluded = torch.tensor([True, False, False])
         torch.testing.assert_close(
-            reweigh(self.P, top_k=2), torch.tensor([[5 / 8, 3 / 8, 0], [1 / 9, 0, 8 / 9]]), rtol=1e-5, atol=1e-6
+            sharpen_probabilities(self.P, top_k=2),
+            torch.tensor([[5 / 8, 3 / 8, 0], [1 / 9, 0, 8 / 9]]),
+            rtol=1e-5,
+            atol=1e-6,
         )
-        assert torch.equal(reweigh(self.P, top_k=1, excluded=excluded), torch.tensor([[0.0, 1, 0], [0, 0, 1]]))
+        assert torch.equal(
+            sharpen_probabilities(self.P, top_k=1, excluded=excluded), torch.tensor([[0.0, 1, 0], [0, 0, 1]])
+        )
 
-    def test_vanished_probabilities_stay_finite(self, reweigh):
-        weights = reweigh(torch.tensor([[1.0, 0, 0]]), temperature=0.01, excluded=torch.tensor([True, False, False]))
+    def test_vanished_probabilities_stay_finite(self, sharpen_probabilities):
+        weights = sharpen_probabilities(
+            torch.tensor([[1.0, 0, 0]]), temperature=0.01, excluded=torch.tensor([True, False, False])
+        )
         assert torch.allclose(weights, torch.tensor([[0, 0.5, 0.5]]))
 
-    def test_the_defaults_change_no_bit(self, reweigh):
-        assert reweigh(self.P) is self.P
+    def test_the_defaults_change_no_bit(self, sharpen_probabilities):
+        assert sharpen_probabilities(self.P) is self.P
 
     @pytest.mark.parametrize("settings", [{"temperature": 0.0}, {"top_k": -1}])
-    def test_impossible_settings(self, reweigh, core, settings):
+    def test_impossible_settings(self, sharpen_probabilities, core, settings):
         with pytest.raises(core("errors").InputError, match="must be"):
-            reweigh(self.P, **settings)
+            sharpen_probabilities(self.P, **settings)
 
 
 class TestStepByStep:
@@ -244,10 +253,10 @@ class TestRestore:
 
     def test_the_view_and_the_threshold_are_the_core_s(self, node, model, core):
         large, records = torch.rand(1, 230, 300, 3, generator=torch.Generator().manual_seed(4)), core("settings")
-        seen = model.model.assess(large, view="grid")
+        seen = model.model.assess(large, crops="grid")
         at = seen.probabilities.max().item()
         image, report, _ = node("Restore").restore(model, large, 1, view="grid", threshold=at, **LOOP)["result"]
-        loop, sampler = records.LoopSettings(2, view="grid", threshold=at), records.SamplerSettings(1)
+        loop, sampler = records.LoopSettings(2, crops="grid", min_confidence=at), records.SamplerSettings(1)
         expected = core("pipeline").restore(model.model, large, loop, sampler, seed=3)
         assert torch.equal(image, expected.image) and report.splitlines() == core("reporting.summary").round_lines(
             expected
@@ -255,7 +264,7 @@ class TestRestore:
         assert expected.rounds, "one exactly at the threshold is restored"
         above = node("Restore").restore(model, large, 1, view="grid", threshold=at + 1e-6, **LOOP)["result"]
         assert torch.equal(above[0], large)
-        assert above[1] == f"done: unsure ({seen.top[0]} {100 * at:.0f} %, below the threshold)"
+        assert above[1] == f"done: low confidence ({seen.top[0]} {100 * at:.0f} %)"
 
     def test_alpha_is_kept(self, node, model, photo):
         alpha = torch.rand(1, 50, 72, 1)

@@ -212,7 +212,7 @@ class TestSaveReport:
     @pytest.fixture
     def assessed(self, pack, core):
         probabilities = torch.tensor([[0.25, 0.75], [0.875, 0.125]])
-        assessment = core("settings").Assessment(("haze", "no"), probabilities, torch.zeros(2, 77, 8))
+        assessment = core("outputs").Assessment(("haze", "no"), probabilities, torch.zeros(2, 77, 8))
         return pack.assess.AssessmentOutput(assessment, torch.zeros(2, 77, 8))
 
     def test_a_text_is_written_as_it_is(self, node, stand_in):

@@ -17,7 +17,7 @@ from autodir_core.labels import LABELS, prompt_for
 from autodir_core.networks.build import part, vision_tower
 from autodir_core.networks.nafnet import NAFNet
 from autodir_core.stages.biqa import CLIP_STD
-from autodir_core.stages.conditioning import pooled, text_states, tokenize
+from autodir_core.stages.conditioning import pool_text, text_states, tokenize
 
 if TYPE_CHECKING:
     from open_clip import CLIP
@@ -154,7 +154,7 @@ def spread_prompts(clip: CLIP, labels: Sequence[str] = LABELS, *, steps: int = 3
         rows = torch.from_numpy(rng.choice(len(texts), min(32, len(texts)), replace=False))
         masked = [lengths[row] for row in rows] if rng.random() < 0.5 else None
         states = text_states(clip, tokens[rows], masked)
-        embeddings = nn.functional.normalize(pooled(clip, states, tokens[rows]), dim=-1)
+        embeddings = nn.functional.normalize(pool_text(clip, states, tokens[rows]), dim=-1)
         loss = nn.functional.cross_entropy(20 * embeddings @ targets.T, owners[rows])
         optimizer.zero_grad()
         loss.backward()

@@ -120,17 +120,17 @@ class TestRestore:
     def test_view_and_threshold_are_those_of_the_api(self, loaded, tmp_path, capsys):
         large, target = saved(tmp_path / "in" / "large.png", height=230, width=300), tmp_path / "o.png"
         image, sampler = read_picture(large).image, SETTINGS[1]
-        seen = loaded.assess(image, view="grid").probabilities.max().item()
+        seen = loaded.assess(image, crops="grid").probabilities.max().item()
         options = "--view", "grid", "--report", "--steps", 2, "--max-rounds", 1
         assert call("restore", large, "-o", target, *options, "--threshold", seen - 1e-3) == 0
-        expected = autodir_core.restore(loaded, image, autodir_core.LoopSettings(1, view="grid"), sampler)
+        expected = autodir_core.restore(loaded, image, autodir_core.LoopSettings(1, crops="grid"), sampler)
         assert np.array_equal(pixels(target), written(expected.image))
         assert call("restore", large, "-o", target, *options, "--threshold", seen + 1e-3, "--overwrite") == 0
         assert np.array_equal(pixels(target), pixels(large))
-        assert f"done: unsure ({expected.rounds[0].label} " in capsys.readouterr().out
+        assert f"done: low confidence ({expected.rounds[0].label} " in capsys.readouterr().out
         told = json.loads((tmp_path / "o.json").read_text(encoding="utf-8"))
-        assert (told["stopped"], told["settings"]["view"]) == ("unsure", "grid")
-        assert told["settings"]["threshold"] == pytest.approx(seen + 1e-3)
+        assert (told["stopped"], told["settings"]["crops"]) == ("low_confidence", "grid")
+        assert told["settings"]["min_confidence"] == pytest.approx(seen + 1e-3)
 
     def test_squares_are_those_of_the_api(self, loaded, tmp_path):
         large = saved(tmp_path / "in" / "large.png", height=192, width=256)
@@ -372,7 +372,7 @@ class TestAssess:
         large = saved(tmp_path / "large.png", height=230, width=300)
         assert call("assess", large, "--view", "grid", "--json") == 0
         (seen,) = json.loads(capsys.readouterr().out)
-        expected = loaded.assess(read_picture(large).image, view="grid")
+        expected = loaded.assess(read_picture(large).image, crops="grid")
         found = [seen["probabilities"][label] for label in expected.labels]
         assert found == pytest.approx(expected.probabilities[0].tolist(), abs=1e-6)
 

@@ -6,8 +6,9 @@ import pytest
 import torch
 
 import autodir_core as ad
+from autodir_core.choices import SAMPLERS
 from autodir_core.diffusion.guidance import branch_weights, denoiser, guided_denoiser
-from autodir_core.diffusion.samplers import SAMPLER_FUNCTIONS, ancestral_step
+from autodir_core.diffusion.samplers import ancestral_step
 from autodir_core.diffusion.schedule import alphas_cumprod, sigma_to_timestep, timestep_to_sigma
 
 
@@ -48,12 +49,12 @@ def test_ancestral_step_keeps_the_variance():
     assert [value.item() for value in ancestral_step(torch.tensor(3.0), torch.tensor(0.0))] == [0.0, 0.0]
 
 
-@pytest.mark.parametrize("name", SAMPLER_FUNCTIONS)
+@pytest.mark.parametrize("name", SAMPLERS)
 def test_a_constant_denoiser_is_reached(name):
     """Whatever the noise, a model that always answers the same picture ends at that picture."""
     target, levels = torch.randn(2, 4, 3, 3), ad.sigmas(7)
     seen = []
-    out = SAMPLER_FUNCTIONS[name](
+    out = SAMPLERS.load(name)(
         lambda x, sigma: target,
         torch.randn(2, 4, 3, 3) * levels[0],
         levels,
@@ -68,7 +69,7 @@ def test_a_constant_denoiser_is_reached(name):
 def test_the_spread_of_gaussian_data(name, tolerance):
     """For data N(0, 1) the exact denoiser is x / (1 + sigma^2) and the flow scales x by sqrt(1 / (1 + sigma_0^2))."""
     levels, x = ad.sigmas(50), torch.ones(1, 1, 1, 1)
-    out = SAMPLER_FUNCTIONS[name](lambda x, s: x / (1 + s**2), x, levels, noise=ignore, on_step=ignore)
+    out = SAMPLERS.load(name)(lambda x, s: x / (1 + s**2), x, levels, noise=ignore, on_step=ignore)
     exact = (1 / (1 + levels[0] ** 2)) ** 0.5
     assert out.item() == pytest.approx(exact.item(), rel=tolerance)
 
@@ -77,7 +78,7 @@ def test_euler_ancestral_spreads_like_the_data():
     generator = torch.Generator().manual_seed(0)
     levels = ad.sigmas(60)
     draw = lambda *pair: torch.randn(1, 1, 100, 100, generator=generator)  # noqa: E731
-    out = SAMPLER_FUNCTIONS["euler_ancestral"](
+    out = SAMPLERS.load("euler_ancestral")(
         lambda x, s: x / (1 + s**2), draw() * levels[0], levels, noise=draw, on_step=ignore
     )
     assert out.std().item() == pytest.approx(1.0, abs=0.05)

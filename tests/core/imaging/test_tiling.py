@@ -231,7 +231,7 @@ class TestModel:
         for whole, tiled, again in zip(before, inside, after, strict=True):
             assert torch.equal(whole, again)
             assert whole.shape == tiled.shape and not torch.equal(whole, tiled)
-        assert (tiny.tile, small.tile) == (None, 128)
+        assert (tiny.tile_size, small.tile_size) == (None, 128)
 
     def test_small_pictures_are_the_same_to_the_last_bit(self, tiny):
         image = torch.rand(1, 50, 72, 3)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from autodir_core.settings import Restoration, Round
+from autodir_core.outputs import Restoration, Round
 
 LABELS = ("noise", "haze", "low resolution", "no")
 
@@ -45,7 +45,7 @@ def batch() -> Restoration:
 def unsure() -> Restoration:
     """Haze, then nothing that is probable enough."""
     rounds = [a_round("haze", [0.09, 0.62, 0.2, 0.09])]
-    return Restoration(flat(0.7), rounds, ("unsure",), LABELS, torch.tensor([[0.38, 0.0, 0.32, 0.3]]))
+    return Restoration(flat(0.7), rounds, ("low_confidence",), LABELS, torch.tensor([[0.38, 0.0, 0.32, 0.3]]))
 
 
 @pytest.fixture

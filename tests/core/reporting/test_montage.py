@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from autodir_core.errors import InputError
+from autodir_core.outputs import Restoration, Round
 from autodir_core.reporting import montage
 from autodir_core.reporting.montage import BACKGROUND, GAP, SEAM, sheet, strip
-from autodir_core.settings import Restoration, Round
 
 LABELS = ("noise", "haze", "low resolution", "no")
 
@@ -49,7 +49,7 @@ class TestStrip:
         row = strip(flat(0.9), in_words)[0, GAP + 20, :, 0]
         assert torch.unique_consecutive(row[row > 0.1]).tolist() == pytest.approx([0.9, 0.7], abs=0.005)
 
-    @pytest.mark.parametrize("reason", ["clean", "unsure"])
+    @pytest.mark.parametrize("reason", ["clean", "low_confidence"])
     def test_why_nothing_was_done(self, reason, monkeypatch):
         written = []
         figure = montage.figure

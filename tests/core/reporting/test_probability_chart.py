@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
+from autodir_core.outputs import Assessment
 from autodir_core.reporting.montage import GAP
 from autodir_core.reporting.probability_chart import BAR, FILL, MOST, NAME, ROW, TRACK, WINNER, bars
-from autodir_core.settings import Assessment
 
 LABELS = ("noise", "haze", "no")
 

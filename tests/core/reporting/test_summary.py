@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from autodir_core.errors import InputError
+from autodir_core.outputs import Assessment, Restoration
 from autodir_core.reporting.summary import as_json, assessment_lines, round_lines
-from autodir_core.settings import Assessment, Restoration
 
 LABELS = ("noise", "haze", "low resolution", "no")
 
@@ -37,7 +37,7 @@ class TestLines:
         assert round_lines(in_words) == ["round 1: your own words", "done: your own words"]
 
     def test_unsure(self, unsure):
-        assert round_lines(unsure)[1:] == ["done: unsure (noise 38 %, below the threshold)"]
+        assert round_lines(unsure)[1:] == ["done: low confidence (noise 38 %)"]
 
     def test_a_picture_that_is_not_there(self, batch):
         with pytest.raises(InputError, match="no picture 2"):
@@ -73,7 +73,7 @@ class TestJSON:
 
     def test_what_was_unsure_is_told_whole(self, unsure):
         told = as_json(unsure)
-        assert told["stopped"] == "unsure"
+        assert told["stopped"] == "low_confidence"
         assert told["last_probabilities"] == pytest.approx({"noise": 0.38, "low resolution": 0.32, "no": 0.3})
 
     def test_nothing_that_is_not_known(self, in_words):

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 import autodir_core as ad
+from autodir_core.choices import CROPS
 from autodir_core.imaging.layout import crop_starts, grid_crops
-from autodir_core.settings import VIEWS
 from autodir_core.stages.conditioning import blend
 
 SIDE = 224
@@ -52,7 +52,7 @@ class TestGrid:
         return torch.cat([tiny.assess(part[None]).probabilities for part in grid_crops(self.IMAGE, SIDE)])
 
     def test_the_probabilities_of_the_squares_are_averaged(self, tiny, votes):
-        found = tiny.assess(self.IMAGE, view="grid").probabilities
+        found = tiny.assess(self.IMAGE, crops="grid").probabilities
         torch.testing.assert_close(found, votes.mean(dim=0, keepdim=True), rtol=1e-5, atol=1e-7)
         of_logits = votes.log().mean(dim=0, keepdim=True).softmax(dim=1)
         assert (found - of_logits).abs().max() > 1e-4, "the mean of the logits is something else"
@@ -64,28 +64,28 @@ class TestGrid:
     def test_borders_count(self, tiny):
         other = self.IMAGE.clone()
         other[:, :20] = 1
-        centre, grid = ([tiny.assess(image, view=view) for image in (self.IMAGE, other)] for view in VIEWS)
+        centre, grid = ([tiny.assess(image, crops=crops) for image in (self.IMAGE, other)] for crops in CROPS)
         assert torch.equal(centre[0].probabilities, centre[1].probabilities)
         assert not torch.allclose(grid[0].probabilities, grid[1].probabilities)
 
     @pytest.mark.parametrize("size", [(1, 1), (48, 64), (224, 224), (100, 224)])
     def test_no_larger_than_the_square_it_is_the_centre(self, tiny, size):
         image = pictures(1, *size)
-        centre, grid = (tiny.assess(image, view=view) for view in VIEWS)
+        centre, grid = (tiny.assess(image, crops=crops) for crops in CROPS)
         assert torch.equal(centre.probabilities, grid.probabilities)
         assert torch.equal(centre.embedding, grid.embedding)
 
     def test_a_picture_of_a_batch_gives_what_it_gives_alone(self, tiny):
         batch = pictures(2, 230, 300)
-        together = tiny.assess(batch, view="grid").probabilities
-        alone = [tiny.assess(image, view="grid").probabilities for image in batch.split(1)]
+        together = tiny.assess(batch, crops="grid").probabilities
+        alone = [tiny.assess(image, crops="grid").probabilities for image in batch.split(1)]
         assert torch.equal(together, torch.cat(alone))
 
     def test_a_restoration_looks_so_in_every_round(self, tiny):
         sampler = ad.SamplerSettings(steps=1)
-        out = ad.restore(tiny, self.IMAGE, ad.LoopSettings(max_rounds=2, view="grid"), sampler)
+        out = ad.restore(tiny, self.IMAGE, ad.LoopSettings(max_rounds=2, crops="grid"), sampler)
         first, second = out.rounds
-        seen = tiny.assess(self.IMAGE, view="grid")
+        seen = tiny.assess(self.IMAGE, crops="grid")
         assert torch.equal(first.probabilities, seen.probabilities)
         assert not torch.equal(first.probabilities, tiny.assess(self.IMAGE).probabilities)
         remaining = [label for label in tiny.labels if label != first.label]
@@ -93,14 +93,14 @@ class TestGrid:
         assert second.probabilities[second.probabilities > 0].tolist() == seen[0].tolist()
 
 
-def test_the_centre_is_the_default(tiny):
+def test_the_center_is_the_default(tiny):
     image = pictures(1, 300, 500)
-    assert torch.equal(tiny.assess(image).probabilities, tiny.assess(image, view="centre").probabilities)
-    assert ad.LoopSettings().view == "centre"
+    assert torch.equal(tiny.assess(image).probabilities, tiny.assess(image, crops="center").probabilities)
+    assert ad.LoopSettings().crops == "center"
 
 
-def test_an_unknown_view_is_explained(tiny):
-    with pytest.raises(ad.InputError, match="unknown view 'whole'; choose among: centre, grid"):
-        tiny.assess(pictures(1, 8, 8), view="whole")
-    with pytest.raises(ad.InputError, match="unknown view 'whole'; choose among: centre, grid"):
-        ad.LoopSettings(view="whole")
+def test_unknown_crops_are_explained(tiny):
+    with pytest.raises(ad.InputError, match="unknown crops 'whole'; choose among: center, grid"):
+        tiny.assess(pictures(1, 8, 8), crops="whole")
+    with pytest.raises(ad.InputError, match="unknown crops 'whole'; choose among: center, grid"):
+        ad.LoopSettings(crops="whole")

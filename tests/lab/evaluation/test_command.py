@@ -56,7 +56,7 @@ def test_clean_photos(evaluate, photos, tmp_path, capsys):
 def test_a_threshold_above_everything_leaves_every_picture_alone(evaluate, photos, tmp_path):
     out = tmp_path / "out"
     assert evaluate(photos, *CLEAN, "--threshold", "1", "--view", "grid", "-o", out) == 0
-    assert {case["stopped"] for case in told(out)["cases"]} <= {"unsure", "clean"}
+    assert {case["stopped"] for case in told(out)["cases"]} <= {"low_confidence", "clean"}
     assert not any(case["rounds"] or case["change"] for case in told(out)["cases"])
     assert "1 step, view grid, threshold 1, seed 2024" in (out / "evaluation.md").read_text(encoding="utf-8")
     assert evaluate(photos, *CLEAN, "--threshold", "1", "-o", out) == 2, "that is another setting"

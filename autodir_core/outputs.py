@@ -1,0 +1,125 @@
+"""What the model and the loop return, and how the outcomes of single pictures become those of a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .errors import InputError
+
+
+@dataclass(frozen=True)
+class Assessment:
+    """What BIQA sees in a batch of pictures.
+
+    Attributes:
+        labels: the L labels that were asked about.
+        probabilities: [B, L], softmax over the labels; the mean over the crops where there are several.
+        embedding: [B, 77, D], the prompts' states blended with the probabilities, which conditions the diffusion.
+    """
+
+    labels: tuple[str, ...]
+    probabilities: Tensor
+    embedding: Tensor
+
+    @property
+    def top(self) -> tuple[str, ...]:
+        """The most probable label of each picture."""
+        return tuple(self.labels[i] for i in self.probabilities.argmax(dim=1).tolist())
+
+
+@dataclass(frozen=True)
+class Round:
+    """One round of the loop over a batch.
+
+    Attributes:
+        labels: per picture the label that won, None where it had finished before or a custom prompt was used.
+        probabilities: [B, L] over the loop's labels, 0 where a label was removed before; None with a custom prompt.
+        generated: [B, H, W, 3], the decoder's picture, not clamped.
+        corrected: [B, H, W, 3], the structure correction's picture at weight 1, not clamped.
+        image: [B, H, W, 3], generated + w (corrected - generated) with the label's weight: what the next round gets.
+    """
+
+    labels: tuple[str | None, ...]
+    probabilities: Tensor | None
+    generated: Tensor
+    corrected: Tensor
+    image: Tensor
+
+    @property
+    def label(self) -> str | None:
+        """The label of a batch of one."""
+        if len(self.labels) != 1:
+            raise InputError(f"this round has {len(self.labels)} pictures; read .labels instead of .label")
+        return self.labels[0]
+
+
+@dataclass(frozen=True)
+class Restoration:
+    """The outcome of the loop.
+
+    Attributes:
+        image: [B, H, W, 3]; the untouched input where the first assessment found nothing, or nothing for sure.
+        rounds: what happened in each round, in order.
+        stopped: per picture why it ended: "clean", "low_confidence", "max_rounds", "no_labels" or "prompt".
+        labels: the L labels that the probabilities of the rounds are over; empty with a custom prompt.
+        last_probabilities: [B, L], each picture's last assessment: the one that ended it where one did.
+    """
+
+    image: Tensor
+    rounds: list[Round]
+    stopped: tuple[str, ...]
+    labels: tuple[str, ...] = ()
+    last_probabilities: Tensor | None = None
+
+
+def spread_probabilities(probabilities: Tensor, asked: Sequence[str], labels: Sequence[str]) -> Tensor:
+    """Return probabilities [B, len(asked)] as [B, len(labels)], 0 for the labels that were not asked about."""
+    full = probabilities.new_zeros(len(probabilities), len(labels))
+    full[:, [labels.index(label) for label in asked]] = probabilities
+    return full
+
+
+def merge_restorations(parts: Sequence[Restoration]) -> Restoration:
+    """Return the outcomes of single pictures as one; a picture without a round repeats its result there.
+
+    A batch of one is returned as it is.
+    """
+    if len(parts) == 1:
+        return parts[0]
+    longest = max(parts, key=lambda part: len(part.rounds)).rounds
+    return Restoration(
+        torch.cat([part.image for part in parts]),
+        [merge_rounds(parts, number) for number in range(len(longest))],
+        tuple(part.stopped[0] for part in parts),
+        parts[0].labels,
+        concatenate([part.last_probabilities for part in parts]),
+    )
+
+
+def merge_rounds(parts: Sequence[Restoration], number: int) -> Round:
+    """Return one round of single pictures as that of a batch."""
+    template = next(part.rounds[number] for part in parts if number < len(part.rounds))
+    rows = [part.rounds[number] if number < len(part.rounds) else padding_round(part, template) for part in parts]
+    return Round(
+        tuple(row.labels[0] for row in rows),
+        concatenate([row.probabilities for row in rows]),
+        torch.cat([row.generated for row in rows]),
+        torch.cat([row.corrected for row in rows]),
+        torch.cat([row.image for row in rows]),
+    )
+
+
+def padding_round(part: Restoration, template: Round) -> Round:
+    """Return the row of a picture that had finished before."""
+    nothing = None if template.probabilities is None else torch.zeros_like(template.probabilities)
+    return Round((None,), nothing, part.image, part.image, part.image)
+
+
+def concatenate(rows: Sequence[Tensor | None]) -> Tensor | None:
+    """Return the rows that are there as one batch; None where none is."""
+    found = [row for row in rows if row is not None]
+    return torch.cat(found) if found else None
