@@ -112,8 +112,9 @@ def trained(model: AutoDIR, recipe: Recipe, kind: str, data: Data, folder: Path,
         losses = {"semantic_agnostic": 0.0}
     plan = replace(recipe.biqa_data, **losses)
     prefix = "clip." if plain else ""
-    parts = (*(prefix + name for name in recipe.biqa.trained), *(("head",) if plain else ()))
-    loop = replace(recipe.biqa, steps=steps, seed=seed, trained=parts, warmup=min(recipe.biqa.warmup, steps // 10))
+    parts = (*(prefix + name for name in recipe.biqa.trainable_prefixes), *(("head",) if plain else ()))
+    warmup = min(recipe.biqa.warmup_steps, steps // 10)
+    loop = replace(recipe.biqa, steps=steps, seed=seed, trainable_prefixes=parts, warmup_steps=warmup)
     objective = biqa_objective(clip, data, plan, full_from=int(ALL_TOKENS * steps), answer=answer)
     train("biqa", network, objective, loop, folder)
     keep_all_tokens(clip)

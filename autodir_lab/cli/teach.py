@@ -27,7 +27,7 @@ def run(arguments: argparse.Namespace) -> int:
     from autodir_core.devices import parse_device
     from autodir_core.model import load_autodir
 
-    from ..training.engine.distributed import find_processes, first_then_others
+    from ..training.engine.distributed import find_process_group, main_process_first
     from ..training.teach import Lesson, gather_lesson, teach
 
     folder, recipe = Path(arguments.out), chosen_recipe(arguments)
@@ -35,11 +35,11 @@ def run(arguments: argparse.Namespace) -> int:
     check_writable(folder)
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
-    processes = find_processes(parse_device(arguments.device))
-    model = load_autodir(arguments.model, processes.device, "float32")
+    group = find_process_group(parse_device(arguments.device))
+    model = load_autodir(arguments.model, group.device, "float32")
     pairs = Path(arguments.pairs) if arguments.pairs else None
     lesson = Lesson(arguments.label, pairs=pairs, degradation=arguments.degrade)
-    data = first_then_others(processes, lambda: gather_lesson(lesson, model, recipe, folder))
-    path = teach(model, data, recipe, folder, target, processes=processes, tensorboard=arguments.tensorboard, tell=say)
-    say(f"{path} is written; it knows: {', '.join(data.labels)}", quiet=processes.index > 0)
+    data = main_process_first(group, lambda: gather_lesson(lesson, model, recipe, folder))
+    path = teach(model, data, recipe, folder, target, group=group, tensorboard=arguments.tensorboard, tell=say)
+    say(f"{path} is written; it knows: {', '.join(data.labels)}", quiet=group.rank > 0)
     return 0

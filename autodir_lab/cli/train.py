@@ -62,7 +62,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     from autodir_core.devices import parse_device
 
-    from ..training.engine.distributed import find_processes, first_then_others
+    from ..training.engine.distributed import find_process_group, main_process_first
     from ..training.stages import Training, gather_data, train_parts
 
     folder, parts = Path(arguments.out), chosen_parts(arguments)
@@ -74,20 +74,20 @@ def run(arguments: argparse.Namespace) -> int:
     check_writable(folder)
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
-    processes = find_processes(parse_device(arguments.device))
-    model = chosen_model(arguments, recipe, processes.device)
-    data = first_then_others(processes, lambda: gather_data(recipe.data, model.labels, folder, seed=recipe.seed))
+    group = find_process_group(parse_device(arguments.device))
+    model = chosen_model(arguments, recipe, group.device)
+    data = main_process_first(group, lambda: gather_data(recipe.data, model.labels, folder, seed=recipe.seed))
     training = Training(
         model,
         data,
         recipe,
         folder,
         fresh=not arguments.model,
-        processes=processes,
+        group=group,
         tensorboard=arguments.tensorboard,
         tell=say,
     )
-    say(f"{train_parts(training, parts, target)} is written", quiet=processes.index > 0)
+    say(f"{train_parts(training, parts, target)} is written", quiet=group.rank > 0)
     return 0
 
 

@@ -17,11 +17,13 @@ from autodir_core.model import AutoDIR
 
 from .data.crops import SYNTHETIC, CleanSource, Data, Degradation, PairSource, Source
 from .data.prepare_data import cached_pairs, cached_photos, cached_scenes
-from .engine.distributed import Alone, Processes
+from .engine.distributed import ProcessGroup, SingleProcess
 from .engine.export import write_model
-from .engine.loop import Objective, train, unfreeze
-from .engine.memory import described, estimate
+from .engine.logger import SampleGrids, TrainingLogger
+from .engine.loop import Objective, train
+from .engine.memory import describe_memory, estimate_memory
 from .engine.sample_grid import SHEETS
+from .engine.state import unfreeze
 from .init.linear_codec import start_autoencoder, start_diffusion
 from .objectives.biqa import Former, biqa_objective, keep_all_tokens
 from .objectives.ldm import ldm_objective
@@ -43,7 +45,7 @@ class Training:
         folder: holds checkpoints, logs, sheets and the finished parts; an interrupted training goes on from there.
         fresh: whether the networks begin from nothing, instead of going on from a file.
         before: the assessment before a label is taught; None where none is.
-        processes: who takes part.
+        group: the processes that take part.
         tensorboard: whether TensorBoard gets the losses and sheets too.
         tell: is called with lines for the user.
     """
@@ -54,7 +56,7 @@ class Training:
     folder: Path
     fresh: bool
     before: Former | None = None
-    processes: Processes = Alone()
+    group: ProcessGroup = SingleProcess()
     tensorboard: bool = False
     tell: Callable[[str], None] = logger.info
 
@@ -118,35 +120,30 @@ def train_parts(training: Training, parts: Sequence[str], target: Path) -> Path:
         elif done_path(training, part).exists():
             state = torch.load(done_path(training, part), weights_only=True, map_location="cpu")
             network_of(training.model, part).load_state_dict(state)
-    if training.processes.index == 0:
+    if training.group.rank == 0:
         model, recipe = training.model, training.recipe
         metadata = replace(model.metadata, provenance=provenance(training, parts))
         write_model(target, AutoDIR(model.networks, model.config, metadata), recipe.store)
-    training.processes.wait()
+    training.group.barrier()
     return target
 
 
 def train_part(training: Training, part: str) -> None:
     """Train one part, in place, and keep it for the parts that build on it."""
-    model, recipe, processes = training.model, training.recipe, training.processes
+    model, recipe, group = training.model, training.recipe, training.group
     network, plan = network_of(model, part), recipe.loop(part)
     if training.fresh and not (training.folder / f"{part}.pt").exists():
         begin(training, part)
     objective, size = OBJECTIVES[part](training), crop_size(recipe, part)
-    unfreeze(network, plan.trained)
-    if plan.steps and processes.index == 0:
-        memory = estimate(model.networks, network, objective, plan, processes)
-        training.tell(f"{part}: {described(memory, processes.device)}")
-    train(
-        part,
-        network,
-        objective,
-        plan,
-        training.folder,
-        processes=processes,
-        sheet=lambda: SHEETS[part](model, training.data, size),
-        tensorboard=training.tensorboard,
+    unfreeze(network, plan.trainable_prefixes)
+    if plan.steps and group.rank == 0:
+        memory = estimate_memory(model.networks, network, objective, plan, group)
+        training.tell(f"{part}: {describe_memory(memory, group.device)}")
+    logger = TrainingLogger(training.folder, part, plan.log_every, tensorboard=training.tensorboard)
+    grids = SampleGrids(
+        lambda: SHEETS[part](model, training.data, size), logger, every=plan.sample_every, steps=plan.steps
     )
+    train(part, network, objective, plan, training.folder, group=group, callbacks=[logger, grids])
     finish(training, part)
 
 
@@ -181,7 +178,7 @@ def finish(training: Training, part: str) -> None:
         keep_all_tokens(model.networks.clip)
     if part == "vae" and training.fresh:
         scale_latents(model.networks.vae, training.data, 1 / model.metadata.latent_scale, seed=training.recipe.seed)
-    if training.processes.index == 0:
+    if training.group.rank == 0:
         with atomic_path(done_path(training, part)) as temporary:
             torch.save(network_of(model, part).state_dict(), temporary)
 

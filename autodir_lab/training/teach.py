@@ -17,7 +17,7 @@ from autodir_core.model import AutoDIR
 
 from .data.crops import SYNTHETIC, Data, Degradation, PairSource, synthetic
 from .data.prepare_data import cached_pairs
-from .engine.distributed import Processes
+from .engine.distributed import ProcessGroup
 from .objectives.biqa import Former, cosine_answer
 from .recipes import Recipe
 from .stages import Training, gather_sources, train_parts
@@ -76,7 +76,7 @@ def teach(
     folder: Path,
     target: Path,
     *,
-    processes: Processes,
+    group: ProcessGroup,
     tensorboard: bool = False,
     tell: Callable[[str], None],
 ) -> Path:
@@ -88,7 +88,7 @@ def teach(
         recipe: lengths, learning rates and shares.
         folder: holds checkpoints and logs; an interrupted lesson goes on from there.
         target: the file to write.
-        processes: who takes part.
+        group: the processes that take part.
         tensorboard: whether TensorBoard gets losses and sheets too.
         tell: is called with lines for the user.
     """
@@ -101,7 +101,7 @@ def teach(
         folder,
         fresh=False,
         before=Former(former, cosine_answer(former, model.labels)),
-        processes=processes,
+        group=group,
         tensorboard=tensorboard,
         tell=tell,
     )

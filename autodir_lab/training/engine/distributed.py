@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol, TypeVar, cast
 
@@ -15,90 +15,124 @@ from autodir_core.optional_imports import optional_import
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
-PATIENCE = timedelta(hours=3)
-"""How long processes wait for the one that draws the pictures."""
+TIMEOUT = timedelta(hours=3)
+"""How long processes wait for the one that prepares the data."""
+
+BUCKET_BYTES = 25 * 2**20
+"""Tensors are reduced together up to this size, as in DistributedDataParallel."""
 
 Result = TypeVar("Result")
 
 
-class Processes(Protocol):
-    """Who works on a batch, and how the gradients come together."""
+class ProcessGroup(Protocol):
+    """The processes that share a batch, and how their gradients come together."""
 
     @property
-    def index(self) -> int:
+    def rank(self) -> int:
         """Number of this process, from 0; process 0 writes the files."""
         ...
 
     @property
-    def count(self) -> int: ...
+    def world_size(self) -> int:
+        """How many processes there are."""
+        ...
 
     @property
-    def device(self) -> torch.device: ...
+    def device(self) -> torch.device:
+        """Where this process computes."""
+        ...
 
-    def add_up(self, tensors: Iterable[Tensor]) -> None:
+    def all_reduce_sum(self, tensors: Sequence[Tensor]) -> None:
         """Replace each tensor by its sum over all processes."""
         ...
 
-    def wait(self) -> None:
-        """Return when all processes have come here."""
+    def barrier(self) -> None:
+        """Return when all processes have reached this call."""
         ...
 
 
-class Alone:
-    """The usual case: nothing to share."""
+class SingleProcess:
+    """The usual case: nothing to exchange."""
 
-    index = 0
-    count = 1
+    rank = 0
+    world_size = 1
 
     def __init__(self, device: torch.device | str = "cpu") -> None:
         self.device = torch.device(device)
 
-    def add_up(self, tensors: Iterable[Tensor]) -> None: ...
+    def all_reduce_sum(self, tensors: Sequence[Tensor]) -> None: ...
 
-    def wait(self) -> None: ...
+    def barrier(self) -> None: ...
 
 
-class Launched:
+class AccelerateGroup:
     """One of the processes that `accelerate launch` (or torchrun) has started."""
 
     def __init__(self, accelerator: Accelerator) -> None:
         self.accelerator = accelerator
-        self.index: int = accelerator.process_index
-        self.count: int = accelerator.num_processes
+        self.rank: int = accelerator.process_index
+        self.world_size: int = accelerator.num_processes
         self.device: torch.device = accelerator.device
 
-    def add_up(self, tensors: Iterable[Tensor]) -> None:
-        for tensor in tensors:
-            tensor.copy_(cast("Tensor", self.accelerator.reduce(tensor, reduction="sum")))
+    def all_reduce_sum(self, tensors: Sequence[Tensor]) -> None:
+        for bucket in split_into_buckets(tensors):
+            flat = torch.cat([tensor.reshape(-1) for tensor in bucket])
+            total = cast("Tensor", self.accelerator.reduce(flat, reduction="sum"))
+            parts = total.split([tensor.numel() for tensor in bucket])
+            for tensor, part in zip(bucket, parts, strict=True):
+                tensor.copy_(part.view_as(tensor))
 
-    def wait(self) -> None:
+    def barrier(self) -> None:
         self.accelerator.wait_for_everyone()
 
 
-def was_launched() -> bool:
-    """Whether `accelerate launch` or torchrun started this process; both say so in its environment."""
+def split_into_buckets(tensors: Iterable[Tensor]) -> Iterator[list[Tensor]]:
+    """Yield neighbours of one type together, up to `BUCKET_BYTES`; a larger tensor alone."""
+    bucket: list[Tensor] = []
+    size = 0
+    for tensor in tensors:
+        if bucket and (tensor.dtype != bucket[0].dtype or size + tensor.nbytes > BUCKET_BYTES):
+            yield bucket
+            bucket, size = [], 0
+        bucket.append(tensor)
+        size += tensor.nbytes
+    if bucket:
+        yield bucket
+
+
+def is_launched() -> bool:
+    """Return whether `accelerate launch` or torchrun started this process; both say so in its environment."""
     return "ACCELERATE_MIXED_PRECISION" in os.environ or int(os.environ.get("WORLD_SIZE", "1")) > 1
 
 
-def find_processes(device: torch.device) -> Processes:
-    """The processes of this training; a launcher chooses the device of each, unless the CPU is asked for.
+def find_process_group(device: torch.device) -> ProcessGroup:
+    """Return the processes of this training; a launcher chooses the device of each, unless the CPU is asked for.
 
     PackageError where a launcher is at work and Accelerate is missing.
     """
-    if not was_launched():
-        return Alone(device)
+    if not is_launched():
+        return SingleProcess(device)
     with optional_import("accelerate"):
         from accelerate import Accelerator
         from accelerate.utils import InitProcessGroupKwargs
-    patience = InitProcessGroupKwargs(timeout=PATIENCE)
-    return Launched(Accelerator(cpu=device.type == "cpu", kwargs_handlers=[patience]))
+    timeout = InitProcessGroupKwargs(timeout=TIMEOUT)
+    return AccelerateGroup(Accelerator(cpu=device.type == "cpu", kwargs_handlers=[timeout]))
 
 
-def first_then_others(processes: Processes, work: Callable[[], Result]) -> Result:
-    """Do what leaves a file behind in process 0; the others then find it."""
-    if processes.index > 0:
-        processes.wait()
+def main_process_first(group: ProcessGroup, work: Callable[[], Result]) -> Result:
+    """Run `work` in process 0, then in the others, which find the files that it wrote."""
+    if group.rank > 0:
+        group.barrier()
     result = work()
-    if processes.index == 0:
-        processes.wait()
+    if group.rank == 0:
+        group.barrier()
     return result
+
+
+@torch.no_grad()
+def broadcast_weights(weights: Sequence[Tensor], group: ProcessGroup) -> None:
+    """Give every process the weights of process 0: different devices may have initialised them a little differently."""
+    if group.world_size > 1:
+        for tensor in weights:
+            tensor.mul_(group.rank == 0)
+        group.all_reduce_sum(weights)

@@ -1,10 +1,10 @@
-"""What a training leaves behind to look at: a log, a plot of the losses, sample sheets, TensorBoard on request."""
+"""What a training leaves behind to look at: a log, a plot of the losses, sample grids, TensorBoard on request."""
 
 from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,62 +14,69 @@ from autodir_core.imaging.files import write_picture
 from autodir_core.imaging.paths import atomic_path
 from autodir_core.optional_imports import is_installed, optional_import
 
+from .callbacks import Callback
+from .state import TrainState
+
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
 logger = logging.getLogger(__name__)
 
-SMOOTH = 20
-"""Lines of the log that the bold curve of the plot is the mean of."""
+SMOOTHING_WINDOW = 20
+"""Lines of the log over which the bold curve of the plot averages."""
 
 
-class Diary:
-    """The files `<name>.jsonl`, `<name>.png` and `<name>-<step>.png` of one training.
+class TrainingLogger(Callback):
+    """Write `<name>.jsonl` and `<name>.png`, the losses, and `<name>-<step>.png`, the sample grids.
 
     Args:
-        folder: where they go.
+        folder: of the files.
         name: of the training.
-        start: step that it goes on from; later lines of a log that was interrupted are cut off.
+        log_every: steps between the lines of the log.
         tensorboard: whether everything goes to `tensorboard/<name>` too; PackageError where the package is missing.
-        silent: whether nothing is written, for all processes but the first.
     """
 
-    def __init__(self, folder: Path, name: str, *, start: int, tensorboard: bool, silent: bool) -> None:
-        self.folder, self.name, self.silent = folder, name, silent
+    def __init__(self, folder: Path, name: str, log_every: int = 1, *, tensorboard: bool = False) -> None:
+        self.folder, self.name, self.log_every, self.tensorboard = folder, name, log_every, tensorboard
         self.log = folder / f"{name}.jsonl"
-        self.board = None if silent or not tensorboard else open_board(folder / "tensorboard" / name)
-        if not silent:
-            self.cut_off(start)
+        self.writer: SummaryWriter | None = None
 
-    def __enter__(self) -> Diary:
-        return self
+    def on_start(self, state: TrainState) -> None:
+        self.truncate(state.step)
+        if self.tensorboard:
+            self.writer = open_tensorboard(self.folder / "tensorboard" / self.name)
 
-    def __exit__(self, *error: object) -> None:
-        if self.board:
-            self.board.close()
+    def on_step(self, state: TrainState, losses: Mapping[str, float]) -> None:
+        if (state.step - 1) % self.log_every == 0:
+            self.write(state.step - 1, losses)
 
-    def cut_off(self, start: int) -> None:
-        """Forget what was logged after the checkpoint that the training goes on from."""
+    def on_checkpoint(self, state: TrainState) -> None:
+        self.plot()
+
+    def close(self) -> None:
+        if self.writer:
+            self.writer.close()
+
+    def truncate(self, step: int) -> None:
+        """Remove the lines from `step` on: they were logged after the checkpoint from which the training continues."""
         if self.log.exists():
-            kept = [row for row in read_log(self.log) if row["step"] < start]
+            rows = [row for row in read_log(self.log) if row["step"] < step]
             with atomic_path(self.log) as temporary:
-                temporary.write_text("".join(json.dumps(row) + "\n" for row in kept), encoding="utf-8")
+                temporary.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
 
     def write(self, step: int, losses: Mapping[str, float]) -> None:
-        """One line of the log."""
-        if self.silent:
-            return
+        """Append a line to the log; steps count from 0."""
         with self.log.open("a", encoding="utf-8") as file:
             file.write(json.dumps({"step": step, **losses}) + "\n")
-        if self.board:
+        if self.writer:
             for key, value in losses.items():
-                self.board.add_scalar(key, value, step)
+                self.writer.add_scalar(key, value, step)
 
-    def add_sheet(self, step: int, sheet: Tensor) -> None:
-        """A sample sheet [1, H, W, 3], 0..1."""
-        write_picture(self.folder / f"{self.name}-{step}.png", sheet)
-        if self.board:
-            self.board.add_image("sheet", sheet[0].clamp(0, 1), step, dataformats="HWC")
+    def add_sample_grid(self, step: int, grid: Tensor) -> None:
+        """Write a picture [1, H, W, 3] in 0..1 of what the network does after `step` steps."""
+        write_picture(self.folder / f"{self.name}-{step}.png", grid)
+        if self.writer:
+            self.writer.add_image("samples", grid[0].clamp(0, 1), step, dataformats="HWC")
 
     def plot(self) -> None:
         """Draw the losses so far."""
@@ -81,20 +88,40 @@ class Diary:
         plot_losses(self.log, self.folder / f"{self.name}.png")
 
 
-def open_board(folder: Path) -> SummaryWriter:
+class SampleGrids(Callback):
+    """Draw what the averaged weights do, for a logger.
+
+    Args:
+        draw: returns the grid [1, H, W, 3], 0..1.
+        logger: writes it.
+        every: steps between two grids; 0 draws the last one alone.
+        steps: of the whole training.
+    """
+
+    def __init__(self, draw: Callable[[], Tensor], logger: TrainingLogger, *, every: int, steps: int) -> None:
+        self.draw, self.logger, self.every, self.steps = draw, logger, every, steps
+
+    def on_step(self, state: TrainState, losses: Mapping[str, float]) -> None:
+        if state.step == self.steps or (self.every and state.step % self.every == 0):
+            with state.ema_weights():
+                self.logger.add_sample_grid(state.step, self.draw())
+
+
+def open_tensorboard(folder: Path) -> SummaryWriter:
+    """Return TensorBoard's writer; PackageError where it is missing."""
     with optional_import("tensorboard"):
         from torch.utils.tensorboard import SummaryWriter
     return SummaryWriter(str(folder))
 
 
 def read_log(path: Path) -> list[dict[str, float]]:
-    """The complete lines of a log; a kill may have cut off the last one."""
+    """Return the complete lines of a log; a killed process may have left half a line."""
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
     return [json.loads(line) for line in lines if line.endswith("\n")]
 
 
 def plot_losses(log: Path, target: Path) -> None:
-    """One small diagram per loss: every line of the log, and a running mean."""
+    """Draw one small diagram per loss: every line of the log, and the running mean."""
     from matplotlib.figure import Figure
 
     rows = read_log(log)
@@ -111,6 +138,6 @@ def plot_losses(log: Path, target: Path) -> None:
 
 
 def running_mean(values: list[float]) -> list[float]:
-    """The mean of each value and up to `SMOOTH` - 1 before it."""
-    starts = [max(0, i + 1 - SMOOTH) for i in range(len(values))]
+    """Return the mean of each value and up to `SMOOTHING_WINDOW` - 1 before it."""
+    starts = [max(0, i + 1 - SMOOTHING_WINDOW) for i in range(len(values))]
     return [sum(values[start : i + 1]) / (i + 1 - start) for i, start in enumerate(starts)]

@@ -1,4 +1,4 @@
-"""What a training will need in memory, told before it starts."""
+"""An estimate of the memory that a training will need, for a line before it starts."""
 
 from __future__ import annotations
 
@@ -9,80 +9,82 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from autodir_core.devices import parse_dtype
-
 from ..data.microbatch import MicroBatch
-from .distributed import Processes
-from .loop import LoopPlan, Objective
+from .config import TrainConfig
+from .distributed import ProcessGroup
+from .loop import Objective
 
 GIB = 2**30
 
 
 @dataclass(frozen=True)
-class Memory:
+class MemoryEstimate:
     """Bytes on the device of one process.
 
     Attributes:
         weights: of all networks, the frozen ones too.
         gradients: of the trained parameters.
         optimizer: AdamW's two moments.
-        average: the moving average.
-        activations: what the forward pass of one micro-batch keeps for the backward pass, measured on one picture and
-            multiplied by the pictures of a micro-batch.
+        ema: the moving average of the trained parameters.
+        activations: what autograd keeps of the forward pass of one micro-batch.
     """
 
     weights: int
     gradients: int
     optimizer: int
-    average: int
+    ema: int
     activations: int
 
     @property
     def total(self) -> int:
-        return self.weights + self.gradients + self.optimizer + self.average + self.activations
+        """All of it."""
+        return self.weights + self.gradients + self.optimizer + self.ema + self.activations
 
 
-def estimate(
-    networks: nn.Module, trained: nn.Module, objective: Objective, plan: LoopPlan, processes: Processes
-) -> Memory:
-    """The memory of training `trained`, one of `networks`, whose trained parameters require gradients already."""
-    learning = total_bytes(parameter for parameter in trained.parameters() if parameter.requires_grad)
-    pictures = -(-plan.batch // (processes.count * plan.accumulate))
-    return Memory(
+def estimate_memory(
+    networks: nn.Module, trained: nn.Module, objective: Objective, config: TrainConfig, group: ProcessGroup
+) -> MemoryEstimate:
+    """Return the memory of training `trained`, one of `networks`, whose trained parameters require gradients already.
+
+    Activations are measured on one picture and multiplied by the pictures of a micro-batch.
+    """
+    trainable = total_bytes(parameter for parameter in trained.parameters() if parameter.requires_grad)
+    pictures = -(-config.batch_size // (group.world_size * config.gradient_accumulation_steps))
+    return MemoryEstimate(
         weights=total_bytes(networks.parameters()),
-        gradients=learning,
-        optimizer=2 * learning,
-        average=learning,
-        activations=pictures * kept_for_backward(networks, objective, plan, processes.device),
+        gradients=trainable,
+        optimizer=2 * trainable,
+        ema=trainable,
+        activations=pictures * measure_activations(networks, objective, config, group.device),
     )
 
 
-def kept_for_backward(networks: nn.Module, objective: Objective, plan: LoopPlan, device: torch.device) -> int:
-    """Bytes that autograd keeps of the forward pass over one picture, each storage once, without the weights."""
+def measure_activations(networks: nn.Module, objective: Objective, config: TrainConfig, device: torch.device) -> int:
+    """Return the bytes that autograd keeps of the forward pass over one picture: each storage once, no weights."""
     weights = {parameter.untyped_storage().data_ptr() for parameter in networks.parameters()}
     storages: dict[int, int] = {}
 
-    def keep(tensor: Tensor) -> Tensor:
+    def record(tensor: Tensor) -> Tensor:
         storage = tensor.untyped_storage()
         if storage.data_ptr() not in weights:
             storages[storage.data_ptr()] = storage.nbytes()
         return tensor
 
-    micro = MicroBatch(plan.seed, max(plan.steps - 1, 0), (0,), plan.batch)
-    autocast = torch.autocast(device.type, parse_dtype(plan.precision), enabled=plan.precision != "float32")
-    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor), autocast:
-        losses = objective(micro)  # held until the hooks are gone, so that no storage is freed and counted twice
+    micro_batch = MicroBatch(config.seed, max(config.steps - 1, 0), (0,), config.batch_size)
+    with torch.autograd.graph.saved_tensors_hooks(record, lambda tensor: tensor), config.autocast(device):
+        losses = objective(micro_batch)  # held until the hooks are gone, so that no storage is freed and counted twice
         total = sum(storages.values())
     del losses
     return total
 
 
 def total_bytes(tensors: Iterable[Tensor]) -> int:
-    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+    """Return the size of some tensors together."""
+    return sum(tensor.nbytes for tensor in tensors)
 
 
-def available(device: torch.device) -> int | None:
-    """Bytes of memory that the device has; None where the system does not tell."""
+def device_memory(device: torch.device) -> int | None:
+    """Return the bytes of memory that the device has, None where the system does not say."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[1]
     if device.type == "cpu" and "SC_PHYS_PAGES" in getattr(os, "sysconf_names", {}):
@@ -90,19 +92,19 @@ def available(device: torch.device) -> int | None:
     return None
 
 
-def described(memory: Memory, device: torch.device) -> str:
-    """One line for the user, with a hint where the device is too small."""
+def describe_memory(memory: MemoryEstimate, device: torch.device) -> str:
+    """Return one line for the user, with a hint where the device has too little."""
     parts = {
         "weights": memory.weights,
         "gradients": memory.gradients,
         "AdamW": memory.optimizer,
-        "average": memory.average,
+        "EMA": memory.ema,
         "activations (measured on one picture)": memory.activations,
     }
     sizes = " + ".join(f"{size / GIB:.2f} {name}" for name, size in parts.items())
-    there = available(device)
+    limit = device_memory(device)
     line = f"about {memory.total / GIB:.2f} GiB of memory: {sizes}"
-    if there is None:
+    if limit is None:
         return line
-    hint = "; too little: raise accumulate, lower batch or size, or choose bfloat16" if memory.total > there else ""
-    return f"{line}; {device.type} has {there / GIB:.1f} GiB{hint}"
+    advice = "; too little: raise gradient_accumulation_steps, lower batch_size or the crops' size, or use bfloat16"
+    return f"{line}; {device.type} has {limit / GIB:.1f} GiB{advice if memory.total > limit else ''}"

@@ -14,7 +14,7 @@ from autodir_core.model import AutoDIR
 from autodir_core.networks.build import Networks
 from autodir_core.networks.config import ModelConfig, ModelMetadata
 
-from ..engine.loop import LoopPlan
+from ..engine.config import TrainConfig
 from ..init.networks import spread_prompts, start_correction, start_vision
 from ..objectives.biqa import BIQAPlan
 from ..objectives.ldm import LDMPlan
@@ -75,10 +75,10 @@ class Recipe:
         biqa_data, vae_data, ldm_data, scm_data: crops and losses of each part.
     """
 
-    biqa: LoopPlan
-    vae: LoopPlan
-    ldm: LoopPlan
-    scm: LoopPlan
+    biqa: TrainConfig
+    vae: TrainConfig
+    ldm: TrainConfig
+    scm: TrainConfig
     name: str = "autodir"
     config: ModelConfig | None = None
     metadata: ModelMetadata = ModelMetadata()
@@ -94,7 +94,7 @@ class Recipe:
     def __post_init__(self) -> None:
         PRECISIONS.check(self.store)
 
-    def loop(self, part: str) -> LoopPlan:
+    def loop(self, part: str) -> TrainConfig:
         """Length and learning rate of a part of `PARTS`."""
         return {"biqa": self.biqa, "vae": self.vae, "ldm": self.ldm, "scm": self.scm}[part]
 
@@ -102,7 +102,7 @@ class Recipe:
 def shortened(recipe: Recipe, share: float) -> Recipe:
     """The recipe with every part's steps multiplied by `share`, for a quick look or a longer training."""
 
-    def shorter(plan: LoopPlan) -> LoopPlan:
+    def shorter(plan: TrainConfig) -> TrainConfig:
         return replace(plan, steps=math.ceil(plan.steps * share))
 
     biqa, vae, ldm, scm = (shorter(recipe.loop(part)) for part in PARTS)

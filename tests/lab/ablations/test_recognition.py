@@ -31,7 +31,7 @@ def recipe():
         metadata=replace(mini.metadata, vision_heads=4),
         data=Sources(scenes=2),
         start=Start(prompt_steps=2, codec_steps=2),
-        biqa=replace(mini.biqa, batch=4, precision="float32"),
+        biqa=replace(mini.biqa, batch_size=4, precision="float32"),
         biqa_data=replace(mini.biqa_data, crops=replace(mini.biqa_data.crops, size=64)),
     )
 
@@ -42,7 +42,7 @@ def test_every_kind_is_trained_with_its_own_losses(recipe, tmp_path, monkeypatch
 
     def train(name, network, objective, loop, folder):
         seen[folder.name] = {key for key, value in objective(full_batch(0, 16)).items() if value > 0}
-        seen[folder.name + " parts"] = loop.trained
+        seen[folder.name + " parts"] = loop.trainable_prefixes
 
     monkeypatch.setattr(study, "train", train)
     data = synthetic_data(np.random.default_rng(0).integers(0, 256, (1, 512, 512, 4), dtype=np.uint8))

@@ -97,7 +97,7 @@ def test_a_file_is_trained_on(tiny_path, tmp_path, capsys):
         write_picture(tmp_path / "pairs" / label / "clean" / "a.png", clean)
         write_picture(tmp_path / "pairs" / label / "degraded" / "a.png", clean / 2)
     recipe = tmp_path / "short.toml"
-    plans = "".join(f"[{part}]\nsteps = 2\nlearning_rate = 1e-4\nbatch = 2\n" for part in PARTS)
+    plans = "".join(f"[{part}]\nsteps = 2\nlearning_rate = 1e-4\nbatch_size = 2\n" for part in PARTS)
     recipe.write_text(f"name = 'short'\n{plans}[data]\nscenes = 0\n[scm_data.crops]\nsize = 64\nclean_share = 0.1\n")
     options = "--model", tiny_path, "--recipe", recipe, "--pairs", tmp_path / "pairs", "--device", "cpu"
     assert call("train", "scm", "--out", tmp_path / "run", *options) == 0

@@ -29,9 +29,9 @@ def official(tiny_path, scenes, tmp_path):
     recipe = shipped_recipe("official")
     recipe = replace(
         recipe,
-        biqa=replace(recipe.biqa, steps=2, batch=4, precision="float32"),
-        ldm=replace(recipe.ldm, steps=2, batch=4, accumulate=2, precision="float32"),
-        scm=replace(recipe.scm, steps=2, batch=2, precision="float32"),
+        biqa=replace(recipe.biqa, steps=2, batch_size=4, precision="float32"),
+        ldm=replace(recipe.ldm, steps=2, batch_size=4, gradient_accumulation_steps=2, precision="float32"),
+        scm=replace(recipe.scm, steps=2, batch_size=2, precision="float32"),
         biqa_data=replace(recipe.biqa_data, crops=Crops(224, clean_share=0.125)),
         ldm_data=replace(recipe.ldm_data, crops=Crops(64, clean_share=0.125)),
         scm_data=replace(recipe.scm_data, crops=Crops(64, clean_share=0.125)),

@@ -78,7 +78,7 @@ def recipe(tmp_path) -> Path:
     lines = []
     for line in text.splitlines():
         key = line.partition(" = ")[0]
-        lines.append({"scenes": "scenes = 2", "steps": "steps = 1", "batch": "batch = 2"}.get(key, line))
+        lines.append({"scenes": "scenes = 2", "steps": "steps = 1", "batch_size": "batch_size = 2"}.get(key, line))
     path = tmp_path / "short.toml"
     path.write_text("\n".join(lines).replace("[vae]\nsteps = 1", "[vae]\nsteps = 0"), encoding="utf-8")
     return path

@@ -11,9 +11,16 @@ from pathlib import Path
 import pytest
 import torch
 
-from autodir_lab.training.engine.distributed import Alone, find_processes, first_then_others, was_launched
-from autodir_lab.training.engine.loop import own_micro_batches
-from tests.lab.training.engine.test_loop import PLAN, trained
+from autodir_lab.training.engine.distributed import (
+    BUCKET_BYTES,
+    SingleProcess,
+    find_process_group,
+    is_launched,
+    main_process_first,
+    split_into_buckets,
+)
+from autodir_lab.training.engine.loop import local_micro_batches
+from tests.lab.training.engine.test_loop import CONFIG, trained
 
 ROOT = Path(__file__).resolve().parents[4]
 SCRIPT = """
@@ -22,50 +29,59 @@ from pathlib import Path
 sys.path.insert(0, "{root}")
 import torch
 torch.set_num_threads(1)
-from tests.lab.training.engine.test_loop import PLAN, fit, line, train
-from autodir_lab.training.engine.distributed import Launched, find_processes
-processes = find_processes(torch.device("cpu"))
-assert isinstance(processes, Launched) and processes.count == 2
-module = line(seed=processes.index)  # the first one's weights count
-module = train("two", module, fit(module), PLAN, Path("{folder}"), processes=processes)
-torch.save(module.state_dict(), "{folder}/weights-" + str(processes.index) + ".pt")
+from tests.lab.training.engine.test_loop import CONFIG, fit, line, train
+from autodir_lab.training.engine.distributed import AccelerateGroup, find_process_group
+group = find_process_group(torch.device("cpu"))
+assert isinstance(group, AccelerateGroup) and group.world_size == 2
+module = line(seed=group.rank)  # the first one's weights count
+module = train("two", module, fit(module), CONFIG, Path("{folder}"), group=group)
+torch.save(module.state_dict(), "{folder}/weights-" + str(group.rank) + ".pt")
 """
 
 
-class Second(Alone):
-    index = 1
-    count = 2
+class Second(SingleProcess):
+    rank = 1
+    world_size = 2
 
 
 def test_processes_take_turns_with_the_micro_batches():
-    first = own_micro_batches(4, PLAN, Alone())
+    first = local_micro_batches(4, CONFIG, SingleProcess())
     assert [micro.indices for micro in first] == [tuple(range(32))]
-    [half] = own_micro_batches(4, PLAN, Second())
+    [half] = local_micro_batches(4, CONFIG, Second())
     assert half.indices == tuple(range(16, 32)) and half.batch_size == 32 and half.step == 4
 
 
 def test_what_the_first_writes_the_others_find():
     calls = []
 
-    class Watched(Alone):
-        def wait(self):
-            calls.append("wait")
+    class Watched(SingleProcess):
+        def barrier(self):
+            calls.append("barrier")
 
     class Later(Watched):
-        index = 1
+        rank = 1
 
-    for processes in (Watched(), Later()):
-        assert first_then_others(processes, lambda: calls.append("work") or 7) == 7
-    assert calls == ["work", "wait", "wait", "work"]
+    for group in (Watched(), Later()):
+        assert main_process_first(group, lambda: calls.append("work") or 7) == 7
+    assert calls == ["work", "barrier", "barrier", "work"]
+
+
+def test_neighbours_share_a_bucket_up_to_its_size():
+    sizes = [1, 2, BUCKET_BYTES // 4, 3, 1, 1]
+    tensors = [torch.empty(size) for size in sizes]
+    tensors[-1] = tensors[-1].half()
+    buckets = list(split_into_buckets(tensors))
+    assert [[tensor.numel() for tensor in bucket] for bucket in buckets] == [[1, 2], [BUCKET_BYTES // 4], [3, 1], [1]]
+    assert not list(split_into_buckets([]))
 
 
 def test_nothing_is_imported_without_a_launcher(monkeypatch):
     monkeypatch.delenv("WORLD_SIZE", raising=False)
     monkeypatch.delenv("ACCELERATE_MIXED_PRECISION", raising=False)
-    assert not was_launched()
-    assert isinstance(find_processes(torch.device("cpu")), Alone)
+    assert not is_launched()
+    assert isinstance(find_process_group(torch.device("cpu")), SingleProcess)
     monkeypatch.setenv("WORLD_SIZE", "2")
-    assert was_launched()
+    assert is_launched()
 
 
 @pytest.mark.slow

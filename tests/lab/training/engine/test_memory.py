@@ -9,11 +9,12 @@ import torch
 from torch import nn
 
 from autodir_lab.training.engine import memory
-from autodir_lab.training.engine.distributed import Alone
-from autodir_lab.training.engine.loop import LoopPlan, unfreeze
-from autodir_lab.training.engine.memory import GIB, Memory, described, estimate
+from autodir_lab.training.engine.config import TrainConfig
+from autodir_lab.training.engine.distributed import SingleProcess
+from autodir_lab.training.engine.memory import GIB, MemoryEstimate, describe_memory, estimate_memory
+from autodir_lab.training.engine.state import unfreeze
 
-PLAN = LoopPlan(steps=1, learning_rate=0.1, batch=6, accumulate=2)
+CONFIG = TrainConfig(steps=1, learning_rate=0.1, batch_size=6, gradient_accumulation_steps=2)
 
 
 def test_it_counts_what_is_trained_and_what_is_kept():
@@ -25,26 +26,28 @@ def test_it_counts_what_is_trained_and_what_is_kept():
         assert micro.indices == (0,)
         return {"x": micro.weight * torch.relu(network["a"](torch.ones(1, 10))).sum()}
 
-    seen = estimate(network, network["a"], objective, PLAN, Alone())
+    seen = estimate_memory(network, network["a"], objective, CONFIG, SingleProcess())
     assert seen.weights == 4 * (200 + 10000)
-    assert (seen.gradients, seen.optimizer, seen.average) == (800, 1600, 800)
+    assert (seen.gradients, seen.optimizer, seen.ema) == (800, 1600, 800)
     assert seen.activations == 3 * 4 * (10 + 20), "three pictures in a micro-batch"
     assert seen.total == seen.weights + 3200 + seen.activations
 
 
 @pytest.mark.parametrize(("there", "hint"), [(4.5, True), (5.5, False)])
 def test_a_hint_where_the_device_is_too_small(monkeypatch, there, hint):
-    monkeypatch.setattr(memory, "available", lambda device: int(there * GIB))
-    line = described(Memory(*[GIB] * 5), torch.device("cpu"))
-    assert line.startswith("about 5.00 GiB of memory: 1.00 weights + 1.00 gradients + 1.00 AdamW + 1.00 average")
-    assert f"cpu has {there:.1f} GiB" in line and ("raise accumulate" in line) == hint
+    monkeypatch.setattr(memory, "device_memory", lambda device: int(there * GIB))
+    line = describe_memory(MemoryEstimate(*[GIB] * 5), torch.device("cpu"))
+    assert line.startswith("about 5.00 GiB of memory: 1.00 weights + 1.00 gradients + 1.00 AdamW + 1.00 EMA")
+    assert f"cpu has {there:.1f} GiB" in line and ("raise gradient_accumulation_steps" in line) == hint
 
 
 def test_more_pieces_need_less(monkeypatch):
-    monkeypatch.setattr(memory, "kept_for_backward", lambda *given: 7)
+    monkeypatch.setattr(memory, "measure_activations", lambda *given: 7)
     network = nn.Linear(1, 1)
     sizes = [
-        estimate(network, network, None, replace(PLAN, accumulate=micro_batches), Alone()).activations
+        estimate_memory(
+            network, network, None, replace(CONFIG, gradient_accumulation_steps=micro_batches), SingleProcess()
+        ).activations
         for micro_batches in (1, 2, 4)
     ]
     assert sizes == [42, 21, 14]

@@ -30,7 +30,7 @@ def test_the_mini_recipe_is_the_shipped_model():
     mini = shipped_recipe("mini")
     assert mini.name == mini.metadata.name == "autodir-mini" and mini.store == "float16"
     assert [mini.loop(part).steps for part in PARTS] == [13000, 0, 8000, 10000]
-    assert mini.biqa.trained == ("visual", "logit_scale") and mini.biqa.batch == 24
+    assert mini.biqa.trainable_prefixes == ("visual", "logit_scale") and mini.biqa.batch_size == 24
     variety = mini.biqa_data.crops.variety
     assert variety == Variety(relief=0.35, focus=0.3, camera=0.35, patches=0.3, dusk=0.15, jpeg=0.5)
     assert mini.config is not None and mini.config.unet.attention == (False, False, True)
@@ -41,12 +41,16 @@ def test_the_mini_recipe_is_the_shipped_model():
 def test_the_official_recipe_has_what_paper_and_code_tell():
     official = shipped_recipe("official")
     assert official.config is None
-    assert official.biqa.learning_rate == 3e-6 and official.biqa.trained == ("visual",)
+    assert official.biqa.learning_rate == 3e-6 and official.biqa.trainable_prefixes == ("visual",)
     assert (official.biqa_data.fidelity, official.biqa_data.cross_entropy) == (1, 0)
     assert official.biqa_data.semantic_agnostic > 0
-    assert official.ldm.learning_rate == 1e-4 and official.ldm.trained == () and official.ldm_data.start_weight == 0
+    assert (
+        official.ldm.learning_rate == 1e-4
+        and official.ldm.trainable_prefixes == ()
+        and official.ldm_data.start_weight == 0
+    )
     assert official.scm.learning_rate == 1e-3 and official.scm.steps == 4000
-    assert official.scm.learning_rate * official.scm.final_share == pytest.approx(1e-7)
+    assert official.scm.learning_rate * official.scm.final_lr_fraction == pytest.approx(1e-7)
     assert (official.scm_data.mse, official.scm_data.psnr, official.scm_data.sampled) == (1, 0, 0)
     assert official.scm_data.blind == official.ldm_data.blind == 0
     with pytest.raises(InputError, match="no config"):
