@@ -108,7 +108,7 @@ class RoundRunner:
             embedding,
             self.sampler,
             seed=self.noise.seed,
-            noise=self.noise.start,
+            noise=self.noise.initial,
             noise_sampler=self.noise.sampler,
             on_step=lambda step, estimate: self.notify_step(number, step, estimate),
         )

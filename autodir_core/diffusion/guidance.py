@@ -15,7 +15,7 @@ Denoise = Callable[[Tensor, Tensor], Tensor]
 
 
 def branch_weights(text_guidance: float, image_guidance: float) -> dict[str, float]:
-    """Weight of each branch in the guided result, without the branches whose weight is 0; the weights sum to 1.
+    """Return the weight of each branch whose weight is not 0; the weights sum to 1.
 
     unc + s_text (full - img) + s_img (img - unc), reordered: "full" is text + image, "image" is the null text with the
     image, "none" the null text with a zero image (official `CFGDenoiser`). Scales of 1 and 1 need "full" alone.
@@ -25,7 +25,7 @@ def branch_weights(text_guidance: float, image_guidance: float) -> dict[str, flo
 
 
 def denoiser(predict_noise: PredictNoise, condition: Tensor, text: Tensor) -> Denoise:
-    """`denoise(x, sigma) -> x0` from a network that predicts noise (k-diffusion `CompVisDenoiser`).
+    """Return `denoise(x, sigma) -> x0` for a network that predicts noise (k-diffusion `CompVisDenoiser`).
 
     Args:
         predict_noise: (x [B, C, h, w], t [B], condition, text) -> [B, C, h, w].
@@ -44,7 +44,7 @@ def denoiser(predict_noise: PredictNoise, condition: Tensor, text: Tensor) -> De
 def guided_denoiser(
     predict_noise: PredictNoise, condition: Tensor, text: Tensor, *, null_text: Tensor, weights: dict[str, float]
 ) -> Denoise:
-    """The denoiser whose result is the weighted sum of up to three branches, run as one batch.
+    """Return the denoiser whose result is the weighted sum of up to three branches, run as one batch.
 
     Args:
         predict_noise: see `denoiser`.
@@ -55,7 +55,7 @@ def guided_denoiser(
     """
     null = null_text.expand(len(text), -1, -1)
     if len(weights) > 1:
-        text, null = as_long(text, null)
+        text, null = repeat_to_common_length(text, null)
     branches = {"full": (condition, text), "image": (condition, null), "none": (torch.zeros_like(condition), null)}
     conditions, texts = zip(*(branches[name] for name in weights), strict=True)
     denoise_all = denoiser(predict_noise, torch.cat(conditions), torch.cat(texts))
@@ -67,7 +67,7 @@ def guided_denoiser(
     return denoise
 
 
-def as_long(*texts: Tensor) -> tuple[Tensor, ...]:
-    """Text states [B, T, D] of several lengths T, each repeated to one length: attention sees no repetition."""
+def repeat_to_common_length(*texts: Tensor) -> tuple[Tensor, ...]:
+    """Repeat text states [B, T, D] to one length T: attention does not see the repetition."""
     length = lcm(*(text.shape[1] for text in texts))
     return tuple(text.repeat(1, length // text.shape[1], 1) for text in texts)

@@ -17,15 +17,15 @@ MAX_SEED = 2**64 - 1
 
 @dataclass(frozen=True)
 class PictureNoise:
-    """Where the noise of one picture comes from: its seed, or the start and step noise that were given instead."""
+    """The noise of one picture: its seed, or the initial and step noise that were given instead."""
 
     seed: int
-    start: Tensor | None
+    initial: Tensor | None
     sampler: NoiseSampler | None
 
 
 def picture_seeds(seed: Seed, batch: int) -> list[int]:
-    """One seed per picture: seed + i, or the given list."""
+    """Return one seed per picture: seed + i, or the given list."""
     if isinstance(seed, int):
         return [(seed + i) & MAX_SEED for i in range(batch)]
     if len(seed) != batch:
@@ -34,7 +34,7 @@ def picture_seeds(seed: Seed, batch: int) -> list[int]:
 
 
 def seeded_noise(seed: Seed, shape: torch.Size) -> tuple[Tensor, NoiseSampler]:
-    """Start noise of `shape` [B, C, h, w], and a sampler that continues each picture's stream, both on the CPU.
+    """Return initial noise of `shape` [B, C, h, w] and a sampler that continues each picture's stream, on the CPU.
 
     The numbers are the official script's, which calls `torch.manual_seed(seed)` and draws from the global stream.
     """
@@ -49,24 +49,24 @@ def seeded_noise(seed: Seed, shape: torch.Size) -> tuple[Tensor, NoiseSampler]:
 def picture_noises(
     batch: int, seed: Seed, *, noise: Tensor | None = None, noise_sampler: NoiseSampler | None = None
 ) -> list[PictureNoise]:
-    """The noise of each picture of a batch; a given sampler is asked once per step and repeats in every round.
+    """Return the noise of each picture of a batch; a given sampler is called once per step and repeats in every round.
 
     Args:
         batch: number of pictures.
         seed: as in `picture_seeds`.
-        noise: start noise [B, C, h, w], or None.
+        noise: initial noise [B, C, h, w], or None.
         noise_sampler: (sigma, sigma_next) -> [B, C, h, w], or None.
     """
     if noise is not None and len(noise) != batch:
         raise InputError(f"noise needs one row per picture ({batch}), got {len(noise)}")
-    shared = None if noise_sampler is None else replayed(noise_sampler)
+    shared = None if noise_sampler is None else replay_noise_sampler(noise_sampler)
     starts = [None] * batch if noise is None else noise.split(1)
-    samplers = [None if shared is None else row_of(shared, i) for i in range(batch)]
+    samplers = [None if shared is None else select_picture(shared, i) for i in range(batch)]
     return [PictureNoise(*row) for row in zip(picture_seeds(seed, batch), starts, samplers, strict=True)]
 
 
-def replayed(noise_sampler: NoiseSampler) -> NoiseSampler:
-    """A sampler that asks once per pair of noise levels and gives the same tensor whenever the pair comes again."""
+def replay_noise_sampler(noise_sampler: NoiseSampler) -> NoiseSampler:
+    """Return a sampler that calls the given one once per pair of noise levels and repeats its tensor afterwards."""
     drawn: dict[tuple[float, float], Tensor] = {}
 
     def replay(sigma: Tensor, sigma_next: Tensor) -> Tensor:
@@ -78,6 +78,6 @@ def replayed(noise_sampler: NoiseSampler) -> NoiseSampler:
     return replay
 
 
-def row_of(noise_sampler: NoiseSampler, row: int) -> NoiseSampler:
-    """One picture's share of a batch sampler."""
+def select_picture(noise_sampler: NoiseSampler, row: int) -> NoiseSampler:
+    """Return the sampler of one picture of a batch."""
     return lambda sigma, sigma_next: noise_sampler(sigma, sigma_next)[row : row + 1]

@@ -15,7 +15,7 @@ OnStep = Callable[[int, Tensor], None]
 
 
 def ancestral_step(sigma: Tensor, sigma_next: Tensor) -> tuple[Tensor, Tensor]:
-    """Noise level to go down to and noise to add again, so that both together give `sigma_next`.
+    """Return the noise level to step down to and the noise to add, which together give `sigma_next`.
 
     k-diffusion `get_ancestral_step` with eta 1.
     """

@@ -15,13 +15,13 @@ LINEAR_END = 0.012
 
 
 def alphas_cumprod() -> Tensor:
-    """Share of signal left after each training step, float32 [1000], falling (LDM `make_beta_schedule`, "linear")."""
+    """Return the signal left after each step, float32 [1000], falling (LDM `make_beta_schedule`, "linear")."""
     betas = torch.linspace(LINEAR_START**0.5, LINEAR_END**0.5, TIMESTEPS, dtype=torch.float64) ** 2
     return (1 - betas).cumprod(dim=0).float()
 
 
 def training_sigmas() -> Tensor:
-    """Noise level of each training step, sqrt((1 - a) / a), float32 [1000], rising from 0.0292 to 14.61."""
+    """Return the noise level of each training step, sqrt((1 - a) / a), float32 [1000], rising from 0.0292 to 14.61."""
     signal = alphas_cumprod()
     return ((1 - signal) / signal) ** 0.5
 
@@ -34,14 +34,14 @@ def log_sigmas() -> Tensor:
 
 
 def timestep_to_sigma(timestep: Tensor) -> Tensor:
-    """Noise level at a fractional timestep in 0..999, interpolated in the logarithm (k-diffusion `t_to_sigma`)."""
+    """Return the noise level at a fractional timestep in 0..999, log-interpolated (k-diffusion `t_to_sigma`)."""
     table = log_sigmas()
     low, high, share = timestep.floor().long(), timestep.ceil().long(), timestep.frac()
     return ((1 - share) * table[low] + share * table[high]).exp()
 
 
 def sigma_to_timestep(sigma: Tensor) -> Tensor:
-    """Fractional timestep in 0..999 of a noise level, float32, same shape (k-diffusion `sigma_to_t`, not quantised)."""
+    """Return the fractional timestep in 0..999 of a noise level (k-diffusion `sigma_to_t`, not quantised)."""
     table, log_sigma = log_sigmas(), sigma.detach().float().cpu().log()
     low = (torch.searchsorted(table, log_sigma, right=True) - 1).clamp(0, TIMESTEPS - 2)
     share = (table[low] - log_sigma) / (table[low] - table[low + 1])
@@ -50,7 +50,7 @@ def sigma_to_timestep(sigma: Tensor) -> Tensor:
 
 
 def sigmas(steps: int) -> Tensor:
-    """Noise levels of a run, falling, float32 [steps + 1], the last one 0 (k-diffusion `get_sigmas`).
+    """Return the noise levels of a run, falling, float32 [steps + 1], the last one 0 (k-diffusion `get_sigmas`).
 
     The timesteps are spread evenly over 999..0; a run of one step starts at 999.
     """
