@@ -1,22 +1,28 @@
 """A client for ComfyUI servers: many photos through one workflow, on one or several servers.
 
 >>> from autodir_client import check_workflow, run_workflow
->>> check_workflow("restore.json", "http://127.0.0.1:8188").lacks
+>>> check_workflow("restore.json", "http://127.0.0.1:8188").missing_requirements
 ()
 >>> results = run_workflow("restore.json", ["http://127.0.0.1:8188"], "out", inputs={"image": "photos/"})
 
-`Server` has the single calls, as coroutines: upload, queue, follow, fetch. Needs aiohttp (`pip install "aiohttp"`).
+`Server` has the single calls, as coroutines: upload, queue_prompt, follow, download. Needs the package aiohttp.
 """
 
 from __future__ import annotations
 
-from .check import Check, check_workflow, check_workflow_async, lacks
-from .errors import FileGone, JobFailed, ServerAway, ServerError, ServerLacks
-from .jobs import Result
-from .progress import Update
+from .check import CheckResult, check_workflow, check_workflow_async, missing_requirements
+from .errors import (
+    JobFailedError,
+    MissingRequirementsError,
+    OutputNotFoundError,
+    ServerError,
+    ServerUnavailableError,
+)
+from .jobs import JobResult
+from .messages import Output, PromptResult, Update
 from .run import run_workflow, run_workflow_async
-from .server import Entry, Outcome, Server
-from .workflow import Workflow, read_workflow, with_settings
+from .server import Server
+from .workflow import Workflow, apply_settings, read_workflow
 
 __all__ = [
     "run_workflow",
@@ -24,18 +30,18 @@ __all__ = [
     "check_workflow",
     "check_workflow_async",
     "read_workflow",
-    "with_settings",
-    "lacks",
+    "apply_settings",
+    "missing_requirements",
     "Server",
     "Workflow",
-    "Check",
-    "Result",
+    "CheckResult",
+    "JobResult",
     "Update",
-    "Outcome",
-    "Entry",
+    "PromptResult",
+    "Output",
     "ServerError",
-    "ServerAway",
-    "ServerLacks",
-    "JobFailed",
-    "FileGone",
+    "ServerUnavailableError",
+    "MissingRequirementsError",
+    "JobFailedError",
+    "OutputNotFoundError",
 ]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from autodir_core.cli.console import complain, progress_off, say
-from autodir_core.cli.options import add_quiet, between
+from autodir_core.cli.options import add_quiet, add_renamed, between
 from autodir_core.cli.pictures import find_pictures
 from autodir_core.errors import AutoDIRError, InputError
 
@@ -44,23 +44,25 @@ def add_run(parser: argparse.ArgumentParser) -> None:
         metavar=("NAME=PHOTO", "PHOTO"),
         help="photos or folders for the node whose input, title or id is NAME; several such options go in step",
     )
-    parser.add_argument("--out", required=True, metavar="DIR", help="folder for the outputs, which is made")
-    parser.add_argument("--again", action="store_true", help="redo what is done (default: skip it)")
-    parser.add_argument(
+    parser.add_argument("--out", required=True, metavar="DIR", help="folder for the outputs, created if missing")
+    add_renamed(parser, "--force", "--again", action="store_true", help="repeat finished work (default: skip it)")
+    add_renamed(
+        parser,
+        "--retry-timeout",
         "--patience",
         type=between(0, LONGEST_WAIT),
         default=300.0,
         metavar="SECONDS",
-        help="how long a server may be away before it is given up (default: 300)",
+        help="how long a server may be unavailable before it is given up (default: %(default)g)",
     )
     add_quiet(parser)
-    parser.set_defaults(act=run_photos)
+    parser.set_defaults(action=run_photos)
 
 
 def add_check(parser: argparse.ArgumentParser) -> None:
     add_workflow(parser)
     parser.add_argument("--server", default=DEFAULT_SERVER, metavar="URL", help="(default: %(default)s)")
-    parser.set_defaults(act=check)
+    parser.set_defaults(action=check)
 
 
 def add_workflow(parser: argparse.ArgumentParser) -> None:
@@ -75,22 +77,22 @@ def add_workflow(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    return arguments.act(arguments)
+    return arguments.action(arguments)
 
 
 def run_photos(arguments: argparse.Namespace) -> int:
     """0 when every photo is done, 1 when some failed; the error of an only photo is raised."""
     from . import run_workflow
 
-    with Board(quiet=arguments.quiet) as board:
+    with ProgressBoard(quiet=arguments.quiet) as board:
         results = run_workflow(
             arguments.workflow,
             arguments.server or [DEFAULT_SERVER],
             arguments.out,
             inputs=photo_inputs(arguments.input),
-            settings=pairs(arguments.set, "--set NODE.input=value"),
-            again=arguments.again,
-            patience=arguments.patience,
+            settings=parse_pairs(arguments.set, "--set NODE.input=value"),
+            force=arguments.force,
+            retry_timeout=arguments.retry_timeout,
             on_update=board.show,
         )
     failed = [result for result in results if result.error]
@@ -105,18 +107,20 @@ def check(arguments: argparse.Namespace) -> int:
     """0 when the server can run the workflow, 1 when it lacks something."""
     from . import check_workflow
 
-    seen = check_workflow(arguments.workflow, arguments.server, settings=pairs(arguments.set, "--set NODE.input=value"))
-    for line in seen.lacks:
+    settings = parse_pairs(arguments.set, "--set NODE.input=value")
+    result = check_workflow(arguments.workflow, arguments.server, settings=settings)
+    missing = result.missing_requirements
+    for line in missing:
         say(line)
-    able = f"lacks {len(seen.lacks)} of what" if seen.lacks else "has all that"
-    say(f"{seen.server} (ComfyUI {seen.version}) {able} {Path(arguments.workflow).name} needs")
-    if seen.takes:
-        say(f"photos can be given to: {', '.join(seen.takes)}")
-    return 1 if seen.lacks else 0
+    verdict = f"lacks {len(missing)} of what" if missing else "has all that"
+    say(f"{result.server} (ComfyUI {result.version}) {verdict} {Path(arguments.workflow).name} needs")
+    if result.file_inputs:
+        say(f"photos can be given to: {', '.join(result.file_inputs)}")
+    return 1 if missing else 0
 
 
-def pairs(given: Sequence[str], usage: str) -> dict[str, str]:
-    """What stands before and after the first "=" of each; InputError where there is none."""
+def parse_pairs(given: Sequence[str], usage: str) -> dict[str, str]:
+    """Split each text at its first "="; InputError where there is none."""
     for text in given:
         if "=" not in text:
             raise InputError(f"write {usage}, got {text!r}")
@@ -124,23 +128,23 @@ def pairs(given: Sequence[str], usage: str) -> dict[str, str]:
 
 
 def photo_inputs(given: Sequence[Sequence[str]]) -> dict[str, list[Path]]:
-    """Input name -> photos, from options such as `image=a.png b.png`."""
+    """Return input name -> photos, from options such as `image=a.png b.png`."""
     inputs: dict[str, list[Path]] = {}
     for first, *others in given:
-        [(name, photo)] = pairs([first], "--input NAME=PHOTO").items()
+        [(name, photo)] = parse_pairs([first], "--input NAME=PHOTO").items()
         inputs.setdefault(name, []).extend(path for one in (photo, *others) for path in find_pictures([one]))
     return inputs
 
 
-class Board:
+class ProgressBoard:
     """A bar for every server at work, and lines for what ended or went wrong."""
 
     def __init__(self, *, quiet: bool) -> None:
         self.quiet = quiet
         self.bars: dict[str, tqdm] = {}
-        self.away: set[str] = set()  # servers whose absence was told
+        self.unavailable: set[str] = set()  # servers that were reported as such
 
-    def __enter__(self) -> Board:
+    def __enter__(self) -> ProgressBoard:
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -152,11 +156,15 @@ class Board:
         if update.stage == "done":
             where = f"{update.server}: " if update.server else ""
             say(f"{update.job}: {where}{update.message}", quiet=self.quiet)
-        elif update.stage in ("failed", "left out") or (update.stage == "away" and update.server not in self.away):
+        elif update.stage in ("failed", "dropped") or self.is_first_failure(update):
             complain(": ".join(filter(None, [update.job, update.message])))
-        (self.away.add if update.stage == "away" else self.away.discard)(update.server)
+        (self.unavailable.add if update.stage == "unavailable" else self.unavailable.discard)(update.server)
         if update.server:
             self.move(update)
+
+    def is_first_failure(self, update: Update) -> bool:
+        """Whether a server has become unavailable; its further failures are not repeated."""
+        return update.stage == "unavailable" and update.server not in self.unavailable
 
     def move(self, update: Update) -> None:
         if update.server not in self.bars:
@@ -176,9 +184,9 @@ class Board:
 
 
 def status(update: Update) -> str:
-    """What a bar says about a job, such as "AutoDIR Restore, node 4 of 7"."""
-    if update.stage == "waiting":
-        return f"in the queue, {update.place} before it"
+    """Return what a bar says about a job, such as "AutoDIR Restore, node 4 of 7"."""
+    if update.stage == "queued":
+        return f"in the queue, {update.queue_position} before it"
     if update.stage == "running":
         return f"{update.node}, node {update.nodes[0]} of {update.nodes[1]}"
     return update.stage

@@ -1,4 +1,4 @@
-"""Turns a workflow as the page saves it into the API format, in the way the page itself does it."""
+"""Convert a workflow as the page saves it into the API format, as the page itself does."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any
 
 from autodir_core.errors import InputError
 
-from .definitions import DYNAMIC, WIDGETS, Definitions, Input, Prompt, inputs_of, is_link
+from .definitions import DYNAMIC, WIDGETS, Definitions, Input, Prompt, is_link, parse_inputs
 
-NEVER, BYPASS = 2, 4  # the modes of muted and bypassed nodes
+MUTED, BYPASSED = 2, 4  # the modes of muted and bypassed nodes
 NOTES = ("Note", "MarkdownNote")
 REROUTE, PRIMITIVE = "Reroute", "PrimitiveNode"
 GROUPS = ("workflow>", "workflow/")
@@ -27,11 +27,11 @@ class Constant:
 
 
 def to_prompt(graph: Mapping[str, Any], definitions: Definitions) -> Prompt:
-    """A saved graph in API format.
+    """Convert a saved graph into the API format.
 
     Notes, reroutes, primitives, muted and bypassed nodes vanish as they do on the page. A node type that the server
-    does not have keeps its links only; `lacks` tells of it. InputError for subgraphs, group nodes and nodes whose
-    inputs change with their values.
+    does not have keeps its links only; `missing_requirements` reports it. InputError for subgraphs, group nodes and
+    nodes whose inputs change with their values.
     """
     return Converter(graph, definitions).prompt()
 
@@ -42,35 +42,35 @@ class Converter:
     def __init__(self, graph: Mapping[str, Any], definitions: Definitions) -> None:
         self.definitions = definitions
         self.nodes = {str(node["id"]): node for node in graph["nodes"]}
-        self.links = dict(map(origin, graph.get("links") or []))
-        self.made = {kind for definition in definitions.values() for kind in definition["output"] if kind != "*"}
+        self.links = dict(map(parse_link, graph.get("links") or []))
+        self.produced = {kind for definition in definitions.values() for kind in definition["output"] if kind != "*"}
         subgraphs = (graph.get("definitions") or {}).get("subgraphs") or []
         for node in self.nodes.values():
-            self.refuse(node, {subgraph["id"] for subgraph in subgraphs})
+            self.check_convertible(node, {subgraph["id"] for subgraph in subgraphs})
 
-    def refuse(self, node: Mapping[str, Any], subgraphs: set[str]) -> None:
+    def check_convertible(self, node: Mapping[str, Any], subgraphs: set[str]) -> None:
         """InputError for a node that only the page can convert."""
         known = self.definitions.get(node["type"])
         if node["type"] in subgraphs or node["type"].startswith(GROUPS):
             raise InputError(f"node {self.label(node)} is a subgraph, which cannot be converted here; {EXPORT}")
-        if known and any(one.kind.startswith(DYNAMIC) for one in inputs_of(known)):
+        if known and any(one.kind.startswith(DYNAMIC) for one in parse_inputs(known)):
             raise InputError(f"node {self.label(node)} has inputs that change with its values; {EXPORT}")
 
     def prompt(self) -> Prompt:
-        """Every node that runs; links to nodes that do not are left out."""
-        made = {number: self.node(node) for number, node in self.nodes.items() if runs(node)}
-        for node in made.values():
+        """Return every node that is executed; links to other nodes are left out."""
+        prompt = {number: self.node(node) for number, node in self.nodes.items() if is_executed(node)}
+        for node in prompt.values():
             inputs = node["inputs"].items()
-            node["inputs"] = {name: value for name, value in inputs if not is_link(value) or value[0] in made}
-        return made
+            node["inputs"] = {name: value for name, value in inputs if not is_link(value) or value[0] in prompt}
+        return prompt
 
     def node(self, node: Mapping[str, Any]) -> dict[str, Any]:
-        """One node: the values of its widgets, replaced where something is linked."""
+        """Convert one node: the values of its widgets, replaced where something is linked."""
         inputs = self.widgets(node)
         for socket in node.get("inputs") or []:
             source = self.source(socket.get("link"), socket["type"], frozenset())
             if source is not None:
-                inputs[socket["name"]] = wrapped(source.value) if isinstance(source, Constant) else source
+                inputs[socket["name"]] = wrap_list(source.value) if isinstance(source, Constant) else source
         return {"class_type": node["type"], "inputs": inputs, "_meta": {"title": self.title(node)}}
 
     def title(self, node: Mapping[str, Any]) -> str:
@@ -80,24 +80,24 @@ class Converter:
         return f"{node['id']} ({self.title(node)})"
 
     def widgets(self, node: Mapping[str, Any]) -> dict[str, Any]:
-        """The values that a node was saved with, by the names of its inputs."""
+        """Return the values that a node was saved with, by the names of its inputs."""
         saved = node.get("widgets_values") or []
         sockets = {socket["name"] for socket in node.get("inputs") or [] if "widget" not in socket}
         definition = self.definitions.get(node["type"])
-        shown = [one for one in inputs_of(definition) if self.is_widget(one, sockets)] if definition else []
-        values = saved if isinstance(saved, Mapping) else by_position(saved, shown)
+        shown = [one for one in parse_inputs(definition) if self.is_widget(one, sockets)] if definition else []
+        values = saved if isinstance(saved, Mapping) else assign_by_position(saved, shown)
         chosen = {one.name: values.get(one.name, one.default) for one in shown}
-        return {name: wrapped(value) for name, value in chosen.items() if value is not None}
+        return {name: wrap_list(value) for name, value in chosen.items() if value is not None}
 
     def is_widget(self, one: Input, sockets: set[str]) -> bool:
         """Whether the page shows a value for an input, also one of a pack's own kind, which no node gives."""
         if one.options.get("forceInput"):
             return False
-        own = one.name not in sockets and one.kind != "*" and one.kind not in self.made
+        own = one.name not in sockets and one.kind != "*" and one.kind not in self.produced
         return one.options.get("widgetType", one.kind) in WIDGETS or own
 
     def source(self, link: Any, kind: str, seen: frozenset[Any]) -> list[Any] | Constant | None:
-        """What really feeds an input: a node that runs, a primitive's value or nothing."""
+        """Resolve what feeds an input: an executed node, a primitive's value or nothing."""
         number, slot = self.links.get(link, ("", 0))
         node = self.nodes.get(number)
         if node is None:
@@ -105,7 +105,7 @@ class Converter:
         if link in seen:
             raise InputError(f"the links of the workflow run in a circle through link {link}; repair it on the page")
         inputs = node.get("inputs") or []
-        if node.get("mode") == BYPASS:
+        if node.get("mode") == BYPASSED:
             index = bypass_slot(node, slot, kind)
             return None if index is None else self.source(inputs[index]["link"], inputs[index]["type"], seen | {link})
         if node["type"] == PRIMITIVE:
@@ -115,20 +115,20 @@ class Converter:
         return [number, slot]
 
 
-def runs(node: Mapping[str, Any]) -> bool:
-    """Whether the server gets to see a node."""
-    return node.get("mode") not in (NEVER, BYPASS) and node["type"] not in (*NOTES, REROUTE, PRIMITIVE)
+def is_executed(node: Mapping[str, Any]) -> bool:
+    """Whether a node is sent to the server."""
+    return node.get("mode") not in (MUTED, BYPASSED) and node["type"] not in (*NOTES, REROUTE, PRIMITIVE)
 
 
-def origin(link: Any) -> tuple[Any, tuple[str, int]]:
-    """A link's number and where it comes from; newer pages write links as objects."""
+def parse_link(link: Any) -> tuple[Any, tuple[str, int]]:
+    """Return the number of a link and its source; newer pages write links as objects."""
     if isinstance(link, Mapping):
         return link["id"], (str(link["origin_id"]), link["origin_slot"])
     return link[0], (str(link[1]), link[2])
 
 
-def by_position(saved: Sequence[Any], shown: Sequence[Input]) -> dict[str, Any]:
-    """Values in the order of the widgets, without those of "control after generate"; missing ones are left out."""
+def assign_by_position(saved: Sequence[Any], shown: Sequence[Input]) -> dict[str, Any]:
+    """Assign values in the order of the widgets, skipping those of "control after generate"; there may be fewer."""
     values, named = deque(saved), {}
     for one in shown:
         if not values:
@@ -142,22 +142,22 @@ def by_position(saved: Sequence[Any], shown: Sequence[Input]) -> dict[str, Any]:
 
 
 def bypass_slot(node: Mapping[str, Any], slot: int, kind: str) -> int | None:
-    """The input that a bypassed node gives in the place of an output: the same slot, else the first that fits."""
+    """Return the input that a bypassed node passes on as an output: the same slot, else the first that fits."""
     kinds = [socket["type"] for socket in node.get("inputs") or []]
     given = node["outputs"][slot]["type"]
     if kind in ("*", ""):
         return (slot if slot < len(kinds) else 0) if kinds else None
-    fitting = [index for index, one in enumerate(kinds) if fits(one, given) and fits(one, kind)]
+    fitting = [index for index, one in enumerate(kinds) if types_match(one, given) and types_match(one, kind)]
     if slot in fitting:
         return slot
     return next(iter([index for index, one in enumerate(kinds) if one == kind] or fitting), None)
 
 
-def fits(one: str, other: str) -> bool:
+def types_match(one: str, other: str) -> bool:
     """Whether two types may be linked; a type can be several names between commas."""
     return "*" in (one, other) or bool(set(one.split(",")) & set(other.split(",")))
 
 
-def wrapped(value: Any) -> Any:
-    """A list as a value, which the prompt would take for a link."""
+def wrap_list(value: Any) -> Any:
+    """Wrap a list that is a value, which the prompt would take for a link."""
     return {"__value__": value} if isinstance(value, list) else value

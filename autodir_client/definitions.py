@@ -1,4 +1,4 @@
-"""What a server tells about its node types (`/object_info`), in the few terms that the client needs."""
+"""The node types of a server (`/object_info`), as far as the client needs them."""
 
 from __future__ import annotations
 
@@ -56,18 +56,18 @@ class Input:
         return bool(self.options.get("control_after_generate", self.kind == "INT" and self.name in SEEDS))
 
 
-def inputs_of(definition: Mapping[str, Any]) -> list[Input]:
-    """The inputs of a node type in the order of the page."""
+def parse_inputs(definition: Mapping[str, Any]) -> list[Input]:
+    """Return the inputs of a node type in the order of the page."""
     sections = definition["input"]
     return [
-        input_of(name, spec, required=section == "required")
+        parse_input(name, spec, required=section == "required")
         for section in ("required", "optional")
         for name, spec in (sections.get(section) or {}).items()
     ]
 
 
-def input_of(name: str, spec: list[Any], *, required: bool) -> Input:
-    """An input as `/object_info` writes it: [type, options] with the choices as the type or among the options."""
+def parse_input(name: str, spec: list[Any], *, required: bool) -> Input:
+    """Parse an input of `/object_info`: [type, options] with the choices as the type or among the options."""
     kind, options = spec[0], spec[1] if len(spec) > 1 else {}
     if isinstance(kind, list):
         return Input(name, "COMBO", options, tuple(kind), required)

@@ -1,4 +1,4 @@
-"""What can go wrong between the client and a server, by what is to be done about it."""
+"""Errors of the client, told apart by what can be done about them."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ class ServerError(AutoDIRError):
     """A server that cannot be used as it is; another one, or the same one changed, can do the work."""
 
 
-class ServerAway(ServerError):
+class ServerUnavailableError(ServerError):
     """A server that does not answer now; it may come back."""
 
 
-class ServerLacks(ServerError):
-    """A server without something that the workflow needs."""
+class MissingRequirementsError(ServerError):
+    """A server without something that the workflow requires."""
 
 
-class JobFailed(AutoDIRError):
-    """A server that works refused this prompt or failed on it; asking again would not help."""
+class JobFailedError(AutoDIRError):
+    """A prompt that a working server refused or failed on; a retry would not help."""
 
 
-class FileGone(AutoDIRError):
+class OutputNotFoundError(AutoDIRError):
     """An output that the server lists but no longer has."""

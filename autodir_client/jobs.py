@@ -1,4 +1,4 @@
-"""Which photos are to be done, under which names, and the record that says that one is."""
+"""Jobs: which photos go through the workflow, the names of their outputs, and the records of finished ones."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from typing import Any
 from autodir_core.errors import InputError
 from autodir_core.imaging.paths import atomic_path, list_pictures
 
-from .server import Entry
+from .messages import Output
 from .workflow import Workflow, title_of
 
 PathLike = str | os.PathLike[str]
@@ -48,41 +48,41 @@ class Job:
         photos: input name -> the photo for it.
         key: differs whenever the workflow, a setting or a photo does.
         folder: where its outputs go.
-        salt: differs from run to run where done work is to be done again.
+        nonce: differs from run to run where finished work is repeated.
     """
 
     name: str
     photos: Mapping[str, Photo]
     key: str
     folder: Path
-    salt: str = ""
+    nonce: str = ""
 
     def prompt_id(self, number: int) -> str:
-        """The same for the same work, so that a server can be asked whether it was given it before."""
-        return str(uuid.uuid5(PROMPTS, f"{self.key}{self.salt}/{number}"))
+        """Return an id that is the same for the same work, so that a server can be asked whether it has it already."""
+        return str(uuid.uuid5(PROMPTS, f"{self.key}{self.nonce}/{number}"))
 
     @property
     def record(self) -> Path:
-        """The file that is written last, so that its being there means done."""
+        """The file that is written last: where it exists, the job is finished."""
         return self.folder / f"{self.name}{RECORD_ENDING}"
 
     @property
     def label(self) -> str:
-        """How messages name it: the photo, or the workflow where there is none."""
+        """The name in messages: the photo, or the workflow where there is none."""
         return next((photo.path.name for photo in self.photos.values()), self.name)
 
 
 @dataclass(frozen=True)
-class Result:
-    """What came of one job.
+class JobResult:
+    """The result of one job.
 
     Attributes:
         name: what the names of its outputs begin with.
         photos: input name -> file.
         files: the outputs, pictures and texts.
-        server: which server did it; "" where it did not come to that.
-        error: one line, empty where all went well.
-        skipped: whether the outputs were there before.
+        server: which server did it; "" where none did.
+        error: one line, empty on success.
+        skipped: whether the outputs existed before.
     """
 
     name: str
@@ -99,36 +99,36 @@ def plan_jobs(
     settings: Mapping[str, Any],
     out: Path,
     *,
-    again: bool = False,
+    force: bool = False,
 ) -> list[Job]:
-    """One job per photo, or one of all where there is none.
+    """Return one job per photo, or a single one where there is none.
 
     Args:
         workflow: to run.
         inputs: input name -> photos or folders; one photo serves every job, otherwise all have as many.
         settings: "NODE.input" -> value.
         out: the folder of the outputs.
-        again: whether to run what servers and `out` have done already.
+        force: whether to repeat what servers and `out` have finished already.
 
     Raises InputError where the numbers differ, a file is missing or two jobs would write the same file.
     """
-    photos = {name: photos_of(given, out) for name, given in inputs.items()}
+    photos = {name: find_photos(given, out) for name, given in inputs.items()}
     count = max(map(len, photos.values()), default=1)
     for name, some in photos.items():
         if len(some) not in (1, count):
             raise InputError(f"the input {name!r} has {len(some)} photos, another has {count}; give as many, or one")
-    salt = secrets.token_hex(8) if again else ""
+    nonce = secrets.token_hex(8) if force else ""
     jobs = []
     for number in range(count):
         chosen = {name: some[number if len(some) > 1 else 0] for name, some in photos.items()}
         key = job_key(workflow, settings, chosen)
-        jobs.append(Job(job_name(workflow, chosen, photos), chosen, key, out, salt))
+        jobs.append(Job(job_name(workflow, chosen, photos), chosen, key, out, nonce))
     check_distinct(jobs)
     return jobs
 
 
-def photos_of(given: PathLike | Sequence[PathLike], out: Path) -> list[Photo]:
-    """The photos of files and folders, in the given order; InputError where outputs would lie among them."""
+def find_photos(given: PathLike | Sequence[PathLike], out: Path) -> list[Photo]:
+    """Return the photos of files and folders, in the given order; InputError where `out` is one of the folders."""
     some = [given] if isinstance(given, (str, os.PathLike)) else given
     paths = [path for one in some for path in list_pictures(one)]
     if not paths:
@@ -139,9 +139,9 @@ def photos_of(given: PathLike | Sequence[PathLike], out: Path) -> list[Photo]:
 
 
 def job_name(workflow: Workflow, chosen: Mapping[str, Photo], photos: Mapping[str, Sequence[Photo]]) -> str:
-    """The stem of the photo that differs from job to job, else of the first, else the workflow's name."""
-    telling = max(chosen, key=lambda name: len(photos[name]), default=None)
-    return workflow.name if telling is None else chosen[telling].path.stem
+    """Return the stem of the photo that differs from job to job, else of the first, else the workflow's name."""
+    varying = max(chosen, key=lambda name: len(photos[name]), default=None)
+    return workflow.name if varying is None else chosen[varying].path.stem
 
 
 def job_key(workflow: Workflow, settings: Mapping[str, Any], photos: Mapping[str, Photo]) -> str:
@@ -161,26 +161,26 @@ def check_distinct(jobs: Sequence[Job]) -> None:
             )
 
 
-def done_before(job: Job) -> Result | None:
-    """The result of an earlier run whose files are all there; InputError where it was another work."""
+def load_finished(job: Job) -> JobResult | None:
+    """Return the result of an earlier run whose files all exist; InputError where it was of another workflow."""
     if not job.record.is_file():
         return None
     try:
-        told = json.loads(job.record.read_text(encoding="utf-8"))
-        key, files, server = told["key"], [job.folder / name for name in told["files"]], told["server"]
+        record = json.loads(job.record.read_text(encoding="utf-8"))
+        key, files, server = record["key"], [job.folder / name for name in record["files"]], record["server"]
     except (ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{job.record} is damaged; remove it, or give --again") from error
+        raise InputError(f"{job.record} is damaged; remove it, or give --force") from error
     if key != job.key:
         raise InputError(
-            f"{job.record} is of another workflow, settings or photo; choose another folder, or replace it with --again"
+            f"{job.record} is of another workflow, settings or photo; choose another folder, or replace it with --force"
         )
     present = all(path.is_file() for path in files)
-    return Result(job.name, paths_of(job), tuple(files), server, skipped=True) if present else None
+    return JobResult(job.name, photo_paths(job), tuple(files), server, skipped=True) if present else None
 
 
-def write_record(job: Job, result: Result, prompt_id: str) -> None:
-    """Say that a job is done, and with what."""
-    told = {
+def write_record(job: Job, result: JobResult, prompt_id: str) -> None:
+    """Record that a job is finished, and with which outputs."""
+    record = {
         "photos": {name: str(photo.path) for name, photo in job.photos.items()},
         "files": [path.name for path in result.files],
         "server": result.server,
@@ -188,16 +188,16 @@ def write_record(job: Job, result: Result, prompt_id: str) -> None:
         "key": job.key,
     }
     with atomic_path(job.record) as temporary:
-        temporary.write_text(json.dumps(told, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        temporary.write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def paths_of(job: Job) -> dict[str, Path]:
+def photo_paths(job: Job) -> dict[str, Path]:
     return {name: photo.path for name, photo in job.photos.items()}
 
 
-def output_names(job: Job, entries: Sequence[Entry], prompt: Mapping[str, Any]) -> list[str]:
-    """A file name for every output: photo, title of the node, a number where it gives several of a kind, suffix."""
-    kinds = [(f"{job.name}_{slug(entry.node, prompt)}", suffix_of(entry)) for entry in entries]
+def output_names(job: Job, outputs: Sequence[Output], prompt: Mapping[str, Any]) -> list[str]:
+    """Return a file name per output: photo, title of the node, a number where it gives several of a kind, suffix."""
+    kinds = [(f"{job.name}_{slug(output.node, prompt)}", suffix_of(output)) for output in outputs]
     names = []
     for number, (base, suffix) in enumerate(kinds):
         count = f"_{kinds[: number + 1].count((base, suffix))}" if kinds.count((base, suffix)) > 1 else ""
@@ -205,11 +205,11 @@ def output_names(job: Job, entries: Sequence[Entry], prompt: Mapping[str, Any]) 
     return names
 
 
-def suffix_of(entry: Entry) -> str:
-    return Path(entry.file["filename"]).suffix if entry.file else ".txt"
+def suffix_of(output: Output) -> str:
+    return Path(output.file["filename"]).suffix if output.file else ".txt"
 
 
 def slug(number: str, prompt: Mapping[str, Any]) -> str:
-    """The title of a node as part of a file name; its id where that leaves nothing."""
+    """Return the title of a node as part of a file name; its id where nothing of it is left."""
     title = title_of(dict(prompt), number) if number in prompt else number
     return re.sub(r"[^\w]+", "_", title.lower()).strip("_") or number

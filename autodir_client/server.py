@@ -1,4 +1,4 @@
-"""One ComfyUI server: upload, queue, follow, fetch. Each call asks once; whoever calls decides about trying again."""
+"""One ComfyUI server: upload, queue, follow, download. Each call is a single attempt; retrying is up to the caller."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import socket
 import uuid
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 from types import ModuleType
@@ -21,9 +20,8 @@ from autodir_core.imaging.paths import atomic_path
 from autodir_core.optional_imports import optional_import
 
 from .definitions import Definitions, Prompt
-from .errors import FileGone, JobFailed, ServerAway, ServerError
-from .progress import Progress, Update
-from .workflow import label_of
+from .errors import JobFailedError, OutputNotFoundError, ServerError, ServerUnavailableError
+from .messages import Progress, PromptResult, Update, read_history, refusal
 
 if TYPE_CHECKING:
     import aiohttp
@@ -37,33 +35,10 @@ FOLDER = "autodir"  # of the server's input folder
 NOT_FOUND, BAD_REQUEST, SERVER_TROUBLE = 404, 400, 500
 
 
-@dataclass(frozen=True)
-class Entry:
-    """One output of a prompt.
-
-    Attributes:
-        node: id of the node that gave it, as in the workflow.
-        file: "filename", "subfolder" and "type" for `Server.fetch`; None for a text.
-        text: the text, where the node showed one.
-    """
-
-    node: str
-    file: Mapping[str, str] | None = None
-    text: str = ""
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """A prompt that has ended: its outputs, or in `error` one line that says what went wrong."""
-
-    entries: tuple[Entry, ...] = ()
-    error: str = ""
-
-
 class Server:
-    """A ComfyUI server, used as `async with Server("http://127.0.0.1:8188") as server:`.
+    """A ComfyUI server, to be used as `async with Server("http://127.0.0.1:8188") as server:`.
 
-    Its methods raise ServerAway where it does not answer, and other ServerErrors where trying again would not help.
+    Its methods raise ServerUnavailableError where it does not answer, other ServerErrors where a retry would not help.
 
     Attributes:
         url: where it listens, without a slash at the end.
@@ -79,7 +54,7 @@ class Server:
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Server:
-        http = library()
+        http = import_aiohttp()
         timeout = http.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=READ_SECONDS)
         self._session = http.ClientSession(timeout=timeout)
         return self
@@ -96,61 +71,63 @@ class Server:
         return self._session
 
     async def version(self) -> str:
-        """The version of ComfyUI, such as "0.3.64"."""
-        return (await self.ask("/system_stats"))["system"].get("comfyui_version", "")
+        """Return the version of ComfyUI, such as "0.3.64"."""
+        return (await self.get_json("/system_stats"))["system"].get("comfyui_version", "")
 
     async def definitions(self) -> Definitions:
-        """Every node type that the server has."""
-        return await self.ask("/object_info")
+        """Return the definition of every node type that the server has."""
+        return await self.get_json("/object_info")
 
     async def prompt_ids(self) -> set[str]:
-        """The prompts that wait, run or have ended since the server was started."""
-        queue, history = await self.ask("/queue"), await self.ask("/history")
+        """Return the ids of the prompts that wait, run or have ended since the server was started."""
+        queue, history = await self.get_json("/queue"), await self.get_json("/history")
         return {item[1] for item in queue["queue_running"] + queue["queue_pending"]} | set(history)
 
     async def upload(self, path: Path, name: str) -> str:
-        """Send a file; what a LoadImage node calls it. A file of that name with the same content stays as it is."""
-        form = library().FormData()
+        """Send a file and return its name for a LoadImage node; one of that name and content stays as it is."""
+        form = import_aiohttp().FormData()
         form.add_field("subfolder", FOLDER)
         form.add_field("image", path.read_bytes(), filename=name)
-        async with self.answer("POST", "/upload/image", data=form) as answer:
-            told = await self.read_json(answer)
-        return "/".join(filter(None, [told["subfolder"], told["name"]]))
+        async with self.request("POST", "/upload/image", data=form) as response:
+            stored = await self.read_json(response)
+        return "/".join(filter(None, [stored["subfolder"], stored["name"]]))
 
-    async def queue(self, prompt: Prompt, prompt_id: str) -> None:
-        """Put a prompt into the queue under an id of the caller's (a UUID); JobFailed where the server refuses it."""
+    async def queue_prompt(self, prompt: Prompt, prompt_id: str) -> None:
+        """Put a prompt into the queue under an id of the caller's, a UUID; JobFailedError where it is refused."""
         body = {"prompt": prompt, "prompt_id": prompt_id, "client_id": self.client}
-        async with self.answer("POST", "/prompt", body, accept=BAD_REQUEST) as answer:
-            if answer.status == BAD_REQUEST:
-                raise JobFailed(f"{self.name} refuses the workflow: {refusal(await self.read_json(answer), prompt)}")
+        async with self.request("POST", "/prompt", body, accept=BAD_REQUEST) as response:
+            if response.status == BAD_REQUEST:
+                raise JobFailedError(
+                    f"{self.name} refuses the workflow: {refusal(await self.read_json(response), prompt)}"
+                )
 
-    async def place(self, prompt_id: str) -> int | None:
-        """How many prompts come before one: 0 while it runs, None when it is not in the queue."""
-        queue = await self.ask("/queue")
+    async def queue_position(self, prompt_id: str) -> int | None:
+        """Return how many prompts come before one: 0 while it runs, None when it is not in the queue."""
+        queue = await self.get_json("/queue")
         running, waiting = queue["queue_running"], sorted(queue["queue_pending"], key=lambda item: item[0])
         if any(item[1] == prompt_id for item in running):
             return 0
         ahead = [number for number, item in enumerate(waiting) if item[1] == prompt_id]
         return len(running) + ahead[0] if ahead else None
 
-    async def outcome(self, prompt_id: str) -> Outcome | None:
-        """What a prompt that has ended gave; None where the server does not know of it."""
-        history = await self.ask(f"/history/{prompt_id}")
-        return read_outcome(history[prompt_id]) if prompt_id in history else None
+    async def result(self, prompt_id: str) -> PromptResult | None:
+        """Return the result of a prompt that has ended; None where the server does not know it."""
+        history = await self.get_json(f"/history/{prompt_id}")
+        return read_history(history[prompt_id]) if prompt_id in history else None
 
     @asynccontextmanager
     async def events(self) -> AsyncIterator[Events]:
-        """The server's messages to this client, while the block lasts."""
-        http = library()
+        """Open the stream of the server's messages to this client, for the length of the block."""
+        http = import_aiohttp()
         try:
             opened = await self.session.ws_connect(
                 f"{self.url}/ws", params={"clientId": self.client}, heartbeat=HEARTBEAT_SECONDS, max_msg_size=0
             )
         except http.WSServerHandshakeError as error:
-            kind = ServerAway if error.status >= SERVER_TROUBLE else ServerError
+            kind = ServerUnavailableError if error.status >= SERVER_TROUBLE else ServerError
             raise kind(f"{self.name} refuses the websocket /ws (status {error.status})") from error
         except (http.ClientError, asyncio.TimeoutError, ConnectionError) as error:
-            raise ServerAway(f"{self.name} does not answer ({reason(error)})") from error
+            raise ServerUnavailableError(f"{self.name} does not answer ({reason(error)})") from error
         async with opened:
             yield opened
 
@@ -160,8 +137,8 @@ class Server:
         events: Events,
         on_update: Callable[[Update], None],
         prompt: Prompt,
-    ) -> Outcome | None:
-        """Wait until a prompt has ended; None where the server does not know it, as after a restart.
+    ) -> PromptResult | None:
+        """Return the result of a prompt once it has ended; None where the server does not know it, as after a restart.
 
         Args:
             prompt_id: as it was queued.
@@ -170,23 +147,23 @@ class Server:
             prompt: for the titles of the nodes.
         """
         progress, shown = Progress(prompt_id, prompt), None
-        while (place := await self.place(prompt_id)) is not None:
-            if place != shown and place:
-                on_update(Update("waiting", place=place))
-            shown = place
+        while (position := await self.queue_position(prompt_id)) is not None:
+            if position != shown and position:
+                on_update(Update("queued", queue_position=position))
+            shown = position
             await self.listen(events, progress, on_update)
-        return await self.outcome(prompt_id)
+        return await self.result(prompt_id)
 
     async def listen(self, events: Events, progress: Progress, on_update: Callable[[Update], None]) -> None:
         """Report events until one says that the queue has changed, or for `POLL_SECONDS`."""
-        kinds, end = library().WSMsgType, monotonic() + POLL_SECONDS
+        kinds, end = import_aiohttp().WSMsgType, monotonic() + POLL_SECONDS
         while (left := end - monotonic()) > 0:
             try:
                 message = await events.receive(timeout=left)
             except asyncio.TimeoutError:
                 return
             if message.type in (kinds.CLOSE, kinds.CLOSING, kinds.CLOSED, kinds.ERROR):
-                raise ServerAway(f"{self.name} closed the connection")
+                raise ServerUnavailableError(f"{self.name} closed the connection")
             self.last_answer = monotonic()
             if message.type == kinds.TEXT:
                 event = json.loads(message.data)
@@ -195,23 +172,23 @@ class Server:
                 if progress.changes_queue(event):
                     return
 
-    async def fetch(self, file: Mapping[str, str], path: Path) -> None:
-        """Write an output to `path`, whole or not at all; FileGone where the server no longer has it."""
+    async def download(self, file: Mapping[str, str], path: Path) -> None:
+        """Write an output to `path`, whole or not at all; OutputNotFoundError where the server no longer has it."""
         params = {key: file.get(key, "") for key in ("filename", "subfolder", "type")}
-        async with self.answer("GET", "/view", params=params, accept=NOT_FOUND) as answer:
-            if answer.status == NOT_FOUND:
-                raise FileGone(f"{self.name} no longer has the output {file['filename']}")
+        async with self.request("GET", "/view", params=params, accept=NOT_FOUND) as response:
+            if response.status == NOT_FOUND:
+                raise OutputNotFoundError(f"{self.name} no longer has the output {file['filename']}")
             with atomic_path(path) as temporary, temporary.open("wb") as target:
-                async for chunk in answer.content.iter_chunked(CHUNK):
+                async for chunk in response.content.iter_chunked(CHUNK):
                     target.write(chunk)
 
-    async def ask(self, path: str) -> Any:
-        """The JSON that the server gives for a path."""
-        async with self.answer("GET", path) as answer:
-            return await self.read_json(answer)
+    async def get_json(self, path: str) -> Any:
+        """Return the JSON at a path."""
+        async with self.request("GET", path) as response:
+            return await self.read_json(response)
 
     @asynccontextmanager
-    async def answer(
+    async def request(
         self,
         method: str,
         path: str,
@@ -221,33 +198,33 @@ class Server:
         params: Mapping[str, str] | None = None,
         accept: int | None = None,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
-        """The answer to one request; its errors, also those while it is read, become ServerErrors.
+        """Send one request and yield the response; errors, also those while it is read, become ServerErrors.
 
         `accept` is a status of refusal that the caller explains itself.
         """
-        http = library()
+        http = import_aiohttp()
         try:
-            async with self.session.request(method, self.url + path, json=body, data=data, params=params) as answer:
-                if answer.status >= SERVER_TROUBLE:
-                    raise ServerAway(f"{self.name} is in trouble (status {answer.status} for {path})")
+            async with self.session.request(method, self.url + path, json=body, data=data, params=params) as response:
+                if response.status >= SERVER_TROUBLE:
+                    raise ServerUnavailableError(f"{self.name} is in trouble (status {response.status} for {path})")
                 self.last_answer = monotonic()
-                if not answer.ok and answer.status != accept:
-                    raise ServerError(f"{self.name} refuses {path} (status {answer.status}); check the address")
-                yield answer
+                if not response.ok and response.status != accept:
+                    raise ServerError(f"{self.name} refuses {path} (status {response.status}); check the address")
+                yield response
         except (http.ClientError, asyncio.TimeoutError, ConnectionError) as error:
-            raise ServerAway(f"{self.name} does not answer ({reason(error)})") from error
+            raise ServerUnavailableError(f"{self.name} does not answer ({reason(error)})") from error
 
-    async def read_json(self, answer: aiohttp.ClientResponse) -> Any:
-        """The JSON of an answer; ServerError for anything else, as another program's page."""
+    async def read_json(self, response: aiohttp.ClientResponse) -> Any:
+        """Return the JSON of a response; ServerError for anything else, such as the page of another program."""
         try:
-            return json.loads(await answer.text())
+            return json.loads(await response.text())
         except ValueError as error:
             raise ServerError(
-                f"{self.name} is no ComfyUI: {answer.url.path} gave no JSON; check the address"
+                f"{self.name} is no ComfyUI: {response.url.path} gave no JSON; check the address"
             ) from error
 
 
-def library() -> ModuleType:
+def import_aiohttp() -> ModuleType:
     """Import aiohttp when a server is first used; PackageError where it is missing."""
     with optional_import("aiohttp"):
         import aiohttp
@@ -255,7 +232,7 @@ def library() -> ModuleType:
 
 
 def base_url(text: str) -> tuple[str, str]:
-    """An address without a slash at the end, and the same without user and password; http where none is given."""
+    """Return an address without a slash at the end, and the same without user and password; the default is http."""
     parts = urlsplit(text if "://" in text else f"http://{text}")
     try:
         usable = parts.scheme in ("http", "https") and parts.hostname and (parts.port or True)
@@ -268,55 +245,10 @@ def base_url(text: str) -> tuple[str, str]:
 
 
 def reason(error: BaseException) -> str:
-    """Why a connection failed, in a few words."""
+    """Say in a few words why a connection failed."""
     cause = getattr(error, "os_error", error)
     if isinstance(error, asyncio.TimeoutError):
         return "timeout"
     if isinstance(cause, OSError) and cause.errno and not isinstance(cause, socket.gaierror):
         return os.strerror(cause.errno)  # asyncio's own text repeats the address
     return " ".join(str(getattr(cause, "strerror", None) or cause).split()) or type(error).__name__
-
-
-def refusal(told: Mapping[str, Any], prompt: Prompt) -> str:
-    """Why `/prompt` refused, in one line."""
-    lines = [
-        f"node {label_of(prompt, number) if number in prompt else number}: {error['message']}: {error['details']}"
-        for number, node in (told.get("node_errors") or {}).items()
-        for error in node["errors"]
-    ]
-    error = told.get("error") or {}
-    return "; ".join(lines) or (error.get("message", "unknown reason") if isinstance(error, Mapping) else str(error))
-
-
-def read_outcome(history: Mapping[str, Any]) -> Outcome:
-    """The outcome of a prompt from its entry in `/history`."""
-    status = history.get("status") or {}
-    if status.get("status_str", "success") != "success":
-        return Outcome(error=failure(status.get("messages") or []))
-    shown_as = {number: meta["display_node"] for number, meta in (history.get("meta") or {}).items()}
-    return Outcome(
-        tuple(
-            entry
-            for number, shown in history["outputs"].items()
-            for items in shown.values()
-            if isinstance(items, list)
-            for entry in entries(shown_as.get(number, number), items)
-        )
-    )
-
-
-def entries(node: str, items: list[Any]) -> list[Entry]:
-    """What is a file or a text among the things that a node showed."""
-    files = [Entry(node, file=item) for item in items if isinstance(item, dict) and "filename" in item]
-    return files + [Entry(node, text=item) for item in items if isinstance(item, str) and item]
-
-
-def failure(messages: list[Any]) -> str:
-    """One line that says why a prompt ended without success."""
-    for kind, content in messages:
-        if kind == "execution_error":
-            told = " ".join(str(content["exception_message"]).split())
-            return f"node {content['node_id']} ({content['node_type']}) failed: {told}"
-        if kind == "execution_interrupted":
-            return "it was interrupted on the server"
-    return "it failed on the server, which does not tell why"

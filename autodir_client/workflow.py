@@ -13,7 +13,7 @@ from typing import Any
 from autodir_core.errors import InputError
 
 from .convert import to_prompt
-from .definitions import NUMBERS, Definitions, Input, Prompt, inputs_of, is_link
+from .definitions import NUMBERS, Definitions, Input, Prompt, is_link, parse_inputs
 
 BOOLEANS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
@@ -36,12 +36,12 @@ class Workflow:
         return isinstance(self.content.get("nodes"), list)
 
     def prompt(self, definitions: Definitions) -> Prompt:
-        """The workflow in API format, a copy; InputError for what only the page can convert."""
+        """Return the workflow in API format, a copy; InputError for what only the page can convert."""
         return to_prompt(self.content, definitions) if self.is_graph else deepcopy(dict(self.content))
 
 
 def read_workflow(path: str | os.PathLike[str]) -> Workflow:
-    """A workflow file in UI or API format; InputError for anything else."""
+    """Read a workflow file in UI or API format; InputError for anything else."""
     path = Path(path)
     if not path.is_file():
         raise InputError(f"{path} does not exist; give a workflow file (.json)")
@@ -62,24 +62,24 @@ def is_prompt(content: Mapping[str, Any]) -> bool:
 
 
 def title_of(prompt: Prompt, number: str) -> str:
-    """What the page writes above a node."""
+    """Return what the page writes above a node."""
     node = prompt[number]
     return (node.get("_meta") or {}).get("title") or node["class_type"]
 
 
 def label_of(prompt: Prompt, number: str) -> str:
-    """A node as messages name it, such as "4 (AutoDIR Restore)"."""
+    """Return the name of a node in messages, such as "4 (AutoDIR Restore)"."""
     return f"{number} ({title_of(prompt, number)})"
 
 
-def known_inputs(prompt: Prompt, number: str, definitions: Definitions) -> dict[str, Input]:
-    """The inputs that the type of a node declares; none where the server does not have the type."""
+def declared_inputs(prompt: Prompt, number: str, definitions: Definitions) -> dict[str, Input]:
+    """Return the inputs that the type of a node declares; none where the server does not have the type."""
     definition = definitions.get(prompt[number]["class_type"])
-    return {one.name: one for one in inputs_of(definition)} if definition else {}
+    return {one.name: one for one in parse_inputs(definition)} if definition else {}
 
 
-def with_settings(prompt: Prompt, settings: Mapping[str, Any], definitions: Definitions) -> Prompt:
-    """A copy of a prompt with changed values.
+def apply_settings(prompt: Prompt, settings: Mapping[str, Any], definitions: Definitions) -> Prompt:
+    """Return a copy of a prompt with changed values.
 
     Args:
         prompt: in API format.
@@ -91,13 +91,13 @@ def with_settings(prompt: Prompt, settings: Mapping[str, Any], definitions: Defi
     changed = deepcopy(prompt)
     for target, value in settings.items():
         number, name = find_input(prompt, target, definitions)
-        one = known_inputs(prompt, number, definitions).get(name)
-        changed[number]["inputs"][name] = typed(value, one, target) if one and isinstance(value, str) else value
+        one = declared_inputs(prompt, number, definitions).get(name)
+        changed[number]["inputs"][name] = parse_value(value, one, target) if one and isinstance(value, str) else value
     return changed
 
 
 def find_input(prompt: Prompt, target: str, definitions: Definitions) -> tuple[str, str]:
-    """The node and the input that "NODE.input" means; ids come before titles, titles before types."""
+    """Return the node and the input that "NODE.input" means; ids come before titles, titles before types."""
     keys: tuple[Callable[[str], str], ...] = (
         lambda number: number,
         lambda number: title_of(prompt, number),
@@ -105,25 +105,25 @@ def find_input(prompt: Prompt, target: str, definitions: Definitions) -> tuple[s
     )
     for key in keys:
         named = [number for number in prompt if target.startswith(f"{key(number)}.")]
-        found = [(n, name) for n in named if (name := target[len(key(n)) + 1 :]) in names_of(prompt, n, definitions)]
+        found = [(n, name) for n in named if (name := target[len(key(n)) + 1 :]) in input_names(prompt, n, definitions)]
         if len(found) == 1:
             return found[0]
         if found:
             several = ", ".join(label_of(prompt, number) for number, _ in found)
             raise InputError(f"{target!r} could mean several nodes: {several}; write the id instead")
         if named:
-            names = ", ".join(sorted(names_of(prompt, named[0], definitions)))
+            names = ", ".join(sorted(input_names(prompt, named[0], definitions)))
             raise InputError(f"{target!r}: node {label_of(prompt, named[0])} has no such input; it has: {names}")
     nodes = ", ".join(label_of(prompt, number) for number in prompt)
     raise InputError(f"{target!r} names no node of the workflow; write NODE.input with one of: {nodes}")
 
 
-def names_of(prompt: Prompt, number: str, definitions: Definitions) -> set[str]:
-    return {*prompt[number]["inputs"], *known_inputs(prompt, number, definitions)}
+def input_names(prompt: Prompt, number: str, definitions: Definitions) -> set[str]:
+    return {*prompt[number]["inputs"], *declared_inputs(prompt, number, definitions)}
 
 
-def typed(text: str, one: Input, target: str) -> Any:
-    """Text as a value of an input's type; a list's value keeps the type that it has in the list."""
+def parse_value(text: str, one: Input, target: str) -> Any:
+    """Parse text as a value of an input's type; a list's value keeps the type that it has in the list."""
     if one.kind == "COMBO":
         return next((choice for choice in one.choices or () if str(choice) == text), text)
     try:
@@ -136,29 +136,29 @@ def typed(text: str, one: Input, target: str) -> Any:
 
 
 def file_inputs(prompt: Prompt, definitions: Definitions) -> Iterator[tuple[str, str]]:
-    """Node and input of everything that takes an uploaded file."""
+    """Yield node and input of everything that takes an uploaded file."""
     for number, node in prompt.items():
-        for one in known_inputs(prompt, number, definitions).values():
+        for one in declared_inputs(prompt, number, definitions).values():
             if one.takes_file and not is_link(node["inputs"].get(one.name)):
                 yield number, one.name
 
 
 def find_file_input(prompt: Prompt, name: str, definitions: Definitions) -> tuple[str, str]:
-    """The node and the input that a photo named `name` goes to; InputError where none or several are meant.
+    """Return the node and the input that a photo named `name` goes to; InputError where none or several are meant.
 
     `name` is an input's name, the node's id, title or type, or "NODE.input".
     """
-    all_of_them = list(file_inputs(prompt, definitions))
-    found = [(number, one) for number, one in all_of_them if name in spellings(prompt, number, one)]
+    candidates = list(file_inputs(prompt, definitions))
+    found = [(number, one) for number, one in candidates if name in accepted_names(prompt, number, one)]
     if len(found) == 1:
         return found[0]
     if found:
         several = ", ".join(label_of(prompt, number) for number, _ in found)
         raise InputError(f"the input {name!r} could mean several nodes: {several}; write the id instead")
-    takers = ", ".join(f"{label_of(prompt, number)} {one}" for number, one in all_of_them) or "none"
-    raise InputError(f"no node takes a file as {name!r}; inputs of this workflow that take files: {takers}")
+    targets = ", ".join(f"{label_of(prompt, number)} {one}" for number, one in candidates) or "none"
+    raise InputError(f"no node takes a file as {name!r}; inputs of this workflow that take files: {targets}")
 
 
-def spellings(prompt: Prompt, number: str, name: str) -> set[str]:
+def accepted_names(prompt: Prompt, number: str, name: str) -> set[str]:
     nodes = {number, title_of(prompt, number), prompt[number]["class_type"]}
     return {name, *nodes, *(f"{node}.{name}" for node in nodes)}

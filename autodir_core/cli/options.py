@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..choices import CROPS, PRECISIONS
 from ..errors import InputError
@@ -17,6 +17,14 @@ if TYPE_CHECKING:
     from ..model import AutoDIR
 
 SUFFIXES = ", ".join(FORMATS)
+
+
+def add_renamed(parser: argparse._ActionsContainer, name: str, former: str, **options: Any) -> None:
+    """Add the option `name`; its `former` name works until version 1.0 and is not in the help."""
+    parser.add_argument(name, **options)
+    dest = name.lstrip("-").replace("-", "_")
+    hidden = {"dest": dest, "help": argparse.SUPPRESS, "default": argparse.SUPPRESS}
+    parser.add_argument(former, **options | hidden)
 
 
 def add_model_options(parser: argparse.ArgumentParser) -> None:

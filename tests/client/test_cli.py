@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from autodir_client import Update, server
-from autodir_client.cli import Board, status
+from autodir_client.cli import ProgressBoard, status
 from autodir_core.cli import main
 from tests.client.fake import WORKFLOW, Fake
 
@@ -58,8 +58,19 @@ def test_run_writes_every_output(fake, flow, tmp_path, capsys):
     assert len(shown) == 2 and shown[0].startswith(f"a.png: 127.0.0.1:{fake.port}: {tmp_path / 'out'}")
     assert call(*arguments) == 0
     assert capsys.readouterr().out.splitlines() == [f"{name}.png: skipped, its outputs exist" for name in "ab"]
-    assert call(*arguments, "--again", "--quiet") == 0
+    assert call(*arguments, "--force", "--quiet") == 0
     assert capsys.readouterr().out == "" and len(fake.executed) == 4
+
+
+def test_former_names_of_options(fake, flow, tmp_path, capsys):
+    arguments = "run", flow, "--server", fake.url, "--input", f"image={tmp_path / 'a.png'}", "--out", tmp_path / "out"
+    for _ in range(2):
+        assert call(*arguments, "--again", "--patience", "20") == 0
+    assert len(fake.executed) == 2
+    with pytest.raises(SystemExit):
+        call("run", "--help")
+    shown = capsys.readouterr().out
+    assert "--force" in shown and "--again" not in shown and "--patience" not in shown
 
 
 def test_some_failed(fake, flow, tmp_path, capsys):
@@ -92,7 +103,7 @@ def test_check(fake, flow, capsys):
         (["--set", "steps"], "write --set NODE.input=value, got 'steps'"),
         (["--server", "ftp://x"], "a server is an address such as http://127.0.0.1:8188, got 'ftp://x'"),
         (["--server", "http://x:port"], "got 'http://x:port'"),
-        (["--patience", "-1"], "does not lie in 0..604800"),
+        (["--retry-timeout", "-1"], "does not lie in 0..604800"),
     ],
 )
 def test_mistakes(flow, tmp_path, options, message, capsys):
@@ -102,7 +113,7 @@ def test_mistakes(flow, tmp_path, options, message, capsys):
 
 def test_a_server_that_is_not_there(flow, tmp_path, capsys):
     port = Fake().port
-    arguments = "run", flow, "--server", f"127.0.0.1:{port}", "--out", tmp_path / "out", "--patience", "0"
+    arguments = "run", flow, "--server", f"127.0.0.1:{port}", "--out", tmp_path / "out", "--retry-timeout", "0"
     assert call(*arguments) == 2
     last = capsys.readouterr().err.splitlines()[-1]
     assert last.startswith(f"autodir: error: 1 of 1 left, no server can do them: 127.0.0.1:{port} does not answer")
@@ -123,9 +134,9 @@ def test_passwords_are_not_shown():
 @pytest.mark.parametrize(
     ("update", "text"),
     [
-        (Update("waiting", place=2), "in the queue, 2 before it"),
+        (Update("queued", queue_position=2), "in the queue, 2 before it"),
         (Update("running", node="Restore", nodes=(2, 7)), "Restore, node 2 of 7"),
-        (Update("sending"), "sending"),
+        (Update("uploading"), "uploading"),
     ],
 )
 def test_what_a_bar_says(update, text):
@@ -134,9 +145,9 @@ def test_what_a_bar_says(update, text):
 
 def test_a_bar_follows_the_steps(monkeypatch):
     monkeypatch.setattr("autodir_client.cli.progress_off", lambda quiet: False)
-    with Board(quiet=False) as board:
+    with ProgressBoard(quiet=False) as board:
         board.show(Update("running", "a.png", "host", node="Restore", nodes=(2, 7), step=(3, 9)))
         bar = board.bars["host"]
         assert (bar.n, bar.total) == (3, 9)
-        board.show(Update("fetching", "a.png", "host"))
+        board.show(Update("downloading", "a.png", "host"))
         assert (bar.n, bar.total) == (0, None)

@@ -13,14 +13,14 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from autodir_client import Result, Update, Workflow, run, run_workflow_async, server
+from autodir_client import JobResult, Update, Workflow, run_workflow_async, server, worker
 from autodir_core import AutoDIRError, InputError
 from tests.client.fake import DEFINITIONS, WORKFLOW, Fake
 
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
-    monkeypatch.setattr(run, "FIRST_PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(worker, "INITIAL_BACKOFF", 0.01)
     monkeypatch.setattr(server, "POLL_SECONDS", 0.05)
 
 
@@ -39,9 +39,9 @@ class Client:
     def __init__(self, out: Path) -> None:
         self.out, self.updates = out, []
 
-    async def __call__(self, servers: Sequence[Fake], photos: Sequence[Path], **options: Any) -> list[Result]:
+    async def __call__(self, servers: Sequence[Fake], photos: Sequence[Path], **options: Any) -> list[JobResult]:
         urls = [fake.url for fake in servers]
-        told = {"patience": 5.0, "inputs": {"image": photos}, "on_update": self.updates.append, **options}
+        told = {"retry_timeout": 5.0, "inputs": {"image": photos}, "on_update": self.updates.append, **options}
         return await run_workflow_async(Workflow("flow", WORKFLOW), urls, self.out, **told)
 
     def stages(self) -> list[str]:
@@ -82,7 +82,7 @@ def test_outputs_names_and_progress(client, photos):
 
     result = asyncio.run(story())
     assert_done(client, photos[:1])
-    assert client.stages() == ["sending", "running", "fetching", "done"]
+    assert client.stages() == ["uploading", "running", "downloading", "done"]
     running = [update for update in client.updates if update.stage == "running"]
     assert running[0] == Update("running", "photo0.png", result.server, node="Restore", nodes=(2, 3))
     assert [update.step for update in running[1:]] == [(1, 3), (2, 3), (3, 3)]
@@ -134,18 +134,18 @@ def test_other_settings_do_not_replace_results_unless_told(client, photos):
             await client([fake], photos[:1])
             with pytest.raises(InputError, match=r"photo0_comfy\.json is of another workflow, settings or photo"):
                 await client([fake], photos[:1], settings={"2.steps": 4})
-            await client([fake], photos[:1], settings={"2.steps": 4}, again=True)
+            await client([fake], photos[:1], settings={"2.steps": 4}, force=True)
             (done,) = await client([fake], photos[:1], settings={"2.steps": 4})
             return len(fake.executed), done.skipped
 
     assert asyncio.run(story()) == (2, True)
 
 
-def test_again_runs_what_the_server_remembers(client, photos):
+def test_force_repeats_what_the_server_remembers(client, photos):
     async def story():
         async with Fake() as fake:
             await client([fake], photos[:1])
-            await client([fake], photos[:1], again=True)
+            await client([fake], photos[:1], force=True)
             return len(fake.executed)
 
     assert asyncio.run(story()) == 2
@@ -167,13 +167,13 @@ class TestAccidents:
         fake = self.run(client, photos[:3], "run")
         assert fake.executed == [b"photo0", b"photo0", b"photo1", b"photo2"]
         assert fake.requests.count("POST /upload/image") == 4
-        assert client.stages()[:5] == ["sending", "running", "away", "sending", "running"]
+        assert client.stages()[:5] == ["uploading", "running", "unavailable", "uploading", "running"]
 
     @pytest.mark.parametrize("accident", ["prompt", "socket", "view"])
     def test_a_lost_connection_runs_nothing_twice(self, client, photos, accident):
         fake = self.run(client, photos[:2], accident)
         assert fake.executed == [b"photo0", b"photo1"]
-        assert "away" in client.stages()
+        assert "unavailable" in client.stages()
 
     def test_several_accidents(self, client, photos):
         fake = self.run(client, photos, "prompt", "view", "socket", "run", "view")
@@ -195,12 +195,12 @@ class TestAccidents:
         async def story():
             async with Fake("error") as fake:
                 failed, done = await client([fake], photos[:2])
-                again = await client([fake], photos[:2])
-                return failed, done, again, fake.executed
+                retried = await client([fake], photos[:2])
+                return failed, done, retried, fake.executed
 
-        failed, done, again, executed = asyncio.run(story())
+        failed, done, retried, executed = asyncio.run(story())
         assert failed.error == "node 2 (Restore) failed: out of memory" and not failed.files and not done.error
-        assert [result.skipped for result in again] == [False, True] and not again[0].error
+        assert [result.skipped for result in retried] == [False, True] and not retried[0].error
         assert executed == [b"photo0", b"photo1", b"photo0"]
         assert_done(client, photos[:2])
 
@@ -214,7 +214,7 @@ class TestAccidents:
 
         result, count = asyncio.run(story())
         assert "lost it 4 times; does it end the server?" in result.error
-        assert count == run.MOST_TRIES
+        assert count == worker.MAX_ATTEMPTS
 
     def test_a_refused_prompt_is_explained_once(self, client, photos):
         async def story():
@@ -277,7 +277,7 @@ class TestSeveralServers:
         async def story():
             async with Fake() as one, Fake() as other:
                 one.step_seconds = 10
-                running = asyncio.create_task(client([one, other], photos, patience=0.1))
+                running = asyncio.create_task(client([one, other], photos, retry_timeout=0.1))
                 while not one.running:
                     await asyncio.sleep(0.01)
                 await one.stop()
@@ -287,10 +287,10 @@ class TestSeveralServers:
         results, one, other = asyncio.run(story())
         assert {result.server for result in results} == {f"127.0.0.1:{other.port}"}
         assert_done(client, photos)
-        left_out = [update.message for update in client.updates if update.stage == "left out"]
+        left_out = [update.message for update in client.updates if update.stage == "dropped"]
         assert len(left_out) == 1 and left_out[0].startswith(f"127.0.0.1:{one.port} does not answer")
 
-    def test_one_that_lacks_a_model_is_left_out(self, client, photos):
+    def test_one_that_lacks_a_model_is_dropped(self, client, photos):
         definitions = deepcopy(DEFINITIONS)
         definitions["Restore"]["input"]["optional"]["file"] = [["small.ckpt"], {}]
 
@@ -301,7 +301,7 @@ class TestSeveralServers:
 
         poor, rich = asyncio.run(story())
         assert not poor.executed and len(rich.executed) == 4
-        (told,) = [update.message for update in client.updates if update.stage == "left out"]
+        (told,) = [update.message for update in client.updates if update.stage == "dropped"]
         assert "node 2 (Restore): file = 'large.ckpt' is not on the server; it has: small.ckpt" in told
 
     def test_with_no_server_left_the_error_names_all_reasons_and_the_rest_stays(self, client, photos):
@@ -312,7 +312,7 @@ class TestSeveralServers:
             poor = Fake(definitions={"LoadImage": DEFINITIONS["LoadImage"]})
             async with poor:
                 with pytest.raises(AutoDIRError) as caught:
-                    await client([fake, poor], photos, patience=0.05)
+                    await client([fake, poor], photos, retry_timeout=0.05)
             return fake, poor, str(caught.value)
 
         fake, poor, told = asyncio.run(story())
@@ -345,7 +345,7 @@ def test_the_place_in_the_queue_is_told(client, photos):
             await asyncio.gather(*others)
 
     asyncio.run(story())
-    assert [update.place for update in client.updates if update.stage == "waiting"] == [2, 1]
+    assert [update.queue_position for update in client.updates if update.stage == "queued"] == [2, 1]
 
 
 def test_a_page_that_is_no_comfyui(client, photos, monkeypatch):

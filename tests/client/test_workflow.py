@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from autodir_client import Workflow, lacks, read_workflow, with_settings
+from autodir_client import Workflow, apply_settings, read_workflow
+from autodir_client.check import missing_requirements
 from autodir_client.convert import to_prompt
-from autodir_client.definitions import input_of, inputs_of
+from autodir_client.definitions import parse_input, parse_inputs
 from autodir_client.jobs import plan_jobs
 from autodir_client.workflow import find_file_input
 from autodir_core import InputError
@@ -133,21 +134,21 @@ class TestSettings:
         ],
     )
     def test_are_typed_by_the_definition(self, target, text, name, value):
-        changed = with_settings(WORKFLOW, {target: text}, DEFINITIONS)["2"]["inputs"][name]
+        changed = apply_settings(WORKFLOW, {target: text}, DEFINITIONS)["2"]["inputs"][name]
         assert changed == value and type(changed) is type(value)
         assert WORKFLOW["2"]["inputs"] == {"image": ["1", 0], "steps": 3}
 
     def test_a_choice_keeps_its_own_type(self):
         definitions = {"X": {"input": {"required": {"size": [[256, 512], {}]}}, "output": []}}
         prompt = {"1": {"class_type": "X", "inputs": {"size": 256}}}
-        assert with_settings(prompt, {"X.size": "512"}, definitions)["1"]["inputs"]["size"] == 512
+        assert apply_settings(prompt, {"X.size": "512"}, definitions)["1"]["inputs"]["size"] == 512
 
     def test_titles_may_hold_dots_and_come_before_types(self):
         prompt = deepcopy(PAGE["prompt"])
-        changed = with_settings(prompt, {"Grain: a.b.strength": "0.75"}, PAGE["definitions"])
+        changed = apply_settings(prompt, {"Grain: a.b.strength": "0.75"}, PAGE["definitions"])
         assert changed["5"]["inputs"]["strength"] == 0.75
         prompt["14"]["_meta"]["title"] = "Final"
-        changed = with_settings(prompt, {"Final.filename_prefix": "x"}, PAGE["definitions"])
+        changed = apply_settings(prompt, {"Final.filename_prefix": "x"}, PAGE["definitions"])
         assert changed["14"]["inputs"]["filename_prefix"] == "x"
 
     @pytest.mark.parametrize(
@@ -166,12 +167,12 @@ class TestSettings:
     )
     def test_mistakes(self, target, value, message):
         with pytest.raises(InputError, match=message):
-            with_settings(WORKFLOW, {target: value}, DEFINITIONS)
+            apply_settings(WORKFLOW, {target: value}, DEFINITIONS)
 
     def test_two_nodes_of_a_type_need_the_id(self):
         prompt = {**WORKFLOW, "4": deepcopy(WORKFLOW["2"])}
         with pytest.raises(InputError, match=r"several nodes: 2 \(Restore\), 4 \(Restore\); write the id instead"):
-            with_settings(prompt, {"Restore.steps": "5"}, DEFINITIONS)
+            apply_settings(prompt, {"Restore.steps": "5"}, DEFINITIONS)
 
 
 class TestFileInputs:
@@ -192,11 +193,11 @@ class TestLacks:
     def lines(self, prompt=WORKFLOW, definitions=DEFINITIONS, version="0.3.64", **changes) -> list[str]:
         prompt = deepcopy(prompt)
         prompt["2"]["inputs"].update(changes)
-        return lacks(prompt, definitions, version)
+        return missing_requirements(prompt, definitions, version)
 
     def test_nothing(self):
         assert self.lines() == []
-        assert lacks(PAGE["prompt"], PAGE["definitions"], "0.4") == [
+        assert missing_requirements(PAGE["prompt"], PAGE["definitions"], "0.4") == [
             "node 7 (Image Blend): the required input 'image2' is neither linked nor set"
         ]
 
@@ -226,7 +227,7 @@ class TestLacks:
         nodes = [{"type": name, "properties": properties} for name, properties in types.items()]
         nodes += [{"type": "Any (rgthree)"}, {"type": "Odd"}, {"type": "Odd"}]
         workflow = Workflow("w", graph(*nodes))
-        assert lacks(workflow.prompt({}), {}, "0.3.64", workflow) == [
+        assert missing_requirements(workflow.prompt({}), {}, "0.3.64", workflow) == [
             "node type Any (rgthree) (node 4) is missing; perhaps of the pack rgthree",
             "node type AutoDIRMix (node 1) is missing; install the pack comfyui-autodir",
             "node type New (node 3) is missing; it belongs to ComfyUI itself: update the server",
@@ -238,25 +239,25 @@ class TestLacks:
     def test_the_oldest_comfyui(self, version, old):
         assert self.lines(version=version) == [f"ComfyUI {version} is too old: this client needs 0.3.45 or newer"] * old
 
-    def test_an_older_comfyui_is_named_where_something_lacks(self):
+    def test_an_older_comfyui_is_named_where_something_missing_requirements(self):
         core = {"type": "New", "properties": {"cnr_id": "comfy-core", "ver": "0.3.70"}}
         workflow = Workflow("w", graph(core))
-        told = lacks(workflow.prompt({}), {}, "0.3.64", workflow)
+        told = missing_requirements(workflow.prompt({}), {}, "0.3.64", workflow)
         assert told[0] == "ComfyUI 0.3.64 is older than the one that saved the workflow (0.3.70); update it first"
-        assert len(lacks(workflow.prompt({}), {}, "0.3.70", workflow)) == 1
+        assert len(missing_requirements(workflow.prompt({}), {}, "0.3.70", workflow)) == 1
 
 
 class TestDefinitions:
     def test_both_spellings_of_a_list(self):
-        old = input_of("file", [["a", "b"], {"default": "b"}], required=True)
-        new = input_of("file", ["COMBO", {"options": ["a", "b"], "default": "b"}], required=True)
+        old = parse_input("file", [["a", "b"], {"default": "b"}], required=True)
+        new = parse_input("file", ["COMBO", {"options": ["a", "b"], "default": "b"}], required=True)
         assert (
             (old.kind, old.choices, old.default) == (new.kind, new.choices, new.default) == ("COMBO", ("a", "b"), "b")
         )
-        assert input_of("file", ["COMBO", {"remote": {}, "options": []}], required=True).choices is None
+        assert parse_input("file", ["COMBO", {"remote": {}, "options": []}], required=True).choices is None
 
     def test_order_and_sections(self):
-        made = inputs_of(DEFINITIONS["Restore"])
+        made = parse_inputs(DEFINITIONS["Restore"])
         assert [one.name for one in made] == ["image", "steps", "file", "strength", "sharp", "words"]
         assert [one.required for one in made] == [True, True, False, False, False, False]
 

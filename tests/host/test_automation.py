@@ -75,9 +75,9 @@ def test_check(server, capsys):
     assert main(["comfy", "check", path, "--server", url(server)]) == 0
     assert "photos can be given to: 1 (Load Image) image" in capsys.readouterr().out
     seen = check_workflow(path, url(server), settings={"AutoDIRLoadModel.file": "big.ckpt", "3.seed": -1})
-    assert len(seen.lacks) == 2
-    assert seen.lacks[0].startswith("node 2 (AutoDIR Load Model): file = 'big.ckpt' is not on the server; it has: ")
-    assert seen.lacks[1].startswith("node 3 (AutoDIR Restore): seed = -1 lies outside 0..")
+    file, seed = seen.missing_requirements
+    assert file.startswith("node 2 (AutoDIR Load Model): file = 'big.ckpt' is not on the server; it has: ")
+    assert seed.startswith("node 3 (AutoDIR Restore): seed = -1 lies outside 0..")
 
 
 def test_an_error_of_a_node_is_told(server, photo, tmp_path):
@@ -130,15 +130,15 @@ def test_a_server_that_is_killed_in_the_middle(mortal, photo, tmp_path):
         tmp_path / "out",
         inputs={"image": [photo, other]},
         settings={**SETTINGS, "AutoDIR Restore.steps": 40},
-        patience=180,
+        retry_timeout=180,
         on_update=kill_once,
     )
     helpers[0].join()
     assert [result.error for result in results] == ["", ""]
     assert all(path.stat().st_size for result in results for path in result.files)
-    stages = [(update.job, update.stage) for update in updates if update.stage in ("sending", "away", "done")]
+    stages = [(update.job, update.stage) for update in updates if update.stage in ("uploading", "unavailable", "done")]
     assert [stage for stage, _ in groupby(stages)] == [
-        *(("Mein Foto.png", stage) for stage in ("sending", "done")),
-        *(("other.png", stage) for stage in ("sending", "away", "sending", "done")),
+        *(("Mein Foto.png", stage) for stage in ("uploading", "done")),
+        *(("other.png", stage) for stage in ("uploading", "unavailable", "uploading", "done")),
     ]
     assert executed(mortal) == 1  # of the new process: what was done before is not done again

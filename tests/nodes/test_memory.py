@@ -13,7 +13,7 @@ LOOP = {"seed": 3, "max_rounds": 1, "text_guidance": 1.0, "image_guidance": 1.0,
 HEIGHT, WIDTH, SIDE = 192, 256, 128
 
 
-class Cancelled(Exception):
+class CancelledError(Exception):
     pass
 
 
@@ -146,7 +146,7 @@ class TestCancel:
         with evaluations(*parts) as done:
             calls[name]()
         for limit in range(len(done)):
-            with evaluations(*parts) as done, pytest.raises(Cancelled):
+            with evaluations(*parts) as done, pytest.raises(CancelledError):
                 monkeypatch.setattr(management, "throw_exception_if_processing_interrupted", stopping_at(done, limit))
                 calls[name]()
             assert len(done) == limit
@@ -157,7 +157,7 @@ class TestCancel:
             calls["Decode"]()
         squares = len(done)
         assert squares > 4
-        with little(SIDE), evaluations(decoder) as done, pytest.raises(Cancelled):
+        with little(SIDE), evaluations(decoder) as done, pytest.raises(CancelledError):
             monkeypatch.setattr(management, "throw_exception_if_processing_interrupted", stopping_at(done, squares - 2))
             calls["Decode"]()
         assert len(done) == squares - 2
@@ -192,7 +192,7 @@ def stopping_at(done: list[torch.nn.Module], count: int) -> Callable[[], None]:
 
     def stop():
         if len(done) >= count:
-            raise Cancelled
+            raise CancelledError
 
     return stop
 

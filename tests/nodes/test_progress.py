@@ -49,15 +49,15 @@ class TestPreview:
         assert progress.latent_previewer(model.model)(1, torch.zeros(1, 4, 8, 16)).size == (16, 8)
 
     def test_a_step_after_cancel_stops(self, progress, model, monkeypatch):
-        class Cancelled(Exception):
+        class CancelledError(Exception):
             pass
 
         def stop():
-            raise Cancelled
+            raise CancelledError
 
         watch = progress.StepProgress(model.model, 3)
         watch(1, torch.zeros(1, 4, 8, 8))
         monkeypatch.setattr(progress.comfy.model_management, "throw_exception_if_processing_interrupted", stop)
-        with pytest.raises(Cancelled):
+        with pytest.raises(CancelledError):
             watch(2, torch.zeros(1, 4, 8, 8))
         assert watch.bar.done == [1]
