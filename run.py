@@ -1,7 +1,8 @@
-"""Runs AutoDIR on a fresh machine and does all set-up by itself.
+"""Run AutoDIR on a fresh machine, with all set-up.
 
     python run.py restore PHOTO -o OUT     restore a photo with the embedded model
     python run.py test [pytest arguments]  run the tests
+    python run.py check                    check style, format and types
     python run.py COMMAND [arguments]      any other command of `python -m autodir_core`; COMMAND --help explains it
 
 Where this Python already has every package, nothing is installed; otherwise they go into `.venv` beside this file.
@@ -24,6 +25,7 @@ STAMP = VENV / "autodir-setup.txt"  # the requirements that are installed; writt
 OLDEST_PYTHON = (3, 10)
 EXTRAS = {
     "test": "dev",
+    "check": "dev",
     "evaluate": "eval",
     "study": "eval",
     "train": "train",
@@ -38,7 +40,9 @@ MODULES = {
     "scikit-image": "skimage",
     "scikit-learn": "sklearn",
 }
-INTERRUPTED = 130
+TOOLS = ("test", "check")
+HELP = {"-h", "--help"}
+WRONG_USE, INTERRUPTED = 2, 130
 
 
 class SetupError(Exception):
@@ -49,15 +53,31 @@ def main(arguments: list[str]) -> int:
     """The exit code of the command in `arguments`."""
     if sys.version_info < OLDEST_PYTHON:
         return fail(f"Python {'.'.join(map(str, OLDEST_PYTHON))} or newer is needed, this is {sys.version.split()[0]}")
-    if not arguments or arguments[0] in ("-h", "--help"):
+    if not arguments or HELP & set(arguments if arguments[0] in TOOLS else arguments[:1]):
         print((__doc__ or "").strip())
-        return 0 if arguments else 2
+        return 0 if arguments else WRONG_USE
     try:
+        if arguments[0] not in TOOLS and not is_valid(arguments):
+            return WRONG_USE
         return run(prepare(requirements(arguments[0])), arguments)
     except SetupError as error:
         return fail(str(error))
     except KeyboardInterrupt:
         return INTERRUPTED
+
+
+def is_valid(arguments: list[str]) -> bool:
+    """Whether the command line accepts `arguments`, which needs no package; its help ends the program here."""
+    sys.path.insert(0, str(ROOT))
+    from autodir_core.cli import parse
+    from autodir_core.errors import InputError
+
+    try:
+        parse(arguments)
+    except InputError as error:
+        fail(str(error))
+        return False
+    return True
 
 
 def requirements(command: str) -> list[str]:
@@ -174,12 +194,22 @@ def works(*arguments: str) -> bool:
 
 
 def run(python: str, arguments: list[str]) -> int:
-    """Hand over to pytest or to the command line; the exit code."""
+    """Hand over to the tools or to the command line; return the first exit code that is not 0."""
     command, *rest = arguments
-    if command == "test":
-        return wait([python, "-m", "pytest", *rest], cwd=ROOT)
+    if command in TOOLS:
+        codes = (wait([python, "-m", *tool], cwd=ROOT) for tool in tools(command, python, rest))
+        return next(filter(None, codes), 0)
     search_path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     return wait([python, "-m", "autodir_core", *arguments], env={**os.environ, "PYTHONPATH": search_path})
+
+
+def tools(command: str, python: str, rest: list[str]) -> list[list[str]]:
+    """The modules with their arguments that a command for developers runs, one after the other."""
+    if command == "test":
+        return [["pytest", *rest]]
+    if rest:
+        raise SetupError(f"check takes no arguments, got {rest[0]!r}")
+    return [["ruff", "check", "."], ["ruff", "format", "--check", "."], ["pyright", "--pythonpath", python]]
 
 
 def wait(command: list[str], *, cwd: Path | None = None, env: dict[str, str] | None = None) -> int:

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from autodir_core.cli import COMMANDS
+
 ROOT = Path(__file__).resolve().parents[1]
 NEEDED = ["torch>=2.2", "Pillow>=10.1", "tqdm"]
 
@@ -114,7 +116,7 @@ def test_a_failed_install_leaves_no_stamp(run, monkeypatch, capsys):
     machine.fails_on = "tqdm"
     run.STAMP.write_text("torch>=2.2")
     monkeypatch.setattr(run, "requirements", lambda command: NEEDED)
-    assert run.main(["restore"]) == 1
+    assert run.main(["restore", "-o", "out"]) == 1
     assert not run.STAMP.exists()
     assert "error: pip could not install" in capsys.readouterr().err
 
@@ -122,7 +124,7 @@ def test_a_failed_install_leaves_no_stamp(run, monkeypatch, capsys):
 def test_a_python_without_venv_is_told_what_to_install(run, monkeypatch, capsys):
     Machine(run, monkeypatch)
     monkeypatch.setattr(run.importlib.util, "find_spec", lambda name: None)
-    assert run.main(["restore", "photo.png"]) == 1
+    assert run.main(["restore", "-o", "out"]) == 1
     message = capsys.readouterr().err.strip()
     assert "apt install python3-venv" in message and "\n" not in message
 
@@ -202,6 +204,20 @@ class TestHandingOver:
         call = self.called(run, monkeypatch, "test", "-k", "files")
         assert call == {"command": ["PYTHON", "-m", "pytest", "-k", "files"], "cwd": ROOT}
 
+    def test_a_check_goes_through_every_tool(self, run, monkeypatch, capsys):
+        calls = []
+        monkeypatch.setattr(run, "prepare", lambda needed: "PYTHON")
+        monkeypatch.setattr(
+            run, "wait", lambda command, **options: calls.append(command[2:]) or 3 * ("format" in command)
+        )
+        assert run.main(["check"]) == 3
+        assert calls == [["ruff", "check", "."], ["ruff", "format", "--check", "."]]
+        monkeypatch.setattr(run, "wait", lambda command, **options: calls.append(command[2:]) or 0)
+        assert run.main(["check"]) == 0
+        assert calls[-1] == ["pyright", "--pythonpath", "PYTHON"]
+        assert run.main(["check", "files"]) == 1
+        assert "check takes no arguments, got 'files'" in capsys.readouterr().err
+
     def test_exit_codes_are_forwarded(self, run):
         assert run.wait([sys.executable, "-c", "raise SystemExit(5)"]) == 5
 
@@ -231,11 +247,37 @@ class TestHandingOver:
             raise KeyboardInterrupt
 
         monkeypatch.setattr(run, "prepare", interrupted)
-        assert run.main(["restore"]) == 130
+        assert run.main(["test"]) == 130
 
 
-@pytest.mark.parametrize(("arguments", "code"), [(["--help"], 0), ([], 2)])
-def test_help_installs_nothing(arguments, code, tmp_path):
-    done = subprocess.run([sys.executable, ROOT / "run.py", *arguments], cwd=tmp_path, capture_output=True, text=True)
-    assert done.returncode == code
-    assert "python run.py restore PHOTO -o OUT" in done.stdout and "python run.py test" in done.stdout
+class TestWithoutPackages:
+    """What Python's standard library is enough for; -S hides the installed packages, -I the folder of the script."""
+
+    def start(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-I", "-S", ROOT / "run.py", *arguments]
+        return subprocess.run(command, capture_output=True, text=True)
+
+    @pytest.mark.parametrize("arguments", [["--help"], ["test", "--help"], ["check", "-h"], []])
+    def test_its_own_help(self, arguments):
+        done = self.start(*arguments)
+        assert done.returncode == (0 if arguments else 2)
+        assert "python run.py restore PHOTO -o OUT" in done.stdout and "python run.py test" in done.stdout
+
+    @pytest.mark.parametrize("command", COMMANDS)
+    def test_help_of_every_command(self, command):
+        done = self.start(command, "--help")
+        assert (done.returncode, done.stderr) == (0, "")
+        assert done.stdout.startswith(f"usage: python -m autodir_core {command}")
+
+    @pytest.mark.parametrize(
+        ("arguments", "message"),
+        [
+            (["restor"], "invalid choice: 'restor'"),
+            (["restore", "photo.png"], "-o/--output"),
+            (["restore", "-o", "out", "--steps", "0"], "'0' is not a whole number from 1 on"),
+        ],
+    )
+    def test_wrong_use_is_told_before_anything_is_installed(self, arguments, message):
+        done = self.start(*arguments)
+        assert done.returncode == 2 and message in done.stderr
+        assert len(done.stderr.splitlines()) == 1

@@ -34,9 +34,8 @@ WRONG_USE, INTERRUPTED = 2, 130
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; 0 ok, 1 some pictures failed, 2 wrong use or nothing could be done, 130 interrupted."""
     prepare_streams()
-    argv = sys.argv[1:] if argv is None else argv
     try:
-        arguments = build_parser(next((text for text in argv if text in COMMANDS), None)).parse_args(argv)
+        arguments = parse(sys.argv[1:] if argv is None else argv)
         return arguments.run(arguments)
     except KeyboardInterrupt:
         complain("interrupted; what was finished is kept")
@@ -44,6 +43,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (AutoDIRError, OSError) as error:
         complain(f"error: {error}")
         return WRONG_USE
+
+
+def parse(argv: Sequence[str]) -> argparse.Namespace:
+    """Return the options of a command with its function as `run`; InputError for wrong use, SystemExit after help."""
+    return build_parser(next((text for text in argv if text in COMMANDS), None)).parse_args(argv)
 
 
 def build_parser(used: str | None) -> argparse.ArgumentParser:
