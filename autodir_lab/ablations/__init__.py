@@ -1,16 +1,8 @@
-"""The paper's claims, tried at the size of the mini model: which of its ideas carry what, with their spread."""
+"""Ablations of the paper's ideas at the size of the mini model, with their spread over seeds."""
 
 from __future__ import annotations
 
-from .recognition import RecognitionPlan, recognition_study
-from .restoration import RestorationPlan, restoration_study
-from .tables import recognition_table, restoration_tables
+from .recognition import RecognitionSettings, ablate_recognition
+from .restoration import RestorationSettings, ablate_restoration
 
-__all__ = [
-    "RecognitionPlan",
-    "RestorationPlan",
-    "recognition_study",
-    "recognition_table",
-    "restoration_study",
-    "restoration_tables",
-]
+__all__ = ["RecognitionSettings", "RestorationSettings", "ablate_recognition", "ablate_restoration"]

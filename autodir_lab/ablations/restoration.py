@@ -1,6 +1,6 @@
-"""Restoration with the blended, the winning and the true label's embedding; with more or less correction; in a loop.
+"""Restoration with the blended, the top label's and the true label's embedding; with correction weights; in a loop.
 
-The paper's ablations (section 4.3), measured with one model on photographs that training has not seen.
+The paper's ablations (section 4.3), measured with one model on photographs that were not in its training set.
 """
 
 from __future__ import annotations
@@ -17,31 +17,29 @@ from autodir_core.model import AutoDIR
 from autodir_core.pipeline import restore
 from autodir_core.settings import LoopSettings, SamplerSettings
 
-from ..evaluation import Protocol
-from ..evaluation.protocol import crops, damaged, mixtures
-from ..evaluation.sample_result import JOIN
+from ..evaluation.protocol import SEPARATOR, Protocol, degrade_crop, label_pairs, random_crops
 
-WEIGHTS = (0.0, 0.5, 1.0)
-"""Of the correction; 0 is the generated picture itself, without it."""
+SCM_WEIGHTS = (0.0, 0.5, 1.0)
+"""Of the correction; 0 is the generated picture itself."""
 
-EMBEDDINGS = ("blended", "winner", "oracle")
-"""The paper's blend of all labels; the most probable label alone; the label that the picture was damaged with."""
+EMBEDDINGS = ("blended", "top-1", "oracle")
+"""The paper's blend of all labels; the top label alone; the ground-truth label."""
 
 LOOPS = ("one round", "loop")
 
 MIXTURES = "mixtures"
-"""The subject under which all mixtures are counted."""
+"""The subject of the gains of all mixtures."""
 
 
 @dataclass(frozen=True)
-class RestorationPlan:
+class RestorationSettings:
     """What is measured.
 
     Args:
         protocol: crops, severity, steps and rounds of the evaluation; its seed is replaced.
         mixture_severity: of each of the two degradations of a mixture, 0..1.
         mixtures: of each crop, drawn from all pairs.
-        seeds: each draws other crops, damages and noise; the spread is over them.
+        seeds: each draws other crops, degradations and noise; the spread is over them.
     """
 
     protocol: Protocol = Protocol(crops=1, steps=10)
@@ -52,7 +50,7 @@ class RestorationPlan:
 
 @dataclass(frozen=True)
 class Gain:
-    """PSNR gained over the degraded picture in dB: `subject` is a label or `MIXTURES`, `variant` what was tried."""
+    """PSNR gained over the degraded image in dB; `subject` is a label or `MIXTURES`."""
 
     seed: int
     subject: str
@@ -60,83 +58,93 @@ class Gain:
     decibels: float
 
 
-def restoration_study(
+def ablate_restoration(
     model: AutoDIR,
     photos: Mapping[str, Tensor],
-    plan: RestorationPlan,
+    settings: RestorationSettings,
     *,
-    on_picture: Callable[[], object] = lambda: None,
+    on_image: Callable[[], object] = lambda: None,
 ) -> list[Gain]:
-    """Measure every variant on every damaged crop.
+    """Measure every variant on every degraded crop.
 
     Args:
         model: from `load_autodir`.
         photos: clean [1, H, W, 3] in 0..1 by name, at least as large as a crop.
-        plan: what is measured.
-        on_picture: called after each damaged crop, `pictures_of` times.
+        settings: of the measurement.
+        on_image: called after each degraded crop, `count_images` times.
     """
     gains = []
-    for seed in plan.seeds:
-        protocol = replace(plan.protocol, seed=seed)
-        for name, number, clean in crops(photos, protocol):
-            place = f"{name} {number}"
-            for subject, variants in (*singles(model, clean, place, protocol), *mixed(model, clean, place, plan, seed)):
-                gains += [Gain(seed, subject, variant, value) for variant, value in variants.items()]
-                on_picture()
+    for seed in settings.seeds:
+        protocol = replace(settings.protocol, seed=seed)
+        for name, number, clean in random_crops(photos, protocol):
+            crop_name = f"{name} {number}"
+            singles = single_gains(model, clean, crop_name, protocol)
+            mixtures = mixture_gains(model, clean, crop_name, settings, seed)
+            for subject, by_variant in (*singles, *mixtures):
+                gains += [Gain(seed, subject, variant, decibels) for variant, decibels in by_variant.items()]
+                on_image()
     return gains
 
 
-def pictures_of(model: AutoDIR, plan: RestorationPlan, photos: int) -> int:
-    """How many damaged crops the study restores."""
-    return len(plan.seeds) * plan.protocol.crops * photos * (len(model.labels) - 1 + plan.mixtures)
+def count_images(model: AutoDIR, settings: RestorationSettings, photos: int) -> int:
+    """Return how many degraded crops of so many photos are restored."""
+    return len(settings.seeds) * settings.protocol.crops * photos * (len(model.labels) - 1 + settings.mixtures)
 
 
-def singles(model: AutoDIR, clean: Tensor, place: str, protocol: Protocol) -> Iterator[tuple[str, dict[str, float]]]:
-    """(label, gains in dB by variant) of one clean crop under each degradation."""
+def single_gains(
+    model: AutoDIR, clean: Tensor, crop_name: str, protocol: Protocol
+) -> Iterator[tuple[str, dict[str, float]]]:
+    """Yield (label, gains in dB by variant) of one clean crop under each degradation."""
     for label in model.labels:
         if label != CLEAN:
-            yield label, one_round(model, clean, damaged(clean, label, place, protocol), label, protocol)
+            yield label, one_round_gains(model, clean, degrade_crop(clean, label, crop_name, protocol), label, protocol)
 
 
-def mixed(
-    model: AutoDIR, clean: Tensor, place: str, plan: RestorationPlan, seed: int
+def mixture_gains(
+    model: AutoDIR, clean: Tensor, crop_name: str, settings: RestorationSettings, seed: int
 ) -> Iterator[tuple[str, dict[str, float]]]:
-    """Gains in dB of one round and of the loop, for some mixtures of one clean crop."""
-    protocol = replace(plan.protocol, seed=seed, severity=plan.mixture_severity)
-    pairs = mixtures(model.labels)
-    chosen = np.random.default_rng([seed, *place.encode()]).choice(len(pairs), plan.mixtures, replace=False)
+    """Yield (`MIXTURES`, gains in dB of one round and of the loop) for some mixtures of one clean crop."""
+    protocol = replace(settings.protocol, seed=seed, severity=settings.mixture_severity)
+    pairs = label_pairs(model.labels)
+    chosen = np.random.default_rng([seed, *crop_name.encode()]).choice(len(pairs), settings.mixtures, replace=False)
     for pair in (pairs[i] for i in chosen):
-        yield MIXTURES, rounds(model, clean, damaged(clean, JOIN.join(pair), place, protocol), protocol)
+        yield (
+            MIXTURES,
+            loop_gains(model, clean, degrade_crop(clean, SEPARATOR.join(pair), crop_name, protocol), protocol),
+        )
 
 
-def one_round(model: AutoDIR, clean: Tensor, degraded: Tensor, label: str, protocol: Protocol) -> dict[str, float]:
-    """Gains in dB of one round with each embedding, and of the blended one with each weight of the correction."""
+def one_round_gains(
+    model: AutoDIR, clean: Tensor, degraded: Tensor, label: str, protocol: Protocol
+) -> dict[str, float]:
+    """Return gains in dB of one round with each embedding, and of the blended one with each correction weight."""
     assessment = model.assess(degraded)
-    texts = {
+    embeddings = {
         "blended": assessment.embedding,
-        "winner": model.prompts((assessment.top[0],)).states,
+        "top-1": model.prompts((assessment.top[0],)).states,
         "oracle": model.prompts((label,)).states,
     }
-    before, latent, gains = psnr(degraded, clean), model.encode(degraded), {}
-    for name, text in texts.items():
-        z = model.sample(latent, text, SamplerSettings(steps=protocol.steps), seed=protocol.seed)
-        generated = model.decode(z, size=(clean.shape[1], clean.shape[2]))
+    before, image_latent, gains = psnr(degraded, clean), model.encode(degraded), {}
+    for name, embedding in embeddings.items():
+        latent = model.sample(image_latent, embedding, SamplerSettings(steps=protocol.steps), seed=protocol.seed)
+        generated = model.decode(latent, size=(clean.shape[1], clean.shape[2]))
         corrected = model.correct(degraded, generated)
         gains[name] = psnr(corrected, clean) - before
         if name == "blended":
-            weighted = {weight: generated + weight * (corrected - generated) for weight in WEIGHTS}
+            weighted = {weight: generated + weight * (corrected - generated) for weight in SCM_WEIGHTS}
             gains |= {weight_name(weight): psnr(image, clean) - before for weight, image in weighted.items()}
     return gains
 
 
 def weight_name(weight: float) -> str:
+    """Return the variant of a correction weight."""
     return f"w = {weight:g}"
 
 
-def rounds(model: AutoDIR, clean: Tensor, degraded: Tensor, protocol: Protocol) -> dict[str, float]:
-    """Gains in dB of the automatic loop stopped after one round, and of the whole."""
+def loop_gains(model: AutoDIR, clean: Tensor, degraded: Tensor, protocol: Protocol) -> dict[str, float]:
+    """Return gains in dB of the automatic loop stopped after one round, and of the whole loop."""
     sampler, gains = SamplerSettings(steps=protocol.steps), {}
-    for name, most in zip(LOOPS, (1, protocol.max_rounds), strict=True):
-        restored = restore(model, degraded, LoopSettings(max_rounds=most), sampler, seed=protocol.seed).image
+    for name, max_rounds in zip(LOOPS, (1, protocol.max_rounds), strict=True):
+        restored = restore(model, degraded, LoopSettings(max_rounds=max_rounds), sampler, seed=protocol.seed).image
         gains[name] = psnr(restored, clean) - psnr(degraded, clean)
     return gains

@@ -1,10 +1,9 @@
-"""Measures what a model recognises and restores: photos -> samples -> cases -> tables -> report."""
+"""Measure what a model recognizes and restores: photographs -> samples -> sample results -> report."""
 
 from __future__ import annotations
 
-from .measure import evaluate
+from .evaluator import evaluate
 from .protocol import Protocol
-from .sample_result import Case, Quality
-from .tables import markdown, tables
+from .sample_result import Quality, SampleResult
 
-__all__ = ["Case", "Protocol", "Quality", "evaluate", "markdown", "tables"]
+__all__ = ["Protocol", "Quality", "SampleResult", "evaluate"]

@@ -1,4 +1,4 @@
-"""Natural photographs that come with scikit-image, scikit-learn and matplotlib: nothing is downloaded."""
+"""Test photographs that come with scikit-image, scikit-learn and matplotlib, and those of a folder."""
 
 from __future__ import annotations
 
@@ -24,16 +24,21 @@ PHOTOS = {
 }
 
 
-def natural_photos() -> dict[str, Tensor]:
-    """Eight photographs [1, H, W, 3] in 0..1 by name.
+def load_photos(folder: Path | None = None) -> dict[str, Tensor]:
+    """Return the photos [1, H, W, 3] of a folder in 0..1 by name; without one the packaged ones."""
+    return folder_photos(folder) if folder else packaged_photos()
+
+
+def packaged_photos() -> dict[str, Tensor]:
+    """Return eight photographs [1, H, W, 3] in 0..1 by name.
 
     Raises PackageError where one of the three packages is missing.
     """
-    return {name: packaged_photo(*place) for name, place in PHOTOS.items()}
+    return {name: read_packaged_photo(*place) for name, place in PHOTOS.items()}
 
 
-def packaged_photo(package: str, name: str) -> Tensor:
-    """One photograph out of an installed package."""
+def read_packaged_photo(package: str, name: str) -> Tensor:
+    """Read one photograph out of an installed package."""
     with optional_import(package.partition(".")[0], alternative="name a folder of photos"):
         folder = files(package)
     with as_file(folder.joinpath(*name.split("/"))) as path:
@@ -41,7 +46,7 @@ def packaged_photo(package: str, name: str) -> Tensor:
 
 
 def folder_photos(folder: Path) -> dict[str, Tensor]:
-    """All pictures of a folder [1, H, W, 3] by file name without suffix; InputError where two share one."""
+    """Read all pictures of a folder [1, H, W, 3] by file name without suffix; InputError where two share one."""
     paths = list_pictures([folder])
     for path in paths:
         if path.stem in {other.stem for other in paths if other != path}:

@@ -1,4 +1,4 @@
-"""The protocol: crops of clean photographs, each damaged in every way."""
+"""The evaluation protocol: crops of clean photographs, each degraded in every way."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ from autodir_core.degrade.apply import FORMATION_ORDER
 from autodir_core.errors import InputError
 from autodir_core.labels import CLEAN
 
-from .sample_result import JOIN
+CROP_SIZE = 256
+"""Default side in pixels of the crops of clean photos."""
 
-SIZE = 256
-"""Side in pixels of the crops of clean photos."""
+SEPARATOR = " + "
+"""Between the labels of a mixture."""
 
 
 @dataclass(frozen=True)
@@ -28,26 +29,26 @@ class Protocol:
 
     Args:
         crops: square crops per clean photo.
-        size: side of a crop in pixels; None takes pairs and photos without a truth whole.
-        severity: of the degradations, 0..1; 0.5 is medium; a pair (low, high) draws one for every case.
+        size: side of a crop in pixels; None takes pairs and unpaired photos whole.
+        severity: of the degradations, 0..1; 0.5 is medium; a pair (low, high) draws one for every sample.
         steps: of the sampler in every round.
         max_rounds: of the loop.
-        view: what part of a picture is assessed, one of `choices.CROPS`.
-        threshold: how probable a degradation must be to be restored, 0..1.
+        assess_crops: the crops that an assessment looks at, one of `choices.CROPS`.
+        min_confidence: how probable a degradation must be to be restored, 0..1.
         seed: of crops, degradations and sampling.
         restore: whether to restore too, or only to assess.
         mixtures: whether clean photos get every pair of degradations too.
-        baselines: whether classical methods are measured beside the model.
-        luma: whether PSNR and SSIM are those of the luminance (ITU-R BT.601) instead of all colours.
+        baselines: whether classical methods are measured too.
+        luma: whether PSNR and SSIM are those of the luminance (ITU-R BT.601) instead of all color channels.
     """
 
     crops: int = 3
-    size: int | None = SIZE
+    size: int | None = CROP_SIZE
     severity: float | tuple[float, float] = 0.5
     steps: int = 20
     max_rounds: int = 7
-    view: str = CROPS.default
-    threshold: float = 0.0
+    assess_crops: str = CROPS.default
+    min_confidence: float = 0.0
     seed: int = 2024
     restore: bool = True
     mixtures: bool = False
@@ -55,17 +56,17 @@ class Protocol:
     luma: bool = False
 
     @property
-    def severities(self) -> tuple[float, float]:
+    def severity_range(self) -> tuple[float, float]:
         """The lowest and the highest severity."""
         return self.severity if isinstance(self.severity, tuple) else (self.severity, self.severity)
 
 
-def crops(photos: Mapping[str, Tensor], protocol: Protocol) -> Iterator[tuple[str, int, Tensor]]:
-    """(photo, number, crop [1, S, S, 3]), the places drawn from the photo's name and the seed.
+def random_crops(photos: Mapping[str, Tensor], protocol: Protocol) -> Iterator[tuple[str, int, Tensor]]:
+    """Yield (photo, crop number, crop [1, S, S, 3]); positions depend on the photo's name and the seed alone.
 
     Raises InputError for a photo smaller than a crop.
     """
-    side = protocol.size or SIZE
+    side = protocol.size or CROP_SIZE
     for name, photo in photos.items():
         _, height, width, _ = photo.shape
         if min(height, width) < side:
@@ -77,21 +78,21 @@ def crops(photos: Mapping[str, Tensor], protocol: Protocol) -> Iterator[tuple[st
             yield name, number, photo[:, top : top + side, left : left + side]
 
 
-def mixtures(labels: Sequence[str]) -> list[tuple[str, str]]:
-    """Every pair of the degradations among `labels`, each in the order in which a picture is formed."""
+def label_pairs(labels: Sequence[str]) -> list[tuple[str, str]]:
+    """Return every pair of the degradations among `labels`, each in the order of image formation."""
     return list(combinations([label for label in FORMATION_ORDER if label in labels], 2))
 
 
-def damaged(clean: Tensor, label: str, name: str, protocol: Protocol) -> Tensor:
-    """The crop with one degradation or, with " + " between their names, several; itself for "no"."""
+def degrade_crop(clean: Tensor, label: str, name: str, protocol: Protocol) -> Tensor:
+    """Degrade a crop by a label, or by several joined with `SEPARATOR`; "no" returns it unchanged."""
     if label == CLEAN:
         return clean
     seed = zlib.crc32(f"{protocol.seed} {name} {label}".encode()) % 2**31
-    return compose(clean, label.split(JOIN), severity=drawn_severity(label, name, protocol), seed=seed)
+    return compose(clean, label.split(SEPARATOR), severity=draw_severity(label, name, protocol), seed=seed)
 
 
-def drawn_severity(label: str, name: str, protocol: Protocol) -> float:
-    """The severity of one case, the same for the same seed, crop and label."""
-    low, high = protocol.severities
+def draw_severity(label: str, name: str, protocol: Protocol) -> float:
+    """Draw the severity of one sample, the same for the same seed, crop and label."""
+    low, high = protocol.severity_range
     rng = np.random.default_rng([protocol.seed, zlib.crc32(f"severity {name} {label}".encode())])
     return low + (high - low) * rng.random()

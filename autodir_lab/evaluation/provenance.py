@@ -1,4 +1,4 @@
-"""What a run was measured with: everything it takes to do it again."""
+"""Provenance of an evaluation: everything needed to reproduce it."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any
 
 from .protocol import Protocol
 
-EXTENDED = ("crops", "mixtures")
-"""Settings of the protocol that add cases and change none."""
+EXTENDABLE = ("crops", "mixtures")
+"""Settings of the protocol that add samples without changing any."""
 
 
 @dataclass(frozen=True)
@@ -23,8 +23,8 @@ class Provenance:
         device, precision: what it ran on.
         versions: of the packages whose change may change the numbers.
         source: which pictures, in a form that two runs over the same ones share.
-        protocol: what was done with them.
-        lpips: the network it was measured with, or why it was not.
+        protocol: what was measured.
+        lpips: the network of the metric, or why it was not measured.
     """
 
     model: str
@@ -36,34 +36,31 @@ class Provenance:
     protocol: Protocol
     lpips: str
 
-    def as_json(self) -> dict[str, Any]:
-        return asdict(self)
+    def comparable_settings(self) -> dict[str, str]:
+        """Return the settings that two runs must share to share results."""
+        settings = asdict(self)
+        settings |= settings.pop("protocol")
+        return {name: str(value) for name, value in settings.items() if name not in EXTENDABLE}
 
-    def settings(self) -> dict[str, Any]:
-        """What two runs must share for the cases of one to be those of the other."""
-        told = self.as_json()
-        told |= told.pop("protocol")
-        return {name: str(value) for name, value in told.items() if name not in EXTENDED}
-
-    def lines(self) -> list[tuple[str, str]]:
-        """Names and values for a reader."""
-        told = self.as_json()
-        protocol, versions = told.pop("protocol"), told.pop("versions")
-        lines = [*told.items(), *protocol.items(), *((f"version of {name}", text) for name, text in versions.items())]
-        return [(name.replace("_", " "), shown(value)) for name, value in lines]
+    def rows(self) -> list[tuple[str, str]]:
+        """Return names and values for a reader."""
+        settings = asdict(self)
+        protocol, versions = settings.pop("protocol"), settings.pop("versions")
+        rows = settings | protocol | {f"version of {name}": version for name, version in versions.items()}
+        return [(name.replace("_", " "), format_setting(value)) for name, value in rows.items()]
 
 
-def shown(value: object) -> str:
-    """A setting as a reader expects it."""
+def format_setting(value: Any) -> str:
+    """Return a setting as a reader expects it."""
     if isinstance(value, (tuple, list)):
         return " to ".join(f"{each:g}" for each in value)
     return {"True": "yes", "False": "no", "None": "whole pictures"}.get(str(value), str(value))
 
 
 def sha256(path: Path) -> str:
-    """The digest of a file's content, read in pieces."""
+    """Return the hexadecimal digest of a file's content."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
-        while piece := file.read(2**20):
-            digest.update(piece)
+        while chunk := file.read(2**20):
+            digest.update(chunk)
     return digest.hexdigest()

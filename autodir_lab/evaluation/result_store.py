@@ -1,4 +1,4 @@
-"""The folder of one evaluation, written case by case, so that an interrupted run goes on where it was."""
+"""The output folder of one evaluation, written sample by sample so that an interrupted run can resume."""
 
 from __future__ import annotations
 
@@ -8,70 +8,75 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import torch
+
 from autodir_core.errors import InputError
 from autodir_core.imaging.files import write_picture
 from autodir_core.imaging.paths import atomic_path
+from autodir_core.serialization.typed_reader import read_dataclass
 
-from .contact_sheet import strip
-from .measure import Pictures
+from .evaluator import SampleImages
 from .provenance import Provenance
-from .sample_result import Case, case_from_json
+from .sample_result import SampleResult
 
-CASES, PICTURES = "cases.jsonl", "pictures"
-QUALITY = 90
-"""JPEG quality of the kept pictures."""
+RESULTS, IMAGES = "results.jsonl", "pictures"
+JPEG_QUALITY = 90
 
 
 @dataclass(frozen=True)
-class Ledger:
-    """The cases of a folder, and a small picture of each."""
+class ResultStore:
+    """The results of a folder, and a JPEG of each sample's images."""
 
     folder: Path
 
     @property
     def path(self) -> Path:
-        return self.folder / CASES
+        """The file of the results: comparable settings in the first line, then one result per line."""
+        return self.folder / RESULTS
 
-    def open(self, provenance: Provenance) -> list[Case]:
-        """The cases that are there already; a new folder is begun.
+    def open(self, provenance: Provenance) -> list[SampleResult]:
+        """Return the results so far; a new folder is created.
 
         Raises InputError where they were measured with other settings.
         """
         if self.folder.is_file():
             raise InputError(f"--output must be a folder, {self.folder} is a file")
-        head, *lines = self.whole_lines() or [""]
-        if not head:
-            self.write([json.dumps(provenance.settings())])
+        header, *lines = self.complete_lines() or [""]
+        if not header:
+            self.write_lines([json.dumps(provenance.comparable_settings())])
             return []
-        self.check(json.loads(head), provenance)
-        self.write([head, *lines])
-        return [case_from_json(json.loads(line)) for line in lines]
+        self.check_settings(json.loads(header), provenance.comparable_settings())
+        self.write_lines([header, *lines])
+        return [read_dataclass(SampleResult, json.loads(line)) for line in lines]
 
-    def whole_lines(self) -> list[str]:
-        """Without what an interruption left of a last line."""
+    def complete_lines(self) -> list[str]:
+        """Return the lines of the file, without the part of a last line that an interruption left."""
         if not self.path.is_file():
             return []
         return [line for line in self.path.read_text(encoding="utf-8").splitlines(keepends=True) if line.endswith("\n")]
 
-    def write(self, lines: Sequence[str]) -> None:
+    def write_lines(self, lines: Sequence[str]) -> None:
+        """Replace the file."""
         with atomic_path(self.path) as temporary:
             temporary.write_text("".join(line.rstrip("\n") + "\n" for line in lines), encoding="utf-8")
 
-    def check(self, before: dict[str, str], provenance: Provenance) -> None:
-        now = provenance.settings()
-        other = [name for name in {**now, **before} if now.get(name) != before.get(name)]
-        if other:
+    def check_settings(self, before: dict[str, str], now: dict[str, str]) -> None:
+        """Raise InputError unless both settings are the same."""
+        different = [name for name in now | before if now.get(name) != before.get(name)]
+        if different:
             raise InputError(
-                f"{self.folder} was measured with another {' and '.join(other)}; "
-                f"choose another folder, or delete {self.path} to measure anew"
+                f"{self.folder} was measured with another {' and '.join(different)}; "
+                f"choose another folder, or delete {self.path} to start over"
             )
 
-    def add(self, case: Case, pictures: Pictures) -> None:
-        """Keep a case; its picture first, so that a case that is there has one."""
-        write_picture(self.picture(case), strip(pictures), quality=QUALITY)
+    def append(self, result: SampleResult, images: SampleImages) -> None:
+        """Write a result; its images first, so that every result in the file has them."""
+        shown = [images.degraded, images.restored, images.reference]
+        side_by_side = torch.cat([image.clamp(0, 1) for image in shown if image is not None], dim=2)
+        write_picture(self.image_path(result), side_by_side, quality=JPEG_QUALITY)
         with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(asdict(case)) + "\n")
+            file.write(json.dumps(asdict(result)) + "\n")
 
-    def picture(self, case: Case) -> Path:
-        """Where a case's pictures are: input, result and, where there is one, truth side by side."""
-        return self.folder / PICTURES / f"{zlib.crc32(repr(case.key).encode()):08x}.jpg"
+    def image_path(self, result: SampleResult) -> Path:
+        """Path of a sample's images: input, result and, where there is one, reference side by side."""
+        return self.folder / IMAGES / f"{zlib.crc32(repr(result.key).encode()):08x}.jpg"

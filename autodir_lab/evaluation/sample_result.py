@@ -1,21 +1,21 @@
-"""What is known of one measured picture: the records that files and tables are made of."""
+"""The measurements of one sample, which files and tables are made of."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from autodir_core.labels import CLEAN
 
-Key = tuple[str, int | None, tuple[str, ...]]
-JOIN = " + "
-"""Between the names of a mixture."""
+from .protocol import SEPARATOR
+
+SampleKey = tuple[str, int | None, tuple[str, ...]]
+"""Photo, crop and labels of a sample, unique within a run."""
 
 
 @dataclass(frozen=True)
 class Quality:
-    """How near a picture is to the truth: PSNR in dB, SSIM, and LPIPS (smaller is nearer) where it was measured."""
+    """Distances to the reference: PSNR in dB, SSIM, and LPIPS (lower is better) where it was measured."""
 
     psnr: float
     ssim: float
@@ -23,21 +23,21 @@ class Quality:
 
 
 @dataclass(frozen=True)
-class Case:
-    """One picture: what was done to it, what was seen, and what came of it.
+class SampleResult:
+    """One sample: its ground truth, the prediction, and the restoration's outcome.
 
     Attributes:
         photo: its name.
-        crop: which part of the photo, from 0; None where it was not cut out of one.
-        labels: what was done to it, `("no",)` for a clean one; empty where that is not known.
-        severity: of what was done, 0..1; None where it is not known.
-        seen: the top label of the first assessment.
-        probability: of `seen`, 0..1.
+        crop: number of the crop of the photo, from 0; None for a whole picture.
+        labels: ground-truth labels, `("no",)` for a clean crop; empty where they are unknown.
+        severity: of the degradations, 0..1; None where it is unknown.
+        predicted: the top label of the first assessment.
+        probability: of `predicted`, 0..1.
         rounds: the label of each round.
         stopped: why the loop ended; empty where nothing was restored.
-        change: mean absolute difference between input and result, in levels of 255.
-        before, after: quality of input and result; None without a truth.
-        rounds_psnr: PSNR after each round; empty without a truth.
+        mean_abs_diff: between input and result, in levels of 255.
+        before, after: quality of input and result; None without a reference.
+        psnr_per_round: PSNR in dB after each round; empty without a reference.
         baselines: quality of the classical methods by name.
         seconds: that assessment and restoration took.
     """
@@ -46,53 +46,33 @@ class Case:
     crop: int | None
     labels: tuple[str, ...]
     severity: float | None
-    seen: str
+    predicted: str
     probability: float
     rounds: tuple[str, ...] = ()
     stopped: str = ""
-    change: float = 0.0
+    mean_abs_diff: float = 0.0
     before: Quality | None = None
     after: Quality | None = None
-    rounds_psnr: tuple[float, ...] = ()
+    psnr_per_round: tuple[float, ...] = ()
     baselines: Mapping[str, Quality] = field(default_factory=dict)
     seconds: float = field(default=0.0, compare=False)
 
     @property
-    def key(self) -> Key:
-        """What no other case of a run has."""
+    def key(self) -> SampleKey:
+        """Photo, crop and labels, unique within a run."""
         return self.photo, self.crop, self.labels
 
     @property
-    def label(self) -> str:
-        """What was done, in words; empty where it is not known."""
-        return JOIN.join(self.labels)
+    def ground_truth(self) -> str:
+        """The ground-truth labels in one text; empty where they are unknown."""
+        return SEPARATOR.join(self.labels)
 
     @property
-    def single(self) -> bool:
-        """Whether exactly one degradation was put on it."""
+    def single_degradation(self) -> bool:
+        """Whether it has exactly one degradation."""
         return len(self.labels) == 1 and self.labels != (CLEAN,)
 
     @property
     def gain(self) -> float:
-        """PSNR after minus before in dB; 0 without a truth."""
+        """PSNR after minus before in dB; 0 without a reference."""
         return self.after.psnr - self.before.psnr if self.before and self.after else 0.0
-
-
-def case_from_json(told: Mapping[str, Any]) -> Case:
-    """The case that `dataclasses.asdict` and JSON made `told` of."""
-    return Case(
-        photo=told["photo"],
-        crop=told["crop"],
-        labels=tuple(told["labels"]),
-        severity=told["severity"],
-        seen=told["seen"],
-        probability=told["probability"],
-        rounds=tuple(told["rounds"]),
-        stopped=told["stopped"],
-        change=told["change"],
-        before=Quality(**told["before"]) if told["before"] else None,
-        after=Quality(**told["after"]) if told["after"] else None,
-        rounds_psnr=tuple(told["rounds_psnr"]),
-        baselines={name: Quality(**quality) for name, quality in told["baselines"].items()},
-        seconds=told["seconds"],
-    )

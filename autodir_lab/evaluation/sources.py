@@ -1,4 +1,4 @@
-"""Where the pictures come from: clean photos that are damaged here, pairs of folders, or photos without a truth."""
+"""Sources of samples: clean photos to degrade, folders of pairs, or unpaired photos."""
 
 from __future__ import annotations
 
@@ -15,152 +15,160 @@ from autodir_core.imaging.files import read_picture
 from autodir_core.imaging.paths import list_pictures
 from autodir_core.labels import CLEAN
 
-from .protocol import Protocol, crops, damaged, drawn_severity, mixtures
-from .sample_result import JOIN, Key
+from .protocol import SEPARATOR, Protocol, degrade_crop, draw_severity, label_pairs, random_crops
+from .sample_result import SampleKey
 
 
 @dataclass(frozen=True)
-class Pair:
-    """A picture to be restored and its truth, [1, H, W, 3] in 0..1; None where there is no truth."""
+class ImagePair:
+    """A degraded image and its reference, [1, H, W, 3] in 0..1; the reference is None where there is none."""
 
     degraded: Tensor
-    clean: Tensor | None
+    reference: Tensor | None
 
 
 @dataclass(frozen=True)
 class Sample:
-    """A picture to be measured, named as in its `Case`; `load` makes or reads it when its turn has come."""
+    """An image to measure, with the fields of its `SampleResult`; `load` makes or reads it when it is needed."""
 
     photo: str
     crop: int | None
     labels: tuple[str, ...]
     severity: float | None
-    load: Callable[[], Pair]
+    load: Callable[[], ImagePair]
 
     @property
-    def key(self) -> Key:
+    def key(self) -> SampleKey:
+        """Photo, crop and labels, unique within a run."""
         return self.photo, self.crop, self.labels
 
 
 @dataclass(frozen=True)
-class Folders:
-    """Two folders of pairs; the label is empty where it is not known what was done."""
+class PairFolders:
+    """Folders of degraded pictures and of their references; the label is empty where it is unknown."""
 
     degraded: Path
-    clean: Path
+    reference: Path
     label: str = ""
 
 
 def photo_samples(photos: Mapping[str, Tensor], labels: Sequence[str], protocol: Protocol) -> list[Sample]:
-    """Every crop of clean photos, with each label, and with each pair of degradations where the protocol says so.
+    """Return a sample for each crop of clean photos and each label, and each pair of labels if the protocol has them.
 
     Raises InputError for a photo smaller than a crop.
     """
-    wanted = [(label,) for label in labels] + (mixtures(labels) if protocol.mixtures else [])
+    wanted = [(label,) for label in labels] + (label_pairs(labels) if protocol.mixtures else [])
     return [
-        damaged_sample(name, number, done, clean, protocol)
-        for name, number, clean in crops(photos, protocol)
-        for done in wanted
+        synthetic_sample(name, number, truth, clean, protocol)
+        for name, number, clean in random_crops(photos, protocol)
+        for truth in wanted
     ]
 
 
-def damaged_sample(name: str, number: int, labels: tuple[str, ...], clean: Tensor, protocol: Protocol) -> Sample:
-    """One crop with one or several degradations."""
-    place, label = f"{name} {number}", JOIN.join(labels)
-    severity = None if label == CLEAN else drawn_severity(label, place, protocol)
-    return Sample(name, number, labels, severity, lambda: Pair(damaged(clean, label, place, protocol), clean))
+def synthetic_sample(name: str, number: int, labels: tuple[str, ...], clean: Tensor, protocol: Protocol) -> Sample:
+    """Return the sample of one crop with one or several degradations."""
+    crop_name, label = f"{name} {number}", SEPARATOR.join(labels)
+    severity = None if label == CLEAN else draw_severity(label, crop_name, protocol)
+    return Sample(
+        name, number, labels, severity, lambda: ImagePair(degrade_crop(clean, label, crop_name, protocol), clean)
+    )
 
 
-def pair_samples(sets: Sequence[Folders], protocol: Protocol) -> list[Sample]:
-    """Every degraded picture of every set with its truth, whole or its central square.
+def pair_samples(folders: Sequence[PairFolders], protocol: Protocol) -> list[Sample]:
+    """Return a sample for each degraded picture of all folders, whole or its center crop.
 
-    Raises InputError where a picture has no partner, or two sets hold the same picture.
+    Raises InputError where a picture has no reference, or two of the folders hold the same picture.
     """
     samples = [
         Sample(
-            path.as_posix(), None, (one.label,) * bool(one.label), None, partial(read_pair, path, truth, protocol.size)
+            path.as_posix(), None, (one.label,) * bool(one.label), None, partial(read_pair, path, ref, protocol.size)
         )
-        for one in sets
-        for path, truth in partners(one.degraded, one.clean)
+        for one in folders
+        for path, ref in match_references(one.degraded, one.reference)
     ]
     if len({sample.key for sample in samples}) < len(samples):
         raise InputError("a folder of pairs is given twice; name each folder once")
     return samples
 
 
-def plain_samples(folder: Path, protocol: Protocol) -> list[Sample]:
-    """Every picture of a folder without a truth, whole or its central square."""
+def unpaired_samples(folder: Path, protocol: Protocol) -> list[Sample]:
+    """Return a sample without a reference for each picture of a folder, whole or its center crop."""
     return [
-        Sample(path.name, None, (), None, partial(read_plain, path, protocol.size)) for path in list_pictures(folder)
+        Sample(path.name, None, (), None, partial(read_unpaired, path, protocol.size)) for path in list_pictures(folder)
     ]
 
 
-def label_folders(degraded: Path, clean: Path, known: Sequence[str]) -> list[Folders]:
-    """One set per sub-folder that is named like a label, "_" for a space; the two folders themselves where none is.
+def find_pair_folders(degraded: Path, reference: Path, labels: Sequence[str]) -> list[PairFolders]:
+    """Return a pair for each sub-folder named like a label, "_" for a space; the two folders themselves without any.
 
-    The truths lie in a sub-folder of the same name, or all in `clean`.
+    The references are in a sub-folder of the same name, or all in `reference`.
     """
     if not degraded.is_dir():
-        raise InputError(f"{degraded} is not a folder; --pairs takes the folder of the degraded and that of the clean")
-    inner = [(folder, folder.name.replace("_", " ")) for folder in sorted(degraded.iterdir()) if folder.is_dir()]
-    sets = [Folders(folder, inner_or(clean, folder.name), label) for folder, label in inner if label in known]
-    return sets or [Folders(degraded, clean)]
+        raise InputError(
+            f"{degraded} is not a folder; --pairs takes a folder of degraded pictures and one of references"
+        )
+    found = []
+    for folder in sorted(degraded.iterdir()):
+        label, same_name = folder.name.replace("_", " "), reference / folder.name
+        if folder.is_dir() and label in labels:
+            found.append(PairFolders(folder, same_name if same_name.is_dir() else reference, label))
+    return found or [PairFolders(degraded, reference)]
 
 
-def inner_or(folder: Path, name: str) -> Path:
-    return folder / name if (folder / name).is_dir() else folder
+def match_references(degraded: Path, reference: Path) -> list[tuple[Path, Path]]:
+    """Pair each degraded picture with the reference of the same name, else of the same first number in the name.
 
-
-def partners(degraded: Path, clean: Path) -> list[tuple[Path, Path]]:
-    """Each degraded picture with its truth: the one of the same name, else of the same first number in the name.
-
-    By number where not every name is found: "0001_0.8_0.2.jpg" belongs to "0001.png", "7_rain.png" to "7_clean.png".
-    Raises InputError for a picture without a partner, or with several.
+    By number only if not every name is found: "0001_0.8_0.2.jpg" matches "0001.png", "7_rain.png" matches
+    "7_clean.png". Raises InputError for a picture with no or several references.
     """
-    paths, truths = list_pictures(degraded), list_pictures(clean)
-    named = {truth.stem: truth for truth in truths}
-    if len(named) == len(truths) and all(path.stem in named for path in paths):
-        return [(path, named[path.stem]) for path in paths]
-    return [(path, numbered_partner(path, truths)) for path in paths]
+    paths, references = list_pictures(degraded), list_pictures(reference)
+    by_name = {path.stem: path for path in references}
+    if len(by_name) == len(references) and all(path.stem in by_name for path in paths):
+        return [(path, by_name[path.stem]) for path in paths]
+    return [(path, match_number(path, references)) for path in paths]
 
 
-def numbered_partner(path: Path, truths: Sequence[Path]) -> Path:
-    found = [truth for truth in truths if first_number(path) and first_number(truth) == first_number(path)]
+def match_number(path: Path, references: Sequence[Path]) -> Path:
+    """Return the one reference with the same first number as `path`."""
+    number = first_number(path)
+    found = [reference for reference in references if number and first_number(reference) == number]
     if len(found) != 1:
         raise InputError(
-            f"{path} needs one truth of the same name or first number in {truths[0].parent}, found {len(found)}; "
-            "rename the files so that pairs agree"
+            f"{path} needs one reference of the same name or first number in {references[0].parent}, "
+            f"found {len(found)}; rename the files so that pairs agree"
         )
     return found[0]
 
 
 def first_number(path: Path) -> str:
-    """The first run of digits in a file's name, without leading zeros; empty where there is none."""
+    """Return the first run of digits in a file's name, without leading zeros; empty without any."""
     found = re.search(r"\d+", path.stem)
     return str(int(found[0])) if found else ""
 
 
-def read_pair(path: Path, truth: Path, size: int | None) -> Pair:
-    """Both pictures; InputError where their sizes differ or are smaller than the square that is wanted."""
-    degraded, clean = read_picture(path).image, read_picture(truth).image
-    if degraded.shape != clean.shape:
-        (height, width), (other_height, other_width) = degraded.shape[1:3], clean.shape[1:3]
+def read_pair(path: Path, reference_path: Path, size: int | None) -> ImagePair:
+    """Read both pictures; InputError where their sizes differ or are smaller than the crop."""
+    degraded, reference = read_picture(path).image, read_picture(reference_path).image
+    if degraded.shape != reference.shape:
+        (height, width), (other_height, other_width) = degraded.shape[1:3], reference.shape[1:3]
         raise InputError(
-            f"{path} is {width}x{height}, its truth {truth} is {other_width}x{other_height}; cut both to one size first"
+            f"{path} is {width}x{height}, its reference {reference_path} is {other_width}x{other_height}; "
+            "crop both to one size first"
         )
-    return Pair(central_square(degraded, size, path), central_square(clean, size, truth))
+    return ImagePair(center_crop(degraded, size, path), center_crop(reference, size, reference_path))
 
 
-def read_plain(path: Path, size: int | None) -> Pair:
-    return Pair(central_square(read_picture(path).image, size, path), None)
+def read_unpaired(path: Path, size: int | None) -> ImagePair:
+    """Read a picture that has no reference."""
+    return ImagePair(center_crop(read_picture(path).image, size, path), None)
 
 
-def central_square(image: Tensor, size: int | None, path: Path) -> Tensor:
-    """The square of `size` pixels in the middle of [1, H, W, 3]; the whole for None."""
+def center_crop(image: Tensor, size: int | None, path: Path) -> Tensor:
+    """Return the central `size` x `size` pixels of [1, H, W, 3]; the whole image for None."""
     if size is None:
         return image
     height, width = image.shape[1:3]
     if min(height, width) < size:
-        raise InputError(f"{path} is {width}x{height}; squares of {size} pixels need larger ones, or leave --size out")
+        raise InputError(f"{path} is {width}x{height}; crops of {size} pixels need larger ones, or leave --size out")
     top, left = (height - size) // 2, (width - size) // 2
     return image[:, top : top + size, left : left + size]

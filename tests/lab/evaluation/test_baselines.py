@@ -1,4 +1,4 @@
-"""The classical methods against known answers."""
+"""Classical methods on images with known results."""
 
 from __future__ import annotations
 
@@ -30,18 +30,18 @@ def test_every_degradation_has_a_method_that_keeps_the_shape_and_the_input():
     image = torch.rand(1, 40, 56, 3, generator=torch.Generator().manual_seed(0))
     before = image.clone()
     for label in DEGRADATIONS:
-        results = baselines.classical(image, label)
+        results = baselines.apply_baselines(image, label)
         assert results
         for result in results.values():
             assert result.shape == image.shape and result.dtype == torch.float32
             assert result.min() >= 0 and result.max() <= 1
     assert torch.equal(image, before)
-    assert baselines.classical(image, "no") == {}
+    assert baselines.apply_baselines(image, "no") == {}
 
 
 @pytest.mark.parametrize("sigma", [0.02, 0.1])
 def test_the_noise_is_estimated(sigma):
-    assert baselines.noise_of(noisy(sigma)) == pytest.approx(sigma, rel=0.05)
+    assert baselines.estimate_noise(noisy(sigma)) == pytest.approx(sigma, rel=0.05)
 
 
 def test_non_local_means_takes_most_of_the_noise_from_a_flat_picture():
@@ -53,20 +53,20 @@ def test_non_local_means_takes_most_of_the_noise_from_a_flat_picture():
 def test_the_median_removes_a_speck_and_the_mean_would_not():
     speck = flat(0.2)
     speck[30, 30] = 1
-    assert np.allclose(baselines.median(speck), 51 / 255)
+    assert np.allclose(baselines.median_filter(speck), 51 / 255)
 
 
 def test_unsharp_mask_of_a_step_overshoots_on_both_sides_and_keeps_the_sum():
     step = np.repeat(np.where(np.arange(64) < 32, 0.3, 0.7).astype(np.float32)[None, :, None], 64, 0).repeat(3, 2)
-    sharp = baselines.sharpened(step)
-    # The pixels beside the step lose and gain what a Gaussian of sigma 1 takes over half a pixel: 0.4 * 0.31.
+    sharp = baselines.unsharp_mask(step)
+    # The pixels next to the step lose and gain what a Gaussian of sigma 1 takes over half a pixel: 0.4 * 0.31.
     assert sharp[5, 31, 0] == pytest.approx(0.3 - 0.4 * 0.31, abs=0.01)
     assert sharp[5, 32, 0] == pytest.approx(0.7 + 0.4 * 0.31, abs=0.01)
     assert sharp.mean() == pytest.approx(step.mean(), abs=1e-5)
 
 
 def test_gamma_takes_the_mean_to_one_half():
-    assert np.allclose(baselines.gamma(flat(0.25)), 0.5, atol=1e-5)
+    assert np.allclose(baselines.gamma_correction(flat(0.25)), 0.5, atol=1e-5)
 
 
 def test_clahe_widens_the_contrast_of_a_dark_picture():
@@ -77,8 +77,8 @@ def test_clahe_widens_the_contrast_of_a_dark_picture():
 def test_the_guided_filter_keeps_constants_and_strong_edges():
     constant = flat(0.3)[..., 0]
     edge = np.where(np.arange(64) < 32, 0.0, 1.0).astype(np.float32)[None].repeat(64, 0)
-    assert np.allclose(baselines.guided(constant, edge), 0.3, atol=1e-4)
-    assert np.abs(baselines.guided(edge, edge) - edge).max() < 0.02
+    assert np.allclose(baselines.guided_filter(constant, edge), 0.3, atol=1e-4)
+    assert np.abs(baselines.guided_filter(edge, edge) - edge).max() < 0.02
 
 
 def test_dark_channel_inverts_koschmieders_law():
@@ -88,5 +88,5 @@ def test_dark_channel_inverts_koschmieders_law():
     air, transmission = np.float32(0.9), np.float32(0.5)
     scene[:20] = air
     hazy = scene * transmission + air * (1 - transmission)
-    restored = np.clip(baselines.dark_channel(hazy), 0, 1)
+    restored = np.clip(baselines.dehaze_dark_channel(hazy), 0, 1)
     assert psnr(tensor(restored[40:]), tensor(scene[40:])) > psnr(tensor(hazy[40:]), tensor(scene[40:])) + 10

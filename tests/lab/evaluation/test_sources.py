@@ -1,4 +1,4 @@
-"""Which picture is whose truth, and what is refused."""
+"""Which reference belongs to which random_image, and what is refused."""
 
 from __future__ import annotations
 
@@ -10,18 +10,24 @@ import torch
 import autodir_core as ad
 from autodir_core.imaging.files import read_picture, write_picture
 from autodir_lab.evaluation import Protocol
-from autodir_lab.evaluation.sources import Folders, label_folders, pair_samples, partners, plain_samples
+from autodir_lab.evaluation.sources import (
+    PairFolders,
+    find_pair_folders,
+    match_references,
+    pair_samples,
+    unpaired_samples,
+)
 
 WHOLE = Protocol(size=None)
 
 
 @pytest.fixture
-def folder(tmp_path, picture):
-    """Makes a folder of small pictures with the given names."""
+def folder(tmp_path, random_image):
+    """Make a folder of small pictures with the given names."""
 
     def make(name: str, *files: str, size: int = 32) -> Path:
         for seed, file in enumerate(files):
-            write_picture(tmp_path / name / file, picture(seed, size))
+            write_picture(tmp_path / name / file, random_image(seed, size))
         return tmp_path / name
 
     return make
@@ -38,44 +44,44 @@ def folder(tmp_path, picture):
     ],
     ids=["GoPro", "SOTS", "Raindrop", "Rain100L", "suffixes"],
 )
-def test_partners_of_the_usual_data_sets(folder, degraded, clean):
-    found = partners(folder("bad", *degraded), folder("good", *clean))
-    assert [(path.name, truth.name) for path, truth in found] == list(zip(degraded, clean, strict=True))
+def test_references_of_common_data_sets(folder, degraded, clean):
+    found = match_references(folder("bad", *degraded), folder("good", *clean))
+    assert [(path.name, reference.name) for path, reference in found] == list(zip(degraded, clean, strict=True))
 
 
-def test_ten_hazy_pictures_may_share_one_truth(folder):
-    found = partners(folder("bad", "7_1.png", "7_2.png"), folder("good", "7.png", "8.png"))
-    assert [truth.name for _, truth in found] == ["7.png", "7.png"]
+def test_hazy_pictures_may_share_one_reference(folder):
+    found = match_references(folder("bad", "7_1.png", "7_2.png"), folder("good", "7.png", "8.png"))
+    assert [reference.name for _, reference in found] == ["7.png", "7.png"]
 
 
 @pytest.mark.parametrize(("clean", "count"), [(["8.png"], 0), (["7_a.png", "7_b.png"], 2)], ids=["none", "several"])
-def test_a_picture_needs_one_truth(folder, clean, count):
-    with pytest.raises(ad.InputError, match=rf"7_rain.png needs one truth .* found {count}"):
-        partners(folder("bad", "7_rain.png"), folder("good", *clean))
+def test_a_picture_needs_one_reference(folder, clean, count):
+    with pytest.raises(ad.InputError, match=rf"7_rain.png needs one reference .* found {count}"):
+        match_references(folder("bad", "7_rain.png"), folder("good", *clean))
 
 
-def test_names_without_numbers_never_belong_together_by_chance(folder):
+def test_names_without_numbers_do_not_match(folder):
     with pytest.raises(ad.InputError, match="found 0"):
-        partners(folder("bad", "street.png"), folder("good", "house.png"))
+        match_references(folder("bad", "street.png"), folder("good", "house.png"))
 
 
-def test_pairs_are_read_whole_or_as_central_squares(folder):
-    sets = [Folders(folder("bad", "a.png"), folder("good", "a.png"), "haze")]
+def test_pairs_are_read_whole_or_as_center_crops(folder):
+    sets = [PairFolders(folder("bad", "a.png"), folder("good", "a.png"), "haze")]
     (sample,) = pair_samples(sets, WHOLE)
-    assert sample.labels == ("haze",) and sample.load().clean.shape == (1, 32, 32, 3)
-    (square,) = pair_samples(sets, Protocol(size=10))
-    assert torch.equal(square.load().degraded, read_picture(sets[0].degraded / "a.png").image[:, 11:21, 11:21])
+    assert sample.labels == ("haze",) and sample.load().reference.shape == (1, 32, 32, 3)
+    (crop,) = pair_samples(sets, Protocol(size=10))
+    assert torch.equal(crop.load().degraded, read_picture(sets[0].degraded / "a.png").image[:, 11:21, 11:21])
 
 
 def test_pairs_of_two_sizes_are_refused(folder):
-    (sample,) = pair_samples([Folders(folder("bad", "a.png"), folder("good", "a.png", size=40))], WHOLE)
-    with pytest.raises(ad.InputError, match=r"is 32x32, its truth .* is 40x40; cut both"):
+    (sample,) = pair_samples([PairFolders(folder("bad", "a.png"), folder("good", "a.png", size=40))], WHOLE)
+    with pytest.raises(ad.InputError, match=r"is 32x32, its reference .* is 40x40; crop both"):
         sample.load()
 
 
-def test_a_square_must_fit(folder):
-    (sample,) = plain_samples(folder("bad", "a.png"), Protocol(size=33))
-    with pytest.raises(ad.InputError, match="squares of 33 pixels need larger ones"):
+def test_a_crop_must_fit(folder):
+    (sample,) = unpaired_samples(folder("bad", "a.png"), Protocol(size=33))
+    with pytest.raises(ad.InputError, match="crops of 33 pixels need larger ones"):
         sample.load()
 
 
@@ -84,15 +90,15 @@ def test_sub_folders_named_like_labels(folder, tmp_path):
         folder(f"bad/{name}", "1.png")
     folder("good", "1.png")
     folder("good/rain", "1.png")
-    sets = label_folders(tmp_path / "bad", tmp_path / "good", ad.LABELS)
+    sets = find_pair_folders(tmp_path / "bad", tmp_path / "good", ad.LABELS)
     assert sets == [
-        Folders(tmp_path / "bad" / "low_resolution", tmp_path / "good", "low resolution"),
-        Folders(tmp_path / "bad" / "rain", tmp_path / "good" / "rain", "rain"),
+        PairFolders(tmp_path / "bad" / "low_resolution", tmp_path / "good", "low resolution"),
+        PairFolders(tmp_path / "bad" / "rain", tmp_path / "good" / "rain", "rain"),
     ]
-    assert label_folders(tmp_path / "good" / "rain", tmp_path / "good", ad.LABELS)[0].label == ""
+    assert find_pair_folders(tmp_path / "good" / "rain", tmp_path / "good", ad.LABELS)[0].label == ""
 
 
 def test_one_folder_twice_is_refused(folder):
-    sets = [Folders(folder("bad", "a.png"), folder("good", "a.png"), "haze")] * 2
+    sets = [PairFolders(folder("bad", "a.png"), folder("good", "a.png"), "haze")] * 2
     with pytest.raises(ad.InputError, match="given twice"):
         pair_samples(sets, WHOLE)

@@ -1,4 +1,4 @@
-"""The command `evaluate` as its user meets it, with the tiny golden model."""
+"""The command `evaluate` from its options to its files, with the tiny golden model."""
 
 from __future__ import annotations
 
@@ -8,28 +8,28 @@ import pytest
 
 from autodir_core.cli import main
 from autodir_core.imaging.files import write_picture
-from autodir_lab.evaluation.measure import Meter
+from autodir_lab.evaluation.evaluator import Evaluator
 
 FAST = ("--steps", "1", "--max-rounds", "1", "--device", "cpu", "--no-lpips")
 CLEAN = ("--crops", "1", "--size", "48")
 
 
 @pytest.fixture
-def photos(tmp_path, picture):
-    write_picture(tmp_path / "photos" / "one.png", picture(0))
+def photos(tmp_path, random_image):
+    write_picture(tmp_path / "photos" / "one.png", random_image(0))
     return tmp_path / "photos"
 
 
 @pytest.fixture
 def evaluate(tiny, monkeypatch):
-    """Runs the command with the tiny model already loaded; the exit code."""
+    """Run the command with the tiny model already loaded; return the exit code."""
     monkeypatch.setattr("autodir_core.model.load_autodir", lambda *chosen: tiny)
     return lambda *arguments: main(["evaluate", *FAST, *map(str, arguments)])
 
 
 @pytest.fixture
 def refused(evaluate, capsys):
-    """Runs a command that must end with one line of error; the line."""
+    """Run a command that must end with one line of error; return the line."""
 
     def run(*arguments: object) -> str:
         assert evaluate(*arguments) == 2
@@ -39,45 +39,47 @@ def refused(evaluate, capsys):
     return run
 
 
-def told(folder) -> dict:
+def read_json(folder) -> dict:
     return json.loads((folder / "evaluation.json").read_text(encoding="utf-8"))
 
 
 def test_clean_photos(evaluate, photos, tmp_path, capsys):
     assert evaluate(photos, *CLEAN, "-o", tmp_path / "out") == 0
     assert "| noise | 1 |" in capsys.readouterr().out
-    content = told(tmp_path / "out")
-    assert len(content["cases"]) == 8 and content["protocol"]["seed"] == 2024
+    content = read_json(tmp_path / "out")
+    assert len(content["results"]) == 8 and content["protocol"]["seed"] == 2024
     assert len(content["sha256"]) == 64 and set(content["versions"]) >= {"autodir", "torch", "diffusers", "open_clip"}
     first = (tmp_path / "out" / "evaluation.md").read_text(encoding="utf-8").partition("\n")[0]
     assert "1 photo, 1 crop of 48 pixels each, severity 0.5, 1 step, seed 2024, float32 on cpu" in first
 
 
-def test_a_threshold_above_everything_leaves_every_picture_alone(evaluate, photos, tmp_path):
+def test_a_confidence_of_one_leaves_every_picture_alone(evaluate, photos, tmp_path):
     out = tmp_path / "out"
     assert evaluate(photos, *CLEAN, "--threshold", "1", "--view", "grid", "-o", out) == 0
-    assert {case["stopped"] for case in told(out)["cases"]} <= {"low_confidence", "clean"}
-    assert not any(case["rounds"] or case["change"] for case in told(out)["cases"])
-    assert "1 step, view grid, threshold 1, seed 2024" in (out / "evaluation.md").read_text(encoding="utf-8")
+    assert {result["stopped"] for result in read_json(out)["results"]} <= {"low_confidence", "clean"}
+    assert not any(result["rounds"] or result["mean_abs_diff"] for result in read_json(out)["results"])
+    assert "1 step, assessed crops grid, min confidence 1, seed 2024" in (out / "evaluation.md").read_text(
+        encoding="utf-8"
+    )
     assert evaluate(photos, *CLEAN, "--threshold", "1", "-o", out) == 2, "that is another setting"
 
 
 def test_a_second_run_measures_only_what_is_new(evaluate, photos, tmp_path, monkeypatch):
-    out, calls, measure = tmp_path / "out", [], Meter.measure
+    out, calls, measure = tmp_path / "out", [], Evaluator.measure
     monkeypatch.setattr(
-        Meter, "measure", lambda self, sample, pair: calls.append(sample) or measure(self, sample, pair)
+        Evaluator, "measure", lambda self, sample, pair: calls.append(sample) or measure(self, sample, pair)
     )
     assert evaluate(photos, *CLEAN, "-o", out) == 0
-    before = told(out)["cases"]
+    before = read_json(out)["results"]
     assert evaluate(photos, *CLEAN, "-o", out) == 0 and len(calls) == 8
-    assert told(out)["cases"] == before
+    assert read_json(out)["results"] == before
     assert evaluate(photos, *CLEAN, "-o", out, "--mixtures", "--assess-only") == 2, "that is another setting"
     assert evaluate(photos, *CLEAN, "-o", out, "--mixtures") == 0 and len(calls) == 8 + 21
-    assert told(out)["cases"][:8] == before
+    assert read_json(out)["results"][:8] == before
 
 
 def test_an_interrupted_run_loses_nothing(evaluate, photos, tmp_path, monkeypatch):
-    out, measure = tmp_path / "out", Meter.measure
+    out, measure = tmp_path / "out", Evaluator.measure
 
     def interrupted(self, sample, pair):
         if sample.labels == ("haze",):
@@ -85,50 +87,50 @@ def test_an_interrupted_run_loses_nothing(evaluate, photos, tmp_path, monkeypatc
         return measure(self, sample, pair)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Meter, "measure", interrupted)
+        patch.setattr(Evaluator, "measure", interrupted)
         assert evaluate(photos, *CLEAN, "-o", out) == 130
-    assert len((out / "cases.jsonl").read_text().splitlines()) == 1 + 4
+    assert len((out / "results.jsonl").read_text().splitlines()) == 1 + 4
     assert evaluate(photos, *CLEAN, "-o", out) == 0
-    assert len(told(out)["cases"]) == 8
+    assert len(read_json(out)["results"]) == 8
 
 
 def test_a_range_of_severities_and_classical_methods(evaluate, photos, tmp_path, capsys):
     pytest.importorskip("cv2", reason="opencv-python-headless is not installed")
     assert evaluate(photos, *CLEAN, "--severity", "0.2:0.9", "--baselines", "-o", tmp_path / "out") == 0
     assert "| haze | dark channel |" in capsys.readouterr().out
-    cases = told(tmp_path / "out")["cases"]
-    assert len({case["severity"] for case in cases if case["severity"]}) == 7
-    assert [list(case["baselines"]) for case in cases][3] == ["gamma", "CLAHE"]
+    results = read_json(tmp_path / "out")["results"]
+    assert len({result["severity"] for result in results if result["severity"]}) == 7
+    assert [list(result["baselines"]) for result in results][3] == ["gamma", "CLAHE"]
 
 
-def test_pairs_with_a_label(evaluate, photos, picture, tmp_path, capsys):
-    write_picture(tmp_path / "bad" / "one.png", picture(1))
+def test_pairs_with_a_label(evaluate, photos, random_image, tmp_path, capsys):
+    write_picture(tmp_path / "bad" / "one.png", random_image(1))
     arguments = ("--pairs", tmp_path / "bad", photos, "--label", "haze")
     assert evaluate(*arguments) == 0
     shown = capsys.readouterr().out
     assert "1 pair, 1 step," in shown and "| haze | 1 |" in shown
 
 
-def test_pairs_without_a_label(evaluate, photos, picture, tmp_path, capsys):
-    write_picture(tmp_path / "bad" / "one.png", picture(1))
+def test_pairs_without_a_label(evaluate, photos, random_image, tmp_path, capsys):
+    write_picture(tmp_path / "bad" / "one.png", random_image(1))
     assert evaluate("--pairs", tmp_path / "bad", photos, "--size", "40") == 0
     shown = capsys.readouterr().out
     assert "1 pair, their central 40 pixels" in shown and "PSNR before" in shown and "Confusion" not in shown
 
 
-def test_photos_without_truth(evaluate, photos, tmp_path, capsys):
-    assert evaluate("--no-truth", photos, "-o", tmp_path / "out") == 0
+def test_unpaired_photos(evaluate, photos, tmp_path, capsys):
+    assert evaluate("--unpaired", photos, "-o", tmp_path / "out") == 0
     shown = capsys.readouterr().out
-    assert "1 photo without truth" in shown and "PSNR" not in shown and "mean change" in shown
+    assert "1 unpaired photo" in shown and "PSNR" not in shown and "mean abs. difference" in shown
     assert (tmp_path / "out" / "report.html").is_file() and (tmp_path / "out" / "worst.png").is_file()
 
 
-def test_what_cannot_be_meant_is_refused(refused, photos):
-    assert "give one of" in refused(photos, "--no-truth", photos)
+def test_contradictory_options_are_refused(refused, photos):
+    assert "give one of" in refused(photos, "--unpaired", photos)
     assert "once for each" in refused(photos, "--label", "haze")
     assert "unknown label 'fog'" in refused("--pairs", photos, photos, "--label", "fog")
-    assert "--mixtures and --severity are for clean photos" in refused("--no-truth", photos, "--severity", "0.5")
+    assert "--mixtures and --severity are for clean photos" in refused("--unpaired", photos, "--severity", "0.5")
     assert "--baselines compares restorations" in refused(photos, "--baselines", "--assess-only")
-    assert "runs downwards" in refused(photos, "--severity", "0.9:0.1")
+    assert "lower bound last" in refused(photos, "--severity", "0.9:0.1")
     assert "does not lie in 0..1" in refused(photos, "--severity", "0:2")
     assert "does not exist" in refused(photos / "nowhere")

@@ -1,0 +1,148 @@
+"""The options of `evaluate`: declared, checked, and turned into a protocol."""
+
+from __future__ import annotations
+
+import argparse
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from autodir_core.cli.options import add_model_options, add_quiet, add_threshold, add_view, at_least, between
+from autodir_core.errors import InputError
+
+if TYPE_CHECKING:
+    from ..evaluation import Protocol
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_sources(parser)
+    parser.add_argument(
+        "-o",
+        "--output",
+        metavar="FOLDER",
+        help="gets evaluation.md, .csv and .json, report.html, worst.png and every result as it is measured: run the "
+        "same command again to resume (default: print the tables)",
+    )
+    add_model_options(parser)
+    add_protocol(parser)
+    add_metrics(parser)
+    add_quiet(parser)
+
+
+def add_sources(parser: argparse.ArgumentParser) -> None:
+    """Add the options that choose the pictures."""
+    parser.add_argument(
+        "photos",
+        nargs="?",
+        type=Path,
+        metavar="FOLDER",
+        help="clean photos, to be degraded (default: eight that come with Python packages)",
+    )
+    parser.add_argument(
+        "--pairs",
+        nargs=2,
+        type=Path,
+        action="append",
+        default=[],
+        metavar=("DEGRADED", "REFERENCE"),
+        help="instead: folders of degraded pictures and references of the same names; sub-folders named like labels "
+        "are evaluated by label; may be repeated",
+    )
+    parser.add_argument(
+        "--label", action="append", default=[], help="of the pairs, once for each --pairs (default: unknown)"
+    )
+    parser.add_argument(
+        "--unpaired", type=Path, metavar="FOLDER", help="instead: photos without references (default: none)"
+    )
+    parser.add_argument("--no-truth", dest="unpaired", type=Path, help=argparse.SUPPRESS)
+
+
+def add_protocol(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the protocol."""
+    group = parser.add_argument_group("protocol")
+    group.add_argument("--crops", type=at_least(1), default=3, help="per clean photo (default: %(default)s)")
+    group.add_argument(
+        "--size",
+        type=at_least(32),
+        help="side of a crop in pixels (default: 256 of clean photos; pairs and unpaired photos whole)",
+    )
+    group.add_argument(
+        "--severity",
+        type=severities,
+        metavar="S",
+        help="0 barely visible to 1 severe; LOW:HIGH draws one for every sample (default: 0.5)",
+    )
+    group.add_argument("--mixtures", action="store_true", help="every pair of degradations too (default: single ones)")
+    group.add_argument("--steps", type=at_least(1), default=20, help="of the sampler (default: %(default)s)")
+    group.add_argument("--max-rounds", type=at_least(1), default=7, help="of the loop (default: %(default)s)")
+    add_view(group)
+    add_threshold(group)
+    group.add_argument("--seed", type=at_least(0), default=2024, help="of everything random (default: %(default)s)")
+    group.add_argument("--assess-only", action="store_true", help="recognition without restoration (default: both)")
+
+
+def add_metrics(parser: argparse.ArgumentParser) -> None:
+    """Add the options of baselines and metrics."""
+    group = parser.add_argument_group("comparison")
+    group.add_argument(
+        "--baselines",
+        action="store_true",
+        help="classical methods, which are given the label (default: the model alone)",
+    )
+    group.add_argument(
+        "--lpips",
+        action=argparse.BooleanOptionalAction,
+        help="the perceptual distance (default: where the package lpips is installed)",
+    )
+    group.add_argument(
+        "--luma", action="store_true", help="PSNR and SSIM of the luminance (default: of all color channels)"
+    )
+
+
+def severities(text: str) -> float | tuple[float, float]:
+    """Parse a severity, or two with a colon between them."""
+    low, colon, high = text.partition(":")
+    if not colon:
+        return between(0, 1)(low)
+    bounds = between(0, 1)(low), between(0, 1)(high)
+    if bounds[0] > bounds[1]:
+        raise argparse.ArgumentTypeError(f"{text!r} has its lower bound last; write LOW:HIGH")
+    return bounds
+
+
+def check_arguments(arguments: argparse.Namespace) -> None:
+    """Raise InputError for what can be refused before a model is loaded."""
+    if sum(map(bool, (arguments.photos, arguments.pairs, arguments.unpaired))) > 1:
+        raise InputError("give one of: a FOLDER of clean photos, --pairs, --unpaired")
+    if len(arguments.label) not in (0, len(arguments.pairs)):
+        raise InputError(f"--label goes with --pairs, once for each; got {len(arguments.label)} labels")
+    if (arguments.mixtures or arguments.severity is not None) and (arguments.pairs or arguments.unpaired):
+        raise InputError("--mixtures and --severity are for clean photos, which are degraded here; leave them out")
+    if arguments.baselines and (arguments.unpaired or arguments.assess_only):
+        raise InputError("--baselines compares restorations with references; leave --unpaired and --assess-only out")
+    for folder in (arguments.photos, arguments.unpaired, *chain(*arguments.pairs)):
+        if folder and not folder.exists():
+            raise InputError(f"{folder} does not exist; give folders of pictures")
+    if arguments.baselines:
+        from ..evaluation import baselines  # noqa: F401 -- reports a missing OpenCV at once
+
+
+def make_protocol(arguments: argparse.Namespace) -> Protocol:
+    """Return the protocol that the options describe."""
+    from ..evaluation.protocol import CROP_SIZE, Protocol
+
+    synthetic = not (arguments.pairs or arguments.unpaired)
+    return Protocol(
+        crops=arguments.crops,
+        size=arguments.size or (CROP_SIZE if synthetic else None),
+        severity=0.5 if arguments.severity is None else arguments.severity,
+        steps=arguments.steps,
+        max_rounds=arguments.max_rounds,
+        assess_crops=arguments.view,
+        min_confidence=arguments.threshold,
+        seed=arguments.seed,
+        restore=not arguments.assess_only,
+        mixtures=arguments.mixtures,
+        baselines=arguments.baselines,
+        luma=arguments.luma,
+    )

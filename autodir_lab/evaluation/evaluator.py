@@ -1,0 +1,132 @@
+"""Assess and restore each sample and compare the result with its reference."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from time import perf_counter
+
+from torch import Tensor
+
+from autodir_core.imaging.metrics import Distance, luminance, psnr, ssim
+from autodir_core.model import AutoDIR
+from autodir_core.outputs import Restoration
+from autodir_core.pipeline import restore
+from autodir_core.settings import LoopSettings, SamplerSettings
+
+from .protocol import Protocol
+from .sample_result import Quality, SampleResult
+from .sources import ImagePair, Sample
+
+
+@dataclass(frozen=True)
+class SampleImages:
+    """The images of one sample, each [1, H, W, 3] in 0..1; the reference is None where there is none."""
+
+    degraded: Tensor
+    restored: Tensor
+    reference: Tensor | None
+
+
+def evaluate(
+    model: AutoDIR,
+    samples: Iterable[Sample],
+    protocol: Protocol,
+    *,
+    lpips: Distance | None = None,
+    finished: Sequence[SampleResult] = (),
+    on_result: Callable[[SampleResult, SampleImages], object] | None = None,
+) -> list[SampleResult]:
+    """Measure a model; return one result per sample.
+
+    Args:
+        model: from `load_autodir`.
+        samples: from one of `sources`.
+        protocol: what to measure.
+        lpips: from `load_lpips`; None leaves it out.
+        finished: results of an earlier run, whose samples are not measured again.
+        on_result: called with each new result and its images.
+    """
+    known = {result.key: result for result in finished}
+    evaluator, results = Evaluator(model, protocol, lpips), []
+    for sample in samples:
+        if sample.key not in known:
+            known[sample.key], images = evaluator.measure(sample, sample.load())
+            if on_result:
+                on_result(known[sample.key], images)
+        results.append(known[sample.key])
+    return results
+
+
+@dataclass(frozen=True)
+class Evaluator:
+    """A model, a protocol and a perceptual metric, applied to one sample at a time."""
+
+    model: AutoDIR
+    protocol: Protocol
+    lpips: Distance | None = None
+
+    def measure(self, sample: Sample, pair: ImagePair) -> tuple[SampleResult, SampleImages]:
+        """Assess and restore one sample."""
+        start = perf_counter()
+        assessment = self.model.assess(pair.degraded, crops=self.protocol.assess_crops)
+        restoration = self.restore(pair.degraded) if self.protocol.restore else None
+        seconds = perf_counter() - start
+        restored = restoration.image if restoration else pair.degraded
+        result = SampleResult(
+            photo=sample.photo,
+            crop=sample.crop,
+            labels=sample.labels,
+            severity=sample.severity,
+            predicted=assessment.top[0],
+            probability=assessment.probabilities.max().item(),
+            rounds=tuple(str(each.label) for each in restoration.rounds) if restoration else (),
+            stopped=restoration.stopped[0] if restoration else "",
+            mean_abs_diff=255 * (restored.clamp(0, 1) - pair.degraded).abs().mean().item(),
+            before=self.quality(pair.degraded, pair.reference),
+            after=self.quality(restored, pair.reference),
+            psnr_per_round=self.psnr_per_round(restoration, pair.reference),
+            baselines=self.baselines(sample, pair),
+            seconds=round(seconds, 3),
+        )
+        return result, SampleImages(pair.degraded, restored, pair.reference)
+
+    def restore(self, image: Tensor) -> Restoration:
+        """Run the automatic loop on [1, H, W, 3]."""
+        protocol = self.protocol
+        loop = LoopSettings(
+            max_rounds=protocol.max_rounds, crops=protocol.assess_crops, min_confidence=protocol.min_confidence
+        )
+        return restore(self.model, image, loop, SamplerSettings(steps=protocol.steps), seed=protocol.seed)
+
+    def quality(self, image: Tensor, reference: Tensor | None) -> Quality | None:
+        """Compare [1, H, W, 3] with the reference; None without one."""
+        return None if reference is None else self.compare(image, reference)
+
+    def compare(self, image: Tensor, reference: Tensor) -> Quality:
+        """Compare two [1, H, W, 3], by the protocol in all color channels or in luminance; LPIPS always in color."""
+        channels, reference_channels = self.channels(image), self.channels(reference)
+        return Quality(
+            psnr(channels, reference_channels),
+            ssim(channels, reference_channels),
+            self.lpips(image, reference) if self.lpips else None,
+        )
+
+    def channels(self, image: Tensor) -> Tensor:
+        """Return the luminance [1, H, W, 1] or, unless the protocol asks for it, the image itself."""
+        return luminance(image) if self.protocol.luma else image
+
+    def psnr_per_round(self, restoration: Restoration | None, reference: Tensor | None) -> tuple[float, ...]:
+        """PSNR in dB after each round."""
+        if restoration is None or reference is None:
+            return ()
+        return tuple(psnr(self.channels(each.image), self.channels(reference)) for each in restoration.rounds)
+
+    def baselines(self, sample: Sample, pair: ImagePair) -> dict[str, Quality]:
+        """Measure the classical methods for a sample with exactly one known degradation."""
+        if not self.protocol.baselines or pair.reference is None or len(sample.labels) != 1:
+            return {}
+        from .baselines import apply_baselines
+
+        results = apply_baselines(pair.degraded, sample.labels[0])
+        return {name: self.compare(image, pair.reference) for name, image in results.items()}

@@ -1,0 +1,235 @@
+"""The tables of an evaluation, each from the sample results."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from statistics import mean
+
+from autodir_core.labels import CLEAN
+
+from ..sample_result import Quality, SampleResult
+from .table import Table, percentage
+
+Results = Sequence[SampleResult]
+
+SEVERITY_THIRDS = ("mild", "medium", "severe")
+"""Names of the thirds of the severity range 0..1."""
+
+
+def build_tables(results: Results, labels: Sequence[str]) -> list[Table]:
+    """Return every table that has rows for these results; `labels` are the model's."""
+    builders: tuple[Callable[[Results, Sequence[str]], Table | None], ...] = (
+        single_table,
+        confusion_matrix,
+        severity_table,
+        mixture_table,
+        rounds_table,
+        baseline_table,
+        unlabeled_table,
+    )
+    return [table for build in builders if (table := build(results, labels))]
+
+
+def single_table(results: Results, labels: Sequence[str]) -> Table | None:
+    """Accuracy and, where the samples were restored, quality before and after, for each label on its own."""
+    labeled = [result for result in results if len(result.labels) == 1]
+    if not labeled:
+        return None
+    columns = quality_columns(labeled)
+    rows = [label_row(label, some, columns) for label in labels if (some := with_label(labeled, label))]
+    degraded = [result for result in labeled if result.single_degradation]
+    if degraded:
+        quality = quality_cells(degraded, columns)
+        rows.append(("**mean of the degradations**", str(len(degraded)), f"{accuracy(labeled)} (all labels)", *quality))
+    note = "Means over the samples; accuracy: the top label is the ground truth. PSNR in dB."
+    header = ("degradation", "samples", "accuracy", *columns)
+    return Table("Single degradations", note, header, tuple(rows), bool(degraded))
+
+
+def quality_columns(results: Results) -> tuple[str, ...]:
+    """Return the names of the quality columns that the results can fill."""
+    if not any(result.stopped and result.before for result in results):
+        return ()
+    lpips = all(result.before and result.before.lpips is not None for result in results)
+    return ("PSNR before", "after", "gain", "SSIM before", "after", *(("LPIPS before", "after") if lpips else ()))
+
+
+def label_row(label: str, results: Results, columns: Sequence[str]) -> tuple[str, ...]:
+    """Return one label's row."""
+    if label != CLEAN:
+        return (label, str(len(results)), accuracy(results), *quality_cells(results, columns))
+    untouched = percentage(result.stopped == "clean" and not result.rounds for result in results)
+    cells = (f"left untouched: {untouched}", *[""] * (len(columns) - 1)) if columns else ()
+    return ("no (clean photo)", str(len(results)), accuracy(results), *cells)
+
+
+def accuracy(results: Results) -> str:
+    """Return the percentage of single labels that were predicted right."""
+    return percentage(result.predicted == result.ground_truth for result in results)
+
+
+def quality_cells(results: Results, columns: Sequence[str]) -> tuple[str, ...]:
+    """Return the cells of `quality_columns`."""
+    if not columns:
+        return ()
+    before, after = mean_quality(qualities_before(results)), mean_quality(qualities_after(results))
+    cells = [f"{before.psnr:.2f}", f"{after.psnr:.2f}", f"{after.psnr - before.psnr:+.2f}"]
+    cells += [f"{before.ssim:.3f}", f"{after.ssim:.3f}"]
+    if before.lpips is not None and after.lpips is not None:
+        cells += [f"{before.lpips:.3f}", f"{after.lpips:.3f}"]
+    return tuple(cells[: len(columns)])
+
+
+def mean_quality(qualities: Sequence[Quality]) -> Quality:
+    """Return the mean of each metric; no LPIPS where one lacks it."""
+    lpips = [one.lpips for one in qualities if one.lpips is not None]
+    return Quality(
+        mean(one.psnr for one in qualities),
+        mean(one.ssim for one in qualities),
+        mean(lpips) if len(lpips) == len(qualities) else None,
+    )
+
+
+def qualities_before(results: Results) -> list[Quality]:
+    """Return the quality of each input that has a reference."""
+    return [result.before for result in results if result.before]
+
+
+def qualities_after(results: Results) -> list[Quality]:
+    """Return the quality of each result that has a reference."""
+    return [result.after for result in results if result.after]
+
+
+def confusion_matrix(results: Results, labels: Sequence[str]) -> Table | None:
+    """Rows are the ground truth, columns the top label."""
+    rows = tuple(
+        (f"**{label}**", *prediction_counts(some, labels)) for label in labels if (some := with_label(results, label))
+    )
+    note = "Rows: the ground truth. Columns: the top label."
+    return Table("Confusion", note, ("ground truth \\ predicted", *labels), rows) if rows else None
+
+
+def prediction_counts(results: Results, labels: Sequence[str]) -> tuple[str, ...]:
+    """Return how often each label was predicted; empty for never."""
+    counts = Counter(result.predicted for result in results)
+    return tuple(str(counts[label] or "") for label in labels)
+
+
+def severity_table(results: Results, labels: Sequence[str]) -> Table | None:
+    """Accuracy and gain by thirds of the severity, where it was drawn from a range."""
+    graded = [result for result in results if result.single_degradation and result.severity is not None]
+    if len({result.severity for result in graded if result.ground_truth == graded[0].ground_truth}) < 2:
+        return None
+    rows = []
+    for label in labels:
+        thirds = [[one for one in with_label(graded, label) if severity_third(one) == name] for name in SEVERITY_THIRDS]
+        if any(thirds):
+            rows.append((label, *(cell for some in thirds for cell in third_cells(some))))
+    columns = (f"{name}: {what}" for name in SEVERITY_THIRDS for what in ("samples", "accuracy", "gain"))
+    note = "Thirds of the severity range 0..1; gain in dB of PSNR."
+    return Table("By severity", note, ("degradation", *columns), tuple(rows))
+
+
+def severity_third(result: SampleResult) -> str:
+    """Return the third of the severity range that a result is in."""
+    return SEVERITY_THIRDS[min(int(3 * (result.severity or 0)), 2)]
+
+
+def third_cells(results: Results) -> tuple[str, str, str]:
+    """Return number, accuracy and gain of the samples of one third."""
+    if not results:
+        return "0", "", ""
+    gain = f"{mean(result.gain for result in results):+.2f}" if any(result.stopped for result in results) else ""
+    return str(len(results)), accuracy(results), gain
+
+
+def mixture_table(results: Results, labels: Sequence[str]) -> Table | None:
+    """Recognition and gain of each pair of degradations."""
+    mixed = [result for result in results if len(result.labels) > 1]
+    if not mixed:
+        return None
+    columns = quality_columns(mixed)
+    names = dict.fromkeys(result.ground_truth for result in mixed)
+    rows = [mixture_row(name, with_label(mixed, name), columns) for name in names]
+    rows.append(mixture_row("**mean of the mixtures**", mixed, columns))
+    note = "Both degradations in the order of image formation, at one severity. PSNR in dB."
+    header = ("mixture", "samples", "top label is one", "rounds hold both", *columns)
+    return Table("Mixtures of two degradations", note, header, tuple(rows), True)
+
+
+def mixture_row(name: str, results: Results, columns: Sequence[str]) -> tuple[str, ...]:
+    """Return the row of one mixture."""
+    one = percentage(result.predicted in result.labels for result in results)
+    both = percentage(set(result.labels) <= set(result.rounds) for result in results)
+    return (name, str(len(results)), one, both, *quality_cells(results, columns))
+
+
+def rounds_table(results: Results, labels: Sequence[str]) -> Table | None:
+    """For each round, how many samples had it and their mean PSNR before and after it."""
+    degraded = [result for result in results if result.ground_truth != CLEAN]  # 100 dB of a clean photo hides the rest
+    curves = [(one.before.psnr, *one.psnr_per_round) for one in degraded if one.before and one.psnr_per_round]
+    rows = []
+    for number in range(1, max(map(len, curves), default=0)):
+        steps = [curve[number - 1 : number + 1] for curve in curves if len(curve) > number]
+        before, after = (mean(values) for values in zip(*steps, strict=True))
+        rows.append((f"{number}", str(len(steps)), f"{before:.2f}", f"{after:.2f}", f"{after - before:+.2f}"))
+    if not rows:
+        return None
+    reasons = Counter(result.stopped for result in degraded if result.stopped).most_common()
+    stopped = ", ".join(f"{reason} {count}" for reason, count in reasons)
+    note = f"Over the samples that had the round, mixtures too, without clean photos. Why the loops ended: {stopped}."
+    return Table("Rounds", note, ("round", "samples", "PSNR before it", "after it", "gain"), tuple(rows))
+
+
+def baseline_table(results: Results, labels: Sequence[str]) -> Table | None:
+    """Each classical method on its own degradation, next to the model on the same samples."""
+    rows = []
+    for label in labels:
+        some = with_label(results, label)
+        for name in some[0].baselines if some else ():
+            rows.append(baseline_row(label, name, [result for result in some if name in result.baselines]))
+    if not rows:
+        return None
+    note = "The methods are given the degradation, the model is not. PSNR in dB."
+    header = ("degradation", "method", "PSNR before", "method", "model", "model ahead by", "SSIM method", "model")
+    return Table("Classical methods", note, header, tuple(rows))
+
+
+def baseline_row(label: str, name: str, results: Results) -> tuple[str, ...]:
+    """Return the row of one method."""
+    before, model = mean_quality(qualities_before(results)), mean_quality(qualities_after(results))
+    method = mean_quality([result.baselines[name] for result in results])
+    psnr = (f"{before.psnr:.2f}", f"{method.psnr:.2f}", f"{model.psnr:.2f}", f"{model.psnr - method.psnr:+.2f}")
+    return (label, name, *psnr, f"{method.ssim:.3f}", f"{model.ssim:.3f}")
+
+
+def unlabeled_table(results: Results, labels: Sequence[str]) -> Table | None:
+    """Predictions, rounds and change of the samples without ground-truth labels."""
+    unlabeled = [result for result in results if not result.labels]
+    if not unlabeled:
+        return None
+    columns = quality_columns(unlabeled)
+    groups = [(label, [one for one in unlabeled if one.predicted == label]) for label in labels]
+    rows = [unlabeled_row(label, some, columns) for label, some in groups if some]
+    rows.append(unlabeled_row("**all**", unlabeled, columns))
+    note = "Mean absolute difference between input and result, in levels of 255: how much changed, not how well."
+    header = ("top label", "samples", "mean probability", "mean rounds", "mean abs. difference", *columns)
+    return Table("Pictures of unknown degradation", note, header, tuple(rows), True)
+
+
+def unlabeled_row(name: str, results: Results, columns: Sequence[str]) -> tuple[str, ...]:
+    """Return the row of one predicted label."""
+    return (
+        name,
+        str(len(results)),
+        f"{100 * mean(result.probability for result in results):.0f} %",
+        f"{mean(len(result.rounds) for result in results):.1f}",
+        f"{mean(result.mean_abs_diff for result in results):.1f}",
+        *quality_cells(results, columns),
+    )
+
+
+def with_label(results: Results, label: str) -> list[SampleResult]:
+    """Return the results with this ground truth."""
+    return [result for result in results if result.ground_truth == label]
