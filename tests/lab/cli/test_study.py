@@ -53,7 +53,7 @@ def test_each_variant_is_trained_with_its_own_losses(two_steps):
     for name in VARIANTS:
         log = (two_steps / f"{name} 3" / "biqa.jsonl").read_text(encoding="utf-8").splitlines()
         losses[name] = {key for line in log for key, loss in json.loads(line).items() if loss} - {"step"}
-        trained[name] = torch.load(two_steps / f"{name} 3" / "biqa.pt", weights_only=True)["trained"]
+        trained[name] = torch.load(two_steps / f"{name} 3" / "biqa.pt", weights_only=True)["weights"]
     assert losses["classifier"] == {"cross_entropy"}
     assert losses["classification loss"] == {"fidelity", "cross_entropy"}
     assert losses["semantic-agnostic term"] == {"fidelity", "cross_entropy", "semantic_agnostic"}
