@@ -58,6 +58,10 @@ class Choices(Mapping[str, Choice]):
         module, _, function = self.rows[self.check(name)].function.partition(":")
         return getattr(import_module(f".{module}", __package__), function)
 
+    def describe(self) -> str:
+        """Return every name with its summary, for help texts and tooltips."""
+        return "; ".join(f"{name}: {row.summary}" for name, row in self.rows.items())
+
 
 SAMPLERS = Choices(
     "sampler",
@@ -71,10 +75,29 @@ SAMPLERS = Choices(
 COLOR_METHODS = Choices(
     "color method",
     {
-        "adain": Choice("imaging.color:adain", "matches mean and spread of each channel"),
-        "wavelet": Choice("imaging.color:wavelet", "takes the low frequencies of the reference"),
+        "adain": Choice("imaging.color:adain", "matches mean and spread of each color channel"),
+        "wavelet": Choice("imaging.color:wavelet", "takes the low frequencies of a reference of the same content"),
     },
 )
+
+DEGRADATIONS = Choices(
+    "degradation",
+    {
+        "haze": Choice("degrade.weather:haze", "fog that thickens with distance"),
+        "rain": Choice("degrade.weather:rain", "streaks over a light veil"),
+        "raindrop": Choice("degrade.raindrops:raindrop", "drops on the glass in front of the lens"),
+        "blur": Choice("degrade.optics:blur", "out of focus or moving"),
+        "underexposure": Choice("degrade.sensor:underexposure", "too dark, with a color cast and a little noise"),
+        "noise": Choice("degrade.sensor:noise", "read and shot noise of a sensor"),
+        "low resolution": Choice("degrade.resolution:low_resolution", "reduced and enlarged again"),
+        "jpeg artifact": Choice("degrade.compression:jpeg", "blocks and ripples of strong compression"),
+    },
+)
+"""In the order of image formation, from the scene over lens and sensor to the file, in which several are applied.
+
+A function takes an image [3, H, W] in 0..1 of at least 8 pixels a side, a `Draw` and `severity=` 0..1, perhaps also
+`depth=` ([H, W], 0 near .. 1 far, or None), and returns the degraded image, which is clamped afterwards.
+"""
 
 CROPS = Choices(
     "crops",

@@ -12,9 +12,6 @@ LABELS = ("noise", "blur", "rain", "underexposure", "haze", "low resolution", "r
 CLEAN = "no"
 """The label that says nothing is left to restore."""
 
-EXTRA = ("jpeg artifact",)
-"""Degradations that the official labels lack; they can be made on purpose, and a model can be taught them."""
-
 
 def prompt_for(label: str) -> str:
     """The sentence whose CLIP similarity to a picture scores `label` (official `BIQA` template)."""

@@ -1,21 +1,21 @@
-"""Degrade pictures on purpose, to try a restoration against a known truth."""
+"""Degrade pictures on purpose, to try a restoration against a known reference."""
 
 from __future__ import annotations
 
 import argparse
 
-from ..labels import CLEAN, EXTRA, LABELS
+from ..choices import DEGRADATIONS
 from .console import say
 from .options import add_output_options, add_quiet, at_least, between, check_names, names
 from .pictures import Job, for_each, plan_jobs
-
-KNOWN = (*(label for label in LABELS if label != CLEAN), *EXTRA)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("pictures", nargs="+", metavar="PICTURES", help="files or folders")
     add_output_options(parser, "degraded")
-    parser.add_argument("--label", type=names, required=True, help=f"one or several between commas: {', '.join(KNOWN)}")
+    parser.add_argument(
+        "--label", type=names, required=True, help=f"one or several between commas; {DEGRADATIONS.describe()}"
+    )
     parser.add_argument(
         "--severity", type=between(0, 1), default=0.5, help="0 barely visible to 1 severe (default: %(default)s)"
     )
@@ -27,7 +27,7 @@ def run(arguments: argparse.Namespace) -> int:
     from ..degrade import compose
     from ..imaging.files import read_picture, write_picture
 
-    labels = check_names(arguments.label, KNOWN, "--label")
+    labels = check_names(arguments.label, list(DEGRADATIONS), "--label")
 
     def degrade(job: Job) -> None:
         picture = read_picture(job.source)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ..choices import SAMPLERS
+from ..choices import COLOR_METHODS, SAMPLERS
 from ..errors import InputError
 from ..settings import LoopSettings, SamplerSettings
 from .console import say
@@ -81,9 +81,9 @@ def add_loop_options(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--match-color",
-        choices=("none", "adain", "wavelet"),
+        choices=("none", *COLOR_METHODS),
         default="none",
-        help="give the result the colours of the input (default: %(default)s)",
+        help=f"give the result the colors of the input; {COLOR_METHODS.describe()} (default: %(default)s)",
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from .apply import DEGRADATIONS, compose, degrade
+from ..choices import DEGRADATIONS
+from .apply import compose, degrade
 
 __all__ = ["DEGRADATIONS", "compose", "degrade"]

@@ -1,39 +1,23 @@
-"""The door of this package: one degradation, or several in the order in which a picture is formed."""
+"""Apply one degradation, or several in the order of image formation."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from inspect import signature
 
 import torch
 from torch import Tensor
 
+from ..choices import DEGRADATIONS
 from ..errors import InputError
-from ..labels import CLEAN, EXTRA, LABELS
-from .compression import jpeg
+from ..imaging.layout import crop, pad_to_size
+from ..imaging.mask import fit_map
 from .draws import Draw
-from .optics import blur
-from .raindrops import raindrop
-from .resolution import low_resolution
-from .sensor import noise, underexposure
-from .weather import haze, rain
 
-DEGRADATIONS = tuple(label for label in LABELS if label != CLEAN)
-"""The labels that can be applied, in the order of `LABELS`."""
+MIN_SIDE = 8
+"""Pixels a side that every degradation can rely on; smaller pictures are extended by reflection and cropped again."""
 
-FORMATION_ORDER = ("haze", "rain", "raindrop", "blur", "underexposure", "noise", "low resolution", "jpeg artifact")
-"""From the scene over the lens and the sensor to the output; all that can be applied."""
-
-SMALLEST_SIDE = 8
-
-_APPLY = {
-    "noise": noise,
-    "blur": blur,
-    "rain": rain,
-    "underexposure": underexposure,
-    "low resolution": low_resolution,
-    "raindrop": raindrop,
-    "jpeg artifact": jpeg,
-}
+Function = Callable[..., Tensor]
 
 
 def degrade(
@@ -43,15 +27,23 @@ def degrade(
     severity: float | Sequence[float] = 0.5,
     seed: int | Sequence[int] = 0,
     depth: Tensor | None = None,
+    on_picture: Callable[[int], object] | None = None,
 ) -> Tensor:
-    """Apply one degradation: [B, H, W, 3] float32 in 0..1, back in the same shape, on the same device.
+    """Apply one degradation of the table `DEGRADATIONS`.
 
-    severity: one number or B numbers from 0 (barely visible) over 0.5 (medium) to 1 (severe).
-    seed: picture i uses seed + i and gives what it gives alone; B numbers give each picture its own.
-    depth: [B, H, W] from 0 (near) to 1 (far), used by "haze"; None draws a plausible one.
-    Raises InputError for an unknown label or arguments that do not fit the pictures.
+    Args:
+        images: [B, H, W, 3] floating point in 0..1, of any size.
+        label: which degradation.
+        severity: one number or B numbers, from 0 (barely visible) over 0.5 (medium) to 1 (severe).
+        seed: picture i uses seed + i and gives what it gives alone; B numbers give each picture its own.
+        depth: from 0 (near) to 1 (far), used by "haze" and ignored by others: [h, w], [B or 1, h, w] or pictures
+            [B or 1, h, w, 3 or 4] of any size, scaled to the images; None draws a plausible one.
+        on_picture: called with the number of each picture before it is degraded.
+
+    Returns float32 [B, H, W, 3] in 0..1 on the device of the images. Raises InputError for an unknown label or
+    arguments that do not fit the images.
     """
-    return compose(images, [label], severity=severity, seed=seed, depth=depth)
+    return compose(images, [label], severity=severity, seed=seed, depth=depth, on_picture=on_picture)
 
 
 @torch.no_grad()
@@ -62,62 +54,62 @@ def compose(
     severity: float | Sequence[float] = 0.5,
     seed: int | Sequence[int] = 0,
     depth: Tensor | None = None,
+    on_picture: Callable[[int], object] | None = None,
 ) -> Tensor:
     """Apply several degradations, each once, in the order of image formation whatever the order given.
 
     Arguments, result and errors are those of `degrade`; each label draws as it would alone.
     """
-    _check_images(images, depth)
-    wanted = _check_labels(labels)
-    severities = _check_severity(severity, images.shape[0])
-    seeds = _check_seed(seed, images.shape[0])
-    results = images.float().clamp(0.0, 1.0).movedim(-1, 1)
-    depths = [None] * len(seeds) if depth is None else list(depth.to(results))
-    done = [
-        _degrade_one(image, wanted, severity=severities[i], seed=seeds[i], depth=depths[i])
-        for i, image in enumerate(results)
-    ]
-    return torch.stack(done).movedim(1, -1).contiguous()
+    _check_images(images)
+    functions = _load_functions(labels)
+    uses_depth = any(map(_accepts_depth, functions.values()))
+    depths = _fit_depth(depth, images) if depth is not None and uses_depth else [None] * len(images)
+    severities, seeds = _check_severity(severity, len(images)), _check_seed(seed, len(images))
+    done = []
+    for i, image in enumerate(pad_to_size(images.float().clamp(0.0, 1.0), MIN_SIDE).movedim(-1, 1)):
+        if on_picture:
+            on_picture(i)
+        done.append(_degrade_one(image, functions, severity=severities[i], seed=seeds[i], depth=depths[i]))
+    return crop(torch.stack(done).movedim(1, -1), images.shape[1], images.shape[2]).contiguous()
 
 
-def _degrade_one(image: Tensor, labels: Sequence[str], *, severity: float, seed: int, depth: Tensor | None) -> Tensor:
-    """One picture [3, H, W] through all of `labels`."""
-    for label in labels:
-        draw = Draw(seed, label)
-        if label == "haze":
-            image = haze(image, draw, severity=severity, depth=depth)
-        else:
-            image = _APPLY[label](image, draw, severity=severity)
-        image = image.clamp(0.0, 1.0)
+def _degrade_one(
+    image: Tensor, functions: Mapping[str, Function], *, severity: float, seed: int, depth: Tensor | None
+) -> Tensor:
+    """One picture [3, H, W] through all functions."""
+    for label, function in functions.items():
+        options = {"depth": depth} if _accepts_depth(function) else {}
+        image = function(image, Draw(seed, label), severity=severity, **options).clamp(0.0, 1.0)
     return image
 
 
-def _check_images(images: Tensor, depth: Tensor | None) -> None:
-    shape = tuple(images.shape)
-    if len(shape) != 4 or shape[0] == 0 or shape[-1] != 3 or min(shape[1:3]) < SMALLEST_SIDE:
-        raise InputError(f"images must be [B, H, W, 3] of at least {SMALLEST_SIDE} pixels a side, got {list(shape)}")
+def _accepts_depth(function: Function) -> bool:
+    return "depth" in signature(function).parameters
+
+
+def _load_functions(labels: Sequence[str]) -> dict[str, Function]:
+    """The functions of `labels` in the order of image formation."""
+    if isinstance(labels, str):
+        raise InputError(f"labels must be a list, got the text {labels!r}; write [{labels!r}]")
+    wanted = {DEGRADATIONS.check(label) for label in labels}
+    return {label: DEGRADATIONS.load(label) for label in DEGRADATIONS if label in wanted}
+
+
+def _check_images(images: Tensor) -> None:
+    if images.ndim != 4 or images.numel() == 0 or images.shape[-1] != 3:
+        raise InputError(f"images must be [B, H, W, 3], got {list(images.shape)}")
     if not images.is_floating_point():
         raise InputError(f"images must be floating point in 0..1, got {images.dtype}; divide bytes by 255")
-    if depth is not None:
-        _check_depth(depth, shape[:3])
 
 
-def _check_depth(depth: Tensor, shape: tuple[int, ...]) -> None:
-    if tuple(depth.shape) != shape:
-        raise InputError(f"depth must be {list(shape)} like the images, got {list(depth.shape)}")
+def _fit_depth(depth: Tensor, images: Tensor) -> list[Tensor]:
+    """One depth [H, W] per picture, extended as the pictures are."""
     nearest, farthest = depth.min().item(), depth.max().item()
     if not (nearest >= 0.0 and farthest <= 1.0):
         raise InputError(f"depth must run from 0 (near) to 1 (far), got {nearest:g} to {farthest:g}; rescale it")
-
-
-def _check_labels(labels: Sequence[str]) -> list[str]:
-    """`labels` in the order of image formation."""
-    if isinstance(labels, str):
-        raise InputError(f"labels must be a list, got the text {labels!r}; write [{labels!r}]")
-    for label in labels:
-        if label not in FORMATION_ORDER:
-            raise InputError(f"{label!r} is not a degradation; known: {', '.join(DEGRADATIONS + EXTRA)}")
-    return sorted(set(labels), key=FORMATION_ORDER.index)
+    # bicubic interpolation overshoots
+    fitted = fit_map(depth, images, name="depth", mode="bicubic").clamp(nearest, farthest)
+    return list(pad_to_size(fitted, MIN_SIDE).to(images.device, torch.float32))
 
 
 def _check_severity(severity: float | Sequence[float], count: int) -> list[float]:

@@ -1,4 +1,4 @@
-"""Colour matching of a result to its input: AdaIN and wavelet reconstruction (Wang et al., StableSR)."""
+"""Color matching of a result to its input: AdaIN and wavelet reconstruction (Wang et al., StableSR)."""
 
 from __future__ import annotations
 
@@ -6,39 +6,36 @@ from torch import Tensor
 
 from ..choices import COLOR_METHODS
 from ..errors import InputError
-from .filters import binomial_blur
+from .filters import binomial_blur, resize
 from .layout import check_images, from_network, to_network
 
 WAVELET_LEVELS = 5
 
 
-def match_color(images: Tensor, reference: Tensor, method: str = "adain") -> Tensor:
-    """Give `images` the colours of `reference`.
+def match_color(images: Tensor, reference: Tensor, method: str = COLOR_METHODS.default) -> Tensor:
+    """Give `images` the colors of `reference`.
 
     Args:
         images: [B, H, W, 3], 0..1, values outside allowed.
-        reference: [B or 1, H, W, 3]; for "wavelet" of the same height and width.
-        method: "adain" matches mean and spread of each channel (official `adaptive_instance_normalization`), "wavelet"
-            takes the low frequencies of the reference (official `wavelet_reconstruction`).
+        reference: [B or 1, h, w, 3] of any size.
+        method: "adain" matches mean and spread of each channel, "wavelet" takes the low frequencies of the reference,
+            which must show the same content and is resized where it has another size; a name of `COLOR_METHODS`.
 
-    Returns [B, H, W, 3], not clamped. InputError for an unknown method or sizes that do not fit.
+    Returns [B, H, W, 3], not clamped. Raises InputError for an unknown method or a wrong number of references.
     """
-    COLOR_METHODS.check(method)
-    content, style = to_network(check_images(images)), to_network(check_images(reference, "reference"))
-    if len(style) not in (1, len(content)):
-        raise InputError(f"reference must have 1 or {len(content)} pictures, got {len(style)}")
-    if method == "wavelet" and style.shape[-2:] != content.shape[-2:]:
-        raise InputError(
-            f"wavelet matching needs equal sizes, got {list(images.shape[1:3])} and {list(reference.shape[1:3])}"
-        )
-    return from_network(COLOR_METHODS.load(method)(content, style))
+    match = COLOR_METHODS.load(method)
+    images, reference = check_images(images), check_images(reference, "reference")
+    if len(reference) not in (1, len(images)):
+        raise InputError(f"reference must have 1 or {len(images)} pictures, got {len(reference)}")
+    return match(images, reference)
 
 
-def adain(content: Tensor, style: Tensor) -> Tensor:
-    """[B, 3, H, W] with each channel's mean and standard deviation taken from `style`."""
+def adain(images: Tensor, reference: Tensor) -> Tensor:
+    """Take mean and spread of each channel from `reference` (official `adaptive_instance_normalization`)."""
+    content, style = to_network(images), to_network(reference)
     mean, std = channel_statistics(content)
     style_mean, style_std = channel_statistics(style)
-    return (content - mean) / std * style_std + style_mean
+    return from_network((content - mean) / std * style_std + style_mean)
 
 
 def channel_statistics(x: Tensor) -> tuple[Tensor, Tensor]:
@@ -47,9 +44,10 @@ def channel_statistics(x: Tensor) -> tuple[Tensor, Tensor]:
     return x.mean(dim=(2, 3), keepdim=True), (x.var(dim=(2, 3), keepdim=True, unbiased=unbiased) + 1e-5).sqrt()
 
 
-def wavelet(content: Tensor, style: Tensor) -> Tensor:
-    """High frequencies of `content` on the low frequencies of `style`."""
-    return content - low_frequencies(content) + low_frequencies(style)
+def wavelet(images: Tensor, reference: Tensor) -> Tensor:
+    """Put the high frequencies of `images` on the low ones of `reference` (official `wavelet_reconstruction`)."""
+    content, style = to_network(images), to_network(resize(reference, *images.shape[1:3]))
+    return from_network(content - low_frequencies(content) + low_frequencies(style))
 
 
 def low_frequencies(x: Tensor) -> Tensor:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from autodir_core.choices import DEGRADATIONS
 from autodir_core.cli.console import say
 from autodir_core.cli.pictures import check_writable
-from autodir_core.labels import EXTRA
+from autodir_core.labels import LABELS
 
 from .train import add_training_options, chosen_recipe, chosen_target
 
@@ -16,7 +17,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("label", metavar="LABEL", help='what the new degradation is called, such as "jpeg artifact"')
     way = parser.add_mutually_exclusive_group(required=True)
     way.add_argument("--pairs", metavar="FOLDER", help="photos that show it: degraded/ and clean/, the same names")
-    way.add_argument("--degrade", choices=EXTRA, metavar="NAME", help=f"make it on clean pictures: {', '.join(EXTRA)}")
+    extra = [name for name in DEGRADATIONS if name not in LABELS]
+    way.add_argument("--degrade", choices=extra, metavar="NAME", help=f"make it on clean pictures: {', '.join(extra)}")
     parser.add_argument("--model", metavar="FILE", help="the model that learns (default: the embedded one)")
     add_training_options(parser, recipe="teach")
 

@@ -10,9 +10,8 @@ from itertools import combinations
 import numpy as np
 from torch import Tensor
 
-from autodir_core.choices import CROPS
+from autodir_core.choices import CROPS, DEGRADATIONS
 from autodir_core.degrade import compose
-from autodir_core.degrade.apply import FORMATION_ORDER
 from autodir_core.errors import InputError
 from autodir_core.labels import CLEAN
 
@@ -80,7 +79,7 @@ def random_crops(photos: Mapping[str, Tensor], protocol: Protocol) -> Iterator[t
 
 def label_pairs(labels: Sequence[str]) -> list[tuple[str, str]]:
     """Return every pair of the degradations among `labels`, each in the order of image formation."""
-    return list(combinations([label for label in FORMATION_ORDER if label in labels], 2))
+    return list(combinations([label for label in DEGRADATIONS if label in labels], 2))
 
 
 def degrade_crop(clean: Tensor, label: str, name: str, protocol: Protocol) -> Tensor:

@@ -6,7 +6,6 @@ from torch import Tensor
 
 from ...autodir_core.choices import COLOR_METHODS
 from ...autodir_core.imaging.color import match_color
-from ...autodir_core.imaging.filters import resize
 from ..comfy import devices
 from ..shared import io
 
@@ -15,13 +14,13 @@ class AutoDIRColorMatch:
     DISPLAY_NAME = "AutoDIR Color Match"
     CATEGORY = "AutoDIR"
     DESCRIPTION = (
-        "Gives pictures the colours of a reference, such as those of the input where the diffusion has shifted them. "
+        "Gives pictures the colors of a reference, such as those of the input where the diffusion has shifted them. "
         "The AutoDIR paper does without it."
     )
-    SEARCH_ALIASES = ["colour correction", "color transfer", "AdaIN", "wavelet color fix"]
+    SEARCH_ALIASES = ["color correction", "color transfer", "AdaIN", "wavelet color fix"]
     RETURN_TYPES = ("IMAGE",)
     OUTPUT_TOOLTIPS = (
-        "The pictures in the colours of the reference; values may lie slightly outside 0..1, saving cuts them off.",
+        "The pictures in the colors of the reference; values may lie slightly outside 0..1, saving cuts them off.",
     )
     FUNCTION = "match"
 
@@ -29,27 +28,23 @@ class AutoDIRColorMatch:
     def INPUT_TYPES(cls):
         return {
             "required": {
-                "image": ("IMAGE", {"tooltip": "The pictures to recolour, of any size; alpha is kept."}),
+                "image": ("IMAGE", {"tooltip": "The pictures to recolor, of any size; alpha is kept."}),
                 "reference": (
                     "IMAGE",
-                    {"tooltip": "Where the colours come from: one picture for all or one for each; alpha is ignored."},
+                    {"tooltip": "Where the colors come from: one picture for all or one for each; alpha is ignored."},
                 ),
                 "method": (
                     list(COLOR_METHODS),
                     {
-                        "default": "adain",
-                        "tooltip": "adain matches mean and spread of each colour channel, for a reference of any "
-                        "content. wavelet takes all slow changes over the picture from the reference, which must show "
-                        "the same content; one of another size is scaled.",
+                        "default": COLOR_METHODS.default,
+                        "tooltip": f"{COLOR_METHODS.describe()}. The reference may have any size.",
                     },
                 ),
             }
         }
 
     def match(self, image: Tensor, reference: Tensor, method: str) -> tuple[Tensor]:
-        colours, alpha = io.split_alpha(image)
-        model, _ = io.split_alpha(reference)
-        if method == "wavelet":
-            model = resize(model, *colours.shape[1:3])
-        matched = match_color(colours, model.to(colours), method)
+        colors, alpha = io.split_alpha(image)
+        reference_colors, _ = io.split_alpha(reference)
+        matched = match_color(colors, reference_colors.to(colors), method)
         return (io.with_alpha(matched, alpha).to(devices.intermediate_device()),)

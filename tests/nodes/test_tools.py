@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from autodir_core.choices import DEGRADATIONS
+
 SETTINGS = {"sampler": "euler_ancestral", "image_guidance": 1.0}
 
 
@@ -73,6 +75,14 @@ class TestJoinedTexts:
 
 
 class TestColorMatch:
+    def test_it_offers_what_the_core_has(self, node, core, monkeypatch, photo):
+        monkeypatch.setattr(core("imaging.color"), "swap", lambda images, reference: reference, raising=False)
+        choices = core("choices")
+        monkeypatch.setitem(choices.COLOR_METHODS.rows, "swap", choices.Choice("imaging.color:swap", "the reference"))
+        names, options = node("ColorMatch").INPUT_TYPES()["required"]["method"]
+        assert names == ["adain", "wavelet", "swap"] and "swap: the reference" in options["tooltip"]
+        assert torch.equal(node("ColorMatch").match(photo, photo * 0.5, "swap")[0], photo * 0.5)
+
     @pytest.mark.parametrize("method", ["adain", "wavelet"])
     def test_it_is_the_core_s(self, node, core, photo, method):
         reference = photo.flip(2) * 0.5
@@ -118,10 +128,34 @@ class TestDegrade:
         (both,) = node("Degrade").degrade(torch.cat([photo, photo]), "noise", 0.5, 2**64 - 1)
         assert torch.equal(both[1:], node("Degrade").degrade(photo, "noise", 0.5, 0)[0])
 
-    @pytest.mark.parametrize("label", ["noise", "blur", "rain", "underexposure", "haze", "low resolution", "raindrop"])
-    def test_a_picture_of_one_row(self, node, flat_line, label):
-        (degraded,) = node("Degrade").degrade(flat_line, label, 0.5, 1, torch.zeros(1, 64, 64) + 0.5)
-        assert degraded.shape == flat_line.shape and not torch.equal(degraded, flat_line)
+    @pytest.mark.parametrize("label", DEGRADATIONS)
+    @pytest.mark.parametrize("size", [(1, 72), (5, 5)])
+    def test_a_small_picture_is_the_core_s_too(self, node, core, photo, label, size):
+        small = photo[:, : size[0], : size[1]]
+        (degraded,) = node("Degrade").degrade(small, label, 0.5, 1, torch.zeros(1, 64, 64) + 0.5)
+        depth = torch.full(size, 0.5)
+        assert torch.equal(degraded, core("degrade").degrade(small, label, seed=1, depth=depth))
+        assert degraded.shape == small.shape and not torch.equal(degraded, small)
+
+    def test_it_offers_what_the_core_has(self, node, core, monkeypatch, photo):
+        """A new row of the table is there without a change to the node."""
+
+        def invert(image, draw, *, severity):
+            return 1 - image
+
+        monkeypatch.setattr(core("degrade.weather"), "invert", invert, raising=False)
+        choices = core("choices")
+        row = choices.Choice("degrade.weather:invert", "inverted colors")
+        monkeypatch.setitem(choices.DEGRADATIONS.rows, "negative", row)
+        names, options = node("Degrade").INPUT_TYPES()["required"]["degradation"]
+        assert names == [*DEGRADATIONS, "negative"] and "negative: inverted colors" in options["tooltip"]
+        assert torch.equal(node("Degrade").degrade(photo, "negative", 0.5, 0)[0], 1 - photo)
+
+    def test_a_cancel_ends_a_batch(self, node, photo, comfy, monkeypatch):
+        calls = []
+        monkeypatch.setattr(comfy("progress"), "raise_if_interrupted", lambda: calls.append(1))
+        node("Degrade").degrade(torch.cat([photo, photo]), "noise", 0.5, 1)
+        assert len(calls) == 2
 
     def test_haze_follows_the_depth(self, node, photo):
         """Near stays as it is, and the far half loses contrast, whether a mask or a picture says which is which."""
@@ -145,7 +179,7 @@ class TestDegrade:
         assert (degraded[0] - photo[0]).abs().max() < 0.02 < (degraded[1] - photo[0]).abs().max()
 
     @pytest.mark.parametrize(
-        ("depth", "message"), [(torch.zeros(3, 8, 8), "must be one picture or mask, or 1"), (torch.ones(8, 8) * 9, "9")]
+        ("depth", "message"), [(torch.zeros(3, 8, 8), r"the depth must be \[1 or 1, "), (torch.ones(8, 8) * 9, "9")]
     )
     def test_a_depth_that_does_not_fit(self, node, photo, refused, depth, message):
         with refused(message):

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from autodir_core.degrade import DEGRADATIONS, degrade
+from autodir_core.degrade import degrade
 from autodir_core.errors import InputError
 from autodir_core.imaging.filters import resize
 from autodir_core.imaging.layout import from_uint8
@@ -31,8 +31,8 @@ def synthetic(label: str, crop: Tensor, severity: float, seed: int) -> Tensor:
     return degrade(crop[None, ..., :3], label, severity=severity, seed=seed, depth=depth)[0]
 
 
-SYNTHETIC: Mapping[str, Degradation] = {label: partial(synthetic, label) for label in DEGRADATIONS}
-"""The built-in degradations by label."""
+SYNTHETIC: Mapping[str, Degradation] = {label: partial(synthetic, label) for label in LABELS if label != CLEAN}
+"""The degradations of the official labels."""
 
 
 @dataclass(frozen=True)
