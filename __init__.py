@@ -4,13 +4,10 @@ from __future__ import annotations
 
 if __package__:  # not when a test runner meets this file on its own
     from .nodes import assess, conditioning, correct, load, loop, native, restore, sample
-    from .nodes.comfy import folders
+    from .nodes.comfy import folders, prompt_hooks
     from .nodes.tools import color_match, compare, degrade, save_report
 
-    folders.register_model_folder()
-    folders.offer_examples()
-
-    WEB_DIRECTORY = "./web"  # the help pages, docs/<node id>/<language>.md
+    WEB_DIRECTORY = "./web"  # the help pages, docs/<node id>/<language>.md, and an extension of the page
 
     NODE_CLASS_MAPPINGS = {  # a literal: ComfyUI's registry and Manager read the ids from the source text
         "AutoDIRLoadModel": load.AutoDIRLoadModel,
@@ -31,3 +28,6 @@ if __package__:  # not when a test runner meets this file on its own
         "AutoDIRSaveReport": save_report.AutoDIRSaveReport,
     }
     NODE_DISPLAY_NAME_MAPPINGS = {name: node.DISPLAY_NAME for name, node in NODE_CLASS_MAPPINGS.items()}
+
+    folders.register_model_folder()
+    prompt_hooks.register(NODE_CLASS_MAPPINGS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from .errors import InputError
@@ -11,6 +12,11 @@ LABELS = ("noise", "blur", "rain", "underexposure", "haze", "low resolution", "r
 
 CLEAN = "no"
 """The label that says nothing is left to restore."""
+
+
+def parse_labels(text: str) -> list[str]:
+    """Split a text at commas and line ends into label names."""
+    return [name.strip() for name in re.split(r"[,\n]", text) if name.strip()]
 
 
 def prompt_for(label: str) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .diffusion.noise import PictureNoise, Seed, picture_noises
+from .diffusion.noise import PictureNoise, Seed, picture_noises, picture_seeds
 from .diffusion.samplers import NoiseSampler
 from .imaging.layout import check_finite, check_images, from_network, to_network
 from .labels import check_labels
@@ -85,6 +85,42 @@ def run_prompt(runner: RoundRunner, image: Tensor) -> Restoration:
     """Restore one picture [1, H, W, 3] in one round with the custom prompt and no assessment."""
     state = runner.run(LoopState.start(image, ()), runner.model.embed_text([runner.loop.prompt or ""]))
     return Restoration(state.image, list(state.rounds), ("prompt",))
+
+
+def sample_each(
+    model: AutoDIR,
+    images: Tensor,
+    text_embedding: Tensor,
+    sampler: SamplerSettings | None = None,
+    *,
+    seed: Seed = 0,
+    on_step: OnStep | None = None,
+) -> Tensor:
+    """Draw the restored latents [B, C, h, w] of a batch, one picture at a time as `restore` does.
+
+    A batch needs no more memory than one picture, and each gives the bits that it gives alone.
+
+    Args:
+        model: from `load_autodir`.
+        images: [B, H, W, 3], 0..1.
+        text_embedding: [B, T, D].
+        sampler: None is the paper's way.
+        seed: as in `AutoDIR.sample`.
+        on_step: called with the progress and the estimate [1, C, h, w] after each network evaluation.
+    """
+    sampler = sampler or SamplerSettings()
+
+    def sample_one(picture: int, picture_seed: int) -> Tensor:
+        row = slice(picture, picture + 1)
+
+        def notify(step: int, estimate: Tensor) -> None:
+            if on_step:
+                on_step(Progress(picture, 0, step + 1, sampler.steps), estimate)
+
+        latent = model.encode(images[row])
+        return model.sample(latent, text_embedding[row], sampler, seed=picture_seed, on_step=notify)
+
+    return torch.cat([sample_one(*pair) for pair in enumerate(picture_seeds(seed, len(images)))])
 
 
 @dataclass(frozen=True)

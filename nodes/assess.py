@@ -7,9 +7,10 @@ from typing import Any
 
 from torch import Tensor
 
+from ..autodir_core.labels import parse_labels
 from ..autodir_core.outputs import Assessment
 from ..autodir_core.reporting.probability_chart import bars
-from ..autodir_core.reporting.summary import assessment_lines
+from ..autodir_core.reporting.summary import assessment_lines, batch_text
 from .comfy import devices, folders
 from .comfy.memory import HostedModel
 from .shared import io
@@ -32,8 +33,8 @@ class AutoDIRAssess:
     DISPLAY_NAME = "AutoDIR Assess"
     CATEGORY = "AutoDIR"
     DESCRIPTION = (
-        "Asks the model which degradation a picture shows. It looks at the central square at native resolution (224 "
-        "pixels officially), so nothing at the borders counts; the view grid looks at more of it."
+        "Asks the model which degradation a picture shows. It looks at the center crop at native resolution (224 "
+        "pixels officially), so nothing at the borders counts; grid crops look at more of it."
     )
     SEARCH_ALIASES = ["image quality assessment", "BIQA", "detect noise blur rain haze", "CLIP IQA"]
     RETURN_TYPES = ("AUTODIR_ASSESSMENT", "STRING", "STRING")
@@ -59,20 +60,20 @@ class AutoDIRAssess:
                         "multiline": True,
                         "tooltip": "Labels to ask about, separated by commas or lines. Empty asks about all of the "
                         "model, officially: noise, blur, rain, underexposure, haze, low resolution, raindrop, no. "
-                        "Leaving one out shares its probability among the others.",
+                        "Leaving one out distributes its probability over the others.",
                     },
                 ),
             },
-            "optional": {"view": io.VIEW},
+            "optional": {"crops": io.CROPS},
         }
 
     def assess(
-        self, model: HostedModel, image: Tensor, labels: str, view: str = io.VIEW[1]["default"]
+        self, model: HostedModel, image: Tensor, labels: str, crops: str = io.CROPS[1]["default"]
     ) -> dict[str, Any]:
-        colours, _ = io.split_alpha(image)
-        autodir = model.load(*colours.shape[1:3])
-        assessment = autodir.assess(colours, io.label_list(labels) or None, view)
+        colors, _ = io.split_alpha(image)
+        autodir = model.load(*colors.shape[1:3])
+        assessment = autodir.assess(colors, parse_labels(labels) or None, crops)
         states = autodir.prompts(assessment.labels).states.to(devices.intermediate_device())
-        report = io.report_text(lambda i: assessment_lines(assessment, i), len(colours))
+        report = batch_text(lambda i: assessment_lines(assessment, i), len(colors))
         shown = {"images": folders.save_previews(bars(assessment)), "text": [report]}
         return {"ui": shown, "result": (AssessmentOutput(assessment, states), ", ".join(assessment.top), report)}

@@ -1,12 +1,11 @@
-"""AutoDIR Blend, AutoDIR Prompt and AutoDIR Mix: what the diffusion is asked to do."""
+"""AutoDIR Blend, AutoDIR Prompt and AutoDIR Mix: the text condition of the diffusion."""
 
 from __future__ import annotations
 
 import torch
-from torch import Tensor
 
 from ..autodir_core.errors import InputError
-from ..autodir_core.labels import check_labels
+from ..autodir_core.labels import check_labels, parse_labels
 from ..autodir_core.stages.conditioning import blend, mix_embeddings, sharpen_probabilities
 from .assess import AssessmentOutput
 from .comfy import devices
@@ -51,41 +50,35 @@ class AutoDIRBlend:
                         "tooltip": "How many of the most probable labels are blended; 0 takes all, as the paper does.",
                     },
                 ),
-                "excluded": (
+                "exclude_labels": (
                     "STRING",
                     {
                         "default": "",
                         "tooltip": "Labels to leave out of the blend, separated by commas. Empty leaves out none, as "
                         "the paper does.",
+                        "old_names": ["excluded"],
                     },
                 ),
             }
         }
 
     def blend(
-        self, assessment: AssessmentOutput, temperature: float, top_k: int, excluded: str
+        self, assessment: AssessmentOutput, temperature: float, top_k: int, exclude_labels: str
     ) -> tuple[io.Conditioning]:
-        condition = blended(assessment, temperature, top_k=top_k, excluded=excluded)
-        return ([[condition.to(devices.intermediate_device()), {}]],)
-
-
-def blended(assessed: AssessmentOutput, temperature: float, *, top_k: int, excluded: str) -> Tensor:
-    """The condition [B, 77, D]: the assessment's own where the settings change nothing."""
-    assessment = assessed.assessment
-    unwanted = io.label_list(excluded)
-    left_out = check_labels(unwanted, assessment.labels) if unwanted else ()
-    mask = torch.tensor([label in left_out for label in assessment.labels])
-    weights = sharpen_probabilities(assessment.probabilities, temperature=temperature, top_k=top_k, excluded=mask)
-    if weights is assessment.probabilities:
-        return assessment.embedding
-    return blend(weights, assessed.prompt_states)
+        found, names = assessment.assessment, parse_labels(exclude_labels)
+        excluded = check_labels(names, found.labels) if names else ()
+        mask = torch.tensor([label in excluded for label in found.labels])
+        weights = sharpen_probabilities(found.probabilities, temperature=temperature, top_k=top_k, excluded=mask)
+        unchanged = weights is found.probabilities
+        embedding = found.embedding if unchanged else blend(weights, assessment.prompt_states)
+        return ([[embedding.to(devices.intermediate_device()), {}]],)
 
 
 class AutoDIRPrompt:
     DISPLAY_NAME = "AutoDIR Prompt"
     CATEGORY = "AutoDIR"
     DESCRIPTION = (
-        "Your own words as the text condition of the diffusion, in place of the assessment. The model was trained on "
+        "A custom prompt as the text condition of the diffusion, in place of the assessment. The model was trained on "
         '"A photo needs {label} artifact reduction" with its labels; other sentences work as far as CLIP understands '
         "them."
     )
@@ -119,39 +112,40 @@ class AutoDIRMix:
     DISPLAY_NAME = "AutoDIR Mix"
     CATEGORY = "AutoDIR"
     DESCRIPTION = (
-        "Mixes two text conditions in proportion, such as the assessment's blend and your own words. What else travels "
-        "with the first condition is kept."
+        "Interpolates between two text conditions, such as the assessment's blend and a custom prompt. Other entries "
+        "of the first condition are kept."
     )
     SEARCH_ALIASES = ["mix conditioning", "interpolate prompts", "conditioning average"]
     RETURN_TYPES = ("CONDITIONING",)
-    OUTPUT_TOOLTIPS = ("(1 - share) times the first condition plus share times the second, for AutoDIR Sample.",)
+    OUTPUT_TOOLTIPS = ("(1 - weight) times the first condition plus weight times the second, for AutoDIR Sample.",)
     FUNCTION = "mix"
 
     @classmethod
     def INPUT_TYPES(cls):
         return {
             "required": {
-                "conditioning_a": ("CONDITIONING", {"tooltip": "The first condition: all of the mix at share 0."}),
+                "conditioning_a": ("CONDITIONING", {"tooltip": "The first condition: all of the mix at weight 0."}),
                 "conditioning_b": (
                     "CONDITIONING",
-                    {"tooltip": "The second condition, from the same model: all of the mix at share 1."},
+                    {"tooltip": "The second condition, from the same model: all of the mix at weight 1."},
                 ),
-                "share": (
+                "weight": (
                     "FLOAT",
                     {
                         "default": 0.5,
                         "min": 0.0,
                         "max": 1.0,
                         "step": 0.01,
-                        "tooltip": "Share of the second condition: 0 is the first alone, 1 the second alone. The paper "
-                        "mixes prompts only by their probabilities, in AutoDIR Blend.",
+                        "tooltip": "Weight of the second condition: 0 is the first alone, 1 the second alone. The "
+                        "paper mixes prompts only by their probabilities, in AutoDIR Blend.",
+                        "old_names": ["share"],
                     },
                 ),
             }
         }
 
     def mix(
-        self, conditioning_a: io.Conditioning, conditioning_b: io.Conditioning, share: float
+        self, conditioning_a: io.Conditioning, conditioning_b: io.Conditioning, weight: float
     ) -> tuple[io.Conditioning]:
         first, extra = io.only_entry(conditioning_a)
         second, _ = io.only_entry(conditioning_b)
@@ -160,4 +154,4 @@ class AutoDIRMix:
                 "the two conditions need one number of tokens, one width, and one batch or a batch of 1, got "
                 f"{list(first.shape)} and {list(second.shape)}; make both with the same model"
             )
-        return ([[mix_embeddings(first, second.to(first), share), dict(extra)]],)
+        return ([[mix_embeddings(first, second.to(first), weight), dict(extra)]],)

@@ -12,8 +12,8 @@ from .comfy import devices
 from .comfy.memory import HostedModel
 from .shared import io
 
-NO_CHANGE = 0.5
-"""Grey that stands for a residual of 0."""
+ZERO_RESIDUAL = 0.5
+"""The grey that a residual of 0 is shown as."""
 
 
 class AutoDIRCorrect:
@@ -46,7 +46,7 @@ class AutoDIRCorrect:
                         "min": 0.0,
                         "max": 2.0,
                         "step": 0.05,
-                        "tooltip": "Share of the correction: 0 keeps the generated picture, 1 is the paper's. The "
+                        "tooltip": "Weight of the correction: 0 keeps the generated picture, 1 is the paper's. The "
                         "official code uses 0 after low resolution.",
                     },
                 ),
@@ -72,18 +72,8 @@ class AutoDIRCorrect:
         pairs = zip(original.split(1), drawn.split(1), strict=True)
         with model.loaded_for(*original.shape[1:3]) as autodir:
             corrected = torch.cat([autodir.correct(*pair) for pair in pairs])
-        image = apply_mask(original, weigh_each(drawn, corrected, weight), mask)
+        image = apply_mask(original, lerp_correction(drawn, corrected, weight), mask)
         return (
             io.with_alpha(image, alpha).to(devices.intermediate_device()),
-            (corrected - drawn + NO_CHANGE).to(devices.intermediate_device()),
+            (corrected - drawn + ZERO_RESIDUAL).to(devices.intermediate_device()),
         )
-
-
-def weigh_each(generated: Tensor, corrected: Tensor, weight: float | list[float]) -> Tensor:
-    """The share of the correction for all pictures [B, H, W, 3], or for each its own, as AutoDIR Loop Open may give."""
-    if not isinstance(weight, list):
-        return lerp_correction(generated, corrected, weight)
-    if len(weight) != len(generated):
-        raise InputError(f"weights must be one, or one for each of the {len(generated)} pictures, got {len(weight)}")
-    rows = zip(generated.split(1), corrected.split(1), weight, strict=True)
-    return torch.cat([lerp_correction(*row) for row in rows])

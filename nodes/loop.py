@@ -8,9 +8,9 @@ from torch import Tensor
 
 from ..autodir_core.errors import InputError
 from ..autodir_core.imaging.layout import check_images
-from ..autodir_core.labels import check_labels
+from ..autodir_core.labels import check_labels, parse_labels
 from ..autodir_core.model import AutoDIR
-from ..autodir_core.reporting.summary import round_lines
+from ..autodir_core.reporting.summary import batch_text, round_lines
 from ..autodir_core.settings import check_confidence
 from .assess import AssessmentOutput
 from .comfy import devices, expansion
@@ -33,10 +33,10 @@ ANY = AnyType("*")
 Link = list[Any]
 """[id, output] of another node, as a prompt holds it."""
 
-UNTOUCHED = {"lazy": True, "rawLink": True}
-"""Options of inputs that the host neither evaluates nor gives: only where they are linked to.
+LAZY_RAW_LINK = {"lazy": True, "rawLink": True}
+"""Options of inputs that ComfyUI neither evaluates nor passes on: the node receives the link itself.
 
-With the values a clean picture would block Loop Close where a preview asked for the body's nodes first.
+With values a clean picture would block Loop Close as soon as a preview asked for the body's nodes first.
 """
 
 
@@ -44,9 +44,9 @@ class AutoDIRLoopOpen:
     DISPLAY_NAME = "AutoDIR Loop Open"
     CATEGORY = "AutoDIR"
     DESCRIPTION = (
-        "Begins a round of your own graph: looks what the picture still needs and gives it to the nodes between here "
-        "and AutoDIR Loop Close, which run again until the picture is clean. Previews and Save nodes on them run in "
-        "every round; where the picture is clean, nothing that hangs on this node runs."
+        "Begins a round of your own graph: assesses what the picture still needs and gives it to the nodes between "
+        "here and AutoDIR Loop Close, which run again until the picture is clean. Previews and Save nodes on them run "
+        "in every round; where the picture is clean, nothing that hangs on this node runs."
     )
     SEARCH_ALIASES = ["loop start", "for each degradation", "repeat", "while", "iterate"]
     RETURN_TYPES = ("AUTODIR_LOOP", "IMAGE", "AUTODIR_ASSESSMENT", "STRING", "FLOAT", "INT", ANY, ANY)
@@ -54,14 +54,14 @@ class AutoDIRLoopOpen:
     OUTPUT_TOOLTIPS = (
         "Goes straight into AutoDIR Loop Close.",
         "The pictures as they enter the round. Of a batch all go through every round, so that picture i keeps its "
-        "seed; of one that is finished, what your nodes make is thrown away.",
+        "seed; of one that is finished, what your nodes return is discarded.",
         "What the picture still needs, for AutoDIR Blend. Labels that won before have probability 0.",
         'The degradation to restore in this round; of a batch one per picture, separated by commas, "no" where one is '
         "finished.",
         "Weight of the structure correction after this label, for AutoDIR Correct: officially 1, and 0 after low "
         "resolution. One per picture where those of a batch differ.",
         "Number of the round, from 0.",
-        "Your own value: what came in here in the first round, what AutoDIR Loop Close was given after.",
+        "Your own value: the input of this node in the first round, that of AutoDIR Loop Close afterwards.",
         "Your second value, as the first.",
     )
     FUNCTION = "open"
@@ -75,15 +75,15 @@ class AutoDIRLoopOpen:
             },
             "optional": {
                 "labels": io.LABELS,
-                "value_a": (ANY, {"tooltip": "Anything your nodes hand on from round to round, such as a mask."}),
-                "value_b": (ANY, {"tooltip": "A second value that your nodes hand on from round to round."}),
-                "view": io.advanced(io.VIEW),
+                "value_a": (ANY, {"tooltip": "Any value that your nodes pass on from round to round, such as a mask."}),
+                "value_b": (ANY, {"tooltip": "A second value that your nodes pass on from round to round."}),
+                "crops": io.advanced(io.CROPS),
             },
             # of clones; tuples, because the host looks for options beside the type of what is linked
             "hidden": {
                 loop_graph.PREVIOUS: ("AUTODIR_LOOP", {}),
                 loop_graph.LAST: ("BOOLEAN", {}),
-                loop_graph.UNSURE: ("STRING", {}),
+                loop_graph.LOW_CONFIDENCE: ("STRING", {}),
             },
         }
 
@@ -94,22 +94,24 @@ class AutoDIRLoopOpen:
         labels: str = "",
         value_a: Any = None,
         value_b: Any = None,
-        view: str = io.VIEW[1]["default"],
+        crops: str = io.CROPS[1]["default"],
         previous: loop_state.Loop | None = None,
         last: bool = False,
-        unsure: str = "",
+        low_confidence: str = "",
     ) -> tuple[Any, ...]:
         refuse_lists()
         if previous is None:
             check_images(io.split_alpha(image)[0])
-            asked = check_labels(io.label_list(labels) or model.model.labels, model.model.labels)
+            asked = check_labels(parse_labels(labels) or model.model.labels, model.model.labels)
             loop = loop_state.start(image, asked, (value_a, value_b))
         else:
-            loop = loop_state.apply_round(loop_state.mark_low_confidence(previous, unsure), image, (value_a, value_b))
+            loop = loop_state.apply_round(
+                loop_state.mark_low_confidence(previous, low_confidence), image, (value_a, value_b)
+            )
         if last:
             return self.nothing_runs(loop)
         autodir = model.load(*image.shape[1:3])
-        loop = loop_state.assess(autodir, loop, view)
+        loop = loop_state.assess(autodir, loop, crops)
         return self.round(autodir, loop) if loop.in_progress else self.nothing_runs(loop)
 
     def nothing_runs(self, loop: loop_state.Loop) -> tuple[Any, ...]:
@@ -135,14 +137,15 @@ class AutoDIRLoopClose:
     CATEGORY = "AutoDIR"
     DESCRIPTION = (
         "Ends a round of your own graph and begins the next one, until the picture is clean, no label is left, the "
-        "rounds are used up or the model is not sure enough. Take results from here: a node elsewhere that takes one "
+        "rounds are used up or the confidence is too low. Take results from here: a node elsewhere that takes one "
         "from inside sees the first round."
     )
     SEARCH_ALIASES = ["loop end", "repeat until clean", "while", "iterate"]
     RETURN_TYPES = ("IMAGE", "INT", "STRING", "IMAGE", ANY, ANY)
     RETURN_NAMES = ("image", "rounds", "report", "pictures", "value_a", "value_b")
     OUTPUT_TOOLTIPS = (
-        "The pictures after their last rounds; one that is found clean at once, or unsure, comes back untouched.",
+        "The pictures after their last rounds; one that is found clean at once, or with low confidence, comes back "
+        "untouched.",
         "How many rounds were run; of a batch, for the picture that needed most.",
         "What was found in each round, with probabilities in percent, and why the loop stopped.",
         "The input and the pictures after each round as one batch, in the size of the last round and without alpha. Of "
@@ -160,8 +163,8 @@ class AutoDIRLoopClose:
                 "image": (
                     "IMAGE",
                     {
-                        **UNTOUCHED,
-                        "tooltip": "What your nodes made of the pictures; the next round begins with it. Upscalers are "
+                        **LAZY_RAW_LINK,
+                        "tooltip": "The result of your nodes; the next round begins with it. Upscalers are "
                         "fine, but of a batch all pictures must change alike. Lists are refused.",
                     },
                 ),
@@ -177,13 +180,14 @@ class AutoDIRLoopClose:
                 ),
             },
             "optional": {
-                "value_a": (ANY, {**UNTOUCHED, "tooltip": "Your own value for the next round; unlinked, it stays."}),
-                "value_b": (ANY, {**UNTOUCHED, "tooltip": "Your second value for the next round, as the first."}),
-                "threshold": (
+                "value_a": (ANY, {**LAZY_RAW_LINK, "tooltip": "Your own value for the next round; unlinked it stays."}),
+                "value_b": (ANY, {**LAZY_RAW_LINK, "tooltip": "Your second value for the next round, as the first."}),
+                "min_confidence": (
                     "FLOAT",
                     {
-                        **io.THRESHOLD[1],
-                        "tooltip": io.THRESHOLD[1]["tooltip"] + " Rounds that were run are used again when it changes.",
+                        **io.MIN_CONFIDENCE[1],
+                        "tooltip": io.MIN_CONFIDENCE[1]["tooltip"]
+                        + " Rounds that were run are used again when it changes.",
                     },
                 ),
             },
@@ -197,7 +201,7 @@ class AutoDIRLoopClose:
         max_rounds: int,
         value_a: Link | None = None,
         value_b: Link | None = None,
-        threshold: float = io.THRESHOLD[1]["default"],
+        min_confidence: float = io.MIN_CONFIDENCE[1]["default"],
         node_id: str = "",
         graph: Any = None,
     ) -> tuple[Any, ...] | dict[str, Any]:
@@ -205,30 +209,30 @@ class AutoDIRLoopClose:
         refuse_lists()
         if not 1 <= max_rounds <= MAX_ROUNDS:
             raise InputError(f"max_rounds must lie in 1..{MAX_ROUNDS}, got {max_rounds}")
-        loop = loop_state.apply_confidence(loop, check_confidence(threshold))
+        loop = loop_state.apply_confidence(loop, check_confidence(min_confidence))
         if not loop.in_progress:
             return self.result(loop, max_rounds)
-        last, unsure = loop_state.is_last_round(loop, max_rounds), loop_state.low_confidence_indices(loop)
-        return next_round(graph, node_id, last=last, unsure=unsure, outputs=len(self.RETURN_TYPES))
+        last, low_confidence = loop_state.is_last_round(loop, max_rounds), loop_state.low_confidence_indices(loop)
+        return next_round(graph, node_id, last=last, low_confidence=low_confidence, outputs=len(self.RETURN_TYPES))
 
     def result(self, loop: loop_state.Loop, max_rounds: int) -> tuple[Any, ...]:
         done = loop_state.restoration(loop, max_rounds)
         return (
             loop.images.to(devices.intermediate_device()),
             len(done.rounds),
-            io.report_text(lambda i: round_lines(done, i), len(loop.states)),
+            batch_text(lambda i: round_lines(done, i), len(loop.states)),
             loop_state.all_pictures(loop, done).to(devices.intermediate_device()),
             *loop.values,
         )
 
 
-def next_round(running: Any, close_id: str, *, last: bool, unsure: str, outputs: int) -> dict[str, Any]:
+def next_round(running: Any, close_id: str, *, last: bool, low_confidence: str, outputs: int) -> dict[str, Any]:
     """What Loop Close returns to have the host run the loop once more and take the results of the last round.
 
     Args:
         running: the host's graph, with the nodes of all rounds so far.
         close_id: the Loop Close that asks.
-        last, unsure: as in `loop_graph.next_round`.
+        last, low_confidence: as in `loop_graph.next_round`.
         outputs: number of its outputs.
     """
     parent = running.get_parent_node_id(close_id)
@@ -244,7 +248,7 @@ def next_round(running: Any, close_id: str, *, last: bool, unsure: str, outputs:
         close_id,
         expansion.is_output_node,
         last=last,
-        unsure=unsure,
+        low_confidence=low_confidence,
         new_id=new_id,
         drawn_id=running.get_display_node_id,
     )

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from ..autodir_core.imaging.mask import apply_mask
-from ..autodir_core.outputs import Restoration
+from ..autodir_core.labels import parse_labels
 from ..autodir_core.pipeline import restore
-from ..autodir_core.reporting.montage import BACKGROUND, strip
-from ..autodir_core.reporting.summary import round_lines
+from ..autodir_core.reporting.montage import batch_montage
+from ..autodir_core.reporting.summary import batch_text, round_lines
 from ..autodir_core.settings import LoopSettings, SamplerSettings
 from .comfy import devices, folders, progress
 from .comfy.memory import HostedModel
 from .shared import io
 
-MOST_SHOWN = 4
-"""Strips of a batch that the node itself shows; more would be too small to read there."""
+MAX_SHOWN = 4
+"""Montages of a batch that the node itself shows; more would be too small to read there."""
 
 
 class AutoDIRRestore:
@@ -30,10 +29,10 @@ class AutoDIRRestore:
     )
     SEARCH_ALIASES = ["image restoration", "denoise", "deblur", "dehaze", "derain", "low light", "super resolution"]
     RETURN_TYPES = ("IMAGE", "STRING", "IMAGE")
-    RETURN_NAMES = ("image", "report", "strip")
+    RETURN_NAMES = ("image", "report", "montage")
     OUTPUT_TOOLTIPS = (
-        "The restored pictures, in the size of the input; one that is found clean at once, or unsure, comes back "
-        "untouched. Values may lie slightly outside 0..1, saving cuts them off.",
+        "The restored pictures, in the size of the input; one that is found clean at once, or with low confidence, "
+        "comes back untouched. Values may lie slightly outside 0..1, saving cuts them off.",
         "What was found in each round, with probabilities in percent, and why the loop stopped.",
         "Input, rounds and result side by side with captions, at most 512 pixels high; one per picture.",
     )
@@ -64,8 +63,8 @@ class AutoDIRRestore:
                     {
                         "default": "",
                         "multiline": True,
-                        "tooltip": "Empty: the model assesses the picture itself, round by round. With your own words "
-                        "there is one round that follows them, without assessment.",
+                        "tooltip": "Empty: the model assesses the picture itself, round by round. With a custom prompt "
+                        "there is one round that follows it, without assessment.",
                     },
                 ),
                 "scm_weight": (
@@ -75,7 +74,7 @@ class AutoDIRRestore:
                         "min": -1.0,
                         "max": 2.0,
                         "step": 0.05,
-                        "tooltip": "Share of the structure correction. -1, like any value below 0, takes the file's "
+                        "tooltip": "Weight of the structure correction. -1, like any value below 0, takes the file's "
                         "weights: officially 1, and 0 after low resolution. 0 switches it off, 1 applies it in full "
                         "after every round.",
                     },
@@ -85,8 +84,8 @@ class AutoDIRRestore:
                 "mask": io.MASK,
                 "labels": io.LABELS,
                 "sampler": io.advanced(io.SAMPLER),
-                "view": io.advanced(io.VIEW),
-                "threshold": io.THRESHOLD,
+                "crops": io.advanced(io.CROPS),
+                "min_confidence": io.MIN_CONFIDENCE,
             },
         }
 
@@ -104,34 +103,25 @@ class AutoDIRRestore:
         mask: Tensor | None = None,
         labels: str = "",
         sampler: str = io.SAMPLER[1]["default"],
-        view: str = io.VIEW[1]["default"],
-        threshold: float = io.THRESHOLD[1]["default"],
+        crops: str = io.CROPS[1]["default"],
+        min_confidence: float = io.MIN_CONFIDENCE[1]["default"],
     ) -> dict[str, Any]:
-        colours, alpha = io.split_alpha(image)
+        colors, alpha = io.split_alpha(image)
         loop = LoopSettings(
             max_rounds=max_rounds,
-            labels=io.label_list(labels) or None,
+            labels=parse_labels(labels) or None,
             prompt=prompt.strip() or None,
             scm_weight=None if scm_weight < 0 else scm_weight,
-            crops=view,
-            min_confidence=threshold,
+            crops=crops,
+            min_confidence=min_confidence,
         )
         settings = SamplerSettings(steps, sampler, text_guidance, image_guidance)
-        with model.loaded_for(*colours.shape[1:3]) as autodir:
-            watch = progress.StepProgress(autodir, steps)
-            done = restore(autodir, colours, loop, settings, seed=seed, on_step=lambda at, guess: watch(at.step, guess))
-        report = io.report_text(lambda i: round_lines(done, i), len(colours))
-        result = io.with_alpha(apply_mask(colours, done.image, mask), alpha).to(devices.intermediate_device())
-        drawn = strips(colours, done)
-        watch.show_result(drawn[0])
-        shown = {"images": folders.save_previews(drawn[:MOST_SHOWN]), "text": [report]}
-        return {"ui": shown, "result": (result, report, drawn.to(devices.intermediate_device()))}
-
-
-def strips(images: Tensor, restoration: Restoration) -> Tensor:
-    """The strip of every picture, [B, h, w, 3], extended to the longest."""
-    rows = [strip(images, restoration, i) for i in range(len(images))]
-    whole = (torch.tensor(BACKGROUND) / 255).repeat(len(rows), rows[0].shape[1], max(row.shape[2] for row in rows), 1)
-    for canvas, row in zip(whole, rows, strict=True):
-        canvas[:, : row.shape[2]] = row[0]
-    return whole
+        with model.loaded_for(*colors.shape[1:3]) as autodir:
+            bar = progress.StepProgress(autodir, steps)
+            done = restore(autodir, colors, loop, settings, seed=seed, on_step=lambda at, seen: bar(at.step, seen))
+        report = batch_text(lambda i: round_lines(done, i), len(colors))
+        result = io.with_alpha(apply_mask(colors, done.image, mask), alpha).to(devices.intermediate_device())
+        montage = batch_montage(colors, done)
+        bar.show_result(montage[0])
+        shown = {"images": folders.save_previews(montage[:MAX_SHOWN]), "text": [report]}
+        return {"ui": shown, "result": (result, report, montage.to(devices.intermediate_device()))}

@@ -8,13 +8,14 @@ from torch import Tensor
 from ..autodir_core.errors import InputError
 from ..autodir_core.imaging.layout import crop
 from ..autodir_core.model import AutoDIR
+from ..autodir_core.pipeline import Progress, sample_each
 from ..autodir_core.settings import SamplerSettings
 from .comfy import devices, progress
 from .comfy.memory import HostedModel
 from .shared import io
 
 SIZE = "autodir_size"
-"""Key in a LATENT: (height, width) of the picture it was made from, before it was padded."""
+"""Key in a LATENT: (height, width) of its picture before padding."""
 
 
 class AutoDIRSample:
@@ -60,33 +61,18 @@ class AutoDIRSample:
         image_guidance: float,
         seed: int,
     ) -> tuple[io.Latent]:
-        colours, _ = io.split_alpha(image)
-        texts = io.condition_of(conditioning, len(colours), model.model.config.unet.context)
+        colors, _ = io.split_alpha(image)
+        texts = io.condition_of(conditioning, len(colors), model.model.config.unet.context)
         settings = SamplerSettings(steps, sampler, text_guidance, image_guidance)
-        with model.loaded_for(*colours.shape[1:3]) as autodir:
-            latent = sample_one_by_one(autodir, colours, texts, settings=settings, seed=seed)
-        return ({"samples": latent.to(devices.intermediate_device()), SIZE: (colours.shape[1], colours.shape[2])},)
+        with model.loaded_for(*colors.shape[1:3]) as autodir:
+            bar = progress.StepProgress(autodir, steps * len(colors))
 
+            def on_step(at: Progress, estimate: Tensor) -> None:
+                bar(at.picture * steps + at.step, estimate)
 
-def sample_one_by_one(
-    autodir: AutoDIR, images: Tensor, texts: Tensor, *, settings: SamplerSettings, seed: int
-) -> Tensor:
-    """Latents [B, C, h, w], not scaled, of pictures [B, H, W, 3]: each drawn by itself, as the loop does it.
-
-    A picture so needs no more memory in a batch than alone, and gives the same to the last bit.
-    """
-    watch = progress.StepProgress(autodir, settings.steps * len(images))
-    latents = [
-        autodir.sample(
-            autodir.encode(images[i : i + 1]),
-            texts[i : i + 1],
-            settings,
-            seed=seed + i,
-            on_step=lambda step, estimate, before=i * settings.steps: watch(before + step + 1, estimate),
-        )
-        for i in range(len(images))
-    ]
-    return torch.cat(latents) / autodir.metadata.latent_scale
+            scaled = sample_each(autodir, colors, texts, settings, seed=seed, on_step=on_step)
+            latent = (scaled / autodir.metadata.latent_scale).to(devices.intermediate_device())
+        return ({"samples": latent, SIZE: (colors.shape[1], colors.shape[2])},)
 
 
 class AutoDIRDecode:
@@ -128,11 +114,11 @@ class AutoDIRDecode:
         with model.loaded_for(height, width) as autodir:
             # decoded as they are: scaling them back and forth would round them
             images = torch.cat([autodir.decode(row, scale=1.0) for row in samples.split(1)])
-        return (crop(images, *size_of(latent, autodir)).to(devices.intermediate_device()),)
+        return (crop(images, *crop_size(latent, autodir)).to(devices.intermediate_device()),)
 
 
-def size_of(latent: io.Latent, autodir: AutoDIR) -> tuple[int, int]:
-    """(height, width) to crop to: the remembered size, unless the latent was resized since."""
+def crop_size(latent: io.Latent, autodir: AutoDIR) -> tuple[int, int]:
+    """Return (height, width) to crop to: the remembered size, unless the latent was resized since."""
     whole = tuple(side * autodir.factor for side in latent["samples"].shape[-2:])
     size = latent.get(SIZE, whole)
     return size if autodir.latent_shape(*size)[1:] == latent["samples"].shape[-2:] else whole

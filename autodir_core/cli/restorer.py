@@ -22,7 +22,7 @@ from ..imaging.paths import atomic_path
 from ..model import MINI, AutoDIR
 from ..outputs import Restoration, Round
 from ..pipeline import Progress, restore
-from ..reporting.montage import strip
+from ..reporting.montage import round_montage
 from ..reporting.summary import as_json, round_line, stop_line
 from ..settings import LoopSettings, SamplerSettings
 from .console import progress_off, say
@@ -36,8 +36,8 @@ def loop_settings(arguments: argparse.Namespace) -> LoopSettings:
         labels=arguments.labels,
         prompt=arguments.prompt,
         scm_weight=arguments.scm_weight,
-        crops=arguments.crops,
-        min_confidence=arguments.min_confidence,
+        crops=arguments.view,
+        min_confidence=arguments.threshold,
     )
 
 
@@ -96,7 +96,7 @@ class Restorer:
             for number, done in enumerate(restoration.rounds, start=1):
                 write_picture(job.beside(round_ending(number)), done.image, alpha=picture.alpha)
         if self.arguments.sheet:
-            write_picture(job.beside(SHEET_ENDING), strip(picture.image, restoration))
+            write_picture(job.beside(SHEET_ENDING), round_montage(picture.image, restoration))
         if self.arguments.report:
             with atomic_path(job.beside(REPORT_ENDING)) as temporary:
                 text = json.dumps(self.report(job, restoration, seconds), indent=2, ensure_ascii=False)

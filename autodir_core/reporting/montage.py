@@ -6,6 +6,7 @@ import unicodedata
 from collections.abc import Sequence
 from math import sqrt
 
+import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
@@ -29,8 +30,8 @@ SHEET_HEIGHT = 256
 Pictures = Tensor | Sequence[Tensor]
 
 
-def strip(image: Tensor, restoration: Restoration, picture: int = 0, height: int = 512) -> Tensor:
-    """The input, what each round made of it and the result, side by side with captions.
+def round_montage(image: Tensor, restoration: Restoration, picture: int = 0, height: int = 512) -> Tensor:
+    """Return the input, the image after each round and the result, side by side with captions.
 
     Args:
         image: the input [B, H, W, 3], 0..1, values outside allowed.
@@ -52,6 +53,15 @@ def strip(image: Tensor, restoration: Restoration, picture: int = 0, height: int
         for batch, title, detail in zip(shown, titles, details, strict=True)
     ]
     return framed(beside(figures, GAP))
+
+
+def batch_montage(images: Tensor, restoration: Restoration) -> Tensor:
+    """Return the round montage of every picture, [B, h, w, 3], padded to the width of the longest."""
+    rows = [round_montage(images, restoration, i) for i in range(len(images))]
+    whole = (torch.tensor(BACKGROUND) / 255).repeat(len(rows), rows[0].shape[1], max(row.shape[2] for row in rows), 1)
+    for padded, row in zip(whole, rows, strict=True):
+        padded[:, : row.shape[2]] = row[0]
+    return whole
 
 
 def sheet(before: Pictures, after: Pictures, captions: Sequence[str]) -> Tensor:

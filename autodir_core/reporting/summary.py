@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from torch import Tensor
@@ -42,6 +42,18 @@ def stop_line(restoration: Restoration, picture: int = 0) -> str:
         "prompt": "your own words",
     }
     return f"done: {reasons[restoration.stopped[picture]]}"
+
+
+def batch_text(lines: Callable[[int], Sequence[str]], batch: int) -> str:
+    """Join the lines about each picture of a batch, under a heading where there are several.
+
+    Args:
+        lines: the lines about a picture, counted from 0.
+        batch: number of pictures.
+    """
+    if batch == 1:
+        return "\n".join(lines(0))
+    return "\n\n".join("\n".join([f"picture {i + 1}", *lines(i)]) for i in range(batch))
 
 
 def assessment_lines(assessment: Assessment, picture: int = 0) -> list[str]:

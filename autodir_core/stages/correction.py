@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
 
+from ..errors import InputError
 from ..imaging.tiling import in_tiles
 from ..networks.nafnet import NAFNet
 
@@ -26,8 +27,19 @@ def correct(scm: NAFNet, degraded: Tensor, generated: Tensor, tile_size: int | N
     return in_tiles(lambda piece: scm(*piece.split(3, dim=1)).float(), pair, tile_size, grid=scm.stride, module=scm)
 
 
-def lerp_correction(generated: Tensor, corrected: Tensor, weight: float | Tensor) -> Tensor:
-    """Return generated + weight * (corrected - generated); 0 and 1 give the two pictures bit for bit."""
+def lerp_correction(generated: Tensor, corrected: Tensor, weight: float | Tensor | Sequence[float]) -> Tensor:
+    """Return generated + weight * (corrected - generated); 0 and 1 give the two pictures bit for bit.
+
+    Args:
+        generated: [B, H, W, 3].
+        corrected: the same shape.
+        weight: one for all pictures, a tensor per picture or pixel, or a list with one for each picture.
+    """
+    if isinstance(weight, Sequence):
+        if len(weight) != len(generated):
+            raise InputError(f"weight must be one, or one for each of the {len(generated)} pictures, got {len(weight)}")
+        rows = zip(generated.split(1), corrected.split(1), weight, strict=True)
+        return torch.cat([lerp_correction(*row) for row in rows])
     if isinstance(weight, (int, float)) and weight in (0, 1):
         return corrected if weight else generated
     return generated + weight * (corrected - generated)

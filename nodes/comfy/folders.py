@@ -7,7 +7,9 @@ import itertools
 import logging
 import os
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import folder_paths
 from torch import Tensor
@@ -22,8 +24,10 @@ FOLDER = "autodir"
 
 EXTENSIONS = {".safetensors", ".sft", ".ckpt", ".pt", ".pth"}
 
-EXAMPLES = ("sample.png", "dark.png", "clean.png")
-"""The pictures of the shared workflows, among the core's assets."""
+ASSETS = Path(__file__).parents[2] / "autodir_core/assets"
+
+EXAMPLES = {"autodir_sample.png": "sample.png", "autodir_dark.png": "dark.png", "autodir_clean.png": "clean.png"}
+"""The pictures of the shared workflows: their names in the input folder and among the core's assets."""
 
 
 def register_model_folder() -> None:
@@ -32,21 +36,19 @@ def register_model_folder() -> None:
     folder_paths.folder_names_and_paths[FOLDER][1].update(EXTENSIONS)
 
 
-def offer_examples() -> None:
-    """Put the pictures of the shared workflows into the input folder, as "autodir_..."; what has such a name stays."""
-    assets, folder = Path(__file__).parents[2] / "autodir_core/assets", Path(folder_paths.get_input_directory())
+def copy_examples(names: Iterable[Any]) -> list[str]:
+    """Copy the example pictures among `names` to the input folder; return those that were missing there."""
+    folder = Path(folder_paths.get_input_directory())
+    wanted = {name for name in names if isinstance(name, str)} & EXAMPLES.keys()
+    missing = [name for name in sorted(wanted) if not (folder / name).exists()]
     try:
-        for name in EXAMPLES:
-            put_if_missing(assets / name, folder / f"autodir_{name}")
+        for name in missing:
+            with atomic_path(folder / name) as temporary:
+                shutil.copyfile(ASSETS / EXAMPLES[name], temporary)
     except (AutoDIRError, OSError) as error:
-        logging.warning("AutoDIR: the example pictures are not offered in Load Image: %s", error)
-
-
-def put_if_missing(source: Path, target: Path) -> None:
-    """Copy a file to where there is none of that name."""
-    if not target.exists():
-        with atomic_path(target) as temporary:
-            shutil.copyfile(source, temporary)
+        logging.warning("AutoDIR: cannot copy the example picture for Load Image: %s", error)
+        return []
+    return missing
 
 
 def model_files() -> list[str]:

@@ -32,7 +32,7 @@ def raise_if_interrupted() -> None:
 
 
 class StepProgress:
-    """A callback for each sampling step: moves the progress bar, shows a preview, and stops after a cancel."""
+    """Called after each step: moves the progress bar, shows a preview, and stops after a cancel."""
 
     def __init__(self, model: AutoDIR, total: int) -> None:
         self.bar, self.total = comfy.utils.ProgressBar(total), total

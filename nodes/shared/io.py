@@ -1,15 +1,13 @@
-"""What goes through the nodes' sockets: pictures with alpha, masks, conditions, lists of labels, reports."""
+"""Inputs that several nodes share, and conversions between ComfyUI's types and the core's."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from ...autodir_core.choices import CROPS, SAMPLERS
+from ...autodir_core import choices
 from ...autodir_core.diffusion.noise import MAX_SEED
 from ...autodir_core.errors import InputError
 
@@ -40,9 +38,9 @@ SEED = (
     },
 )
 SAMPLER = (
-    list(SAMPLERS),
+    list(choices.SAMPLERS),
     {
-        "default": SAMPLERS.default,
+        "default": choices.SAMPLERS.default,
         "tooltip": "How the noise is removed. euler_ancestral is the paper's; euler and dpmpp_2m add no new noise, and "
         "dpmpp_2m needs the fewest steps.",
     },
@@ -86,16 +84,18 @@ LABELS = (
         'Without "no" in the list the loop cannot find the picture clean.',
     },
 )
-VIEW = (
-    list(CROPS),
+CROPS = (
+    list(choices.CROPS),
     {
-        "default": CROPS.default,
-        "tooltip": "What the model looks at, at native resolution. centre, the paper's, is the central square, 224 "
-        "pixels officially. grid averages the probabilities of up to 9 such squares from border to border, so damage "
-        "at the borders counts too; assessing takes up to 9 times as long.",
+        "default": choices.CROPS.default,
+        "tooltip": "What the model looks at, at native resolution. center, the paper's, is the center crop, 224 pixels "
+        "officially. grid averages the probabilities of up to 9 crops from border to border, so damage at the borders "
+        "counts too; assessing takes up to 9 times as long.",
+        "old_names": ["view"],
+        "old_values": {"centre": "center"},
     },
 )
-THRESHOLD = (
+MIN_CONFIDENCE = (
     "FLOAT",
     {
         "default": 0.0,
@@ -103,30 +103,32 @@ THRESHOLD = (
         "max": 1.0,
         "step": 0.05,
         "advanced": True,
-        "tooltip": "How probable a degradation must be to be restored: 0.5 is 50 percent. Where the most probable one "
-        "lies below, the picture is finished, and the report says unsure. 0 restores whatever wins, as the paper does.",
+        "tooltip": "How probable a degradation must be to be restored: 0.5 is 50 percent. If the most probable one "
+        "falls below, the picture is finished, and the report says low confidence. 0 restores whatever wins, as the "
+        "paper does.",
+        "old_names": ["threshold"],
     },
 )
 
 
 def advanced(socket: tuple[Any, dict[str, Any]]) -> tuple[Any, dict[str, Any]]:
-    """A widget that the page shows only on demand."""
+    """Return a widget as one that the page shows only on demand."""
     kind, options = socket
     return kind, {**options, "advanced": True}
 
 
 def split_alpha(image: Tensor) -> tuple[Tensor, Tensor | None]:
-    """The colours [B, H, W, 3] of an IMAGE and its alpha [B, H, W, 1], None where it has none."""
+    """Split an IMAGE into its colors [B, H, W, 3] and its alpha [B, H, W, 1], None where it has none."""
     return image[..., :3], image[..., 3:] if image.shape[-1] == 4 else None
 
 
-def with_alpha(colours: Tensor, alpha: Tensor | None) -> Tensor:
-    """The colours [B, H, W, 3] with the alpha they had before."""
-    return colours if alpha is None else torch.cat([colours, alpha.to(colours)], dim=-1)
+def with_alpha(colors: Tensor, alpha: Tensor | None) -> Tensor:
+    """Return the colors [B, H, W, 3] with the alpha that `split_alpha` took off."""
+    return colors if alpha is None else torch.cat([colors, alpha.to(colors)], dim=-1)
 
 
 def condition_of(conditioning: Conditioning, batch: int, width: int) -> Tensor:
-    """The text condition [B, T, D] of a CONDITIONING; InputError unless it has one entry that fits the model.
+    """Return the text condition [B, T, D] of a CONDITIONING; raises InputError unless one entry fits the model.
 
     Args:
         conditioning: from AutoDIR Blend or Prompt, or from a native node with the same text encoder; T is 77, or more
@@ -144,7 +146,7 @@ def condition_of(conditioning: Conditioning, batch: int, width: int) -> Tensor:
 
 
 def only_entry(conditioning: Conditioning) -> tuple[Tensor, dict[str, Any]]:
-    """The one entry of a CONDITIONING: the embedding [B, T, D] and what else is kept with it."""
+    """Return the single entry of a CONDITIONING: the embedding [B, T, D] and its other values."""
     if len(conditioning) != 1:
         raise InputError(
             f"the conditioning has {len(conditioning)} entries, one is needed; join them with AutoDIR Mix or "
@@ -152,15 +154,3 @@ def only_entry(conditioning: Conditioning) -> tuple[Tensor, dict[str, Any]]:
         )
     embedding, extra = conditioning[0]
     return embedding, extra
-
-
-def label_list(text: str) -> list[str]:
-    """The labels in a text that separates them by commas or lines."""
-    return [label.strip() for label in re.split(r"[,\n]", text) if label.strip()]
-
-
-def report_text(lines: Callable[[int], Sequence[str]], batch: int) -> str:
-    """The lines about each picture of a batch, under a heading where there are several."""
-    if batch == 1:
-        return "\n".join(lines(0))
-    return "\n\n".join("\n".join([f"picture {i + 1}", *lines(i)]) for i in range(batch))

@@ -14,15 +14,16 @@ Graph = Mapping[str, Node]
 """The nodes of one level of a running graph by id: those the user drew, or those that one node expanded to."""
 
 OPEN, CLOSE = "AutoDIRLoopOpen", "AutoDIRLoopClose"
-PREVIOUS, LAST, UNSURE = "previous", "last", "unsure"
-"""Inputs of Loop Open that only its clones have: the round before, whether it ended the loop, and who is out of it.
+PREVIOUS, LAST, LOW_CONFIDENCE = "previous", "last", "low_confidence"
+"""Inputs of Loop Open that only its clones have: the previous round, whether it was the last, and the pictures that
+Loop Close gave up in it, as indices from 0 separated by commas.
 
-UNSURE names the pictures that Loop Close gave up, by numbers from 0 with commas between. The link to the round before
-leads past Loop Close, so the cache knows a round again whatever the threshold is, as long as the same were given up.
+The link to the previous round bypasses Loop Close, so that the cache finds a round again whatever `min_confidence` is,
+as long as the same pictures were given up.
 """
 
 CARRIED = ("image", "value_a", "value_b")
-"""Inputs that Loop Close hands on to the next Loop Open."""
+"""Inputs that Loop Close passes on to the next Loop Open."""
 
 
 def is_link(value: Any) -> bool:
@@ -97,7 +98,7 @@ def next_round(
     is_output: Callable[[str], bool],
     *,
     last: bool,
-    unsure: str = "",
+    low_confidence: str = "",
     new_id: Callable[[str], str],
     drawn_id: Callable[[str], str],
 ) -> dict[str, dict[str, Any]]:
@@ -109,7 +110,7 @@ def next_round(
     Args:
         graph, close_id, is_output: as in `body_of`.
         last: no round follows: only the ends are cloned, to take up what the body made.
-        unsure: the pictures that do not take up what the body made, as in `UNSURE`.
+        low_confidence: the pictures that do not take up what the body made, as in `LOW_CONFIDENCE`.
         new_id: the id of a node's clone.
         drawn_id: the node on the page that shows what a clone shows.
     """
@@ -126,7 +127,7 @@ def next_round(
     }
     given = graph[close_id]["inputs"]
     carried = {name: given[name] for name in CARRIED if name in given}
-    clones[ids[open_id]]["inputs"] |= {**carried, PREVIOUS: given["loop"], LAST: last, UNSURE: unsure}
+    clones[ids[open_id]]["inputs"] |= {**carried, PREVIOUS: given["loop"], LAST: last, LOW_CONFIDENCE: low_confidence}
     return clones
 
 

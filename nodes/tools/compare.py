@@ -1,4 +1,4 @@
-"""AutoDIR Compare: before and after beside a movable bar, and how near they are to the truth."""
+"""AutoDIR Compare: before and after with a movable bar, and their distance to a reference."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from ...autodir_core.imaging.filters import resize
 from ...autodir_core.imaging.layout import pad_to_size
 from ...autodir_core.imaging.metrics import WINDOW, psnr, ssim
 from ...autodir_core.reporting.before_after import slider
+from ...autodir_core.reporting.summary import batch_text
 from ..comfy import devices, folders
 from ..shared import io
 
@@ -34,7 +35,7 @@ class Scores:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Scores of each picture: of after, and of before too where there is a truth to score it against."""
+    """Scores of each picture: of after, and of before too where there is a reference to score it against."""
 
     after: list[Scores]
     before: list[Scores] | None
@@ -53,7 +54,7 @@ class Comparison:
 
     def report(self) -> str:
         """The lines of every picture, and the mean of a batch."""
-        text = io.report_text(self.lines, len(self.after))
+        text = batch_text(self.lines, len(self.after))
         return text if len(self.after) == 1 else f"{text}\n\nmean of after: {self.mean()}"
 
     def mean(self) -> Scores:
@@ -65,8 +66,8 @@ class AutoDIRCompare:
     DISPLAY_NAME = "AutoDIR Compare"
     CATEGORY = "AutoDIR"
     DESCRIPTION = (
-        "Shows pictures before and after beside a movable bar, and measures how near they are to the truth, or to each "
-        "other where no truth is connected."
+        "Shows pictures before and after with a movable bar, and measures how near they are to a reference, or to each "
+        "other without one."
     )
     SEARCH_ALIASES = ["before after slider", "PSNR", "SSIM", "image quality metrics", "image compare"]
     RETURN_TYPES = ("IMAGE", "FLOAT", "FLOAT", "STRING")
@@ -97,23 +98,26 @@ class AutoDIRCompare:
                         "min": 0.0,
                         "max": 1.0,
                         "step": 0.01,
-                        "tooltip": "Where the bar stands: the share of the width that shows before.",
+                        "tooltip": "Position of the bar: the fraction of the width that shows before.",
                     },
                 ),
             },
             "optional": {
-                "truth": (
+                "reference": (
                     "IMAGE",
                     {
                         "tooltip": "The clean pictures, of the size of after: PSNR and SSIM are measured against them. "
                         "Without them after is measured against before.",
+                        "old_names": ["truth"],
                     },
                 ),
             },
         }
 
-    def compare(self, before: Tensor, after: Tensor, position: float, truth: Tensor | None = None) -> dict[str, Any]:
-        degraded, restored, *clean = same_batch([image for image in (before, after, truth) if image is not None])
+    def compare(
+        self, before: Tensor, after: Tensor, position: float, reference: Tensor | None = None
+    ) -> dict[str, Any]:
+        degraded, restored, *clean = same_batch([image for image in (before, after, reference) if image is not None])
         check_sizes(degraded, restored, *clean)
         drawn = resize(degraded, *restored.shape[1:3])
         scores = comparison(drawn, restored, *clean)
@@ -125,16 +129,16 @@ class AutoDIRCompare:
         return {"ui": shown, "result": (image.to(devices.intermediate_device()), mean.psnr, mean.ssim, report)}
 
 
-def comparison(before: Tensor, after: Tensor, truth: Tensor | None = None) -> Comparison:
+def comparison(before: Tensor, after: Tensor, reference: Tensor | None = None) -> Comparison:
     """The scores of pictures [B, H, W, 3] of one shape."""
-    if truth is None:
+    if reference is None:
         return Comparison(scores_of(after, before), None)
-    return Comparison(scores_of(after, truth), scores_of(before, truth))
+    return Comparison(scores_of(after, reference), scores_of(before, reference))
 
 
-def scores_of(images: Tensor, truth: Tensor) -> list[Scores]:
-    """The scores of each picture of [B, H, W, 3] against that of `truth`."""
-    pairs = zip(images.split(1), truth.split(1), strict=True)
+def scores_of(images: Tensor, reference: Tensor) -> list[Scores]:
+    """The scores of each picture of [B, H, W, 3] against that of `reference`."""
+    pairs = zip(images.split(1), reference.split(1), strict=True)
     return [Scores(psnr(a, b), ssim(pad_to_size(a, WINDOW), pad_to_size(b, WINDOW))) for a, b in pairs]
 
 
@@ -143,22 +147,22 @@ def same_batch(images: Sequence[Tensor]) -> list[Tensor]:
     counts = [len(image) for image in images]
     batch = max(counts)
     if any(count not in (1, batch) for count in counts):
-        raise InputError(f"before, after and truth need 1 or {batch} pictures, got {', '.join(map(str, counts))}")
+        raise InputError(f"before, after and reference need 1 or {batch} pictures, got {', '.join(map(str, counts))}")
     return [io.split_alpha(image)[0].expand(batch, -1, -1, -1) for image in images]
 
 
-def check_sizes(before: Tensor, after: Tensor, truth: Tensor | None = None) -> None:
-    """InputError unless before has the shape of after at some factor, and the truth its size."""
+def check_sizes(before: Tensor, after: Tensor, reference: Tensor | None = None) -> None:
+    """Raise InputError unless before has the shape of after at some scale, and the reference its size."""
     sides = list(zip(before.shape[1:3], after.shape[1:3], strict=True))
     if max((b - CROPPED) / a for a, b in sides) > min((b + CROPPED) / a for a, b in sides):
         raise InputError(
             f"before and after must show the same picture at one scale, got {size_of(before)} and {size_of(after)} "
             "pixels; crop them to one shape"
         )
-    if truth is not None and truth.shape != after.shape:
+    if reference is not None and reference.shape != after.shape:
         raise InputError(
-            f"PSNR and SSIM need a truth of the size of after, got {size_of(truth)} and {size_of(after)} pixels; scale "
-            "one of them"
+            f"PSNR and SSIM need a reference of the size of after, got {size_of(reference)} and {size_of(after)} "
+            "pixels; scale one of them"
         )
 
 

@@ -9,10 +9,9 @@ from ...autodir_core import __version__
 from ...autodir_core.errors import InputError
 from ...autodir_core.imaging.paths import atomic_path
 from ...autodir_core.outputs import Assessment
-from ...autodir_core.reporting.summary import assessment_lines, by_label
+from ...autodir_core.reporting.summary import assessment_lines, batch_text, by_label
 from ..assess import AssessmentOutput
 from ..comfy import folders
-from ..shared import io
 
 
 class AutoDIRSaveReport:
@@ -77,7 +76,7 @@ class AutoDIRSaveReport:
 def as_text(report: str | None, assessment: Assessment | None) -> str:
     """The report, and where there is none the lines of the assessment."""
     if report is None and assessment is not None:
-        return io.report_text(lambda i: assessment_lines(assessment, i), len(assessment.probabilities))
+        return batch_text(lambda i: assessment_lines(assessment, i), len(assessment.probabilities))
     return report or ""
 
 

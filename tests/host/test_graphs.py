@@ -17,7 +17,7 @@ from autodir_core.reporting.montage import GAP
 from autodir_core.reporting.probability_chart import BAR, NAME, NUMBER, ROW
 from tests.host.conftest import STEPS, number_of, pixels, saved_by_comfyui
 from tests.host.server import READY, ROOT, Websocket, error_of
-from tests.nodes.test_definitions import SIGNATURES
+from tests.nodes.test_definitions import NODES
 
 pytestmark = pytest.mark.host
 
@@ -27,7 +27,7 @@ ENDS = ("execution_success", "execution_error", "execution_interrupted")
 
 def test_every_node_is_offered(server):
     offered = {name: node for name, node in server.call("/object_info").items() if name.startswith("AutoDIR")}
-    assert offered.keys() == SIGNATURES.keys()
+    assert offered.keys() == set(NODES)
     for node in offered.values():
         assert node["category"] == "AutoDIR" and node["description"] and node["display_name"].startswith("AutoDIR ")
         sockets = {**node["input"]["required"], **node["input"].get("optional", {})}

@@ -57,8 +57,8 @@ def test_half_the_weight_is_half_of_each(server, workflow):
     assert np.abs(half - (none + full) / 2)[inside].max() <= 1.5
 
 
-def test_own_words_change_their_own_picture_only(server, workflow):
-    first, second = (workflow("own_words", **QUICK, text=text) for text in ("remove the rain", "make it dark"))
+def test_custom_prompt_change_their_own_picture_only(server, workflow):
+    first, second = (workflow("custom_prompt", **QUICK, text=text) for text in ("remove the rain", "make it dark"))
     before, after = server.run(first), server.run(second)
     for title, same in (("Automatic", True), ("By your own words", False)):
         pair = [saved(server, outputs, first, title) for outputs in (before, after)]

@@ -52,6 +52,20 @@ class StandIn:
         return {"ui": {"images": [{"filename": "shown.png"} for _ in images]}}
 
 
+class PromptServer:
+    """A server that only remembers what a pack hooks into it."""
+
+    def __init__(self):
+        self.handlers, self.routes = [], self
+        self.add_on_prompt_handler = self.handlers.append
+
+    def post(self, path):
+        return lambda handler: handler
+
+
+PromptServer.instance = PromptServer()
+
+
 class Methods(enum.Enum):
     NoPreviews = "none"
     Latent2RGB = "latent2rgb"
@@ -102,10 +116,11 @@ def stand_in_modules() -> dict[str, ModuleType]:
         get_output_directory=lambda: str(StandIn.output),
         get_save_image_path=lambda prefix, folder: (Path(folder, prefix).parent, Path(prefix).name, 1, "", prefix),
     )
+    server = module("server", PromptServer=PromptServer)
     previews = module("latent_preview", MAX_PREVIEW_RESOLUTION=512, get_previewer=lambda device, kind: None)
     nodes = module("nodes", PreviewImage=lambda: SimpleNamespace(save_images=StandIn.show))
-    pages = {"latent_preview": previews, "nodes": nodes}
-    return {"comfy": comfy, **parts, "folder_paths": folders, **pages}
+    others = {"folder_paths": folders, "server": server, "latent_preview": previews, "nodes": nodes}
+    return {"comfy": comfy, **parts, **others}
 
 
 def load_pack() -> ModuleType:

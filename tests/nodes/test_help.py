@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.nodes.test_definitions import SIGNATURES, inputs
+from tests.nodes.test_definitions import NODES, inputs
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "web/docs"
@@ -25,7 +25,7 @@ LINK = r"^(\S.*?) {2,}(\S.*?) +──► (\S.*?) {2,}(\S.*)$"
 """A line of an example: node, output, input, node."""
 
 every_page = pytest.mark.parametrize("language", LANGUAGES)
-every_node = pytest.mark.parametrize("name", SIGNATURES)
+every_node = pytest.mark.parametrize("name", NODES)
 
 
 @pytest.fixture(scope="module")
@@ -158,7 +158,7 @@ def names(chinese, name: str, sockets: str) -> list[str]:
 def test_the_pages_lie_where_comfyui_looks(pack):
     assert (ROOT / pack.WEB_DIRECTORY / "docs").resolve() == DOCS
     found = {path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*") if path.is_file()}
-    pages = [f"{name}/{language}" for name in SIGNATURES for language in LANGUAGES]
+    pages = [f"{name}/{language}" for name in NODES for language in LANGUAGES]
     assert found == {f"{page}.{ending}" for page in pages for ending in ("md", "webp")}
 
 

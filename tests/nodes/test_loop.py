@@ -125,12 +125,12 @@ class TestOpen:
         with pytest.raises(error, match="one for each of the 2 pictures, got 3"):
             correct.correct(model, batch, batch, [0.0, 1.0, 1.0])
 
-    def test_the_view_is_the_core_s_in_every_round(self, loop_open, model):
+    def test_the_crops_is_the_core_s_in_every_round(self, loop_open, model):
         large = torch.rand(1, 230, 300, 3, generator=torch.Generator().manual_seed(4))
-        loop, _, assessed, label, *_ = loop_open(large, view="grid")
+        loop, _, assessed, label, *_ = loop_open(large, crops="grid")
         first = model.model.assess(large, crops="grid")
         assert torch.equal(assessed.assessment.probabilities, first.probabilities)
-        _, _, assessed, *_ = loop_open(large, view="grid", previous=loop)
+        _, _, assessed, *_ = loop_open(large, crops="grid", previous=loop)
         remaining = [name for name in model.model.labels if name != label]
         second = model.model.assess(large, remaining, "grid")
         assert torch.equal(assessed.assessment.embedding, second.embedding)
@@ -224,7 +224,7 @@ class TestClose:
                         "image": ["a.1", 1],
                         "previous": ["a.1", 0],
                         "last": False,
-                        "unsure": "",
+                        "low_confidence": "",
                     },
                     "override_display_id": "drawn a.1",
                 },
@@ -264,7 +264,7 @@ class TestClose:
             close.close(loop, ["body", 0], 7)
 
 
-class TestThreshold:
+class TestMinConfidence:
     """A batch of two, of which the tiny model is not equally sure."""
 
     LABELS = "noise, blur, rain"
@@ -291,32 +291,34 @@ class TestThreshold:
         return Running(nodes)
 
     def test_above_everything_the_pictures_come_back_untouched(self, first, close, batch, sure):
-        image, count, report, pictures, *_ = close.close(first, ["body", 0], 7, threshold=1.0)
+        image, count, report, pictures, *_ = close.close(first, ["body", 0], 7, min_confidence=1.0)
         assert torch.equal(image, batch) and torch.equal(pictures, batch) and count == 0
         assert [line.split(" (")[0] for line in report.splitlines() if line.startswith("done")] == [
             "done: low confidence"
         ] * 2
         assert f"{100 * sure[0]:.0f} %)" in report.split("\n\n")[0]
 
-    def test_one_exactly_at_the_threshold_goes_on(self, pack, first, sure):
-        for threshold in (0.0, min(sure), max(sure)):
-            going_on = [p.label is not None for p in pack.loop.loop_state.apply_confidence(first, threshold).states]
-            assert going_on == [probability >= threshold for probability in sure]
+    def test_one_exactly_at_it_goes_on(self, pack, first, sure):
+        for min_confidence in (0.0, min(sure), max(sure)):
+            going_on = [
+                p.label is not None for p in pack.loop.loop_state.apply_confidence(first, min_confidence).states
+            ]
+            assert going_on == [probability >= min_confidence for probability in sure]
 
     def test_the_next_open_is_told_which_and_leaves_them(self, first, loop_open, close, batch, sure, running):
         weaker = sure.index(min(sure))
         settings = {"node_id": "close", "graph": running}
-        expansion = close.close(first, ["open", 1], 7, threshold=sum(sure) / 2, **settings)["expand"]
+        expansion = close.close(first, ["open", 1], 7, min_confidence=sum(sure) / 2, **settings)["expand"]
         inputs = expansion["9.0.0.open"]["inputs"]
-        assert (inputs["unsure"], inputs["last"]) == (str(weaker), False)
-        loop, image, _, label, *_ = loop_open(batch / 2, previous=first, unsure=inputs["unsure"])
+        assert (inputs["low_confidence"], inputs["last"]) == (str(weaker), False)
+        loop, image, _, label, *_ = loop_open(batch / 2, previous=first, low_confidence=inputs["low_confidence"])
         assert torch.equal(image[weaker], batch[weaker]) and torch.equal(image[1 - weaker], batch[1 - weaker] / 2)
         assert label.split(", ")[weaker] == "no" and loop.states[weaker].stopped == "low_confidence"
         assert first.states[weaker].stopped is None, "the loop of the link is not written to"
 
-    def test_who_was_unsure_stays_so(self, pack, first, loop_open, batch):
-        loop, *_ = loop_open(batch, previous=first, unsure="1")
-        loop, *_ = loop_open(batch, previous=loop, unsure="1")
+    def test_who_had_low_confidence_stays_so(self, pack, first, loop_open, batch):
+        loop, *_ = loop_open(batch, previous=first, low_confidence="1")
+        loop, *_ = loop_open(batch, previous=loop, low_confidence="1")
         assert pack.loop.loop_state.low_confidence_indices(loop) == "1"
         assert [len(picture.rounds) for picture in loop.states] == [2, 0]
         assert loop.states[1].stop_reason(7) == "low_confidence"
@@ -324,7 +326,7 @@ class TestThreshold:
     def test_with_the_others_clean_nothing_is_in_progress(self, loop_open, close, photo, white):
         batch = torch.cat([photo, white])
         loop, *_ = loop_open(batch, "underexposure, no")
-        image, count, report, *_ = close.close(loop, ["body", 0], 7, threshold=1.0)
+        image, count, report, *_ = close.close(loop, ["body", 0], 7, min_confidence=1.0)
         assert torch.equal(image, batch) and count == 0
         assert [line.split()[1] for line in report.splitlines() if line.startswith("done")] == ["low", "clean"]
 
@@ -334,10 +336,10 @@ class TestThreshold:
         assert [i for i, picture in enumerate(given_up.states) if picture.label is None] == [3, 10]
         assert pack.loop.loop_state.low_confidence_indices(given_up) == "3,10"
 
-    @pytest.mark.parametrize("threshold", [-0.1, 1.5])
-    def test_it_is_a_probability(self, first, close, error, threshold):
-        with pytest.raises(error, match=rf"min_confidence must be in 0..1, got {threshold}"):
-            close.close(first, ["body", 0], 7, threshold=threshold)
+    @pytest.mark.parametrize("min_confidence", [-0.1, 1.5])
+    def test_it_is_a_probability(self, first, close, error, min_confidence):
+        with pytest.raises(error, match=rf"min_confidence must be in 0..1, got {min_confidence}"):
+            close.close(first, ["body", 0], 7, min_confidence=min_confidence)
 
 
 def test_the_rounds_of_the_core(loop_open, close, model, photo, core):

@@ -85,7 +85,7 @@ class TestNextRound:
     def clones(self, loop_graph, graph):
         graph["open"]["inputs"]["value_b"] = ["mask", 1]
         names = {"new_id": "2.{}".format, "drawn_id": str.upper}
-        return loop_graph.next_round(graph, "close", is_output, last=False, unsure="0,2", **names)
+        return loop_graph.next_round(graph, "close", is_output, last=False, low_confidence="0,2", **names)
 
     def test_the_body_and_both_ends_are_cloned(self, clones):
         names = ("blur", "close", "look", "mixed", "open", "resized", "shown")
@@ -101,15 +101,15 @@ class TestNextRound:
             "image": ["mixed", 0],
             "previous": ["open", 0],
             "last": False,
-            "unsure": "0,2",
+            "low_confidence": "0,2",
             "value_b": ["mask", 1],
             "strength": 0.5,
         }
 
-    def test_who_was_unsure_before_is_told_anew(self, loop_graph, graph):
-        graph["open"]["inputs"]["unsure"] = "1"
+    def test_who_had_low_confidence_before_is_told_anew(self, loop_graph, graph):
+        graph["open"]["inputs"]["low_confidence"] = "1"
         clones = loop_graph.next_round(graph, "close", is_output, last=False, new_id="2.{}".format, drawn_id=str.upper)
-        assert clones["2.open"]["inputs"]["unsure"] == ""
+        assert clones["2.open"]["inputs"]["low_confidence"] == ""
 
     def test_after_the_last_round_nothing_of_the_body_is_needed(self, loop_graph, graph):
         clones = loop_graph.next_round(graph, "close", is_output, last=True, new_id="2.{}".format, drawn_id=str.upper)

@@ -41,11 +41,11 @@ class TestAssess:
         assert found.assessment.labels == ("haze", "low resolution", "no")
         assert found.prompt_states.shape[0] == 3
 
-    def test_the_view_is_the_core_s(self, node, model):
+    def test_the_crops_is_the_core_s(self, node, model):
         large = torch.rand(1, 230, 300, 3, generator=torch.Generator().manual_seed(4))
-        for view in ("center", "grid"):
-            found, *_ = node("Assess").assess(model, large, "", view)["result"]
-            assert torch.equal(found.assessment.probabilities, model.model.assess(large, crops=view).probabilities)
+        for crops in ("center", "grid"):
+            found, *_ = node("Assess").assess(model, large, "", crops)["result"]
+            assert torch.equal(found.assessment.probabilities, model.model.assess(large, crops=crops).probabilities)
 
     def test_an_unknown_label_is_named(self, node, model, photo, core):
         with pytest.raises(core("errors").InputError, match="unknown label 'fog'; this model knows: noise, blur"):
@@ -212,26 +212,26 @@ class TestMask:
 class TestRestore:
     def test_it_is_the_loop_of_the_core(self, node, model, photo, core, stand_in):
         done = node("Restore").restore(model, photo, 2, **LOOP)
-        image, report, strip = done["result"]
+        image, report, montage = done["result"]
         records = core("settings")
         expected = core("pipeline").restore(
             model.model, photo, records.LoopSettings(2), records.SamplerSettings(steps=2), seed=3
         )
         assert torch.equal(image, expected.image)
         assert report.splitlines() == core("reporting.summary").round_lines(expected)
-        assert torch.equal(strip, core("reporting.montage").strip(photo, expected))
+        assert torch.equal(montage, core("reporting.montage").round_montage(photo, expected))
         assert done["ui"]["text"] == [report]
-        assert len(done["ui"]["images"]) == 1 and torch.equal(stand_in.shown[-1], strip)
+        assert len(done["ui"]["images"]) == 1 and torch.equal(stand_in.shown[-1], montage)
         assert [(bar.total, bar.done) for bar in stand_in.bars] == [(2, [1, 2, 1, 2])]
 
-    def test_the_previews_end_with_the_strip(self, node, model, photo, stand_in, monkeypatch, comfy):
+    def test_the_previews_end_with_the_montage(self, node, model, photo, stand_in, monkeypatch, comfy):
         monkeypatch.setattr(comfy("progress"), "latent_previewer", lambda model: lambda done, estimate: None)
         monkeypatch.setattr(comfy("progress").args, "preview_method", "auto")
-        _, _, strip = node("Restore").restore(model, photo, 2, **LOOP)["result"]
+        _, _, montage = node("Restore").restore(model, photo, 2, **LOOP)["result"]
         (bar,) = stand_in.bars
         kind, picture, _ = bar.previews[-1]
-        assert (kind, picture.size, bar.done[-1]) == ("JPEG", (strip.shape[2], strip.shape[1]), 2)
-        assert torch.equal(torch.from_numpy(np.array(picture)), (strip[0] * 255).round().to(torch.uint8)), "rounded"
+        assert (kind, picture.size, bar.done[-1]) == ("JPEG", (montage.shape[2], montage.shape[1]), 2)
+        assert torch.equal(torch.from_numpy(np.array(picture)), (montage[0] * 255).round().to(torch.uint8)), "rounded"
 
     def test_previews_are_rounded_to_eight_bits(self, model, stand_in, monkeypatch, comfy):
         monkeypatch.setattr(comfy("progress").args, "preview_method", "auto")
@@ -251,18 +251,18 @@ class TestRestore:
         assert torch.equal(image, expected.rounds[0].generated)
         assert "your own words" in report
 
-    def test_the_view_and_the_threshold_are_the_core_s(self, node, model, core):
+    def test_the_crops_and_the_threshold_are_the_core_s(self, node, model, core):
         large, records = torch.rand(1, 230, 300, 3, generator=torch.Generator().manual_seed(4)), core("settings")
         seen = model.model.assess(large, crops="grid")
         at = seen.probabilities.max().item()
-        image, report, _ = node("Restore").restore(model, large, 1, view="grid", threshold=at, **LOOP)["result"]
+        image, report, _ = node("Restore").restore(model, large, 1, crops="grid", min_confidence=at, **LOOP)["result"]
         loop, sampler = records.LoopSettings(2, crops="grid", min_confidence=at), records.SamplerSettings(1)
         expected = core("pipeline").restore(model.model, large, loop, sampler, seed=3)
         assert torch.equal(image, expected.image) and report.splitlines() == core("reporting.summary").round_lines(
             expected
         )
         assert expected.rounds, "one exactly at the threshold is restored"
-        above = node("Restore").restore(model, large, 1, view="grid", threshold=at + 1e-6, **LOOP)["result"]
+        above = node("Restore").restore(model, large, 1, crops="grid", min_confidence=at + 1e-6, **LOOP)["result"]
         assert torch.equal(above[0], large)
         assert above[1] == f"done: low confidence ({seen.top[0]} {100 * at:.0f} %)"
 
@@ -270,9 +270,9 @@ class TestRestore:
         alpha = torch.rand(1, 50, 72, 1)
         with_alpha = torch.cat([photo, alpha], dim=-1)
         plain, *_ = node("Restore").restore(model, photo, 1, **LOOP)["result"]
-        image, _, strip = node("Restore").restore(model, with_alpha, 1, **LOOP)["result"]
+        image, _, montage = node("Restore").restore(model, with_alpha, 1, **LOOP)["result"]
         assert torch.equal(image, torch.cat([plain, alpha], dim=-1))
-        assert strip.shape[-1] == 3
+        assert montage.shape[-1] == 3
 
     def test_a_clean_picture_comes_back_untouched(self, node, model, photo):
         image, report, _ = node("Restore").restore(model, photo, 1, labels="no", **LOOP)["result"]
@@ -284,10 +284,10 @@ class TestRestore:
         node("Restore").restore(model, photo, 1, mask=mask, **LOOP)
         assert torch.equal(photo, before) and (mask == 0.5).all()
 
-    def test_strips_of_a_batch_have_one_size(self, node, model, photo):
-        _, report, strip = node("Restore").restore(model, torch.cat([photo, photo.flip(1)]), 1, **LOOP)["result"]
-        assert strip.shape[0] == 2 and report.count("done:") == 2
+    def test_montages_of_a_batch_have_one_size(self, node, model, photo):
+        _, report, montage = node("Restore").restore(model, torch.cat([photo, photo.flip(1)]), 1, **LOOP)["result"]
+        assert montage.shape[0] == 2 and report.count("done:") == 2
 
-    def test_the_node_shows_the_first_strips_of_a_large_batch(self, node, model, photo, stand_in):
+    def test_the_node_shows_the_first_montages_of_a_large_batch(self, node, model, photo, stand_in):
         done = node("Restore").restore(model, photo.repeat(6, 1, 1, 1), 1, labels="no", **LOOP)
         assert len(done["ui"]["images"]) == len(stand_in.shown[-1]) == 4 and len(done["result"][2]) == 6

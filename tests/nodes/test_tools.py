@@ -32,9 +32,9 @@ def with_alpha(image):
 class TestMix:
     FIRST, SECOND = torch.full((1, 77, 64), 1.0), torch.full((1, 77, 64), 3.0)
 
-    @pytest.mark.parametrize(("share", "expected"), [(0.0, 1.0), (0.25, 1.5), (1.0, 3.0)])
-    def test_the_share_is_that_of_the_second(self, node, share, expected):
-        (((condition, _),),) = node("Mix").mix([[self.FIRST, {}]], [[self.SECOND, {}]], share)
+    @pytest.mark.parametrize(("weight", "expected"), [(0.0, 1.0), (0.25, 1.5), (1.0, 3.0)])
+    def test_the_weight_is_that_of_the_second(self, node, weight, expected):
+        (((condition, _),),) = node("Mix").mix([[self.FIRST, {}]], [[self.SECOND, {}]], weight)
         assert torch.equal(condition, torch.full((1, 77, 64), expected))
 
     def test_what_else_is_in_the_first_is_kept_and_not_shared(self, node):
@@ -187,10 +187,10 @@ class TestDegrade:
 
 
 class TestCompare:
-    def test_against_a_truth(self, node, photo, stand_in):
+    def test_against_a_reference(self, node, photo, stand_in):
         """An offset of 0.1 has a PSNR of 20 dB, one of 0.01 of 40 dB."""
-        truth = photo * 0.5 + 0.2
-        done = node("Compare").compare(truth + 0.1, truth + 0.01, 0.5, truth)
+        reference = photo * 0.5 + 0.2
+        done = node("Compare").compare(reference + 0.1, reference + 0.01, 0.5, reference)
         image, psnr, ssim, report = done["result"]
         assert psnr == pytest.approx(40, abs=1e-3) and 0.99 < ssim < 1
         assert report.splitlines()[0].startswith("before: PSNR 20.00 dB, SSIM 0.")
@@ -198,15 +198,15 @@ class TestCompare:
         assert done["ui"] == {"images": [{"filename": "shown.png"}], "text": [report]}
         assert torch.equal(stand_in.shown[0], image) and len(report.splitlines()) == 2
 
-    def test_without_a_truth_after_is_measured_against_before(self, node, photo, stand_in):
+    def test_without_a_reference_after_is_measured_against_before(self, node, photo, stand_in):
         _, psnr, ssim, report = node("Compare").compare(photo, photo, 0.5)["result"]
         assert (psnr, ssim) == (100.0, pytest.approx(1))
         assert report == "after against before: PSNR 100.00 dB, SSIM 1.0000"
 
     def test_a_batch_has_a_part_for_each_and_the_mean(self, node, photo, stand_in):
-        truth = photo * 0.5 + 0.2
-        after = torch.cat([truth + 0.1, truth + 0.01])
-        image, psnr, _, report = node("Compare").compare(truth, after, 0.5, truth)["result"]
+        reference = photo * 0.5 + 0.2
+        after = torch.cat([reference + 0.1, reference + 0.01])
+        image, psnr, _, report = node("Compare").compare(reference, after, 0.5, reference)["result"]
         assert psnr == pytest.approx(30, abs=1e-3) and len(image) == 2
         assert report.startswith("picture 1\nbefore: PSNR 100.00 dB") and "\n\npicture 2\n" in report
         assert report.splitlines()[-1].startswith("mean of after: PSNR 30.00 dB")
@@ -230,16 +230,18 @@ class TestCompare:
         assert 10 < psnr < 40 and 0.5 < ssim < 1
 
     @pytest.mark.parametrize(
-        ("after", "truth", "message"),
+        ("after", "reference", "message"),
         [
             ((1, 40, 90, 3), None, "at one scale, got 72 x 50 and 90 x 40 pixels"),
-            ((1, 100, 144, 3), (1, 50, 72, 3), "a truth of the size of after, got 72 x 50 and 144 x 100 pixels"),
+            ((1, 100, 144, 3), (1, 50, 72, 3), "a reference of the size of after, got 72 x 50 and 144 x 100 pixels"),
             ((2, 50, 72, 3), (3, 50, 72, 3), "need 1 or 3 pictures, got 1, 2, 3"),
         ],
     )
-    def test_sizes_that_do_not_fit(self, node, photo, refused, after, truth, message):
+    def test_sizes_that_do_not_fit(self, node, photo, refused, after, reference, message):
         with refused(message):
-            node("Compare").compare(photo, torch.zeros(after), 0.5, None if truth is None else torch.zeros(truth))
+            node("Compare").compare(
+                photo, torch.zeros(after), 0.5, None if reference is None else torch.zeros(reference)
+            )
 
 
 class TestSaveReport:

@@ -8,7 +8,7 @@ import torch
 from autodir_core.errors import InputError
 from autodir_core.outputs import Restoration, Round
 from autodir_core.reporting import montage
-from autodir_core.reporting.montage import BACKGROUND, GAP, SEAM, sheet, strip
+from autodir_core.reporting.montage import BACKGROUND, GAP, SEAM, round_montage, sheet
 
 LABELS = ("noise", "haze", "low resolution", "no")
 
@@ -19,34 +19,34 @@ def flat(value: float, height: int = 40, width: int = 60, batch: int = 1) -> tor
 
 class TestStrip:
     def test_shows_input_rounds_and_result_from_left_to_right(self, two_rounds):
-        picture = strip(flat(0.1, 400, 600), wide(two_rounds), height=100)
+        picture = round_montage(flat(0.1, 400, 600), wide(two_rounds), height=100)
         middle = picture[0, GAP + 50, :, 0]
         assert [round(value.item(), 1) for value in middle[[GAP + 75, 2 * GAP + 225, 3 * GAP + 375]]] == [0.1, 0.5, 0.7]
         assert picture.shape[2] == 4 * GAP + 3 * 150
         assert picture.dtype == torch.float32
 
     def test_captions_are_written_below(self, two_rounds):
-        picture = strip(flat(0.1, 400, 600), wide(two_rounds), height=100)
+        picture = round_montage(flat(0.1, 400, 600), wide(two_rounds), height=100)
         below = picture[0, GAP + 100 :]
         assert below.max() > 0.8
         assert torch.equal(picture[0, 0, 0] * 255, torch.tensor(BACKGROUND).float())
 
     def test_small_pictures_keep_their_size(self, two_rounds):
-        picture = strip(flat(0.1), two_rounds)
+        picture = round_montage(flat(0.1), two_rounds)
         assert (picture[0, GAP : GAP + 40] == picture[0, GAP]).all()
         assert (picture[0, GAP + 40] != picture[0, GAP]).any()
 
     def test_values_outside_are_clamped(self, batch):
-        assert strip(flat(1.5, batch=2), batch, 1).max() == 1
+        assert round_montage(flat(1.5, batch=2), batch, 1).max() == 1
 
     @pytest.mark.parametrize("picture", [0, 1])
     def test_input_and_result_are_always_there(self, batch, picture):
-        row = strip(flat(0.9, batch=2), batch, picture)[0, GAP + 20, :, 0]
+        row = round_montage(flat(0.9, batch=2), batch, picture)[0, GAP + 20, :, 0]
         shown = torch.unique_consecutive(row[row > 0.1]).tolist()
         assert shown == pytest.approx([0.9, 0.4], abs=0.005)
 
     def test_own_words(self, in_words):
-        row = strip(flat(0.9), in_words)[0, GAP + 20, :, 0]
+        row = round_montage(flat(0.9), in_words)[0, GAP + 20, :, 0]
         assert torch.unique_consecutive(row[row > 0.1]).tolist() == pytest.approx([0.9, 0.7], abs=0.005)
 
     @pytest.mark.parametrize("reason", ["clean", "low_confidence"])
@@ -54,12 +54,12 @@ class TestStrip:
         written = []
         figure = montage.figure
         monkeypatch.setattr(montage, "figure", lambda *texts: written.append(texts[1:]) or figure(*texts))
-        strip(flat(0.9), Restoration(flat(0.9), [], (reason,), LABELS, torch.tensor([[0.4, 0.3, 0.2, 0.1]])))
+        round_montage(flat(0.9), Restoration(flat(0.9), [], (reason,), LABELS, torch.tensor([[0.4, 0.3, 0.2, 0.1]])))
         assert written == [("input", "60 x 40"), ("result", f"{reason}, left as it is")]
 
     def test_a_height_of_nothing(self, two_rounds):
         with pytest.raises(InputError, match="height must be 1 or more"):
-            strip(flat(0.1), two_rounds, height=0)
+            round_montage(flat(0.1), two_rounds, height=0)
 
 
 def wide(restoration: Restoration) -> Restoration:
