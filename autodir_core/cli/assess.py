@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .console import say, text_bar
-from .options import add_model_options, add_view, chosen_labels, load_model, names
+from .options import add_crops, add_model_options, chosen_labels, load_model, names
 from .pictures import find_pictures, for_each
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("pictures", nargs="+", metavar="PICTURES", help="files or folders")
     parser.add_argument("--labels", type=names, help='to ask about, between commas, such as "haze,no" (default: all)')
-    add_view(parser)
+    add_crops(parser)
     parser.add_argument("--json", action="store_true", help="print JSON (default: bars)")
     add_model_options(parser)
 
@@ -34,7 +34,7 @@ def run(arguments: argparse.Namespace) -> int:
     seen: list[dict[str, Any]] = []
 
     def assess(path: Path) -> None:
-        assessment = model.assess(read_picture(path).image, labels, arguments.view)
+        assessment = model.assess(read_picture(path).image, labels, arguments.crops)
         seen.append(entry(path, assessment))
         if not arguments.json:
             say(chart(path, assessment))

@@ -78,20 +78,25 @@ def add_tile(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_view(parser: argparse._ActionsContainer) -> None:
-    """What part of a picture is assessed."""
-    parser.add_argument(
+def add_crops(parser: argparse._ActionsContainer, name: str = "--crops") -> None:
+    """Add the option of the part of a picture that is assessed; the value "centre" works as "center" until 1.0."""
+    add_renamed(
+        parser,
+        name,
         "--view",
-        choices=list(CROPS),
+        type=lambda text: {"centre": "center"}.get(text, text),
+        choices=tuple(CROPS),
         default=CROPS.default,
-        help="what is assessed, at native resolution: the central square (224 pixels officially), or the mean over up "
-        "to 9 such squares from border to border (default: %(default)s)",
+        help="what is assessed, at native resolution: the center crop (224 pixels officially), or the mean over a grid "
+        "of up to 9 crops from border to border (default: %(default)s)",
     )
 
 
-def add_threshold(parser: argparse._ActionsContainer) -> None:
-    """From which probability on a degradation is restored."""
-    parser.add_argument(
+def add_min_confidence(parser: argparse._ActionsContainer) -> None:
+    """Add the option of how probable a degradation must be to be restored."""
+    add_renamed(
+        parser,
+        "--min-confidence",
         "--threshold",
         type=between(0, 1),
         default=0.0,

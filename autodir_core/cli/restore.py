@@ -10,12 +10,12 @@ from ..errors import InputError
 from ..settings import LoopSettings, SamplerSettings
 from .console import say
 from .options import (
+    add_crops,
+    add_min_confidence,
     add_model_options,
     add_output_options,
     add_quiet,
-    add_threshold,
     add_tile,
-    add_view,
     at_least,
     finite,
     load_model,
@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_output_options(parser, "restored")
     add_model_options(parser)
     add_tile(parser)
-    add_view(parser)
+    add_crops(parser)
     add_sampler_options(parser)
     add_loop_options(parser)
     extras = parser.add_argument_group("what is written beside the result (default: nothing)")
@@ -74,7 +74,7 @@ def add_loop_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--labels", type=names, help='to look for, between commas, such as "haze,low resolution,no" (default: all)'
     )
-    add_threshold(group)
+    add_min_confidence(group)
     group.add_argument("--prompt", help="your own words instead of the assessment, one round (default: assess)")
     group.add_argument(
         "--scm-weight", type=finite, help="strength of the structure correction (default: the model's own table)"

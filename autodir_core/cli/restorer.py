@@ -36,8 +36,8 @@ def loop_settings(arguments: argparse.Namespace) -> LoopSettings:
         labels=arguments.labels,
         prompt=arguments.prompt,
         scm_weight=arguments.scm_weight,
-        crops=arguments.view,
-        min_confidence=arguments.threshold,
+        crops=arguments.crops,
+        min_confidence=arguments.min_confidence,
     )
 
 

@@ -7,7 +7,15 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from autodir_core.cli.options import add_model_options, add_quiet, add_threshold, add_view, at_least, between
+from autodir_core.cli.options import (
+    add_crops,
+    add_min_confidence,
+    add_model_options,
+    add_quiet,
+    add_renamed,
+    at_least,
+    between,
+)
 from autodir_core.errors import InputError
 
 if TYPE_CHECKING:
@@ -51,10 +59,14 @@ def add_sources(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--label", action="append", default=[], help="of the pairs, once for each --pairs (default: unknown)"
     )
-    parser.add_argument(
-        "--unpaired", type=Path, metavar="FOLDER", help="instead: photos without references (default: none)"
+    add_renamed(
+        parser,
+        "--unpaired",
+        "--no-truth",
+        type=Path,
+        metavar="FOLDER",
+        help="instead: photos without references (default: none)",
     )
-    parser.add_argument("--no-truth", dest="unpaired", type=Path, help=argparse.SUPPRESS)
 
 
 def add_protocol(parser: argparse.ArgumentParser) -> None:
@@ -75,8 +87,8 @@ def add_protocol(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--mixtures", action="store_true", help="every pair of degradations too (default: single ones)")
     group.add_argument("--steps", type=at_least(1), default=20, help="of the sampler (default: %(default)s)")
     group.add_argument("--max-rounds", type=at_least(1), default=7, help="of the loop (default: %(default)s)")
-    add_view(group)
-    add_threshold(group)
+    add_crops(group, "--assess-crops")
+    add_min_confidence(group)
     group.add_argument("--seed", type=at_least(0), default=2024, help="of everything random (default: %(default)s)")
     group.add_argument("--assess-only", action="store_true", help="recognition without restoration (default: both)")
 
@@ -138,8 +150,8 @@ def make_protocol(arguments: argparse.Namespace) -> Protocol:
         severity=0.5 if arguments.severity is None else arguments.severity,
         steps=arguments.steps,
         max_rounds=arguments.max_rounds,
-        assess_crops=arguments.view,
-        min_confidence=arguments.threshold,
+        assess_crops=arguments.assess_crops,
+        min_confidence=arguments.min_confidence,
         seed=arguments.seed,
         restore=not arguments.assess_only,
         mixtures=arguments.mixtures,

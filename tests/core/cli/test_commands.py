@@ -16,7 +16,7 @@ from PIL import Image
 from safetensors import safe_open
 
 import autodir_core
-from autodir_core.cli import COMMANDS, main
+from autodir_core.cli import COMMANDS, build_parser, main
 from autodir_core.imaging.color import match_color
 from autodir_core.imaging.files import read_picture, write_picture
 from tests.golden_weights import photo
@@ -121,11 +121,11 @@ class TestRestore:
         large, target = saved(tmp_path / "in" / "large.png", height=230, width=300), tmp_path / "o.png"
         image, sampler = read_picture(large).image, SETTINGS[1]
         seen = loaded.assess(image, crops="grid").probabilities.max().item()
-        options = "--view", "grid", "--report", "--steps", 2, "--max-rounds", 1
-        assert call("restore", large, "-o", target, *options, "--threshold", seen - 1e-3) == 0
+        options = "--crops", "grid", "--report", "--steps", 2, "--max-rounds", 1
+        assert call("restore", large, "-o", target, *options, "--min-confidence", seen - 1e-3) == 0
         expected = autodir_core.restore(loaded, image, autodir_core.LoopSettings(1, crops="grid"), sampler)
         assert np.array_equal(pixels(target), written(expected.image))
-        assert call("restore", large, "-o", target, *options, "--threshold", seen + 1e-3, "--overwrite") == 0
+        assert call("restore", large, "-o", target, *options, "--min-confidence", seen + 1e-3, "--overwrite") == 0
         assert np.array_equal(pixels(target), pixels(large))
         assert f"done: low confidence ({expected.rounds[0].label} " in capsys.readouterr().out
         told = json.loads((tmp_path / "o.json").read_text(encoding="utf-8"))
@@ -286,8 +286,8 @@ class TestRefusals:
             ("--text-guidance", "nan"),
             ("--seed", "-1"),
             ("--tile", "64"),
-            ("--view", "whole"),
-            ("--threshold", "50"),
+            ("--crops", "whole"),
+            ("--min-confidence", "50"),
         ],
     )
     def test_values_that_make_no_sense(self, refused, picture, tmp_path, option, value):
@@ -368,9 +368,9 @@ class TestAssess:
         assert seen["top"] == expected.top[0]
         assert seen["probabilities"]["haze"] == pytest.approx(expected.probabilities[0, 0].item(), abs=1e-6)
 
-    def test_the_view_is_that_of_the_api(self, loaded, tmp_path, capsys):
+    def test_the_crops_are_those_of_the_api(self, loaded, tmp_path, capsys):
         large = saved(tmp_path / "large.png", height=230, width=300)
-        assert call("assess", large, "--view", "grid", "--json") == 0
+        assert call("assess", large, "--crops", "grid", "--json") == 0
         (seen,) = json.loads(capsys.readouterr().out)
         expected = loaded.assess(read_picture(large).image, crops="grid")
         found = [seen["probabilities"][label] for label in expected.labels]
@@ -470,3 +470,11 @@ def test_as_a_module(tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 2
     assert done.stderr.startswith("autodir: error: ")
+
+
+@pytest.mark.parametrize("options", [("--view", "centre", "--threshold", "0.5"), ("--crops", "center")])
+def test_options_of_the_first_version_keep_working(options):
+    restore = build_parser("restore").parse_args(["restore", "-o", "out.png", *options])
+    assert (restore.crops, restore.min_confidence) == ("center", 0.5 if "--threshold" in options else 0.0)
+    evaluate = build_parser("evaluate").parse_args(["evaluate", "--no-truth", "photos", "--view", "grid"])
+    assert (str(evaluate.unpaired), evaluate.assess_crops) == ("photos", "grid")

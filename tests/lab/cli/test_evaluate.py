@@ -55,13 +55,13 @@ def test_clean_photos(evaluate, photos, tmp_path, capsys):
 
 def test_a_confidence_of_one_leaves_every_picture_alone(evaluate, photos, tmp_path):
     out = tmp_path / "out"
-    assert evaluate(photos, *CLEAN, "--threshold", "1", "--view", "grid", "-o", out) == 0
+    assert evaluate(photos, *CLEAN, "--min-confidence", "1", "--assess-crops", "grid", "-o", out) == 0
     assert {result["stopped"] for result in read_json(out)["results"]} <= {"low_confidence", "clean"}
     assert not any(result["rounds"] or result["mean_abs_diff"] for result in read_json(out)["results"])
     assert "1 step, assessed crops grid, min confidence 1, seed 2024" in (out / "evaluation.md").read_text(
         encoding="utf-8"
     )
-    assert evaluate(photos, *CLEAN, "--threshold", "1", "-o", out) == 2, "that is another setting"
+    assert evaluate(photos, *CLEAN, "--min-confidence", "1", "-o", out) == 2, "that is another setting"
 
 
 def test_a_second_run_measures_only_what_is_new(evaluate, photos, tmp_path, monkeypatch):
