@@ -274,7 +274,7 @@ class TestWithoutPackages:
         [
             (["restor"], "invalid choice: 'restor'"),
             (["restore", "photo.png"], "-o/--output"),
-            (["restore", "-o", "out", "--steps", "0"], "'0' is not a whole number from 1 on"),
+            (["restore", "-o", "out", "--steps", "0"], "'0' is not a whole number of at least 1"),
         ],
     )
     def test_wrong_use_is_told_before_anything_is_installed(self, arguments, message):

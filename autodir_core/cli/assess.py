@@ -28,25 +28,25 @@ def run(arguments: argparse.Namespace) -> int:
 
     pictures = find_pictures(arguments.pictures)
     if len(pictures) == 1:
-        read_picture(pictures[0])  # an only picture that is broken is told before the model is loaded
+        read_picture(pictures[0])  # a single picture that is broken is reported before the model is loaded
     model = load_model(arguments)
     labels = chosen_labels(arguments, model)
-    seen: list[dict[str, Any]] = []
+    entries: list[dict[str, Any]] = []
 
     def assess(path: Path) -> None:
         assessment = model.assess(read_picture(path).image, labels, arguments.crops)
-        seen.append(entry(path, assessment))
+        entries.append(entry(path, assessment))
         if not arguments.json:
             say(chart(path, assessment))
 
     code = for_each(pictures, assess, quiet=arguments.json)
     if arguments.json:
-        say(json.dumps(seen, indent=2, ensure_ascii=False))
+        say(json.dumps(entries, indent=2, ensure_ascii=False))
     return code
 
 
 def entry(path: Path, assessment: Assessment) -> dict[str, Any]:
-    """What JSON tells of one picture."""
+    """Return the JSON entry of one picture."""
     from ..reporting.summary import row_of
 
     ranked = row_of(assessment.probabilities, assessment.labels, 0)
@@ -54,7 +54,7 @@ def entry(path: Path, assessment: Assessment) -> dict[str, Any]:
 
 
 def chart(path: Path, assessment: Assessment) -> str:
-    """A small text bar chart, the most probable label first."""
+    """Return a text bar chart, the most probable label first."""
     from ..reporting.summary import row_of
 
     width = max(map(len, assessment.labels))

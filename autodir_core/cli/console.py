@@ -1,4 +1,4 @@
-"""What the commands show: lines above the progress bars, errors in one line, bars that any terminal can draw."""
+"""The output of commands: lines above the progress bars, errors in one line, bars that any terminal can draw."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def prepare_streams() -> None:
-    """Let characters that a terminal does not have become question marks instead of errors."""
+    """Print characters that a terminal does not have as question marks instead of failing."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
@@ -45,20 +45,20 @@ def write(line: str, stream: TextIO) -> None:
 
 
 def progress_off(quiet: bool) -> bool | None:
-    """tqdm's `disable`: always when quiet, else where the error stream is not a terminal."""
+    """Return tqdm's `disable`: always when quiet, else where the error stream is not a terminal."""
     return True if quiet else None
 
 
-def text_bar(share: float, width: int = 30) -> str:
-    """A horizontal bar for a share in 0..1."""
+def text_bar(fraction: float, width: int = 30) -> str:
+    """Return a horizontal bar for a fraction in 0..1."""
     block = "█"
     try:
         block.encode(sys.stdout.encoding or "ascii")
     except UnicodeEncodeError:
         block = "#"
-    return block * round(share * width)
+    return block * round(fraction * width)
 
 
 def bytes_text(count: int) -> str:
-    """A file size such as "23.7 MB"."""
+    """Return a file size such as "23.7 MB"."""
     return f"{count / 1e9:.2f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB"

@@ -17,18 +17,19 @@ if TYPE_CHECKING:
     from ..model import AutoDIR
 
 SUFFIXES = ", ".join(FORMATS)
+FORMER_CROPS = {"centre": "center"}  # the spelling of --view, accepted until version 1.0
 
 
 def add_renamed(parser: argparse._ActionsContainer, name: str, former: str, **options: Any) -> None:
     """Add the option `name`; its `former` name works until version 1.0 and is not in the help."""
     parser.add_argument(name, **options)
     dest = name.lstrip("-").replace("-", "_")
-    hidden = {"dest": dest, "help": argparse.SUPPRESS, "default": argparse.SUPPRESS}
-    parser.add_argument(former, **options | hidden)
+    hidden: dict[str, Any] = {"dest": dest, "help": argparse.SUPPRESS, "default": argparse.SUPPRESS}
+    parser.add_argument(former, **(options | hidden))
 
 
 def add_model_options(parser: argparse.ArgumentParser) -> None:
-    """Which weights run where, and in which precision."""
+    """Add the weights, the device and the precision."""
     group = parser.add_argument_group("model")
     group.add_argument("--model", metavar="FILE", help="weights, .safetensors or .ckpt (default: the embedded model)")
     group.add_argument("--device", help="such as cuda, cuda:1, mps or cpu (default: the best there is)")
@@ -40,25 +41,25 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
 
 
 def load_model(arguments: argparse.Namespace) -> AutoDIR:
-    """The model that `add_model_options` chose."""
+    """Load the model that the options of `add_model_options` name."""
     from ..model import load_autodir
 
     return load_autodir(arguments.model, arguments.device, arguments.precision)
 
 
 def chosen_labels(arguments: argparse.Namespace, model: AutoDIR) -> tuple[str, ...]:
-    """The labels of `--labels`, or all of the model; InputError for one that it does not know."""
+    """Return the labels of `--labels`, or all of the model; InputError for one that it does not know."""
     return check_labels(model.labels if arguments.labels is None else arguments.labels, model.labels)
 
 
 def add_output_options(parser: argparse.ArgumentParser, marker: str) -> None:
-    """Where results go, and what happens to those that exist."""
+    """Add the output, and what happens to results that exist."""
     parser.add_argument(
         "-o",
         "--output",
         metavar="OUT",
         required=True,
-        help=f"a file ({SUFFIXES}) for one picture, else a folder, which is made and gets NAME_{marker}.SUFFIX",
+        help=f"a file ({SUFFIXES}) for one picture, else a folder, created if missing, for NAME_{marker}.SUFFIX",
     )
     parser.add_argument(
         "--overwrite",
@@ -67,28 +68,30 @@ def add_output_options(parser: argparse.ArgumentParser, marker: str) -> None:
     )
 
 
-def add_tile(parser: argparse.ArgumentParser) -> None:
-    """How large pictures are worked on where memory is short."""
-    parser.add_argument(
+def add_tile_size(parser: argparse.ArgumentParser) -> None:
+    """Add the option of the tiles that large pictures are processed in where memory is short."""
+    add_renamed(
+        parser,
+        "--tile-size",
         "--tile",
         type=at_least(MIN_TILE),
         metavar="PIXELS",
-        help="encode, decode and correct in squares of this side, which takes less memory and is not quite the same "
-        f"(default: whole, and squares of {TILE} where the memory of a GPU runs out)",
+        help="side of the tiles to encode, decode and correct in, which takes less memory and is not quite the same "
+        f"(default: no tiles, and tiles of {TILE} where the memory of a GPU runs out)",
     )
 
 
 def add_crops(parser: argparse._ActionsContainer, name: str = "--crops") -> None:
-    """Add the option of the part of a picture that is assessed; the value "centre" works as "center" until 1.0."""
+    """Add the option of the part of a picture that is assessed, under `name`."""
     add_renamed(
         parser,
         name,
         "--view",
-        type=lambda text: {"centre": "center"}.get(text, text),
-        choices=tuple(CROPS),
+        type=lambda text: FORMER_CROPS.get(text, text),
+        choices=list(CROPS),
         default=CROPS.default,
-        help="what is assessed, at native resolution: the center crop (224 pixels officially), or the mean over a grid "
-        "of up to 9 crops from border to border (default: %(default)s)",
+        help=f"what is assessed, at native resolution, 224 pixels a side officially; {CROPS.describe()} "
+        "(default: %(default)s)",
     )
 
 
@@ -110,7 +113,7 @@ def add_quiet(parser: argparse.ArgumentParser) -> None:
 
 
 def finite(text: str) -> float:
-    """A number that is not inf or nan."""
+    """Parse a number that is not inf or nan."""
     try:
         value = float(text)
     except ValueError as error:
@@ -121,35 +124,35 @@ def finite(text: str) -> float:
 
 
 def between(low: float, high: float) -> Callable[[str], float]:
-    """The type of numbers from `low` to `high`."""
+    """Return the type of numbers from `low` to `high`."""
 
     def parse(text: str) -> float:
         value = finite(text)
         if not low <= value <= high:
-            raise argparse.ArgumentTypeError(f"{text} does not lie in {low:g}..{high:g}")
+            raise argparse.ArgumentTypeError(f"{text} is not in {low:g}..{high:g}")
         return value
 
     return parse
 
 
 def at_least(low: int) -> Callable[[str], int]:
-    """The type of whole numbers from `low` on."""
+    """Return the type of whole numbers from `low` on."""
 
     def parse(text: str) -> int:
         if not text.strip().isdecimal() or int(text) < low:
-            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {low} on")
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least {low}")
         return int(text)
 
     return parse
 
 
 def names(text: str) -> tuple[str, ...]:
-    """Names between commas."""
+    """Parse names between commas."""
     return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
 def check_names(given: Sequence[str], known: Sequence[str], option: str) -> tuple[str, ...]:
-    """The names; InputError when there are none, or one outside `known`."""
+    """Return the names; InputError when there are none, or one outside `known`."""
     unknown = [name for name in given if name not in known]
     if unknown or not given:
         got = f"got {unknown[0]!r}" if unknown else "got none"

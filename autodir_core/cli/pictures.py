@@ -1,4 +1,4 @@
-"""Which picture goes to which file, what is refused before the work, and the walk over many pictures."""
+"""Jobs of commands that turn pictures into files: planning, refusals before the work, processing one by one."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .console import complain, progress_off, say
 from .options import SUFFIXES
 
 Item = TypeVar("Item")
-REPORT_ENDING, SHEET_ENDING = ".json", "_sheet.png"
+REPORT_ENDING = ".json"
 
 
 @dataclass(frozen=True)
@@ -28,11 +28,11 @@ class Job:
     target: Path
 
     def beside(self, ending: str) -> Path:
-        """A file next to the result, named after it."""
+        """Return a file next to the result, named after it."""
         return self.target.with_name(self.target.stem + ending)
 
     def outputs(self, endings: Sequence[str]) -> list[Path]:
-        """Every file that may be written: the result and those beside it."""
+        """Return every file that may be written: the result and those beside it."""
         return [self.target, *(self.beside(ending) for ending in endings)]
 
 
@@ -41,15 +41,26 @@ def round_ending(number: int) -> str:
 
 
 def find_pictures(given: Sequence[str]) -> list[Path]:
-    """The picture files of paths, folders and, where the shell left them, wildcards."""
+    """Return the picture files of paths, folders and, where the shell left them, wildcards."""
     paths = [[text] if Path(text).exists() else sorted(glob.glob(text)) or [text] for text in given]
     return list_pictures([path for some in paths for path in some])
+
+
+def find_mask(mask: str, source: Path) -> Path:
+    """Return the mask file for a picture: `mask` itself, or the one named like the picture in that folder."""
+    if not Path(mask).is_dir():
+        [found] = list_pictures(mask)
+        return found
+    named = [path for path in list_pictures(mask) if path.stem == source.stem]
+    if len(named) != 1:
+        raise InputError(f"{mask} needs one mask named {source.stem}.*, it has {len(named)}; add or rename it")
+    return named[0]
 
 
 def plan_jobs(
     given: Sequence[str], arguments: argparse.Namespace, marker: str, endings: Sequence[str] = ()
 ) -> list[Job]:
-    """The work to do; InputError for what can be refused before it.
+    """Return the jobs to do; InputError for what can be refused before the work.
 
     Args:
         given: picture files or folders.
@@ -86,7 +97,7 @@ def wants_file(given: Sequence[str], pictures: Sequence[Path], output: Path) -> 
 
 
 def folder_name(picture: Path, marker: str) -> str:
-    """The name of a result in a folder; formats that cannot be written become PNG."""
+    """Return the name of a result in a folder; formats that cannot be written become PNG."""
     suffix = picture.suffix if picture.suffix.lower() in FORMATS else ".png"
     return f"{picture.stem}_{marker}{suffix}"
 
@@ -106,12 +117,12 @@ def check_distinct(jobs: Sequence[Job], endings: Sequence[str]) -> None:
 
 
 def canonical(path: Path) -> str:
-    """One spelling of a path, whether or not it exists."""
+    """Return one spelling of a path, whether or not it exists."""
     return os.path.normcase(path.resolve())
 
 
 def check_writable(folder: Path) -> None:
-    """Make the folder and try to write into it; InputError where that fails."""
+    """Create the folder and try to write into it; InputError where that fails."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
@@ -127,9 +138,9 @@ def refuse_existing(paths: Sequence[Path]) -> None:
 
 
 def for_each(items: Sequence[Item], work: Callable[[Item], None], *, quiet: bool) -> int:
-    """Do the work for every item; the exit code.
+    """Do the work for every item and return the exit code.
 
-    An item that fails is reported and the others go on; the error of an only item is raised.
+    An item that fails is reported and the others continue; the error of a single item is raised.
     """
     from tqdm import tqdm
 

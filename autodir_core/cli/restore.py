@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ..choices import COLOR_METHODS, SAMPLERS
 from ..errors import InputError
-from ..settings import LoopSettings, SamplerSettings
+from ..settings import preset
 from .console import say
 from .options import (
     add_crops,
@@ -15,15 +15,16 @@ from .options import (
     add_model_options,
     add_output_options,
     add_quiet,
-    add_tile,
+    add_tile_size,
     at_least,
     finite,
     load_model,
     names,
 )
-from .pictures import REPORT_ENDING, SHEET_ENDING, for_each, plan_jobs, round_ending
+from .pictures import REPORT_ENDING, find_mask, for_each, plan_jobs, round_ending
 
 SAMPLE = Path(__file__).parents[1] / "assets" / "sample.png"
+LOOP, SAMPLER = preset("best")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,30 +36,41 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_output_options(parser, "restored")
     add_model_options(parser)
-    add_tile(parser)
+    add_tile_size(parser)
     add_crops(parser)
     add_sampler_options(parser)
     add_loop_options(parser)
     extras = parser.add_argument_group("what is written beside the result (default: nothing)")
     extras.add_argument("--save-rounds", action="store_true", help="the picture after each round, NAME_round1.png")
     extras.add_argument("--report", action="store_true", help="settings, versions, rounds and seconds, NAME.json")
-    extras.add_argument("--sheet", action="store_true", help="input, rounds and result side by side, NAME_sheet.png")
+    extras.add_argument(
+        "--montage",
+        action="store_const",
+        const="_montage.png",
+        help="input, rounds and result side by side, NAME_montage.png",
+    )
+    extras.add_argument("--sheet", dest="montage", action="store_const", const="_sheet.png", help=argparse.SUPPRESS)
     add_quiet(parser)
 
 
 def add_sampler_options(parser: argparse.ArgumentParser) -> None:
-    paper, group = SamplerSettings(), parser.add_argument_group("diffusion")
+    group = parser.add_argument_group("diffusion")
     group.add_argument(
-        "--steps", type=at_least(1), default=paper.steps, help="network evaluations per round (default: %(default)s)"
+        "--steps", type=at_least(1), default=SAMPLER.steps, help="network evaluations per round (default: %(default)s)"
     )
-    group.add_argument("--sampler", choices=SAMPLERS, default=paper.sampler, help="(default: %(default)s)")
     group.add_argument(
-        "--text-guidance", type=finite, default=paper.text_guidance, help="1 is no extrapolation (default: %(default)s)"
+        "--sampler", choices=SAMPLERS, default=SAMPLER.sampler, help=f"{SAMPLERS.describe()} (default: %(default)s)"
+    )
+    group.add_argument(
+        "--text-guidance",
+        type=finite,
+        default=SAMPLER.text_guidance,
+        help="1 is no extrapolation (default: %(default)s)",
     )
     group.add_argument(
         "--image-guidance",
         type=finite,
-        default=paper.image_guidance,
+        default=SAMPLER.image_guidance,
         help="1 is no extrapolation (default: %(default)s)",
     )
     group.add_argument(
@@ -68,14 +80,12 @@ def add_sampler_options(parser: argparse.ArgumentParser) -> None:
 
 def add_loop_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("rounds")
-    group.add_argument(
-        "--max-rounds", type=at_least(1), default=LoopSettings().max_rounds, help="at most (default: %(default)s)"
-    )
+    group.add_argument("--max-rounds", type=at_least(1), default=LOOP.max_rounds, help="at most (default: %(default)s)")
     group.add_argument(
         "--labels", type=names, help='to look for, between commas, such as "haze,low resolution,no" (default: all)'
     )
     add_min_confidence(group)
-    group.add_argument("--prompt", help="your own words instead of the assessment, one round (default: assess)")
+    group.add_argument("--prompt", help="custom prompt instead of the assessment, one round (default: assess)")
     group.add_argument(
         "--scm-weight", type=finite, help="strength of the structure correction (default: the model's own table)"
     )
@@ -85,6 +95,12 @@ def add_loop_options(parser: argparse.ArgumentParser) -> None:
         default="none",
         help=f"give the result the colors of the input; {COLOR_METHODS.describe()} (default: %(default)s)",
     )
+    group.add_argument(
+        "--mask",
+        metavar="PATH",
+        help="restore where this picture is white and keep the input where it is black, whatever its size; of a "
+        "folder, the mask named like the picture (default: restore everywhere)",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -93,7 +109,10 @@ def run(arguments: argparse.Namespace) -> int:
 
     jobs = plan_jobs(inputs(arguments), arguments, "restored", endings(arguments))
     if len(jobs) == 1:
-        read_picture(jobs[0].source)  # an only picture that is broken is told before the model is loaded
+        read_picture(jobs[0].source)  # a single picture that is broken is reported before the model is loaded
+    if arguments.mask:
+        for job in jobs:
+            find_mask(arguments.mask, job.source)
     if not jobs:
         return 0
     restorer = Restorer(load_model(arguments), arguments)
@@ -101,7 +120,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def inputs(arguments: argparse.Namespace) -> list[str]:
-    """The given paths, or the sample that ships with the pack."""
+    """Return the given paths, or the sample that ships with the pack."""
     if arguments.pictures:
         return arguments.pictures
     if not SAMPLE.is_file():
@@ -111,6 +130,7 @@ def inputs(arguments: argparse.Namespace) -> list[str]:
 
 
 def endings(arguments: argparse.Namespace) -> list[str]:
-    """Of the files that are asked for beside a result."""
+    """Return the endings of the files that are written beside a result."""
     rounds = [round_ending(number) for number in range(1, arguments.max_rounds + 1)]
-    return rounds * arguments.save_rounds + [REPORT_ENDING] * arguments.report + [SHEET_ENDING] * arguments.sheet
+    montage = [arguments.montage] if arguments.montage else []
+    return rounds * arguments.save_rounds + [REPORT_ENDING] * arguments.report + montage

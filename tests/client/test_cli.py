@@ -103,7 +103,7 @@ def test_check(fake, flow, capsys):
         (["--set", "steps"], "write --set NODE.input=value, got 'steps'"),
         (["--server", "ftp://x"], "a server is an address such as http://127.0.0.1:8188, got 'ftp://x'"),
         (["--server", "http://x:port"], "got 'http://x:port'"),
-        (["--retry-timeout", "-1"], "does not lie in 0..604800"),
+        (["--retry-timeout", "-1"], "is not in 0..604800"),
     ],
 )
 def test_mistakes(flow, tmp_path, options, message, capsys):

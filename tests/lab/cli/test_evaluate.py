@@ -132,5 +132,5 @@ def test_contradictory_options_are_refused(refused, photos):
     assert "--mixtures and --severity are for clean photos" in refused("--unpaired", photos, "--severity", "0.5")
     assert "--baselines compares restorations" in refused(photos, "--baselines", "--assess-only")
     assert "lower bound last" in refused(photos, "--severity", "0.9:0.1")
-    assert "does not lie in 0..1" in refused(photos, "--severity", "0:2")
+    assert "is not in 0..1" in refused(photos, "--severity", "0:2")
     assert "does not exist" in refused(photos / "nowhere")

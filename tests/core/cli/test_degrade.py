@@ -1,0 +1,27 @@
+"""`degrade` as its user meets it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from autodir_core.imaging.files import read_picture
+from tests.core.cli.helpers import call, names_in, pixels, written
+
+
+def test_writes_what_the_api_gives(picture, tmp_path):
+    from autodir_core.degrade import compose
+
+    options = "--label", "noise, haze", "--severity", 0.8, "--seed", 3
+    assert call("degrade", picture, "-o", tmp_path / "o.png", *options) == 0
+    expected = compose(read_picture(picture).image, ["haze", "noise"], severity=0.8, seed=3)
+    assert np.array_equal(pixels(tmp_path / "o.png"), written(expected))
+
+
+def test_a_folder(picture, tmp_path):
+    assert call("degrade", picture.parent, "-o", tmp_path / "out", "--label", "blur") == 0
+    assert names_in(tmp_path / "out") == ["photo_degraded.png"]
+
+
+def test_what_is_no_degradation(picture, tmp_path, refused):
+    assert "got 'no'" in refused("degrade", picture, "-o", tmp_path / "o.png", "--label", "blur,no")
+    assert "0..1" in refused("degrade", picture, "-o", tmp_path / "o.png", "--label", "blur", "--severity", 2)

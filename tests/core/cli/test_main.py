@@ -1,0 +1,110 @@
+"""What all commands share: help, errors in one line, options under their former names."""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+from autodir_core.cli import COMMANDS, build_parser
+from tests.core.cli.helpers import FAST, call, names_in
+
+ROOT = Path(__file__).resolve().parents[3]
+FORMER = {"--view", "--threshold", "--sheet", "--no-truth", "--tile", "--again", "--patience"}
+
+
+def leaves(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
+    """A parser, or all below it where it has commands of its own."""
+    commands = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
+    if not commands:
+        yield parser
+    for action in commands:
+        for one in action.choices.values():
+            yield from leaves(one)
+
+
+def loaded_modules(code: str) -> set[str]:
+    done = subprocess.run(
+        [sys.executable, "-c", f"{code}\nprint(*sys.modules)"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    return set(done.stdout.splitlines()[-1].split())
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_explains_every_option(command):
+    commands = next(action for action in build_parser(command)._actions if isinstance(action.choices, dict))
+    for parser in leaves(commands.choices[command]):
+        actions = [action for action in parser._actions if action.help != argparse.SUPPRESS]
+        for action in actions:
+            name = f"{parser.prog} {(action.option_strings or [action.dest])[-1]}"
+            assert action.help, f"{name} is not explained"
+            if action.default not in (None, False, [], argparse.SUPPRESS):
+                assert "(default: " in action.help, f"{name} does not name its default"
+        options = {option for action in actions for option in action.option_strings}
+        assert not options & FORMER, "former names are not shown"
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_summary_and_description(command, capsys):
+    with pytest.raises(SystemExit) as ended:
+        call(command, "--help")
+    assert ended.value.code == 0
+    module, summary = COMMANDS[command]
+    assert (import_module(module).__doc__ or "-") in " ".join(capsys.readouterr().out.split())
+    with pytest.raises(SystemExit):
+        call("--help")
+    assert summary in " ".join(capsys.readouterr().out.split())
+
+
+def test_no_command_is_imported_to_list_them_all():
+    code = "import sys\nfrom autodir_core.cli import build_parser\nbuild_parser(None).format_help()"
+    assert not loaded_modules(code) & {module for module, _ in COMMANDS.values()}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_of_a_command_imports_no_package(command):
+    """Not even the standard ones: run.py shows it before anything is installed."""
+    code = f"import sys\nfrom autodir_core.cli import build_parser\nbuild_parser({command!r}).format_help()"
+    assert not loaded_modules(code) & {"torch", "numpy", "PIL", "tqdm", "aiohttp", "diffusers", "safetensors"}
+
+
+def test_an_unknown_label(refused, picture, loaded, tmp_path):
+    assert "unknown label 'fog'" in refused("restore", picture, "-o", tmp_path / "o.png", "--labels", "fog,no", *FAST)
+    assert "unknown label 'fog'" in refused("assess", picture, picture.parent, "--labels", "fog")
+
+
+@pytest.mark.parametrize("command", ["restore", "assess", "inspect", "convert"])
+def test_a_truncated_checkpoint(refused, picture, tiny_path, tmp_path, command):
+    cut = tmp_path / "cut.safetensors"
+    cut.write_bytes(tiny_path.read_bytes()[:1_000_000])
+    rest = {
+        "restore": (picture, "-o", tmp_path / "o.png", "--model", cut),
+        "assess": (picture, "--model", cut),
+        "inspect": (cut,),
+        "convert": (cut, tmp_path / "o.safetensors"),
+    }[command]
+    assert "cut.safetensors" in refused(command, *rest)
+    assert names_in(tmp_path) == ["cut.safetensors", "in"]
+
+
+def test_a_bug_is_not_hidden(picture, loaded, monkeypatch):
+    """Only errors that a user can do something about become one line."""
+
+    def broken(*arguments):
+        raise TypeError("a bug")
+
+    monkeypatch.setattr(loaded, "assess", broken)
+    with pytest.raises(TypeError):
+        call("assess", picture)
+
+
+def test_as_a_module(tmp_path):
+    command = [sys.executable, "-m", "autodir_core", "inspect", tmp_path / "gone.safetensors"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 2
+    assert done.stderr.startswith("autodir: error: ")

@@ -1,0 +1,175 @@
+"""`restore` as its user meets it, with the tiny golden model."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+import autodir_core
+from autodir_core.imaging.color import match_color
+from autodir_core.imaging.files import read_picture, write_picture
+from autodir_core.imaging.mask import apply_mask
+from tests.core.cli.helpers import FAST, SETTINGS, call, names_in, pixels, saved, written
+
+
+def test_writes_what_the_api_gives(picture, tiny_path, tiny, tmp_path, capsys):
+    out = tmp_path / "new" / "out.png"
+    assert call("restore", picture, "-o", out, "--model", tiny_path, "--seed", 7, *FAST) == 0
+    expected = autodir_core.restore(tiny, read_picture(picture).image, *SETTINGS, seed=7)
+    assert np.array_equal(pixels(out), written(expected.image))
+    assert names_in(out.parent) == ["out.png"]
+    shown = capsys.readouterr().out.splitlines()
+    assert [line.split()[:3] for line in shown[:2]] == [["photo.png:", "round", f"{n}:"] for n in (1, 2)]
+    assert shown[2] == f"photo.png: done: 2 rounds used up -> {out}"
+
+
+def test_report_rounds_and_montage(picture, loaded, tmp_path, monkeypatch):
+    clock = iter([10.0, 11.25, 14.0])  # the start and the ends of both rounds
+    monkeypatch.setattr("autodir_core.cli.restorer.perf_counter", lambda: next(clock))
+    out = tmp_path / "out.png"
+    extras = "--report", "--save-rounds", "--montage", "--quiet"
+    assert call("restore", picture, "-o", out, *extras, "--scm-weight", 0.5, *FAST) == 0
+    told = json.loads((tmp_path / "out.json").read_text(encoding="utf-8"))
+    assert (told["input"], told["output"], told["seed"]) == ("photo.png", "out.png", 0)
+    assert (told["settings"]["steps"], told["settings"]["scm_weight"]) == (2, 0.5)
+    assert set(told["versions"]) == {"autodir", "python", "torch", "diffusers", "open_clip"}
+    assert [len(done["probabilities"]) for done in told["rounds"]] == [8, 7]
+    assert [done["seconds"] for done in told["rounds"]] == [1.25, 2.75]
+    assert np.array_equal(pixels(tmp_path / "out_round2.png"), pixels(out))
+    assert not np.array_equal(pixels(tmp_path / "out_round1.png"), pixels(out))
+    assert pixels(tmp_path / "out_montage.png").shape[1] > 3 * 64
+    assert not (tmp_path / "out_round3.png").exists()
+
+
+def test_rounds_are_what_feeds_the_next(picture, loaded, tmp_path):
+    assert (
+        call("restore", picture, "-o", tmp_path / "o.png", "--save-rounds", "--labels", "low resolution,no", *FAST) == 0
+    )
+    loop = autodir_core.LoopSettings(labels=["low resolution", "no"])
+    first = autodir_core.restore(loaded, read_picture(picture).image, loop, SETTINGS[1]).rounds[0]
+    assert np.array_equal(pixels(tmp_path / "o_round1.png"), written(first.generated))
+
+
+def test_a_custom_prompt(picture, loaded, tmp_path, capsys):
+    assert call("restore", picture, "-o", tmp_path / "o.png", "--prompt", "brighten it", "--report", *FAST) == 0
+    told = json.loads((tmp_path / "o.json").read_text(encoding="utf-8"))
+    assert (told["stopped"], told["settings"]["prompt"], len(told["rounds"])) == ("prompt", "brighten it", 1)
+    assert "done: your own words" in capsys.readouterr().out
+
+
+def test_crops_and_min_confidence_are_those_of_the_api(loaded, tmp_path, capsys):
+    large, target = saved(tmp_path / "in" / "large.png", height=230, width=300), tmp_path / "o.png"
+    image, sampler = read_picture(large).image, SETTINGS[1]
+    seen = loaded.assess(image, crops="grid").probabilities.max().item()
+    options = "--crops", "grid", "--report", "--steps", 2, "--max-rounds", 1
+    assert call("restore", large, "-o", target, *options, "--min-confidence", seen - 1e-3) == 0
+    expected = autodir_core.restore(loaded, image, autodir_core.LoopSettings(1, crops="grid"), sampler)
+    assert np.array_equal(pixels(target), written(expected.image))
+    assert call("restore", large, "-o", target, *options, "--min-confidence", seen + 1e-3, "--overwrite") == 0
+    assert np.array_equal(pixels(target), pixels(large))
+    assert f"done: low confidence ({expected.rounds[0].label} " in capsys.readouterr().out
+    told = json.loads((tmp_path / "o.json").read_text(encoding="utf-8"))
+    assert (told["stopped"], told["settings"]["crops"]) == ("low_confidence", "grid")
+    assert told["settings"]["min_confidence"] == pytest.approx(seen + 1e-3)
+
+
+def test_tiles_are_those_of_the_api(loaded, tmp_path):
+    large = saved(tmp_path / "in" / "large.png", height=192, width=256)
+    target = tmp_path / "o.png"
+    assert call("restore", large, "-o", target, "--tile-size", 128, "--prompt", "brighten", "--report", *FAST) == 0
+    loop, image = autodir_core.LoopSettings(prompt="brighten"), read_picture(large).image
+    expected = autodir_core.restore(loaded.tiled(128), image, loop, SETTINGS[1]).image
+    assert np.array_equal(pixels(target), written(expected))
+    assert json.loads((tmp_path / "o.json").read_text())["settings"]["tile_size"] == 128
+
+
+def test_a_gpu_too_small_for_the_whole_gets_tiles(loaded, tmp_path):
+    large, target = saved(tmp_path / "in" / "large.png", height=192, width=256), tmp_path / "o.png"
+
+    def limited(network, inputs):
+        if max(inputs[0].shape[-2:]) > 128:
+            raise torch.cuda.OutOfMemoryError("tried to allocate 20 GiB")
+
+    with loaded.networks.vae.encoder.register_forward_pre_hook(limited):
+        assert call("restore", large, "-o", target, "--prompt", "brighten", *FAST) == 0
+    assert pixels(target).shape == (192, 256, 3)
+
+
+def test_match_color_is_applied_to_what_is_saved(picture, loaded, tmp_path):
+    assert call("restore", picture, "-o", tmp_path / "o.png", "--match-color", "adain", *FAST) == 0
+    image = read_picture(picture).image
+    result = autodir_core.restore(loaded, image, *SETTINGS).image
+    assert np.array_equal(pixels(tmp_path / "o.png"), written(match_color(result, image, "adain")))
+
+
+def test_a_mask_limits_the_restoration(picture, loaded, tmp_path):
+    mask = torch.zeros(1, 24, 32, 3)
+    mask[:, :, 16:] = 1
+    write_picture(tmp_path / "masks" / "photo.png", mask)
+    write_picture(tmp_path / "masks" / "other.png", 1 - mask)
+    image = read_picture(picture).image
+    expected = apply_mask(image, autodir_core.restore(loaded, image, *SETTINGS).image, mask)
+    for given in ("masks/photo.png", "masks"):
+        assert call("restore", picture, "-o", tmp_path / "o.png", "--overwrite", "--mask", tmp_path / given, *FAST) == 0
+        assert np.array_equal(pixels(tmp_path / "o.png"), written(expected))
+    assert np.array_equal(pixels(tmp_path / "o.png")[:, :30], pixels(picture)[:, :30])
+    assert not np.array_equal(pixels(tmp_path / "o.png")[:, 34:], pixels(picture)[:, 34:])
+
+
+def test_alpha_is_kept(picture, loaded, tmp_path):
+    alpha = torch.linspace(0, 1, 64).expand(1, 48, 64)
+    write_picture(picture, read_picture(picture).image, alpha=alpha)
+    assert call("restore", picture, "-o", tmp_path / "o.png", *FAST) == 0
+    assert np.array_equal(pixels(tmp_path / "o.png")[..., 3], pixels(picture)[..., 3])
+
+
+def test_quiet_prints_nothing(picture, loaded, tmp_path, capsys):
+    assert call("restore", picture, "-o", tmp_path / "o.png", "--quiet", *FAST) == 0
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_thin_picture(loaded, tmp_path):
+    thin = saved(tmp_path / "thin.png", height=1, width=33)
+    assert call("restore", thin, "-o", tmp_path / "o.png", *FAST) == 0
+    assert pixels(tmp_path / "o.png").shape == (1, 33, 3)
+
+
+def test_without_pictures_the_sample_is_restored(picture, loaded, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("autodir_core.cli.restore.SAMPLE", picture)
+    assert call("restore", "-o", tmp_path / "o.png", *FAST) == 0
+    assert (tmp_path / "o.png").exists()
+    assert "sample" in capsys.readouterr().out
+
+
+class TestTroubleMidway:
+    def test_ctrl_c_leaves_nothing_half_written(self, picture, loaded, tmp_path, monkeypatch, capsys):
+        predict, calls = loaded.predict_noise, []
+
+        def interrupted(*arguments):
+            calls.append(arguments)
+            if len(calls) == 3:  # in the second round
+                raise KeyboardInterrupt
+            return predict(*arguments)
+
+        monkeypatch.setattr(loaded, "predict_noise", interrupted)
+        extras = "--save-rounds", "--report", "--montage"
+        assert call("restore", picture, "-o", tmp_path / "out", *extras, *FAST) == 130
+        assert names_in(tmp_path / "out") == []
+        assert capsys.readouterr().err == "autodir: interrupted; what was finished is kept\n"
+
+    def test_a_gpu_that_is_too_small(self, picture, loaded, refused, tmp_path, monkeypatch):
+        def full(*arguments):
+            raise torch.cuda.OutOfMemoryError("tried to allocate 20 GiB")
+
+        monkeypatch.setattr(loaded, "predict_noise", full)
+        assert "(64 x 48) does not fit" in refused("restore", picture, "-o", tmp_path / "o.png", *FAST)
+
+    def test_a_full_disk(self, picture, loaded, refused, tmp_path, monkeypatch):
+        def full(*arguments, **options):
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr("autodir_core.cli.restorer.write_picture", full)
+        assert "No space left" in refused("restore", picture, "-o", tmp_path / "o.png", "--quiet", *FAST)
