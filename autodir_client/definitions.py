@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,6 +44,15 @@ class Input:
     def default(self) -> Any:
         """What the page fills in; None where it has nothing."""
         return self.options.get("default", self.choices[0] if self.choices else None)
+
+    @property
+    def old_names(self) -> Sequence[str]:
+        """The names that workflows of earlier releases of the node's pack call it by."""
+        return self.options.get("old_names", ())
+
+    def update_value(self, value: Any) -> Any:
+        """Return a value of an earlier release as the pack names it today; any other as it is."""
+        return self.options.get("old_values", {}).get(value, value) if isinstance(value, str) else value
 
     @property
     def takes_file(self) -> bool:

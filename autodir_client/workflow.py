@@ -37,7 +37,10 @@ class Workflow:
 
     def prompt(self, definitions: Definitions) -> Prompt:
         """Return the workflow in API format, a copy; InputError for what only the page can convert."""
-        return to_prompt(self.content, definitions) if self.is_graph else deepcopy(dict(self.content))
+        prompt = to_prompt(self.content, definitions) if self.is_graph else deepcopy(dict(self.content))
+        for number in prompt:
+            rename_inputs(prompt, number, definitions)
+        return prompt
 
 
 def read_workflow(path: str | os.PathLike[str]) -> Workflow:
@@ -73,9 +76,21 @@ def label_of(prompt: Prompt, number: str) -> str:
 
 
 def declared_inputs(prompt: Prompt, number: str, definitions: Definitions) -> dict[str, Input]:
-    """Return the inputs that the type of a node declares; none where the server does not have the type."""
+    """Return the inputs that the type of a node declares, by name; none where the server does not have the type."""
     definition = definitions.get(prompt[number]["class_type"])
     return {one.name: one for one in parse_inputs(definition)} if definition else {}
+
+
+def rename_inputs(prompt: Prompt, number: str, definitions: Definitions) -> None:
+    """Replace the names and values of earlier releases among the inputs of a node, in place."""
+    inputs = prompt[number]["inputs"]
+    for one in declared_inputs(prompt, number, definitions).values():
+        for old in set(one.old_names) & inputs.keys():
+            value = inputs.pop(old)
+            if one.name not in inputs or is_link(value):  # a saved graph has the widget's value beside the link
+                inputs[one.name] = value
+        if one.name in inputs:
+            inputs[one.name] = one.update_value(inputs[one.name])
 
 
 def apply_settings(prompt: Prompt, settings: Mapping[str, Any], definitions: Definitions) -> Prompt:
@@ -92,7 +107,8 @@ def apply_settings(prompt: Prompt, settings: Mapping[str, Any], definitions: Def
     for target, value in settings.items():
         number, name = find_input(prompt, target, definitions)
         one = declared_inputs(prompt, number, definitions).get(name)
-        changed[number]["inputs"][name] = parse_value(value, one, target) if one and isinstance(value, str) else value
+        value = parse_value(value, one, target) if one and isinstance(value, str) else value
+        changed[number]["inputs"][name] = one.update_value(value) if one else value
     return changed
 
 
@@ -105,21 +121,25 @@ def find_input(prompt: Prompt, target: str, definitions: Definitions) -> tuple[s
     )
     for key in keys:
         named = [number for number in prompt if target.startswith(f"{key(number)}.")]
-        found = [(n, name) for n in named if (name := target[len(key(n)) + 1 :]) in input_names(prompt, n, definitions)]
+        spelled = [(n, input_names(prompt, n, definitions).get(target[len(key(n)) + 1 :])) for n in named]
+        found = [(number, name) for number, name in spelled if name]
         if len(found) == 1:
             return found[0]
         if found:
             several = ", ".join(label_of(prompt, number) for number, _ in found)
             raise InputError(f"{target!r} could mean several nodes: {several}; write the id instead")
         if named:
-            names = ", ".join(sorted(input_names(prompt, named[0], definitions)))
+            names = ", ".join(sorted(set(input_names(prompt, named[0], definitions).values())))
             raise InputError(f"{target!r}: node {label_of(prompt, named[0])} has no such input; it has: {names}")
     nodes = ", ".join(label_of(prompt, number) for number in prompt)
     raise InputError(f"{target!r} names no node of the workflow; write NODE.input with one of: {nodes}")
 
 
-def input_names(prompt: Prompt, number: str, definitions: Definitions) -> set[str]:
-    return {*prompt[number]["inputs"], *declared_inputs(prompt, number, definitions)}
+def input_names(prompt: Prompt, number: str, definitions: Definitions) -> dict[str, str]:
+    """Return the names of a node's inputs by every spelling, also those of earlier releases."""
+    declared = declared_inputs(prompt, number, definitions).values()
+    names = {spelling: one.name for one in declared for spelling in (*one.old_names, one.name)}
+    return {name: name for name in prompt[number]["inputs"]} | names
 
 
 def parse_value(text: str, one: Input, target: str) -> Any:

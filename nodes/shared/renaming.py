@@ -1,7 +1,7 @@
 """Inputs of earlier releases: workflows that were saved with them keep working.
 
-An input that was renamed lists its former names in its options as "old_names", a value that was renamed stands in
-"old_values". The page keeps both to itself, /object_info tells them to clients.
+The options of an input list its former names as "old_names" and map former values to current ones as "old_values".
+ComfyUI ignores both and passes them on in /object_info, where clients find them.
 """
 
 from __future__ import annotations
@@ -11,7 +11,10 @@ from typing import Any
 
 
 def rename_inputs(inputs: dict[str, Any], types: Mapping[str, Mapping[str, Any]]) -> None:
-    """Replace the old names and values among a node's inputs, in place; an input under its new name wins.
+    """Replace the old names and values among a node's inputs, in place.
+
+    An input that has a value under its new name too keeps that, unless a link comes under the old one: from an old
+    graph the page makes both, the widget's value by its position and the link by its name.
 
     Args:
         inputs: of one node of a prompt in API format.
@@ -19,7 +22,8 @@ def rename_inputs(inputs: dict[str, Any], types: Mapping[str, Mapping[str, Any]]
     """
     for name, (_, options) in [*types["required"].items(), *types.get("optional", {}).items()]:
         for old in options.get("old_names", ()):
-            if old in inputs:
-                inputs.setdefault(name, inputs.pop(old))
+            value = inputs.pop(old, None)
+            if value is not None and (name not in inputs or isinstance(value, list)):
+                inputs[name] = value
         if name in inputs and isinstance(inputs[name], str):
             inputs[name] = options.get("old_values", {}).get(inputs[name], inputs[name])

@@ -175,6 +175,46 @@ class TestSettings:
             apply_settings(prompt, {"Restore.steps": "5"}, DEFINITIONS)
 
 
+class TestFormerNames:
+    """What a pack renamed, as its definitions tell: workflows and settings of earlier releases mean the same."""
+
+    DEFINITIONS = {
+        "X": {
+            "input": {
+                "required": {"exclude": ["STRING", {"old_names": ["excluded"]}]},
+                "optional": {
+                    "crops": [["center", "grid"], {"old_names": ["view"], "old_values": {"centre": "center"}}],
+                    "confidence": ["FLOAT", {"default": 0.0, "old_names": ["threshold"]}],
+                },
+            },
+            "output": [],
+        }
+    }
+    NEW = {"exclude": "haze", "crops": "center", "confidence": 0.5}
+
+    def test_in_api_format(self):
+        old = {"1": {"class_type": "X", "inputs": {"excluded": "haze", "view": "centre", "threshold": 0.5}}}
+        prompt = Workflow("old", old).prompt(self.DEFINITIONS)
+        assert prompt["1"]["inputs"] == self.NEW
+        assert missing_requirements(prompt, self.DEFINITIONS, "0.3.64") == []
+
+    def test_as_saved_by_the_page(self):
+        saved = graph({"type": "X", "widgets_values": ["haze", "centre", 0.5]})
+        assert Workflow("old", saved).prompt(self.DEFINITIONS)["1"]["inputs"] == self.NEW
+
+    def test_a_link_under_the_former_name(self):
+        socket = {"name": "threshold", "type": "FLOAT", "link": 1, "widget": {"name": "threshold"}}
+        nodes = {"type": "X", "inputs": [socket], "widgets_values": ["haze", "grid", 0]}, {"type": "Y"}
+        links = ((1, 2, 0, 1, 0, "FLOAT"),)
+        prompt = Workflow("old", graph(*nodes, links=links)).prompt(self.DEFINITIONS)
+        assert prompt["1"]["inputs"]["confidence"] == ["2", 0]
+
+    def test_in_settings(self):
+        prompt = {"1": {"class_type": "X", "inputs": {"exclude": ""}}}
+        settings = {"X.excluded": "haze", "X.view": "centre", "1.threshold": "0.5"}
+        assert apply_settings(prompt, settings, self.DEFINITIONS)["1"]["inputs"] == self.NEW
+
+
 class TestFileInputs:
     @pytest.mark.parametrize("name", ["image", "1", "Photo", "LoadImage", "1.image", "Photo.image"])
     def test_names(self, name):

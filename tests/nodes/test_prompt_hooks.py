@@ -45,6 +45,12 @@ def test_the_new_name_wins(prepare):
     assert node["inputs"] == {"min_confidence": 0.2}
 
 
+def test_a_link_under_the_old_name_wins_over_the_widget(prepare):
+    node = {"class_type": "AutoDIRRestore", "inputs": {"threshold": ["4", 0], "min_confidence": 0.0}}
+    prepare({"prompt": {"7": node}})
+    assert node["inputs"] == {"min_confidence": ["4", 0]}
+
+
 def test_other_packs_are_left_alone(prepare):
     node = {"class_type": "Threshold", "inputs": {"threshold": 0.1, "view": "centre"}}
     prepare({"prompt": {"7": node}})
