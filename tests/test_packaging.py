@@ -1,0 +1,64 @@
+"""pyproject.toml says what the packages need and what is in them."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from fnmatch import fnmatch
+from pathlib import Path
+
+import pytest
+
+import run
+from tests.test_imports import HOST
+
+ROOT = Path(__file__).resolve().parents[1]
+EXTRAS = {
+    "autodir_core": {"lpips"},
+    "autodir_lab": {"eval", "train"},
+    "autodir_client": {"comfy"},
+    "nodes": set(),
+}
+"""Package -> the extras whose packages it may import beside the dependencies."""
+
+
+def imported(package: str) -> set[str]:
+    """The packages of others that a package of ours imports, inside functions too."""
+    found = set()
+    for path in (ROOT / package).rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                found |= {alias.name.partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and not node.level:
+                found.add((node.module or "").partition(".")[0])
+    return found - sys.stdlib_module_names - set(EXTRAS)
+
+
+def declared(*names: str) -> set[str]:
+    """The import names of lists in pyproject.toml."""
+    return {run.module_of(requirement) for name in names for requirement in run.requirement_list(name)}
+
+
+@pytest.mark.parametrize("package", EXTRAS)
+def test_every_import_is_declared(package):
+    host = HOST | {"aiohttp"} if package == "nodes" else set()  # what every ComfyUI has
+    assert imported(package) - host <= declared("dependencies", *EXTRAS[package])
+
+
+def test_every_dependency_is_imported_by_inference():
+    assert declared("dependencies") <= imported("autodir_core")
+
+
+def test_tests_have_every_package_that_has_no_weights_of_its_own():
+    """LPIPS downloads some, so it comes only where it is asked for."""
+    assert declared("eval", "train", "comfy") <= declared("dev")
+
+
+def test_every_file_beside_the_code_is_shipped():
+    lines = (ROOT / "pyproject.toml").read_text(encoding="utf-8").partition("[tool.setuptools.package-data]\n")[2]
+    globs = dict(ast.literal_eval(f"({line.replace(' = ', ', ', 1)})") for line in lines.split("\n\n")[0].splitlines())
+    for package in ("autodir_core", "autodir_lab", "autodir_client"):
+        for path in (ROOT / package).rglob("*"):
+            if path.is_file() and path.suffix not in (".py", ".pyc"):
+                place = ".".join(path.parent.relative_to(ROOT).parts)
+                assert any(fnmatch(path.name, glob) for glob in globs.get(place, ())), f"{path} is in no wheel"
