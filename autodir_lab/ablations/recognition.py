@@ -21,8 +21,9 @@ from autodir_core.stages.biqa import clip_pixels
 from ..evaluation.protocol import Protocol, degrade_crop, random_crops
 from ..training.data.crops import Data
 from ..training.engine.loop import train
+from ..training.init.model import init_model
 from ..training.objectives.biqa import Answer, biqa_objective, cosine_answer, keep_all_tokens
-from ..training.recipes import Recipe, start_model
+from ..training.recipes import Recipe
 
 VARIANTS = ("classifier", "classification loss", "semantic-agnostic term")
 """A plain ViT classifier; CLIP with the classification loss alone; CLIP with the semantic-agnostic term too."""
@@ -91,7 +92,7 @@ def ablate_recognition(
     results = []
     for seed in settings.seeds:
         for variant in VARIANTS:
-            model = start_model(replace(recipe, seed=seed))
+            model = init_model(replace(recipe, seed=seed))
             logits_fn = train_variant(variant, model, recipe, data, folder / f"{variant} {seed}", settings.steps, seed)
             accuracy, false_positive_rate = measure_accuracy(logits_fn, model.labels, photos, settings)
             results.append(RecognitionResult(variant, seed, accuracy, false_positive_rate))

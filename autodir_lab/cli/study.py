@@ -83,12 +83,12 @@ def run_recognition(
     """Return the table and the results of the trainings."""
     from ..ablations import RecognitionSettings, ablate_recognition
     from ..ablations.tables import recognition_table
+    from ..training.data.build import load_data
     from ..training.recipes import read_recipe
-    from ..training.stages import gather_data
 
     recipe = read_recipe(arguments.recipe)
     sources = replace(recipe.data, photos=arguments.train_photos or recipe.data.photos)
-    data = gather_data(sources, recipe.metadata.labels, folder, seed=recipe.seed)
+    data = load_data(sources, recipe.metadata.labels, folder, seed=recipe.seed)
     crops = arguments.crops or RecognitionSettings.crops
     settings = RecognitionSettings(arguments.steps, arguments.seeds, crops=crops)
     results = ablate_recognition(recipe, data, photos, settings, folder)

@@ -8,7 +8,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from autodir_lab.training.recipes import Recipe, Sources, Start, shipped_recipe
+from autodir_lab.training.data.build import DataConfig
+from autodir_lab.training.recipes import InitConfig, Recipe, shipped_recipe
 
 
 @pytest.fixture(scope="session")
@@ -26,8 +27,8 @@ def tiny_recipe() -> Recipe:
         mini,
         config=replace(mini.config, clip=clip),
         metadata=replace(mini.metadata, vision_heads=4),
-        data=Sources(scenes=2),
-        start=Start(prompt_steps=2, codec_steps=2),
+        data=DataConfig(scenes=2),
+        init=InitConfig(prompt_steps=2, codec_steps=2),
         biqa=replace(mini.biqa, batch_size=16, log_every=1, precision="float32"),
         biqa_data=replace(mini.biqa_data, crops=replace(mini.biqa_data.crops, size=64)),
     )

@@ -1,4 +1,4 @@
-"""Sample sheets: one crop per label, and what the network that is trained makes of it."""
+"""Sample grids: one crop per label, and what the network in training does with it."""
 
 from __future__ import annotations
 
@@ -18,101 +18,94 @@ from ..data.crops import Batch, Crops, Data, draw_pair
 from ..init.networks import label_embeddings
 from ..objectives.biqa import label_logits
 
-SIDE = 128
-"""Least side of a picture on a sheet, in pixels."""
+MIN_SIDE = 128
+"""Smaller pictures are enlarged to at least this side, in pixels."""
 
-STRIP = 14
-"""Height of a line of text, in pixels."""
+CAPTION_HEIGHT = 14
+"""Of a line of text, in pixels."""
 
 SAMPLING = SamplerSettings(steps=10, sampler="euler")
 
 
-def examples(data: Data, size: int, *, seed: int = 0) -> Batch:
-    """One pair per label, the same for the same seed, whatever was trained."""
+def sample_pairs(data: Data, size: int, *, seed: int = 0) -> Batch:
+    """Draw one pair per label, the same for the same seed, whatever is trained."""
     crops = Crops(size, clean_share=0.0, mildest=0.4)
-    rngs = [np.random.default_rng([seed, number]) for number in range(len(data.labels))]
+    rngs = [np.random.default_rng([seed, index]) for index in range(len(data.labels))]
     pairs = [draw_pair(data, label, crops, rng) for label, rng in zip(data.labels, rngs, strict=True)]
     clean, degraded = (torch.stack(pictures) for pictures in zip(*pairs, strict=True))
     return Batch(clean, degraded, torch.arange(len(data.labels)))
 
 
 @torch.no_grad()
-def biqa_sheet(model: AutoDIR, data: Data, size: int) -> Tensor:
-    """Degraded crops with the answers, and their truths with the probability of the same degradation."""
-    batch = examples(data, size).to(model.device)
+def draw_biqa_grid(model: AutoDIR, data: Data, size: int) -> Tensor:
+    """Show degraded crops with the predicted labels, and ground truths with the probability of that degradation."""
+    batch = sample_pairs(data, size).to(model.device)
     prompts = label_embeddings(model.networks.clip, data.labels)
-    seen, truth = (
+    degraded, clean = (
         label_logits(model.networks.clip, pictures, prompts).softmax(dim=1)
         for pictures in (batch.degraded, batch.clean)
     )
-    answers = [f"{data.labels[int(row.argmax())]} {100 * row.max():.0f} %" for row in seen]
-    return sheet(
-        {"degraded": batch.degraded, "truth": batch.clean},
-        [f"{label}: {answer}" for label, answer in zip(data.labels, answers, strict=True)],
-        [f"{label}: {100 * row[i]:.0f} %" for i, (label, row) in enumerate(zip(data.labels, truth, strict=True))],
+    predicted = [f"{data.labels[int(row.argmax())]} {100 * row.max():.0f} %" for row in degraded]
+    return draw_grid(
+        {"degraded": batch.degraded, "ground truth": batch.clean},
+        [f"{label}: {answer}" for label, answer in zip(data.labels, predicted, strict=True)],
+        [f"{label}: {100 * row[i]:.0f} %" for i, (label, row) in enumerate(zip(data.labels, clean, strict=True))],
     )
 
 
 @torch.no_grad()
-def vae_sheet(model: AutoDIR, data: Data, size: int) -> Tensor:
-    """Crops, and what comes back from the latent space."""
-    batch = examples(data, size).to(model.device)
+def draw_vae_grid(model: AutoDIR, data: Data, size: int) -> Tensor:
+    """Show degraded crops and their reconstructions."""
+    batch = sample_pairs(data, size).to(model.device)
     vae = model.networks.vae
-    back = from_network(decode(vae, encode_mode(vae, to_network(batch.degraded)), scale=1.0))
-    return sheet({"picture": batch.degraded, "reconstruction": back}, data.labels)
+    reconstruction = from_network(decode(vae, encode_mode(vae, to_network(batch.degraded)), scale=1.0))
+    return draw_grid({"picture": batch.degraded, "reconstruction": reconstruction}, data.labels)
 
 
 @torch.no_grad()
-def ldm_sheet(model: AutoDIR, data: Data, size: int) -> Tensor:
-    """Degraded crops, what ten steps of sampling under the right label generate, and their truths."""
-    batch = examples(data, size)
-    return sheet({"degraded": batch.degraded, "generated": generated(model, batch), "truth": batch.clean}, data.labels)
+def draw_ldm_grid(model: AutoDIR, data: Data, size: int) -> Tensor:
+    """Show degraded crops, what ten sampling steps generate under the right label, and ground truths."""
+    batch = sample_pairs(data, size)
+    columns = {"degraded": batch.degraded, "generated": generate(model, batch), "ground truth": batch.clean}
+    return draw_grid(columns, data.labels)
 
 
 @torch.no_grad()
-def scm_sheet(model: AutoDIR, data: Data, size: int) -> Tensor:
-    """Degraded crops, generated ones, corrected ones, and their truths."""
-    batch = examples(data, size)
-    drawn = generated(model, batch)
+def draw_scm_grid(model: AutoDIR, data: Data, size: int) -> Tensor:
+    """Show degraded, generated and corrected crops, and ground truths."""
+    batch = sample_pairs(data, size)
+    generated = generate(model, batch)
     columns = {
         "degraded": batch.degraded,
-        "generated": drawn,
-        "corrected": model.correct(batch.degraded.to(drawn), drawn),
+        "generated": generated,
+        "corrected": model.correct(batch.degraded.to(generated), generated),
+        "ground truth": batch.clean,
     }
-    return sheet({**columns, "truth": batch.clean}, data.labels)
+    return draw_grid(columns, data.labels)
 
 
-SHEETS = {"biqa": biqa_sheet, "vae": vae_sheet, "ldm": ldm_sheet, "scm": scm_sheet}
-"""The sheet of each part: (model, data, side of the crops) -> [1, H, W, 3], 0..1."""
-
-
-def generated(model: AutoDIR, batch: Batch) -> Tensor:
-    """What the diffusion makes of the degraded crops of a batch with one picture per label."""
+def generate(model: AutoDIR, batch: Batch) -> Tensor:
+    """Return what the diffusion generates from the degraded crops of a batch, each under its own label."""
     texts = model.prompts(model.labels).states[batch.labels]
     z = model.sample(model.encode(batch.degraded), texts, SAMPLING, seed=0)
     return model.decode(z, (batch.clean.shape[1], batch.clean.shape[2]))
 
 
-def sheet(columns: Mapping[str, Tensor], *captions: Sequence[str]) -> Tensor:
-    """Pictures [B, S, S, 3] side by side under the names of their columns, [1, H, W, 3] in 0..1.
+def draw_grid(columns: Mapping[str, Tensor], *captions: Sequence[str]) -> Tensor:
+    """Return columns of pictures [B, S, S, 3] under their names as one picture [1, H, W, 3] in 0..1.
 
-    The n-th list of captions stands under the n-th column.
+    The n-th list of captions goes with the n-th column.
     """
     first = next(iter(columns.values()))
-    scale = -(-SIDE // first.shape[1])
+    scale = -(-MIN_SIDE // first.shape[1])
     side, rows = scale * first.shape[1], len(first)
-    page = Image.new("RGB", (side * len(columns), STRIP + rows * (side + STRIP)), "white")
+    page = Image.new("RGB", (side * len(columns), CAPTION_HEIGHT + rows * (side + CAPTION_HEIGHT)), "white")
     draw = ImageDraw.Draw(page)
     for column, (name, pictures) in enumerate(columns.items()):
         draw.text((column * side + 2, 1), name, fill="black")
         for row, picture in enumerate(pictures):
-            top = STRIP + row * (side + STRIP)
-            page.paste(enlarged(picture, side), (column * side, top))
+            top = CAPTION_HEIGHT + row * (side + CAPTION_HEIGHT)
+            page.paste(to_pil(picture).resize((side, side), Image.Resampling.NEAREST), (column * side, top))
             if column < len(captions):
                 draw.text((column * side + 2, top + side + 1), captions[column][row], fill="black")
     return from_pil(page)[None]
-
-
-def enlarged(picture: Tensor, side: int) -> Image.Image:
-    """[S, S, 3] as an image of another side, every pixel as a square."""
-    return to_pil(picture).resize((side, side), Image.Resampling.NEAREST)

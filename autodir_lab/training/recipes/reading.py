@@ -1,4 +1,4 @@
-"""Reads recipes from TOML; a key that no setting has is an error, because a typing mistake would cost hours."""
+"""Reads recipes from TOML; an unknown key is an error, because a typing mistake would cost hours."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ SHIPPED = ("mini", "official", "teach")
 
 
 def read_recipe(path: str | Path) -> Recipe:
-    """A recipe from a TOML file, or one of `SHIPPED` by its name, with or without ".toml".
+    """Return the recipe of a TOML file, or one of `SHIPPED` by its name, with or without ".toml".
 
-    Raises InputError for a file that is not there, is not TOML, or has unknown keys or values that do not fit.
+    Raises InputError for a file that is not there, is not TOML, or has unknown keys or values of another type.
     """
     path = Path(path)
     if path.is_file():
@@ -29,12 +29,12 @@ def read_recipe(path: str | Path) -> Recipe:
 
 
 def shipped_recipe(name: str) -> Recipe:
-    """One of `SHIPPED`."""
+    """Return one of `SHIPPED`."""
     return parse_recipe((Path(__file__).parent / f"{name}.toml").read_text(encoding="utf-8"), name)
 
 
 def parse_recipe(text: str, where: str) -> Recipe:
-    """A recipe from TOML; `where` begins the errors."""
+    """Return the recipe of a TOML text; `where` begins the errors."""
     if sys.version_info >= (3, 11):
         import tomllib
     else:

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from autodir_core.networks.config import ModelConfig, SCMConfig, UNetConfig, VAEConfig
+from autodir_lab.training.data.build import DataConfig
 from autodir_lab.training.data.crops import Crops, synthetic_data
 from autodir_lab.training.data.prepare_data import cached_scenes
 from autodir_lab.training.init import linear_codec as linear
-from autodir_lab.training.recipes import Recipe, Sources, Start, shipped_recipe
+from autodir_lab.training.recipes import InitConfig, Recipe, shipped_recipe
 
 
 @pytest.fixture(scope="session")
@@ -53,8 +54,8 @@ def small() -> Recipe:
         mini,
         config=config,
         metadata=replace(mini.metadata, vision_heads=4),
-        data=Sources(scenes=2),
-        start=Start(prompt_steps=2, codec_steps=2),
+        data=DataConfig(scenes=2),
+        init=InitConfig(prompt_steps=2, codec_steps=2),
         biqa=replace(mini.biqa, steps=2, batch_size=4),
         ldm=replace(mini.ldm, steps=2, batch_size=2),
         scm=replace(mini.scm, steps=2, batch_size=2),

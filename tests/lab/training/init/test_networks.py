@@ -9,8 +9,8 @@ import torch
 import autodir_core as ad
 from autodir_core.networks.build import build_clip
 from autodir_core.stages.biqa import encode_prompts
+from autodir_lab.training.init.model import init_model
 from autodir_lab.training.init.networks import dct_filters, paraphrases, spread_prompts
-from autodir_lab.training.recipes import start_model
 
 
 def test_the_patch_filters_are_a_cosine_transform():
@@ -41,7 +41,7 @@ def test_labels_of_ones_own_have_prompts_too():
 
 def test_a_model_begins_with_the_labels_of_its_recipe(small):
     recipe = replace(small, metadata=replace(small.metadata, labels=("haze", "glare", "no")))
-    first, again = (start_model(recipe) for _ in range(2))
+    first, again = (init_model(recipe) for _ in range(2))
     assert first.labels == ("haze", "glare", "no")
     assert first.assess(torch.rand(1, 64, 64, 3)).probabilities.shape == (1, 3)
     pairs = zip(first.networks.state_dict().values(), again.networks.state_dict().values(), strict=True)

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from autodir_lab.training.data.microbatch import full_batch, split_batch
+from autodir_lab.training.init.model import init_model
 from autodir_lab.training.init.networks import label_embeddings
 from autodir_lab.training.objectives.biqa import (
     Answer,
@@ -21,12 +22,11 @@ from autodir_lab.training.objectives.biqa import (
     kept_tokens,
     label_logits,
 )
-from autodir_lab.training.recipes import start_model
 
 
 @pytest.fixture(scope="module")
 def clip(small):
-    return start_model(small).networks.clip
+    return init_model(small).networks.clip
 
 
 def test_the_class_token_and_the_chosen_ones_are_kept():

@@ -14,16 +14,16 @@ from autodir_core.imaging.layout import to_network
 from autodir_core.stages.autoencoder import encode_mode
 from autodir_lab.training.data.crops import draw_batch
 from autodir_lab.training.data.microbatch import full_batch, split_batch
+from autodir_lab.training.init.model import init_model
 from autodir_lab.training.objectives.label_mixing import told
 from autodir_lab.training.objectives.ldm import Conditions, dropped, ldm_objective
 from autodir_lab.training.objectives.scm import SCMPlan, correction_losses, mislabelled, scm_objective
 from autodir_lab.training.objectives.vae import vae_objective
-from autodir_lab.training.recipes import start_model
 
 
 @pytest.fixture(scope="module")
 def model(small):
-    return start_model(small)
+    return init_model(small)
 
 
 @pytest.fixture

@@ -5,10 +5,13 @@ from __future__ import annotations
 import pytest
 
 from autodir_core import InputError
+from autodir_lab.training import STAGE_NAMES
 from autodir_lab.training.data.augment import Variety
-from autodir_lab.training.recipes import PARTS, Sources, read_recipe, shipped_recipe, shortened, start_model
+from autodir_lab.training.data.build import DataConfig
+from autodir_lab.training.init.model import init_model
+from autodir_lab.training.recipes import read_recipe, scale_steps, shipped_recipe
 
-OTHERS = "".join(f"[{part}]\nsteps = 3\nlearning_rate = 1\n" for part in PARTS if part != "ldm")
+OTHERS = "".join(f"[{stage}]\nsteps = 3\nlearning_rate = 1\n" for stage in STAGE_NAMES if stage != "ldm")
 PLANS = OTHERS + "[ldm]\nsteps = 3\nlearning_rate = 1\n"
 
 
@@ -29,13 +32,13 @@ def refused(tmp_path):
 def test_the_mini_recipe_is_the_shipped_model():
     mini = shipped_recipe("mini")
     assert mini.name == mini.metadata.name == "autodir-mini" and mini.store == "float16"
-    assert [mini.loop(part).steps for part in PARTS] == [13000, 0, 8000, 10000]
+    assert [mini.train_config(stage).steps for stage in STAGE_NAMES] == [13000, 0, 8000, 10000]
     assert mini.biqa.trainable_prefixes == ("visual", "logit_scale") and mini.biqa.batch_size == 24
     variety = mini.biqa_data.crops.variety
     assert variety == Variety(relief=0.35, focus=0.3, camera=0.35, patches=0.3, dusk=0.15, jpeg=0.5)
     assert mini.config is not None and mini.config.unet.attention == (False, False, True)
     assert mini.config.clip.text_width % 64 == 0
-    assert mini.data == Sources(scenes=1600, scenes_share=0.53, photos_share=0.47)
+    assert mini.data == DataConfig(scenes=1600, scenes_weight=0.53, photos_weight=0.47)
 
 
 def test_the_official_recipe_has_what_paper_and_code_tell():
@@ -54,7 +57,7 @@ def test_the_official_recipe_has_what_paper_and_code_tell():
     assert (official.scm_data.mse, official.scm_data.psnr, official.scm_data.sampled) == (1, 0, 0)
     assert official.scm_data.blind == official.ldm_data.blind == 0
     with pytest.raises(InputError, match="no config"):
-        start_model(official)
+        init_model(official)
 
 
 def test_a_recipe_of_ones_own(tmp_path):
@@ -63,7 +66,7 @@ def test_a_recipe_of_ones_own(tmp_path):
     recipe = read_recipe(path)
     assert recipe.ldm.steps == 3 and recipe.ldm.learning_rate == 1.0 and recipe.data.scenes == 7
     assert recipe.metadata.labels == ("noise", "no")
-    assert [shortened(recipe, 0.4).loop(part).steps for part in PARTS] == [2, 2, 2, 2]
+    assert [scale_steps(recipe, 0.4).train_config(stage).steps for stage in STAGE_NAMES] == [2, 2, 2, 2]
 
 
 def test_shipped_recipes_by_name():
@@ -94,7 +97,7 @@ def test_mistakes_are_named(refused, text, message):
     assert message in refused(f"{text}\n{PLANS}" if top_level else f"{OTHERS if '[ldm' in text else PLANS}{text}")
 
 
-def test_a_missing_part(refused):
+def test_a_missing_stage(refused):
     assert "'biqa' is missing" in refused("seed = 3")
 
 

@@ -14,11 +14,15 @@ import autodir_core as ad
 from autodir_core.checkpoint.load import official_state
 from autodir_core.imaging.files import read_picture, write_picture
 from autodir_core.networks.config import CLIP_PREFIX, SCM_PREFIX, UNET_PREFIX
+from autodir_lab.training import STAGE_NAMES
+from autodir_lab.training.data.build import DataConfig, load_data
 from autodir_lab.training.data.crops import Crops, synthetic_data
 from autodir_lab.training.data.microbatch import full_batch
+from autodir_lab.training.init.model import init_model
 from autodir_lab.training.objectives.scm import scm_objective
-from autodir_lab.training.recipes import PARTS, Sources, shipped_recipe, start_model
-from autodir_lab.training.stages import Training, gather_data, train_parts
+from autodir_lab.training.pipeline import train_stages
+from autodir_lab.training.recipes import shipped_recipe
+from autodir_lab.training.stages import STAGES, TrainingRun
 
 MANIFEST = Path(__file__).resolve().parents[2] / "golden" / "manifest.json"
 
@@ -37,15 +41,15 @@ def official(tiny_path, scenes, tmp_path):
         scm_data=replace(recipe.scm_data, crops=Crops(64, clean_share=0.125)),
     )
     model = ad.load_autodir(tiny_path, device="cpu", dtype="float32")
-    return Training(model, synthetic_data(scenes, model.labels), recipe, tmp_path / "run", fresh=False)
+    return TrainingRun(model, synthetic_data(scenes, model.labels), recipe, tmp_path / "run", from_scratch=False)
 
 
-def test_all_parts_are_trained_and_load(small, data, tmp_path, few_crops):
-    told = []
-    model = start_model(small)
-    fresh = start_model(small)
-    training = Training(model, data, small, tmp_path, fresh=True, tell=told.append)
-    path = train_parts(training, PARTS, tmp_path / "mini.safetensors")
+def test_all_stages_are_trained_and_load(small, data, tmp_path, few_crops):
+    messages = []
+    model = init_model(small)
+    fresh = init_model(small)
+    training = TrainingRun(model, data, small, tmp_path, from_scratch=True, notify=messages.append)
+    path = train_stages(training, STAGE_NAMES, tmp_path / "mini.safetensors")
     seen = ad.inspect(path)
     assert seen.problem is None and seen.metadata.name == "autodir-mini" and "procedural" in seen.metadata.provenance
     loaded = ad.load_autodir(path, device="cpu")
@@ -58,31 +62,40 @@ def test_all_parts_are_trained_and_load(small, data, tmp_path, few_crops):
     assert latents.shape == (2, 8, 32, 32) and 0.5 < latents.std() * loaded.metadata.latent_scale < 2
     restored = ad.restore(loaded, torch.rand(1, 20, 30, 3), sampler=ad.SamplerSettings(steps=1))
     assert restored.image.shape == (1, 20, 30, 3)
-    assert [line.partition(":")[0] for line in told] == ["biqa", "ldm", "scm"]
-    assert all("GiB of memory" in line for line in told)
+    assert [line.partition(":")[0] for line in messages] == ["biqa", "ldm", "scm"]
+    assert all("GiB of memory" in line for line in messages)
     for name, columns in {"biqa-2": 2, "ldm-2": 3, "scm-2": 4}.items():
         height, width = read_picture(tmp_path / f"{name}.png").image.shape[1:3]
         assert width == columns * 128 and height > 8 * 128
 
 
-def test_parts_that_are_finished_are_built_on(small, data, tmp_path, few_crops):
+def test_stages_build_on_finished_ones(small, data, tmp_path, few_crops):
     vae = replace(small, vae=replace(small.vae, steps=0))
-    train_parts(Training(start_model(vae), data, vae, tmp_path, fresh=True), ("vae",), tmp_path / "a.safetensors")
-    later = start_model(vae)
-    train_parts(Training(later, data, vae, tmp_path, fresh=True), ("ldm",), tmp_path / "b.safetensors")
+    train_stages(
+        TrainingRun(init_model(vae), data, vae, tmp_path, from_scratch=True), ("vae",), tmp_path / "a.safetensors"
+    )
+    later = init_model(vae)
+    train_stages(TrainingRun(later, data, vae, tmp_path, from_scratch=True), ("ldm",), tmp_path / "b.safetensors")
     first, second = (load_file(tmp_path / f"{name}.safetensors") for name in "ab")
     changed = {key for key in first if not torch.equal(first[key], second[key])}
     assert changed and all(key.startswith(UNET_PREFIX) for key in changed)
 
 
+def test_the_names_of_the_stages_are_those_of_the_records():
+    assert tuple(STAGES) == STAGE_NAMES
+    for name, stage in STAGES.items():
+        earlier = STAGE_NAMES[: STAGE_NAMES.index(name)]
+        assert stage.name == name and set(stage.needs) <= set(earlier)
+
+
 @pytest.mark.parametrize(
-    ("part", "prefix", "frozen"),
+    ("stage", "prefix", "frozen"),
     [("biqa", CLIP_PREFIX, "text_model"), ("ldm", UNET_PREFIX, None), ("scm", SCM_PREFIX, None)],
 )
-def test_the_official_layout_trains_on(official, tiny_path, part, prefix, frozen):
+def test_the_official_layout_trains_on(official, tiny_path, stage, prefix, frozen):
     """Real steps with the official losses; exactly the unfrozen part of the file changes."""
     target = official.folder / "trained.safetensors"
-    train_parts(official, (part,), target)
+    train_stages(official, (stage,), target)
     before, after = load_file(tiny_path), load_file(target)
     assert before.keys() == after.keys()
     changed = {key for key in before if not torch.equal(before[key], after[key])}
@@ -91,7 +104,7 @@ def test_the_official_layout_trains_on(official, tiny_path, part, prefix, frozen
     whole = {key for key in before if key.startswith(prefix)}
     untouched = {key.removeprefix(prefix) for key in whole - changed}
     assert all(frozen and key.startswith((frozen, "text_projection", "logit_scale")) for key in untouched)
-    assert f"{part} trained on" in ad.inspect(target).metadata.provenance
+    assert f"{stage} trained on" in ad.inspect(target).metadata.provenance
 
 
 def test_the_loss_falls_in_the_official_layout(official):
@@ -101,14 +114,14 @@ def test_the_loss_falls_in_the_official_layout(official):
     with torch.no_grad():
         before = objective(full_batch(99, 4))["mse"]
         with torch.enable_grad():
-            train_parts(replace(official, recipe=recipe), ("scm",), official.folder / "trained.safetensors")
+            train_stages(replace(official, recipe=recipe), ("scm",), official.folder / "trained.safetensors")
         assert objective(full_batch(99, 4))["mse"] < 0.9 * before
 
 
 def test_without_steps_the_file_comes_back_bit_for_bit(official, tiny_path):
     recipe = replace(official.recipe, ldm=replace(official.recipe.ldm, steps=0))
     target = official.folder / "same.safetensors"
-    train_parts(replace(official, recipe=recipe), ("ldm",), target)
+    train_stages(replace(official, recipe=recipe), ("ldm",), target)
     before, after = load_file(tiny_path), load_file(target)
     assert before.keys() == after.keys() and all(torch.equal(before[key], after[key]) for key in before)
     assert ad.inspect(target).metadata.unet_heads == 4
@@ -117,7 +130,7 @@ def test_without_steps_the_file_comes_back_bit_for_bit(official, tiny_path):
 def test_a_checkpoint_has_every_key_of_the_official_file(official):
     target = official.folder / "official.ckpt"
     recipe = replace(official.recipe, ldm=replace(official.recipe.ldm, steps=0))
-    train_parts(replace(official, recipe=recipe), ("ldm",), target)
+    train_stages(replace(official, recipe=recipe), ("ldm",), target)
     state = torch.load(target, weights_only=True)["state_dict"]
     manifest = json.loads(MANIFEST.read_text(encoding="utf-8"))
     assert {key: [list(v.shape), str(v.dtype).removeprefix("torch.")] for key, v in state.items()} == manifest
@@ -130,11 +143,11 @@ def test_sources_of_a_recipe(tmp_path, scenes):
     write_picture(tmp_path / "photos" / "a.png", noise)
     for kind in ("clean", "degraded"):
         write_picture(tmp_path / "pairs" / "low_resolution" / kind / "a.png", noise)
-    given = Sources(scenes=0, photos=str(tmp_path / "photos"), pairs=str(tmp_path / "pairs"), pairs_share=3.0)
-    photos, pairs = gather_data(given, ad.LABELS, tmp_path).sources
+    given = DataConfig(scenes=0, photos=str(tmp_path / "photos"), pairs=str(tmp_path / "pairs"), pairs_weight=3.0)
+    photos, pairs = load_data(given, ad.LABELS, tmp_path).sources
     assert photos.share == 0.47 and photos.offers("haze") and photos.pictures.shape == (4, 512, 512, 4)
     assert pairs.share == 3.0 and pairs.offers("low resolution") and not pairs.offers("haze")
     with pytest.raises(ad.InputError, match="belongs to no label of this model"):
-        gather_data(given, ("haze", "no"), tmp_path)
+        load_data(given, ("haze", "no"), tmp_path)
     with pytest.raises(ad.InputError, match="nothing to train on"):
-        gather_data(Sources(scenes=0), ad.LABELS, tmp_path)
+        load_data(DataConfig(scenes=0), ad.LABELS, tmp_path)

@@ -1,4 +1,4 @@
-"""Teaching: the new label has its place, the old answers are kept in mind, and the written file knows all of them."""
+"""Adding a label: it gets its place, the known ones are distilled, and the written file knows all of them."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from autodir_core.cli import main
 from autodir_core.errors import InputError
 from autodir_core.model import MINI
 from autodir_lab.training import recipes
+from autodir_lab.training.add_label import NewLabel, insert_label
 from autodir_lab.training.data.crops import Batch, CleanSource, Data
 from autodir_lab.training.objectives.biqa import remember_loss, told_before
-from autodir_lab.training.teach import Lesson, labels_with
 
 LABELS = ("noise", "new", "no")
 
@@ -40,21 +40,21 @@ def answer(images: torch.Tensor) -> torch.Tensor:
 
 
 def test_the_new_label_stands_before_no():
-    assert labels_with("dust", ("noise", "no", "rain")) == ("noise", "rain", "dust", "no")
+    assert insert_label("dust", ("noise", "no", "rain")) == ("noise", "rain", "dust", "no")
     with pytest.raises(InputError, match="knows 'rain' already"):
-        labels_with("rain", ad.LABELS)
+        insert_label("rain", ad.LABELS)
 
 
 @pytest.mark.parametrize("label", ["", " dust", "dust  and dirt", "dust, dirt", "dust\ndirt"])
 def test_labels_that_could_not_be_written_in_a_list(label):
     with pytest.raises(InputError, match="without commas"):
-        Lesson(label, degradation="jpeg artifact")
+        NewLabel(label, degradation="jpeg artifact")
 
 
-def test_a_lesson_is_shown_one_way():
+def test_examples_come_from_one_place():
     for ways in ({}, {"pairs": Path("pairs"), "degradation": "jpeg artifact"}):
-        with pytest.raises(InputError, match="either by pairs or by"):
-            Lesson("dust", **ways)
+        with pytest.raises(InputError, match="give either pairs or a degradation"):
+            NewLabel("dust", **ways)
 
 
 def test_what_was_told_before_leaves_the_new_label_out(data):
@@ -73,7 +73,7 @@ def test_remembering_costs_the_cross_entropy_with_the_former_answers(data):
 
 @pytest.fixture
 def recipe(tmp_path) -> Path:
-    """The shipped recipe with two scenes and one step of two pictures for each part."""
+    """The shipped recipe with two scenes and one step of two pictures for each stage."""
     text = (Path(recipes.__file__).parent / "teach.toml").read_text(encoding="utf-8")
     lines = []
     for line in text.splitlines():
@@ -84,7 +84,7 @@ def recipe(tmp_path) -> Path:
     return path
 
 
-def test_the_embedded_model_is_taught_jpeg(tmp_path, recipe, capsys):
+def test_the_embedded_model_learns_jpeg(tmp_path, recipe, capsys):
     done = main(
         ["teach", "jpeg artifact", "--degrade", "jpeg artifact", "--recipe", str(recipe), "--out", str(tmp_path)]
     )

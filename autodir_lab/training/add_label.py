@@ -1,0 +1,111 @@
+"""Class-incremental fine-tuning: a model learns one more degradation, its label, prompt and restoration.
+
+The known labels are replayed in every batch, and the assessment is distilled from what it was before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from copy import deepcopy
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from autodir_core.errors import InputError
+from autodir_core.labels import CLEAN
+from autodir_core.model import AutoDIR
+
+from .data.build import load_sources
+from .data.crops import SYNTHETIC, Data, Degradation, PairSource, synthetic
+from .data.prepare_data import cached_pairs
+from .engine.distributed import ProcessGroup
+from .objectives.biqa import Former, cosine_answer
+from .pipeline import train_stages
+from .recipes import Recipe
+from .stages import TrainingRun
+
+TUNED_STAGES = ("biqa", "ldm", "scm")
+"""The text tower and the autoencoder serve the new label as they are."""
+
+
+@dataclass(frozen=True)
+class NewLabel:
+    """A label to add, and where examples of it come from.
+
+    Args:
+        label: its name, used in the prompt "A photo needs {label} artifact reduction".
+        pairs: a folder with `degraded` and `clean`, pictures of the same names.
+        degradation: a name that `degrade/` knows, applied to clean pictures; this or pairs.
+    """
+
+    label: str
+    pairs: Path | None = None
+    degradation: str | None = None
+
+    def __post_init__(self) -> None:
+        if not self.label or self.label != " ".join(self.label.split()) or "," in self.label:
+            raise InputError(f"a label is one line of words without commas, got {self.label!r}")
+        if (self.pairs is None) == (self.degradation is None):
+            raise InputError(f"give either pairs or a degradation as examples of {self.label!r}")
+
+
+def load_data_with(new: NewLabel, model: AutoDIR, recipe: Recipe, folder: Path) -> Data:
+    """Return the recipe's data with examples of the new label beside those that replay the known ones.
+
+    Raises InputError for a label that the model knows already, and for known labels without examples.
+    """
+    labels = insert_label(new.label, model.labels)
+    degradations: Mapping[str, Degradation] = SYNTHETIC
+    if new.degradation is not None:
+        degradations = {**SYNTHETIC, new.label: partial(synthetic, new.degradation)}
+    sources = load_sources(recipe.data, labels, folder, seed=recipe.seed, degradations=degradations)
+    if new.pairs is not None:
+        sources.append(PairSource({new.label: cached_pairs(folder, new.pairs)}))
+    return Data(labels, tuple(sources), new=new.label)
+
+
+def insert_label(label: str, known: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the labels with a new one before "no"; InputError for one of them."""
+    if label in known:
+        raise InputError(f"this model knows {label!r} already; its labels: {', '.join(known)}")
+    return (*(old for old in known if old != CLEAN), label, CLEAN)
+
+
+def add_label(
+    model: AutoDIR,
+    data: Data,
+    recipe: Recipe,
+    folder: Path,
+    target: Path,
+    *,
+    group: ProcessGroup,
+    tensorboard: bool = False,
+    notify: Callable[[str], None],
+) -> Path:
+    """Fine-tune assessment, diffusion and correction to the new label of the data; write the model and return its path.
+
+    Args:
+        model: the model to tune, in float32; its networks are changed.
+        data: from `load_data_with`.
+        recipe: lengths, learning rates and fractions.
+        folder: of checkpoints and logs; an interrupted run continues from it.
+        target: the file to write.
+        group: the processes that take part.
+        tensorboard: whether TensorBoard gets losses and sample grids too.
+        notify: called with lines for the user.
+    """
+    former = deepcopy(model.networks.clip)
+    teacher = Former(former, cosine_answer(former, model.labels))
+    extended = AutoDIR(model.networks, model.config, replace(model.metadata, labels=data.labels))
+    run = TrainingRun(
+        extended,
+        data,
+        recipe,
+        folder,
+        from_scratch=False,
+        teacher=teacher,
+        group=group,
+        tensorboard=tensorboard,
+        notify=notify,
+    )
+    return train_stages(run, TUNED_STAGES, target)

@@ -1,0 +1,30 @@
+"""Builds a new model from a recipe."""
+
+from __future__ import annotations
+
+import torch
+
+from autodir_core.checkpoint.load import restore_buffers
+from autodir_core.errors import InputError
+from autodir_core.model import AutoDIR
+from autodir_core.networks.build import Networks
+
+from ..recipes import Recipe
+from .networks import spread_prompts, start_correction, start_vision
+
+
+def init_model(recipe: Recipe) -> AutoDIR:
+    """Return new networks with those initialisations that need no pictures, the same for the same seed.
+
+    InputError for a recipe without `config`.
+    """
+    if recipe.config is None:
+        raise InputError("this recipe has no config for a new model; give a model to continue with --model")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(recipe.seed)
+        networks = Networks(recipe.config)
+        restore_buffers(networks)
+        start_vision(networks.clip)
+        start_correction(networks.scm)
+        spread_prompts(networks.clip, recipe.metadata.labels, steps=recipe.init.prompt_steps, seed=recipe.seed)
+    return AutoDIR(networks.eval().requires_grad_(False), recipe.config, recipe.metadata)
