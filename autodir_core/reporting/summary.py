@@ -39,7 +39,7 @@ def stop_line(restoration: Restoration, picture: int = 0) -> str:
         "low_confidence": f"low confidence ({percentage(*last[0])})" if last else "low confidence",
         "max_rounds": f"{count} round{'s' * (count != 1)} used up",
         "no_labels": "no label left",
-        "prompt": "your own words",
+        "prompt": "custom prompt",
     }
     return f"done: {reasons[restoration.stopped[picture]]}"
 
@@ -66,7 +66,7 @@ def as_json(restoration: Restoration, picture: int = 0) -> dict[str, Any]:
     """What happened to one picture, ready for `json.dump`.
 
     "rounds" holds a "label" and "probabilities" by label for each round, without the labels that were removed before;
-    "stopped" is the record's; "last_probabilities" are those of the last assessment. With the user's own words there
+    "stopped" is the record's; "last_probabilities" are those of the last assessment. With a custom prompt there
     was no assessment: the label is null and there are no probabilities.
     """
     rounds = rounds_of(restoration, picture)
@@ -109,10 +109,10 @@ def percentage(label: str, probability: float) -> str:
 
 
 def winner(done: Round, labels: Sequence[str], picture: int) -> str:
-    """A round's label with its probability, or that the user's words were used."""
+    """A round's label with its probability, or "custom prompt"."""
     label = done.labels[picture]
     if label is None:
-        return "your own words"
+        return "custom prompt"
     return percentage(label, dict(row_of(done.probabilities, labels, picture))[label])
 
 

@@ -75,8 +75,12 @@ def workflow() -> Callable[..., dict[str, Any]]:
 
 
 def prepared(path: Path, **changes: Any) -> dict[str, Any]:
-    """A workflow on the tiny model and the small picture; keywords change inputs of whatever node has them."""
-    prompt = json.loads(path.read_text(encoding="utf-8"))
+    """A workflow file as `prepare` changes it."""
+    return prepare(json.loads(path.read_text(encoding="utf-8")), **changes)
+
+
+def prepare(prompt: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    """A prompt on the tiny model and the small picture; keywords change inputs of whatever node has them."""
     values = {"file": "tiny.safetensors", "steps": STEPS, "seed": SEED, "max_rounds": ROUNDS}
     for node in prompt.values():
         inputs = node["inputs"]

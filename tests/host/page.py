@@ -69,6 +69,10 @@ class Page:
     def speak(self, language: str) -> None:
         """Change the language of the page, which takes effect when it is loaded again."""
         self.set("Comfy.Locale", language)
+        self.restart()
+
+    def restart(self) -> None:
+        """Load the page again, with the lists of files as they are now."""
         self.page.reload(wait_until="domcontentloaded")
         self.start()
 

@@ -55,7 +55,7 @@ def test_a_photo_comes_back_as_the_core_restores_it(server, alone, photo, tmp_pa
     assert not result.error and executed(server) == before + 1
     steps = [update.step for update in updates if update.node == "AutoDIR Restore" and update.step[1] == STEPS]
     every = [(step + 1, STEPS) for _ in range(ROUNDS) for step in range(STEPS)]
-    assert steps in ([], [*every, (STEPS, STEPS)])  # [] where it was cached; the last one brings the strip
+    assert steps in ([], [*every, (STEPS, STEPS)])  # [] where it was cached; the last one brings the montage
     (again,) = run_workflow(ROOT / file, url(server), out, **options)
     assert again.skipped and executed(server) == before + 1
 

@@ -55,8 +55,8 @@ def test_restore_gives_what_the_core_gives_alone(server, workflow, alone):
     assert np.array_equal(pixels(server.file(image)), saved_by_comfyui(alone["image"]))
     (report,) = outputs[number_of(prompt, "PreviewAny")]["text"]
     assert [line.split()[2] for line in report.splitlines()[:-1]] == [label.split()[0] for label in alone["labels"]]
-    (strip,) = outputs[number_of(prompt, "PreviewImage")]["images"]
-    assert pixels(server.file(strip)).shape[1] > 3 * 72
+    (montage,) = outputs[number_of(prompt, "PreviewImage")]["images"]
+    assert pixels(server.file(montage)).shape[1] > 3 * 72
 
 
 def test_one_round_step_by_step_is_the_first_of_the_loop(server, workflow, alone):
@@ -137,7 +137,7 @@ def test_cancel_stops_within_a_step(server, workflow):
     [
         ("step_by_step", {"labels": "haze, fog"}, "unknown label 'fog'; this model knows: noise, blur, rain"),
         ("restore", {"labels": "noise\nmist"}, "unknown label 'mist'; this model knows: noise, blur, rain"),
-        ("step_by_step", {"excluded": "snow"}, "unknown label 'snow'"),
+        ("step_by_step", {"exclude_labels": "snow"}, "unknown label 'snow'"),
     ],
 )
 def test_a_wrong_label_is_explained_in_one_line(server, workflow, name, changes, message):

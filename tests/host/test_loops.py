@@ -53,7 +53,7 @@ def restoring(image: list[Any], labels: str = "", max_rounds: int = ROUNDS) -> d
     del prompt["halve"]
     settings = {"steps": STEPS, "sampler": "euler_ancestral", "text_guidance": 1.0, "image_guidance": 1.0, "seed": SEED}
     return prompt | {
-        "blend": node("AutoDIRBlend", assessment=["open", 2], temperature=1.0, top_k=0, excluded=""),
+        "blend": node("AutoDIRBlend", assessment=["open", 2], temperature=1.0, top_k=0, exclude_labels=""),
         "sample": node("AutoDIRSample", model=["model", 0], image=["open", 1], conditioning=["blend", 0], **settings),
         "decode": node("AutoDIRDecode", model=["model", 0], latent=["sample", 0]),
         "correct": node(
@@ -311,22 +311,22 @@ class TestCache:
         assert "halve" not in ran
 
 
-class TestThreshold:
+class TestMinConfidence:
     def test_above_everything_nothing_runs(self, server, photo):
         prompt = halving()
-        prompt["close"]["inputs"]["threshold"] = 1.0
+        prompt["close"]["inputs"]["min_confidence"] = 1.0
         prompt["pictures"] = node("FixtureKeep", image=["close", 3], name=f"all{next(NUMBERS)}")
         outputs = server.run(prompt)
         assert torch.equal(kept(server, prompt), photo)
         assert torch.equal(kept(server, prompt, "pictures"), photo)
         assert runs(server, prompt) == 0
         (line,) = report(outputs)
-        assert re.fullmatch(r"done: unsure \((noise|blur|rain) \d+ %, below the threshold\)", line)
+        assert re.fullmatch(r"done: low confidence \((noise|blur|rain) \d+ %\)", line)
 
     def test_a_preview_inside_runs_for_the_round_that_is_given_up(self, server, photo):
         """It does not wait for Loop Close; what it shows does not count."""
         prompt = halving() | {"look": node("PreviewImage", images=["halve", 0])}
-        prompt["close"]["inputs"]["threshold"] = 1.0
+        prompt["close"]["inputs"]["min_confidence"] = 1.0
         assert "look" in server.run(prompt)
         assert torch.equal(kept(server, prompt), photo) and runs(server, prompt) == 1
 
@@ -334,8 +334,8 @@ class TestThreshold:
         prompt = halving()
         first, second, _ = found("\n".join(report(server.run(prompt))))
         assert first - second > 0.03, "the tiny model is less sure of the second"
-        for threshold, rounds in (((first + second) / 2, 1), (0.0, 3), (second / 2, 3), (1.0, 0), (0.0, 3)):
-            prompt["close"]["inputs"]["threshold"] = threshold
+        for min_confidence, rounds in (((first + second) / 2, 1), (0.0, 3), (second / 2, 3), (1.0, 0), (0.0, 3)):
+            prompt["close"]["inputs"]["min_confidence"] = min_confidence
             ran = executing(heard(server, prompt))
             assert torch.equal(kept(server, prompt), photo / 2**rounds)
             assert "halve" not in ran and runs(server, prompt) == 3
@@ -346,22 +346,22 @@ class TestThreshold:
         prompt["open"]["inputs"]["image"] = ["three", 0]
         parts = "\n".join(report(server.run(prompt))).split("\n\n")
         assert [[p >= 0.53 for p in found(part)].index(False) for part in parts] == [2, 1, 0]
-        prompt["close"]["inputs"]["threshold"] = 0.53
+        prompt["close"]["inputs"]["min_confidence"] = 0.53
         parts = "\n".join(report(server.run(prompt))).split("\n\n")
         white = torch.ones_like(photo)
         assert torch.equal(kept(server, prompt)[:2], torch.cat([photo / 4, white / 2]))
         torch.testing.assert_close(kept(server, prompt)[2:], white - photo)
         assert [len(found(part)) for part in parts] == [2, 1, 0]
-        assert all(part.splitlines()[-1].startswith("done: unsure (") for part in parts)
+        assert all(part.splitlines()[-1].startswith("done: low confidence (") for part in parts)
 
     def test_a_batch_gives_what_restore_gives_each_alone(self, server, batch):
         """One picture is given up at once, another is restored."""
         prompt = restoring(["three", 0], max_rounds=3) | batch
         firsts = sorted(found(part)[0] for part in "\n".join(report(server.run(prompt))).split("\n\n"))
         assert firsts[1] - firsts[0] > 0.03
-        prompt["close"]["inputs"]["threshold"] = threshold = (firsts[0] + firsts[1]) / 2
+        prompt["close"]["inputs"]["min_confidence"] = min_confidence = (firsts[0] + firsts[1]) / 2
         for i, name in enumerate(ORDER):
-            settings = {"seed": SEED + i, "max_rounds": 3, "threshold": threshold}
+            settings = {"seed": SEED + i, "max_rounds": 3, "min_confidence": min_confidence}
             prompt[f"alone {name}"] = restore([name, 0], prompt, **settings)
             prompt[f"keep {name}"] = node("FixtureKeep", image=[f"alone {name}", 0], name=f"{name}{next(NUMBERS)}")
             prompt[f"report {name}"] = node("PreviewAny", source=[f"alone {name}", 1])
@@ -376,27 +376,27 @@ class TestThreshold:
         """Two rounds of the outer; the inner gives up before each of its own."""
         prompt = halving("noise, blur") | inner_loop()
         prompt["halve"]["inputs"]["image"] = ["inner close", 0]
-        prompt["inner close"]["inputs"]["threshold"] = 1.0
+        prompt["inner close"]["inputs"]["min_confidence"] = 1.0
         server.run(prompt)
         assert torch.equal(kept(server, prompt), photo / 4)
         assert (runs(server, prompt), runs(server, prompt, "inner halve")) == (2, 0)
 
     def test_what_lies_outside_is_refused(self, server):
         prompt = halving()
-        prompt["close"]["inputs"]["threshold"] = 1.5
+        prompt["close"]["inputs"]["min_confidence"] = 1.5
         with pytest.raises(AssertionError, match=r"bigger than max of 1\.0"):
             server.queue(prompt)
 
 
-class TestView:
+class TestCrops:
     def test_the_loop_and_restore_look_alike(self, server):
-        """At a picture larger than the square that the paper looks at."""
+        """At a picture larger than the crop that the paper looks at."""
         large = np.random.default_rng(4).integers(0, 256, (230, 300, 3), dtype=np.uint8)
         Image.fromarray(large).save(server.base / "input/large.png")
         prompt = restoring(["large", 0], max_rounds=1) | {"large": node("LoadImage", image="large.png")}
-        prompt["open"]["inputs"]["view"] = "grid"
-        prompt["assess"] = node("AutoDIRAssess", model=["model", 0], image=["large", 0], labels="", view="grid")
-        prompt["whole"] = restore(["large", 0], prompt, seed=SEED, max_rounds=1, view="grid")
+        prompt["open"]["inputs"]["crops"] = "grid"
+        prompt["assess"] = node("AutoDIRAssess", model=["model", 0], image=["large", 0], labels="", crops="grid")
+        prompt["whole"] = restore(["large", 0], prompt, seed=SEED, max_rounds=1, crops="grid")
         prompt["keep whole"] = node("FixtureKeep", image=["whole", 0], name=f"whole{next(NUMBERS)}")
         prompt["report whole"] = node("PreviewAny", source=["whole", 1])
         outputs = server.run(prompt)

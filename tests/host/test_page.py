@@ -9,13 +9,15 @@ from typing import Any
 
 import pytest
 
-from tests.host.conftest import completed
+from tests.host.conftest import completed, prepare
 from tests.host.page import Page, find_chromium, opened_page
 from tests.host.server import ROOT, Server
+from tests.host.test_workflows import QUICK
 
 pytestmark = pytest.mark.host
 
 WORKFLOWS = sorted((ROOT / "workflows").glob("*.json"))
+EARLIER = sorted((ROOT / "tests/host/releases").glob("*/page/*.json"))
 TITLE = 30
 """Height of a node's title, which stands above its position."""
 
@@ -43,6 +45,26 @@ def page(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[P
         pytest.skip("no browser tests: no Chromium found, CHROMIUM may name one")
     with opened_page(server, binary, tmp_path_factory.mktemp("browser")) as opened:
         yield opened
+
+
+def test_the_example_picture_is_there_when_a_workflow_shows_it(page, server):
+    """Newer pages call a picture missing that is not in the list of Load Image."""
+    example = server.base / "input/autodir_sample.png"
+    example.unlink(missing_ok=True)
+    page.restart()
+    page.open(ROOT / "workflows/restore.json")
+    page.page.wait_for_timeout(1000)
+    assert example.is_file() and page.errors == []
+    assert "missing" not in page.page.evaluate("document.body.innerText").lower()
+
+
+@pytest.mark.parametrize("path", EARLIER, ids=lambda path: path.stem)
+def test_one_of_an_earlier_release_still_runs(page, server, path):
+    """Its values go by position and its links by their old names."""
+    page.open(path)
+    assert page.errors == []
+    prompt = prepare(page.prompt(), **QUICK)
+    assert all(server.run(prompt).values())
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)

@@ -36,7 +36,9 @@ def tools() -> dict[str, Any]:
             "AutoDIRRestore", model=["model", 0], image=["noise", 0], prompt="", scm_weight=-1.0, **RESTORE
         ),
         "matched": node("AutoDIRColorMatch", image=["restored", 0], reference=["noise", 0], method="wavelet"),
-        "compared": node("AutoDIRCompare", before=["noise", 0], after=["matched", 0], position=0.5, truth=["photo", 0]),
+        "compared": node(
+            "AutoDIRCompare", before=["noise", 0], after=["matched", 0], position=0.5, reference=["photo", 0]
+        ),
         "saved": node("AutoDIRSaveReport", filename_prefix="autodir/report", format="txt", report=["compared", 3]),
         "image": node("SaveImage", images=["noise", 0], filename_prefix="noise"),
     }
@@ -120,15 +122,15 @@ class TestConditioning:
         return draw
 
     def test_average_is_our_mix(self, drawn):
-        ours = drawn("AutoDIRMix", "conditioning_a", "conditioning_b", share=0.25)
+        ours = drawn("AutoDIRMix", "conditioning_a", "conditioning_b", weight=0.25)
         core = drawn("ConditioningAverage", "conditioning_to", "conditioning_from", conditioning_to_strength=0.75)
-        other = drawn("AutoDIRMix", "conditioning_a", "conditioning_b", share=1.0)
+        other = drawn("AutoDIRMix", "conditioning_a", "conditioning_b", weight=1.0)
         assert np.abs(ours - core).max() <= 1
         assert not np.array_equal(ours, other)
 
     def test_concat_runs_with_guidance(self, drawn):
         joined = drawn("ConditioningConcat", "conditioning_to", "conditioning_from")
-        alone = drawn("AutoDIRMix", "conditioning_a", "conditioning_b", share=0.0)
+        alone = drawn("AutoDIRMix", "conditioning_a", "conditioning_b", weight=0.0)
         assert joined.shape == (50, 72, 3) and not np.array_equal(joined, alone)
 
     def test_combine_is_explained(self, server, tools):

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tests.host.conftest import number_of, pixels, prepared
-from tests.host.server import ROOT, Server
+from tests.host.server import ROOT, Server, error_of
 from tests.host.test_loops import heard
 
 pytestmark = pytest.mark.host
@@ -48,6 +48,49 @@ def test_every_output_comes(server, path):
     assert all(text for entry in outputs.values() for text in entry.get("text", ()))
 
 
+class TestEarlierReleases:
+    """Inputs that were renamed since: a prompt with their old names gives what one with the new names gives."""
+
+    def test_a_reference(self, server, workflow):
+        texts = []
+        for name in ("reference", "truth"):
+            prompt = workflow("degrade_and_compare", **QUICK)
+            inputs = prompt[number_of(prompt, "AutoDIRCompare")]["inputs"]
+            inputs[name] = inputs.pop("reference")
+            texts += server.run(prompt)[number_of(prompt, "PreviewAny", "Measured")]["text"]
+        assert texts[0] == texts[1] and texts[0].startswith("before: PSNR")
+
+    def test_a_confidence_that_nothing_reaches(self, server, workflow):
+        prompt = workflow("restore", **QUICK)
+        prompt[number_of(prompt, "AutoDIRRestore")]["inputs"] |= {"threshold": 1.0, "view": "centre"}
+        (report,) = server.run(prompt)[number_of(prompt, "PreviewAny")]["text"]
+        assert report.startswith("done: low confidence (")
+
+    def test_a_label_that_is_excluded(self, server, workflow):
+        prompt = workflow("step_by_step")
+        inputs = prompt[number_of(prompt, "AutoDIRBlend")]["inputs"]
+        del inputs["exclude_labels"]
+        inputs["excluded"] = "snow"
+        assert "unknown label 'snow'" in error_of(server.result(server.queue(prompt)))
+
+    def test_an_unknown_choice_is_still_refused(self, server, workflow):
+        prompt = workflow("restore")
+        prompt[number_of(prompt, "AutoDIRRestore")]["inputs"]["view"] = "everything"
+        with pytest.raises(AssertionError, match="crops: 'everything' not in"):
+            server.queue(prompt)
+
+
+@pytest.mark.parametrize("name", ["sample", "dark", "clean"])
+def test_an_example_picture_is_copied_when_a_prompt_names_it(server, name):
+    path = server.base / f"input/autodir_{name}.png"
+    path.unlink(missing_ok=True)
+    prompt = {
+        "1": {"class_type": "LoadImage", "inputs": {"image": path.name}},
+        "2": {"class_type": "PreviewImage", "inputs": {"images": ["1", 0]}},
+    }
+    assert server.run(prompt)["2"]["images"] and path.is_file()
+
+
 def test_half_the_weight_is_half_of_each(server, workflow):
     prompt = workflow("low_light", **QUICK)
     outputs = server.run(prompt)
@@ -60,7 +103,7 @@ def test_half_the_weight_is_half_of_each(server, workflow):
 def test_custom_prompt_change_their_own_picture_only(server, workflow):
     first, second = (workflow("custom_prompt", **QUICK, text=text) for text in ("remove the rain", "make it dark"))
     before, after = server.run(first), server.run(second)
-    for title, same in (("Automatic", True), ("By your own words", False)):
+    for title, same in (("Automatic", True), ("By a custom prompt", False)):
         pair = [saved(server, outputs, first, title) for outputs in (before, after)]
         assert np.array_equal(*pair) == same, title
 
@@ -115,7 +158,7 @@ def test_the_saved_report_is_what_was_measured(server, workflow):
     assert [line.split()[:2] for line in shown.splitlines()] == [["before:", "PSNR"], ["after:", "PSNR"]]
 
 
-def test_a_repaired_picture_is_nearer_to_the_truth(server, workflow):
+def test_a_repaired_picture_is_nearer_to_the_reference(server, workflow):
     """On the embedded model and its own picture, in few steps: noise goes first, darkness in the second round."""
     prompt = workflow("degrade_and_compare", file="autodir-mini (embedded)", steps=4, max_rounds=3)
     prompt[number_of(prompt, "LoadImage")]["inputs"]["image"] = "autodir_clean.png"

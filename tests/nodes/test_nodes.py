@@ -249,7 +249,7 @@ class TestRestore:
         expected = core("pipeline").restore(model.model, photo, loop, records.SamplerSettings(steps=1), seed=3)
         assert torch.equal(image, expected.image)
         assert torch.equal(image, expected.rounds[0].generated)
-        assert "your own words" in report
+        assert "custom prompt" in report
 
     def test_the_crops_and_the_threshold_are_the_core_s(self, node, model, core):
         large, records = torch.rand(1, 230, 300, 3, generator=torch.Generator().manual_seed(4)), core("settings")

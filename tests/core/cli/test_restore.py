@@ -57,7 +57,7 @@ def test_a_custom_prompt(picture, loaded, tmp_path, capsys):
     assert call("restore", picture, "-o", tmp_path / "o.png", "--prompt", "brighten it", "--report", *FAST) == 0
     told = json.loads((tmp_path / "o.json").read_text(encoding="utf-8"))
     assert (told["stopped"], told["settings"]["prompt"], len(told["rounds"])) == ("prompt", "brighten it", 1)
-    assert "done: your own words" in capsys.readouterr().out
+    assert "done: custom prompt" in capsys.readouterr().out
 
 
 def test_crops_and_min_confidence_are_those_of_the_api(loaded, tmp_path, capsys):

@@ -34,7 +34,7 @@ class TestLines:
         assert round_lines(at_most)[-1] == "done: 2 rounds used up"
         nothing_left = Restoration(two_rounds.image, two_rounds.rounds, ("no_labels",), LABELS)
         assert round_lines(nothing_left)[-1] == "done: no label left"
-        assert round_lines(in_words) == ["round 1: your own words", "done: your own words"]
+        assert round_lines(in_words) == ["round 1: custom prompt", "done: custom prompt"]
 
     def test_unsure(self, unsure):
         assert round_lines(unsure)[1:] == ["done: low confidence (noise 38 %)"]
