@@ -1,11 +1,16 @@
-"""What the files of a job are called."""
+"""Which photos become jobs, and the names of their outputs."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from autodir_client.jobs import Job, output_names
+import pytest
+
+from autodir_client import Workflow
+from autodir_client.jobs import Job, output_names, plan_jobs
 from autodir_client.messages import Output
+from autodir_core import InputError
+from tests.client.fake import WORKFLOW
 
 PROMPT = {"3": {"class_type": "AutoDIRRestore", "_meta": {"title": "AutoDIR Restore"}}}
 
@@ -20,3 +25,57 @@ def test_outputs_of_a_kind_are_numbered_and_others_are_not():
     assert output_names(job, both, PROMPT) == ["beach_autodir_restore.png", "beach_autodir_restore.txt"]
     several = output_names(job, [picture("a.png"), *both], PROMPT)
     assert several == ["beach_autodir_restore_1.png", "beach_autodir_restore_2.png", "beach_autodir_restore.txt"]
+
+
+class TestPlan:
+    @pytest.fixture
+    def files(self, tmp_path):
+        for name in ("a.png", "b.png", "b.jpg", "mask.png", "more/c.png"):
+            (tmp_path / name).parent.mkdir(exist_ok=True)
+            (tmp_path / name).write_bytes(name.encode())
+        return tmp_path
+
+    def jobs(self, files, settings=None, out="out", **inputs):
+        given = {name: [files / one for one in some] for name, some in inputs.items()}
+        return plan_jobs(Workflow("flow", WORKFLOW), given, settings or {}, files / out)
+
+    def test_one_photo_serves_all(self, files):
+        made = self.jobs(files, mask=["mask.png"], image=["a.png", "more"])
+        assert [job.name for job in made] == ["a", "c"]
+        assert [job.photos["mask"].path.name for job in made] == ["mask.png"] * 2
+        assert [job.photos["image"].path.name for job in made] == ["a.png", "c.png"]
+
+    def test_without_photos_there_is_one_job(self, files):
+        assert [(job.name, job.label) for job in self.jobs(files)] == [("flow", "flow")]
+
+    def test_the_key_tells_works_apart(self, files):
+        def key(**options) -> str:
+            return self.jobs(files, image=["a.png"], **options)[0].prompt_id(0)
+
+        first = key()
+        assert first == key(out="elsewhere") != key(settings={"2.steps": 4})
+        (files / "a.png").write_bytes(b"changed")
+        assert first != key()
+
+    @pytest.mark.parametrize(
+        ("inputs", "out", "message"),
+        [
+            (
+                {"image": ["a.png", "b.png"], "mask": ["a.png", "b.png", "mask.png"]},
+                "out",
+                "has 2 photos, another has 3",
+            ),
+            ({"image": ["b.png", "b.jpg"]}, "out", r"b.png and b.jpg would both write b_\*; rename one"),
+            ({"image": ["a.png"]}, "", "holds photos to be done; choose another folder"),
+            ({"image": ["none.png"]}, "out", "does not exist"),
+        ],
+    )
+    def test_mistakes(self, files, inputs, out, message):
+        with pytest.raises(InputError, match=message):
+            self.jobs(files, out=out, **inputs)
+
+    def test_upload_names_are_plain_and_follow_the_content(self, files):
+        odd = files / "Ünïcode (1) photo.PNG"
+        odd.write_bytes(b"x")
+        (job,) = self.jobs(files, image=[odd.name])
+        assert job.photos["image"].upload_name == "-n-code-1-photo-2d711642b726.png"
