@@ -5,7 +5,7 @@
     python run.py check                    check style, format and types
     python run.py COMMAND [arguments]      any other command of `python -m autodir_core`; COMMAND --help explains it
 
-Where this Python already has every package, nothing is installed; otherwise they go into `.venv` beside this file.
+Where this Python already has every package, nothing is installed; otherwise they go into `.venv` next to this file.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ EXTRAS = {
     "teach": "train",
     "comfy": "comfy",
 }
-TOGETHER = ("torch", "torchvision")  # one pip call, so that pip chooses builds that match
+TORCH_PACKAGES = ("torch", "torchvision")  # one pip call, so that pip chooses builds that match
 MODULES = {
     "open_clip_torch": "open_clip",
     "opencv-python-headless": "cv2",
@@ -50,7 +50,7 @@ class SetupError(Exception):
 
 
 def main(arguments: list[str]) -> int:
-    """The exit code of the command in `arguments`."""
+    """Run the command in `arguments` and return its exit code."""
     if sys.version_info < OLDEST_PYTHON:
         return fail(f"Python {'.'.join(map(str, OLDEST_PYTHON))} or newer is needed, this is {sys.version.split()[0]}")
     if not arguments or HELP & set(arguments if arguments[0] in TOOLS else arguments[:1]):
@@ -81,7 +81,7 @@ def is_valid(arguments: list[str]) -> bool:
 
 
 def requirements(command: str) -> list[str]:
-    """What `command` needs with this Python, as pyproject.toml lists it."""
+    """Return what `command` needs with this Python, as pyproject.toml lists it."""
     lists = ["dependencies", *([EXTRAS[command]] if command in EXTRAS else [])]
     return [requirement for name in lists for requirement in requirement_list(name) if applies(requirement)]
 
@@ -96,7 +96,7 @@ def applies(requirement: str) -> bool:
 
 
 def requirement_list(name: str) -> list[str]:
-    """One list of pyproject.toml, read as a Python literal because Python 3.10 has no TOML reader."""
+    """Read one list of pyproject.toml, as a Python literal because Python 3.10 has no TOML reader."""
     text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     found = re.search(rf"^{name} = (\[.*?^\])", text, re.MULTILINE | re.DOTALL)
     if found is None:
@@ -105,38 +105,38 @@ def requirement_list(name: str) -> list[str]:
 
 
 def module_of(requirement: str) -> str:
-    """The name under which a requirement such as "Pillow>=10" is imported."""
+    """Return the name under which a requirement such as "Pillow>=10" is imported."""
     name = re.split(r"[<>=!~\[; ]", requirement, maxsplit=1)[0]
     return MODULES.get(name, name.replace("-", "_"))
 
 
 def prepare(needed: list[str]) -> str:
-    """A Python that has everything in `needed`: this one, the finished environment, or one set up now."""
+    """Return a Python that has everything in `needed`: this one, the finished environment, or one set up now."""
     modules = [module_of(requirement) for requirement in needed]
     if all(importlib.util.find_spec(module) for module in modules):
         return sys.executable
-    if not (installed() >= set(needed) and finds(modules)):
+    if not (installed_requirements() >= set(needed) and venv_has(modules)):
         set_up(needed, modules)
     return str(VENV_PYTHON)
 
 
-def installed() -> set[str]:
-    """The requirements of the last finished set-up; none after an interrupted one."""
+def installed_requirements() -> set[str]:
+    """Return the requirements of the last finished set-up; none after an interrupted one."""
     return set(STAMP.read_text(encoding="utf-8").splitlines()) if STAMP.is_file() else set()
 
 
 def set_up(needed: list[str], modules: list[str]) -> None:
-    """Install `needed` into the environment; one that is broken, or stays broken, is made anew."""
-    if works("-m", "pip", "--version"):
-        complete = sorted(installed() | set(needed))
+    """Install `needed` into the environment; one that is broken is created again."""
+    if venv_runs("-m", "pip", "--version"):
+        complete = sorted(installed_requirements() | set(needed))
         STAMP.unlink(missing_ok=True)
         install(needed)
-        if works("-c", f"import {', '.join(modules)}"):
+        if venv_runs("-c", f"import {', '.join(modules)}"):
             return finish(complete)
         say("the environment is damaged")
-    make_environment()
+    create_environment()
     install(needed)
-    checked([str(VENV_PYTHON), "-c", f"import {', '.join(modules)}"], "a package was installed but does not load")
+    run_silently([str(VENV_PYTHON), "-c", f"import {', '.join(modules)}"], "a package was installed but does not load")
     finish(needed)
 
 
@@ -145,34 +145,34 @@ def finish(complete: list[str]) -> None:
     say("the set-up is complete")
 
 
-def make_environment() -> None:
-    """An empty `.venv` with pip, in the place of any earlier one."""
+def create_environment() -> None:
+    """Create an empty `.venv` with pip in place of any earlier one."""
     if not (importlib.util.find_spec("venv") and importlib.util.find_spec("ensurepip")):
         raise SetupError(
             "this Python cannot make environments; on Debian or Ubuntu run `sudo apt install python3-venv`, "
             "elsewhere use the Python of python.org, then run the command again"
         )
-    say(f"making the environment {VENV}")
-    checked([sys.executable, "-m", "venv", "--clear", str(VENV)], "the environment could not be made")
+    say(f"creating the environment {VENV}")
+    run_silently([sys.executable, "-m", "venv", "--clear", str(VENV)], "the environment could not be created")
 
 
 def install(needed: list[str]) -> None:
-    """Every requirement, torch first and together with its torchvision."""
-    first = [requirement for requirement in needed if module_of(requirement) in TOGETHER]
+    """Install every requirement, torch first and together with its torchvision."""
+    first = [requirement for requirement in needed if module_of(requirement) in TORCH_PACKAGES]
     rest = [requirement for requirement in needed if requirement not in first]
     say("installing torch (done once; up to a few GB, so this can take several minutes)")
-    pip_install([*first, *(name for name in TOGETHER if name not in map(module_of, first))])
+    pip_install([*first, *(name for name in TORCH_PACKAGES if name not in map(module_of, first))])
     say(f"installing {', '.join(rest)}")
     pip_install(rest)
 
 
 def pip_install(packages: list[str]) -> None:
-    """One quiet pip call; its output is shown where it fails."""
+    """Call pip; its output is shown where it fails."""
     command = [str(VENV_PYTHON), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *packages]
-    checked(command, "pip could not install the packages; check the network, free disk space and the lines above")
+    run_silently(command, "pip could not install the packages; check the network, free disk space and the lines above")
 
 
-def checked(command: list[str], message: str) -> None:
+def run_silently(command: list[str], message: str) -> None:
     """Run `command` silently; where it fails, show what it wrote and raise SetupError with `message`."""
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
     if done.returncode:
@@ -180,12 +180,12 @@ def checked(command: list[str], message: str) -> None:
         raise SetupError(message)
 
 
-def finds(modules: list[str]) -> bool:
+def venv_has(modules: list[str]) -> bool:
     """Whether the environment's Python runs and has `modules`, without loading them."""
-    return works("-c", f"import importlib.util as u, sys; sys.exit(not all(map(u.find_spec, {modules})))")
+    return venv_runs("-c", f"import importlib.util as u, sys; sys.exit(not all(map(u.find_spec, {modules})))")
 
 
-def works(*arguments: str) -> bool:
+def venv_runs(*arguments: str) -> bool:
     """Whether the environment's Python exists and runs `arguments` without an error."""
     try:
         return subprocess.run([str(VENV_PYTHON), *arguments], capture_output=True).returncode == 0
@@ -204,7 +204,7 @@ def run(python: str, arguments: list[str]) -> int:
 
 
 def tools(command: str, python: str, rest: list[str]) -> list[list[str]]:
-    """The modules with their arguments that a command for developers runs, one after the other."""
+    """Return the modules, with their arguments, that a command for developers runs one after the other."""
     if command == "test":
         return [["pytest", *rest]]
     if rest:
@@ -213,7 +213,7 @@ def tools(command: str, python: str, rest: list[str]) -> list[list[str]]:
 
 
 def wait(command: list[str], *, cwd: Path | None = None, env: dict[str, str] | None = None) -> int:
-    """The exit code of `command`; Ctrl-C reaches it too, and it may finish its cleaning up."""
+    """Return the exit code of `command`; Ctrl-C reaches it too, and it may finish its cleaning up."""
     with subprocess.Popen(command, cwd=cwd, env=env) as child:
         try:
             code = child.wait()

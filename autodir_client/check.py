@@ -13,11 +13,11 @@ from .definitions import DYNAMIC, NUMBERS, Definitions, Input, Prompt, is_link
 from .server import FOLDER, Server
 from .workflow import Workflow, apply_settings, declared_inputs, file_inputs, label_of, read_workflow
 
-OLDEST = "0.3.45"
+MIN_COMFYUI = "0.3.45"
 """The first ComfyUI that lets the client name its prompts, so that none is queued twice."""
 
 CORE, OUR_PREFIX, OUR_PACK = "comfy-core", "AutoDIR", "comfyui-autodir"
-SHOWN = 6
+MAX_SHOWN = 6
 
 
 @dataclass(frozen=True)
@@ -115,8 +115,8 @@ def node_packs(workflow: Workflow | None) -> dict[str, str]:
 
 def outdated(version: str, workflow: Workflow | None, incomplete: bool) -> Iterator[str]:
     """Yield a line for a ComfyUI that the client cannot use or, where something is missing, older than the workflow."""
-    if () < parse_version(version) < parse_version(OLDEST):
-        yield f"ComfyUI {version} is too old: this client needs {OLDEST} or newer"
+    if () < parse_version(version) < parse_version(MIN_COMFYUI):
+        yield f"ComfyUI {version} is too old: this client needs {MIN_COMFYUI} or newer"
     saved = saved_with(workflow)
     if incomplete and () < parse_version(version) < parse_version(saved):
         yield f"ComfyUI {version} is older than the one that saved the workflow ({saved}); update it first"
@@ -164,8 +164,8 @@ def link_problems(prompt: Prompt, name: str, link: list[Any], definitions: Defin
 def value_problems(value: Any, one: Input) -> Iterator[str]:
     """Yield a line for a value that the server does not offer or that is out of range."""
     if one.choices is not None and value not in one.choices and not may_be_unlisted(value, one):
-        offered = ", ".join(map(str, one.choices[:SHOWN])) or "nothing"
-        more = f" and {len(one.choices) - SHOWN} more" if len(one.choices) > SHOWN else ""
+        offered = ", ".join(map(str, one.choices[:MAX_SHOWN])) or "nothing"
+        more = f" and {len(one.choices) - MAX_SHOWN} more" if len(one.choices) > MAX_SHOWN else ""
         yield f"{one.name} = {value!r} is not on the server; it has: {offered}{more}"
     if one.kind in NUMBERS:
         yield from number_problems(value, one)
@@ -180,4 +180,4 @@ def number_problems(value: Any, one: Input) -> Iterator[str]:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         yield f"{one.name} = {value!r} is no number (saved with another version of the pack?)"
     elif not one.options.get("min", value) <= value <= one.options.get("max", value):
-        yield f"{one.name} = {value} lies outside {one.options.get('min', '')}..{one.options.get('max', '')}"
+        yield f"{one.name} = {value} is outside {one.options.get('min', '')}..{one.options.get('max', '')}"

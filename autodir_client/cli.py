@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from autodir_core.cli.console import complain, progress_off, say
 from autodir_core.cli.options import add_quiet, add_renamed, between
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 LAYOUT = "{desc} {bar:20} {n_fmt}/{total_fmt} {elapsed}"
 DEFAULT_SERVER = "http://127.0.0.1:8188"
-LONGEST_WAIT = 7 * 24 * 3600
+MAX_RETRY_TIMEOUT = 7 * 24 * 3600
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(metavar="ACTION", required=True)
-    add_run(actions.add_parser("run", help="upload photos, run the workflow on each, fetch every output"))
+    add_run(actions.add_parser("run", help="upload photos, run the workflow on each, download every output"))
     add_check(actions.add_parser("check", help="say what a server lacks to run the workflow"))
 
 
@@ -50,7 +50,7 @@ def add_run(parser: argparse.ArgumentParser) -> None:
         parser,
         "--retry-timeout",
         "--patience",
-        type=between(0, LONGEST_WAIT),
+        type=between(0, MAX_RETRY_TIMEOUT),
         default=300.0,
         metavar="SECONDS",
         help="how long a server may be unavailable before it is given up (default: %(default)g)",
@@ -81,7 +81,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def run_photos(arguments: argparse.Namespace) -> int:
-    """0 when every photo is done, 1 when some failed; the error of an only photo is raised."""
+    """Return 0 when every photo is done, 1 when some failed; the error of a single photo is raised."""
     from . import run_workflow
 
     with ProgressBoard(quiet=arguments.quiet) as board:
@@ -104,7 +104,7 @@ def run_photos(arguments: argparse.Namespace) -> int:
 
 
 def check(arguments: argparse.Namespace) -> int:
-    """0 when the server can run the workflow, 1 when it lacks something."""
+    """Return 0 when the server can run the workflow, 1 when it lacks something."""
     from . import check_workflow
 
     settings = parse_pairs(arguments.set, "--set NODE.input=value")
@@ -141,7 +141,7 @@ class ProgressBoard:
 
     def __init__(self, *, quiet: bool) -> None:
         self.quiet = quiet
-        self.bars: dict[str, tqdm] = {}
+        self.bars: dict[str, tqdm[NoReturn]] = {}
         self.unavailable: set[str] = set()  # servers that were reported as such
 
     def __enter__(self) -> ProgressBoard:
@@ -160,13 +160,13 @@ class ProgressBoard:
             complain(": ".join(filter(None, [update.job, update.message])))
         (self.unavailable.add if update.stage == "unavailable" else self.unavailable.discard)(update.server)
         if update.server:
-            self.move(update)
+            self.refresh(update)
 
     def is_first_failure(self, update: Update) -> bool:
         """Whether a server has become unavailable; its further failures are not repeated."""
         return update.stage == "unavailable" and update.server not in self.unavailable
 
-    def move(self, update: Update) -> None:
+    def refresh(self, update: Update) -> None:
         if update.server not in self.bars:
             self.add_bar(update.server)
         bar = self.bars[update.server]

@@ -25,7 +25,7 @@ class Update:
         node: title of the node that runs.
         nodes: how many nodes have run or were cached, this one included, and how many there are.
         step: finished steps of the node, and how many it has; 0 of 0 where it reports none.
-        message: one line about what went wrong or what came out.
+        message: one line about the error or the outputs.
     """
 
     stage: str
@@ -94,14 +94,14 @@ class Progress:
         return event["type"] == "status" or (own and event["type"] in ENDS)
 
 
-def refusal(told: Mapping[str, Any], prompt: Prompt) -> str:
-    """Why `/prompt` refused, in one line."""
+def refusal_message(answer: Mapping[str, Any], prompt: Prompt) -> str:
+    """Return why `/prompt` refused, in one line."""
     lines = [
         f"node {label_of(prompt, number) if number in prompt else number}: {error['message']}: {error['details']}"
-        for number, node in (told.get("node_errors") or {}).items()
+        for number, node in (answer.get("node_errors") or {}).items()
         for error in node["errors"]
     ]
-    error = told.get("error") or {}
+    error = answer.get("error") or {}
     return "; ".join(lines) or (error.get("message", "unknown reason") if isinstance(error, Mapping) else str(error))
 
 
@@ -109,7 +109,7 @@ def read_history(entry: Mapping[str, Any]) -> PromptResult:
     """Return the result of a prompt from its entry in `/history`."""
     status = entry.get("status") or {}
     if status.get("status_str", "success") != "success":
-        return PromptResult(error=failure(status.get("messages") or []))
+        return PromptResult(error=failure_message(status.get("messages") or []))
     shown_as = {number: meta["display_node"] for number, meta in (entry.get("meta") or {}).items()}
     return PromptResult(
         tuple(
@@ -128,12 +128,12 @@ def read_outputs(node: str, items: list[Any]) -> list[Output]:
     return files + [Output(node, text=item) for item in items if isinstance(item, str) and item]
 
 
-def failure(messages: list[Any]) -> str:
-    """One line that says why a prompt ended without success."""
+def failure_message(messages: list[Any]) -> str:
+    """Return one line that says why a prompt ended without success."""
     for kind, content in messages:
         if kind == "execution_error":
-            told = " ".join(str(content["exception_message"]).split())
-            return f"node {content['node_id']} ({content['node_type']}) failed: {told}"
+            message = " ".join(str(content["exception_message"]).split())
+            return f"node {content['node_id']} ({content['node_type']}) failed: {message}"
         if kind == "execution_interrupted":
             return "it was interrupted on the server"
     return "it failed on the server, which does not tell why"

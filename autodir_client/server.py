@@ -21,7 +21,7 @@ from autodir_core.optional_imports import optional_import
 
 from .definitions import Definitions, Prompt
 from .errors import JobFailedError, OutputNotFoundError, ServerError, ServerUnavailableError
-from .messages import Progress, PromptResult, Update, read_history, refusal
+from .messages import Progress, PromptResult, Update, read_history, refusal_message
 
 if TYPE_CHECKING:
     import aiohttp
@@ -98,7 +98,7 @@ class Server:
         async with self.request("POST", "/prompt", body, accept=BAD_REQUEST) as response:
             if response.status == BAD_REQUEST:
                 raise JobFailedError(
-                    f"{self.name} refuses the workflow: {refusal(await self.read_json(response), prompt)}"
+                    f"{self.name} refuses the workflow: {refusal_message(await self.read_json(response), prompt)}"
                 )
 
     async def queue_position(self, prompt_id: str) -> int | None:

@@ -87,7 +87,7 @@ def rename_inputs(prompt: Prompt, number: str, definitions: Definitions) -> None
     for one in declared_inputs(prompt, number, definitions).values():
         for old in set(one.old_names) & inputs.keys():
             value = inputs.pop(old)
-            if one.name not in inputs or is_link(value):  # a saved graph has the widget's value beside the link
+            if one.name not in inputs or is_link(value):  # a saved graph has the widget's value next to the link
                 inputs[one.name] = value
         if one.name in inputs:
             inputs[one.name] = one.update_value(inputs[one.name])

@@ -40,12 +40,12 @@ class Machine:
         self.fails_on = "nothing"
         found = {"venv", "ensurepip", *here}
         monkeypatch.setattr(run.importlib.util, "find_spec", lambda name: name if name in found else None)
-        monkeypatch.setattr(run, "checked", self.checked)
-        monkeypatch.setattr(run, "works", self.works)
+        monkeypatch.setattr(run, "run_silently", self.run_silently)
+        monkeypatch.setattr(run, "venv_runs", self.venv_runs)
         if environment != "none":
             run.VENV.mkdir()
 
-    def checked(self, command: list[str], message: str) -> None:
+    def run_silently(self, command: list[str], message: str) -> None:
         self.commands.append(command)
         if self.fails_on in command:
             raise self.run.SetupError(message)
@@ -54,7 +54,7 @@ class Machine:
             self.run.STAMP.unlink(missing_ok=True)
             self.environment = "good"
 
-    def works(self, *arguments: str) -> bool:
+    def venv_runs(self, *arguments: str) -> bool:
         return self.environment == "good" or (self.environment == "damaged" and "pip" in arguments)
 
     def did(self) -> list[str]:
@@ -78,7 +78,7 @@ def test_one_missing_package_makes_an_environment(run, monkeypatch):
     machine = Machine(run, monkeypatch, here=("torch", "tqdm"))
     assert run.prepare(NEEDED) == str(run.VENV_PYTHON)
     assert machine.did() == ["venv", *INSTALLS, "check"]
-    assert run.installed() == set(NEEDED)
+    assert run.installed_requirements() == set(NEEDED)
 
 
 def test_a_finished_environment_is_used_again(run, monkeypatch):
@@ -93,13 +93,13 @@ def test_new_requirements_are_added_and_the_old_ones_remembered(run, monkeypatch
     run.STAMP.write_text("pytest\ntorch>=2.0")
     run.prepare(NEEDED)
     assert machine.did() == INSTALLS
-    assert run.installed() == {*NEEDED, "pytest", "torch>=2.0"}
+    assert run.installed_requirements() == {*NEEDED, "pytest", "torch>=2.0"}
 
 
 def test_an_interrupted_set_up_is_continued(run, monkeypatch):
     machine = Machine(run, monkeypatch, environment="good")
     run.prepare(NEEDED)
-    assert machine.did() == INSTALLS and run.installed() == set(NEEDED)
+    assert machine.did() == INSTALLS and run.installed_requirements() == set(NEEDED)
 
 
 @pytest.mark.parametrize(("environment", "expected"), [("broken", []), ("damaged", INSTALLS)])
@@ -108,7 +108,7 @@ def test_a_bad_environment_is_made_anew(run, monkeypatch, environment, expected)
     run.STAMP.write_text("\n".join(NEEDED))
     run.prepare(NEEDED)
     assert machine.did() == [*expected, "venv", *INSTALLS, "check"]
-    assert run.installed() == set(NEEDED)
+    assert run.installed_requirements() == set(NEEDED)
 
 
 def test_a_failed_install_leaves_no_stamp(run, monkeypatch, capsys):
@@ -137,18 +137,18 @@ def test_an_old_python_is_refused_in_one_line(run, monkeypatch, capsys):
 
 def test_a_failing_command_shows_what_it_wrote(run, capsys):
     with pytest.raises(run.SetupError, match="says what to do"):
-        run.checked([sys.executable, "-c", "print('why'); raise SystemExit(3)"], "says what to do")
+        run.run_silently([sys.executable, "-c", "print('why'); raise SystemExit(3)"], "says what to do")
     assert capsys.readouterr().err.strip() == "why"
 
 
 def test_a_missing_interpreter_does_not_work(run):
-    assert run.works("-c", "") is False
+    assert run.venv_runs("-c", "") is False
 
 
 def test_modules_are_looked_for_in_the_environment(run, monkeypatch):
     monkeypatch.setattr(run, "VENV_PYTHON", Path(sys.executable))
-    assert run.finds(["json", "ast"]) is True
-    assert run.finds(["json", "no_such_module"]) is False
+    assert run.venv_has(["json", "ast"]) is True
+    assert run.venv_has(["json", "no_such_module"]) is False
 
 
 class TestRequirements:

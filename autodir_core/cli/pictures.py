@@ -27,13 +27,13 @@ class Job:
     source: Path
     target: Path
 
-    def beside(self, ending: str) -> Path:
+    def sibling(self, ending: str) -> Path:
         """Return a file next to the result, named after it."""
         return self.target.with_name(self.target.stem + ending)
 
     def outputs(self, endings: Sequence[str]) -> list[Path]:
-        """Return every file that may be written: the result and those beside it."""
-        return [self.target, *(self.beside(ending) for ending in endings)]
+        """Return every file that may be written: the result and its siblings."""
+        return [self.target, *(self.sibling(ending) for ending in endings)]
 
 
 def round_ending(number: int) -> str:
@@ -66,7 +66,7 @@ def plan_jobs(
         given: picture files or folders.
         arguments: with the values of `add_output_options` and `add_quiet`.
         marker: what the names of results in a folder end in.
-        endings: of the other files that are written beside a result.
+        endings: of the other files that are written next to a result.
     """
     pictures = find_pictures(given)
     output = Path(arguments.output)

@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_crops(parser)
     add_sampler_options(parser)
     add_loop_options(parser)
-    extras = parser.add_argument_group("what is written beside the result (default: nothing)")
+    extras = parser.add_argument_group("additional outputs, next to the result (default: none)")
     extras.add_argument("--save-rounds", action="store_true", help="the picture after each round, NAME_round1.png")
     extras.add_argument("--report", action="store_true", help="settings, versions, rounds and seconds, NAME.json")
     extras.add_argument(
@@ -130,7 +130,7 @@ def inputs(arguments: argparse.Namespace) -> list[str]:
 
 
 def endings(arguments: argparse.Namespace) -> list[str]:
-    """Return the endings of the files that are written beside a result."""
+    """Return the endings of the files that are written next to a result."""
     rounds = [round_ending(number) for number in range(1, arguments.max_rounds + 1)]
     montage = [arguments.montage] if arguments.montage else []
     return rounds * arguments.save_rounds + [REPORT_ENDING] * arguments.report + montage

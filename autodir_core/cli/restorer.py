@@ -1,4 +1,4 @@
-"""Restore from file to file, with everything that is written beside the result."""
+"""Restore from file to file, with everything that is written next to the result."""
 
 from __future__ import annotations
 
@@ -98,11 +98,11 @@ class Restorer:
         """Write what `--save-rounds`, `--montage` and `--report` ask for."""
         if self.arguments.save_rounds:
             for number, done in enumerate(restoration.rounds, start=1):
-                write_picture(job.beside(round_ending(number)), done.image, alpha=picture.alpha)
+                write_picture(job.sibling(round_ending(number)), done.image, alpha=picture.alpha)
         if self.arguments.montage:
-            write_picture(job.beside(self.arguments.montage), round_montage(picture.image, restoration))
+            write_picture(job.sibling(self.arguments.montage), round_montage(picture.image, restoration))
         if self.arguments.report:
-            with atomic_path(job.beside(REPORT_ENDING)) as temporary:
+            with atomic_path(job.sibling(REPORT_ENDING)) as temporary:
                 text = json.dumps(self.report(job, restoration, seconds), indent=2, ensure_ascii=False)
                 temporary.write_text(text + "\n", encoding="utf-8")
 

@@ -29,7 +29,7 @@ def test_nothing():
     ("changes", "line"),
     [
         ({"file": "huge.ckpt"}, "file = 'huge.ckpt' is not on the server; it has: small.ckpt, large.ckpt"),
-        ({"steps": 0}, "steps = 0 lies outside 1..100"),
+        ({"steps": 0}, "steps = 0 is outside 1..100"),
         ({"steps": "euler"}, "steps = 'euler' is no number (saved with another version of the pack?)"),
         ({"speed": 3}, "the input 'speed' is unknown to the server (another version of the pack?)"),
         ({"image": ["9", 0]}, "image is linked to node 9, which the workflow does not have"),

@@ -77,7 +77,7 @@ def test_check(server, capsys):
     seen = check_workflow(path, url(server), settings={"AutoDIRLoadModel.file": "big.ckpt", "3.seed": -1})
     file, seed = seen.missing_requirements
     assert file.startswith("node 2 (AutoDIR Load Model): file = 'big.ckpt' is not on the server; it has: ")
-    assert seed.startswith("node 3 (AutoDIR Restore): seed = -1 lies outside 0..")
+    assert seed.startswith("node 3 (AutoDIR Restore): seed = -1 is outside 0..")
 
 
 def test_an_error_of_a_node_is_told(server, photo, tmp_path):

@@ -52,6 +52,11 @@ def test_evaluate():
     assert parse(["evaluate", *former]) == parse(["evaluate", *current])
 
 
+@pytest.mark.parametrize("command", [["train", "mini"], ["teach", "fog", "--pairs", "photos"]])
+def test_training(command):
+    assert parse([*command, "--out", "o", "--share", "0.1"]) == parse([*command, "--out", "o", "--steps-scale", "0.1"])
+
+
 def test_assess(picture, loaded, capsys):
     shown = []
     for options in (["--view", "grid"], ["--crops", "grid"], ["--view", "centre"], ["--crops", "center"], []):

@@ -15,7 +15,7 @@ from autodir_core.cli import COMMANDS, build_parser
 from tests.core.cli.helpers import FAST, call, names_in
 
 ROOT = Path(__file__).resolve().parents[3]
-FORMER = {"--view", "--threshold", "--sheet", "--no-truth", "--tile", "--again", "--patience"}
+FORMER = {"--view", "--threshold", "--sheet", "--no-truth", "--tile", "--share", "--again", "--patience"}
 
 
 def leaves(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
@@ -55,7 +55,8 @@ def test_summary_and_description(command, capsys):
         call(command, "--help")
     assert ended.value.code == 0
     module, summary = COMMANDS[command]
-    assert (import_module(module).__doc__ or "-") in " ".join(capsys.readouterr().out.split())
+    description = " ".join((import_module(module).__doc__ or "-").split())
+    assert description in " ".join(capsys.readouterr().out.split())
     with pytest.raises(SystemExit):
         call("--help")
     assert summary in " ".join(capsys.readouterr().out.split())
