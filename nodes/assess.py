@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..autodir_core.labels import parse_labels
 from ..autodir_core.outputs import Assessment
-from ..autodir_core.reporting.probability_chart import bars
+from ..autodir_core.reporting.probability_chart import probability_bar_chart
 from ..autodir_core.reporting.summary import assessment_lines, batch_text
 from .comfy import devices, folders
 from .comfy.memory import HostedModel
@@ -75,5 +75,5 @@ class AutoDIRAssess:
         assessment = autodir.assess(colors, parse_labels(labels) or None, crops)
         states = autodir.prompts(assessment.labels).states.to(devices.intermediate_device())
         report = batch_text(lambda i: assessment_lines(assessment, i), len(colors))
-        shown = {"images": folders.save_previews(bars(assessment)), "text": [report]}
+        shown = {"images": folders.save_previews(probability_bar_chart(assessment)), "text": [report]}
         return {"ui": shown, "result": (AssessmentOutput(assessment, states), ", ".join(assessment.top), report)}

@@ -47,16 +47,16 @@ def run(arguments: argparse.Namespace) -> int:
 
 def entry(path: Path, assessment: Assessment) -> dict[str, Any]:
     """Return the JSON entry of one picture."""
-    from ..reporting.summary import row_of
+    from ..reporting.summary import rank_probabilities
 
-    ranked = row_of(assessment.probabilities, assessment.labels, 0)
+    ranked = rank_probabilities(assessment.probabilities, assessment.labels, 0)
     return {"picture": str(path), "top": ranked[0][0], "probabilities": {label: round(p, 6) for label, p in ranked}}
 
 
 def chart(path: Path, assessment: Assessment) -> str:
     """Return a text bar chart, the most probable label first."""
-    from ..reporting.summary import row_of
+    from ..reporting.summary import rank_probabilities
 
     width = max(map(len, assessment.labels))
-    ranked = row_of(assessment.probabilities, assessment.labels, 0)
+    ranked = rank_probabilities(assessment.probabilities, assessment.labels, 0)
     return "\n".join([str(path), *(f"  {label:<{width}} {100 * p:3.0f} % {text_bar(p)}" for label, p in ranked)])

@@ -26,7 +26,7 @@ from ..model import MINI, AutoDIR
 from ..outputs import Restoration, Round
 from ..pipeline import Progress, restore
 from ..reporting.montage import round_montage
-from ..reporting.summary import as_json, round_line, stop_line
+from ..reporting.summary import round_line, stop_line, to_dict
 from ..settings import LoopSettings, SamplerSettings
 from .console import progress_off, say
 from .options import chosen_labels
@@ -108,7 +108,7 @@ class Restorer:
 
     def report(self, job: Job, restoration: Restoration, seconds: Sequence[float]) -> dict[str, Any]:
         """Return what was done to a picture, with everything it takes to do it again."""
-        outcome = as_json(restoration)
+        outcome = to_dict(restoration)
         outcome["rounds"] = [
             done | {"seconds": round(s, 3)} for done, s in zip(outcome["rounds"], seconds, strict=True)
         ]

@@ -1,4 +1,4 @@
-"""Draws pictures whose left part is before and whose right part is after, as a slider would show them."""
+"""Pictures whose left part is before and whose right part is after, as a slider would show them."""
 
 from __future__ import annotations
 
@@ -10,23 +10,36 @@ from torch import Tensor
 
 from ..errors import InputError
 from ..imaging.layout import check_images
-from .montage import BACKGROUND, BRIGHT, DIM, GAP, LINE, canvas, caption_size, centred, framed, thumbnail
+from .drawing import (
+    BACKGROUND,
+    BRIGHT,
+    DIM,
+    GAP,
+    LINE,
+    canvas,
+    caption_size,
+    center_horizontally,
+    thumbnail,
+    to_tensor,
+)
 
 TITLES = ("before", "after")
-SMALLEST_HANDLE, LARGEST_HANDLE, ROWS_PER_RADIUS = 5, 18, 32
-SMOOTH = 4
+MIN_RADIUS, MAX_RADIUS, ROWS_PER_RADIUS = 5, 18, 32
+SUPERSAMPLING = 4
 """The handle is drawn this many times larger and reduced, because Pillow draws hard edges."""
 
 
-def slider(before: Tensor, after: Tensor, details: Sequence[tuple[str, str]], *, position: float = 0.5) -> Tensor:
-    """Pictures with their left part before and the rest after, a bar with a handle between, and captions below.
+def before_after_slider(
+    before: Tensor, after: Tensor, details: Sequence[tuple[str, str]], *, position: float = 0.5
+) -> Tensor:
+    """Return pictures with their left part before and the rest after, a divider with a handle, and captions below.
 
     Args:
         before, after: [B, H, W, 3] of one shape, 0..1, values outside allowed.
         details: for each picture the line under "before" and the one under "after"; both may be empty.
-        position: share of the width that shows before, 0..1.
+        position: fraction of the width that shows before, 0..1.
 
-    Returns float32 [B, h, w, 3] in 0..1. InputError where shapes, their number or the position do not fit.
+    Returns float32 [B, h, w, 3] in 0..1. Raises InputError where shapes, their number or the position do not fit.
     """
     before, after = check_images(before, "before"), check_images(after, "after")
     if before.shape != after.shape or len(details) != len(after):
@@ -38,43 +51,43 @@ def slider(before: Tensor, after: Tensor, details: Sequence[tuple[str, str]], *,
         raise InputError(f"position must lie in 0 (all after) .. 1 (all before), got {position}")
     height, width = after.shape[1:3]
     size = caption_size(height)
-    room = max(width, *(caption_width(pair, size) for pair in details))
+    wide = max(width, *(caption_width(pair, size) for pair in details))
     cut = round(position * width)
     drawn = []
     for one, other, pair in zip(before, after, details, strict=True):
-        picture = halves(thumbnail(one, height), thumbnail(other, height), cut)
-        drawn.append(framed(captioned(centred(picture, room), pair, size)))
+        picture = split_picture(thumbnail(one, height), thumbnail(other, height), cut)
+        drawn.append(to_tensor(add_captions(center_horizontally(picture, wide), pair, size)))
     return torch.cat(drawn)
 
 
-def halves(before: Image.Image, after: Image.Image, cut: int) -> Image.Image:
-    """`cut` columns of before, the rest of after, and the bar with its handle where they meet."""
+def split_picture(before: Image.Image, after: Image.Image, cut: int) -> Image.Image:
+    """Return `cut` columns of before, the rest of after, and the divider with its handle where they meet."""
     whole = after.copy()
     whole.paste(before.crop((0, 0, cut, before.height)), (0, 0))
     draw = ImageDraw.Draw(whole)
     draw.rectangle((cut - 2, 0, cut + 1, whole.height), fill=BACKGROUND)
     draw.rectangle((cut - 1, 0, cut, whole.height), fill=BRIGHT)
-    radius = min(max(whole.height // ROWS_PER_RADIUS, SMALLEST_HANDLE), LARGEST_HANDLE)
+    radius = min(max(whole.height // ROWS_PER_RADIUS, MIN_RADIUS), MAX_RADIUS)
     if whole.height > 4 * radius:
-        grip = handle(radius)
+        grip = draw_handle(radius)
         whole.paste(grip, (cut - radius, whole.height // 2 - radius), grip)
     return whole
 
 
-def handle(radius: int) -> Image.Image:
-    """A bright disc with a dark rim and an arrow to either side, RGBA."""
-    r = radius * SMOOTH
+def draw_handle(radius: int) -> Image.Image:
+    """Return a bright disc with a dark rim and an arrow to either side, RGBA."""
+    r = radius * SUPERSAMPLING
     disc = Image.new("RGBA", (2 * r, 2 * r), (*BACKGROUND, 0))
     draw = ImageDraw.Draw(disc)
-    draw.ellipse((0, 0, 2 * r - 1, 2 * r - 1), fill=BRIGHT, outline=BACKGROUND, width=SMOOTH)
+    draw.ellipse((0, 0, 2 * r - 1, 2 * r - 1), fill=BRIGHT, outline=BACKGROUND, width=SUPERSAMPLING)
     for side in (-1, 1):
         tip, foot = r + side * 0.65 * r, r + side * 0.2 * r
         draw.polygon([(tip, r), (foot, 0.65 * r), (foot, 1.35 * r)], fill=BACKGROUND)
-    return disc.reduce(SMOOTH)
+    return disc.reduce(SUPERSAMPLING)
 
 
-def captioned(picture: Image.Image, details: tuple[str, str], size: int) -> Image.Image:
-    """The picture above its captions: before at the left edge, after at the right one."""
+def add_captions(picture: Image.Image, details: tuple[str, str], size: int) -> Image.Image:
+    """Return a picture above its captions: before at the left edge, after at the right one."""
     font, line = ImageFont.load_default(size), round(size * LINE)
     whole = canvas(picture.width, picture.height + GAP // 2 + 2 * line)
     whole.paste(picture, (0, 0))
@@ -87,7 +100,7 @@ def captioned(picture: Image.Image, details: tuple[str, str], size: int) -> Imag
 
 
 def caption_width(details: tuple[str, str], size: int) -> int:
-    """Columns that both captions need side by side."""
+    """Return the columns that both captions need side by side."""
     font = ImageFont.load_default(size)
     left, right = (max(font.getlength(text) for text in pair) for pair in zip(TITLES, details, strict=True))
     return round(left + right) + 2 * GAP

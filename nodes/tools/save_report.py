@@ -9,7 +9,7 @@ from ...autodir_core import __version__
 from ...autodir_core.errors import InputError
 from ...autodir_core.imaging.paths import atomic_path
 from ...autodir_core.outputs import Assessment
-from ...autodir_core.reporting.summary import assessment_lines, batch_text, by_label
+from ...autodir_core.reporting.summary import assessment_dict, assessment_lines, batch_text
 from ..assess import AssessmentOutput
 from ..comfy import folders
 
@@ -74,21 +74,14 @@ class AutoDIRSaveReport:
 
 
 def as_text(report: str | None, assessment: Assessment | None) -> str:
-    """The report, and where there is none the lines of the assessment."""
+    """Return the report, or where there is none the lines of the assessment."""
     if report is None and assessment is not None:
         return batch_text(lambda i: assessment_lines(assessment, i), len(assessment.probabilities))
     return report or ""
 
 
 def as_json(report: str | None, assessment: Assessment | None) -> str:
-    """The lines of the report, and the labels and probabilities of each picture, with what there is of both."""
-    record: dict[str, Any] = {"autodir": __version__}
-    if report is not None:
-        record["report"] = report.splitlines()
-    if assessment is not None:
-        record["labels"] = list(assessment.labels)
-        record["pictures"] = [
-            {"label": label} | by_label("probabilities", assessment.probabilities, assessment.labels, i, ())
-            for i, label in enumerate(assessment.top)
-        ]
-    return json.dumps(record, indent=2, ensure_ascii=False)
+    """Return the lines of the report, and the labels and probabilities of each picture, whichever there are."""
+    lines = {} if report is None else {"report": report.splitlines()}
+    pictures = {} if assessment is None else assessment_dict(assessment)
+    return json.dumps({"autodir": __version__} | lines | pictures, indent=2, ensure_ascii=False)

@@ -13,8 +13,8 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from autodir_core.reporting.montage import GAP
-from autodir_core.reporting.probability_chart import BAR, NAME, NUMBER, ROW
+from autodir_core.reporting.drawing import GAP
+from autodir_core.reporting.probability_chart import BAR_WIDTH, NAME_WIDTH, NUMBER_WIDTH, ROW_HEIGHT
 from tests.host.conftest import STEPS, number_of, pixels, saved_by_comfyui
 from tests.host.server import READY, ROOT, Websocket, error_of
 from tests.nodes.test_definitions import NODES
@@ -108,8 +108,8 @@ def test_the_assessment_is_shown_as_bars_and_told_as_text(server, workflow):
     shown = server.run(prompt)[number_of(prompt, "AutoDIRAssess")]
     (drawn,), (report,) = shown["images"], shown["text"]
     assert drawn["type"] == "temp" and pixels(server.file(drawn)).shape == (
-        2 * ROW + 2 * GAP,
-        NAME + BAR + NUMBER + 2 * GAP,
+        2 * ROW_HEIGHT + 2 * GAP,
+        NAME_WIDTH + BAR_WIDTH + NUMBER_WIDTH + 2 * GAP,
         3,
     )
     assert sorted(line.split()[0] for line in report.splitlines()) == ["no", "noise"]

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from autodir_core.imaging.files import read_picture
 from autodir_core.labels import CLEAN
-from autodir_core.reporting.montage import sheet
+from autodir_core.reporting.montage import contact_sheet
 
 from ..sample_result import SampleResult
 
@@ -35,7 +35,7 @@ def draw_contact_sheet(results: Sequence[SampleResult], image_path: Callable[[Sa
         image_path: of a sample's side-by-side images.
     """
     before, after = zip(*(read_before_after(result, image_path(result)) for result in results), strict=True)
-    return sheet(before, after, [caption(result) for result in results])
+    return contact_sheet(before, after, [caption(result) for result in results])
 
 
 def read_before_after(result: SampleResult, path: Path) -> tuple[Tensor, Tensor]:

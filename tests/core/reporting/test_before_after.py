@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from autodir_core.errors import InputError
-from autodir_core.reporting.before_after import slider
-from autodir_core.reporting.montage import BACKGROUND, BRIGHT, GAP
+from autodir_core.reporting.before_after import before_after_slider
+from autodir_core.reporting.drawing import BACKGROUND, BRIGHT, GAP
 
 NOTHING = [("", "")]
 DARK, LIGHT = 51 / 255, 204 / 255
@@ -23,7 +23,7 @@ def colour(rgb: tuple[int, int, int]) -> torch.Tensor:
 
 @pytest.mark.parametrize(("position", "cut"), [(0.25, 30), (0.5, 60), (0.0, 0), (1.0, 120)])
 def test_before_is_left_of_the_bar_and_after_right_of_it(position, cut):
-    image = slider(flat(DARK), flat(LIGHT), NOTHING, position=position)
+    image = before_after_slider(flat(DARK), flat(LIGHT), NOTHING, position=position)
     row = image[0, GAP + 5, GAP : GAP + 120]
     assert torch.allclose(row[: max(cut - 2, 0)], torch.tensor(DARK))
     assert torch.allclose(row[cut + 2 :], torch.tensor(LIGHT))
@@ -32,7 +32,7 @@ def test_before_is_left_of_the_bar_and_after_right_of_it(position, cut):
 
 
 def test_the_handle_is_a_disc_with_arrows_in_the_middle_of_the_bar():
-    image = slider(flat(DARK, 400), flat(DARK, 400), NOTHING)[0, GAP : GAP + 400, GAP : GAP + 120]
+    image = before_after_slider(flat(DARK, 400), flat(DARK, 400), NOTHING)[0, GAP : GAP + 400, GAP : GAP + 120]
     bright = torch.isclose(image, colour(BRIGHT), atol=0.01).all(dim=-1)
     radius = 400 // 32
     assert bright[: 200 - radius].sum(dim=1).unique().tolist() == [2]
@@ -42,8 +42,8 @@ def test_the_handle_is_a_disc_with_arrows_in_the_middle_of_the_bar():
 
 
 def test_captions_stand_below_the_picture():
-    plain = slider(flat(0.5, 90, 400), flat(0.5, 90, 400), NOTHING)
-    told = slider(flat(0.5, 90, 400), flat(0.5, 90, 400), [("left", "")])
+    plain = before_after_slider(flat(0.5, 90, 400), flat(0.5, 90, 400), NOTHING)
+    told = before_after_slider(flat(0.5, 90, 400), flat(0.5, 90, 400), [("left", "")])
     changed = (plain != told).any(dim=-1)[0].nonzero()
     assert plain.shape == told.shape == (1, 90 + 2 * GAP + GAP // 2 + 2 * 15, 400 + 2 * GAP, 3)
     assert changed[:, 0].min() > GAP + 90 and changed[:, 1].max() < 60
@@ -52,13 +52,13 @@ def test_captions_stand_below_the_picture():
 @pytest.mark.parametrize("size", [(1, 72), (72, 1), (1, 1)])
 def test_a_tiny_picture_gets_room_for_its_captions(size):
     details = [("PSNR 20.12 dB, SSIM 0.6120", "PSNR 25.34 dB, SSIM 0.8010")]
-    image = slider(flat(DARK, *size), flat(LIGHT, *size), details)
+    image = before_after_slider(flat(DARK, *size), flat(LIGHT, *size), details)
     assert image.shape[2] > 250 and image.shape[1] == size[0] + 2 * GAP + GAP // 2 + 2 * 15
 
 
 def test_the_pictures_of_a_batch_have_one_size():
     details = [("short", ""), ("a line that is much longer than the picture is wide", "")]
-    image = slider(torch.cat([flat(DARK), flat(0.0)]), flat(LIGHT, batch=2), details)
+    image = before_after_slider(torch.cat([flat(DARK), flat(0.0)]), flat(LIGHT, batch=2), details)
     assert len(image) == 2
     left = image[:, GAP + 5, image.shape[2] // 2 - 30, 0]
     assert torch.allclose(left, torch.tensor([DARK, 0.0]))
@@ -74,4 +74,4 @@ def test_the_pictures_of_a_batch_have_one_size():
 )
 def test_what_does_not_fit(after, details, position, message):
     with pytest.raises(InputError, match=message):
-        slider(flat(0.5), after, details, position=position)
+        before_after_slider(flat(0.5), after, details, position=position)

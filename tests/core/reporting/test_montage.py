@@ -8,7 +8,8 @@ import torch
 from autodir_core.errors import InputError
 from autodir_core.outputs import Restoration, Round
 from autodir_core.reporting import montage
-from autodir_core.reporting.montage import BACKGROUND, GAP, SEAM, round_montage, sheet
+from autodir_core.reporting.drawing import BACKGROUND, GAP, SEAM
+from autodir_core.reporting.montage import batch_montage, contact_sheet, round_montage
 
 LABELS = ("noise", "haze", "low resolution", "no")
 
@@ -17,7 +18,7 @@ def flat(value: float, height: int = 40, width: int = 60, batch: int = 1) -> tor
     return torch.full((batch, height, width, 3), value)
 
 
-class TestStrip:
+class TestRoundMontage:
     def test_shows_input_rounds_and_result_from_left_to_right(self, two_rounds):
         picture = round_montage(flat(0.1, 400, 600), wide(two_rounds), height=100)
         middle = picture[0, GAP + 50, :, 0]
@@ -52,10 +53,17 @@ class TestStrip:
     @pytest.mark.parametrize("reason", ["clean", "low_confidence"])
     def test_why_nothing_was_done(self, reason, monkeypatch):
         written = []
-        figure = montage.figure
-        monkeypatch.setattr(montage, "figure", lambda *texts: written.append(texts[1:]) or figure(*texts))
+        add_caption = montage.add_caption
+        monkeypatch.setattr(montage, "add_caption", lambda *texts: written.append(texts[1:]) or add_caption(*texts))
         round_montage(flat(0.9), Restoration(flat(0.9), [], (reason,), LABELS, torch.tensor([[0.4, 0.3, 0.2, 0.1]])))
-        assert written == [("input", "60 x 40"), ("result", f"{reason}, left as it is")]
+        assert written == [("input", "60 x 40"), ("result", f"{reason.replace('_', ' ')}, left as it is")]
+
+    def test_montages_of_a_batch_have_one_width(self, batch):
+        image = flat(0.9, batch=2)
+        both = batch_montage(image, batch)
+        single = round_montage(image, batch, 1)
+        assert len(both) == 2 and torch.equal(both[1:, :, : single.shape[2]], single)
+        assert both.shape[2] == max(round_montage(image, batch, i).shape[2] for i in (0, 1))
 
     def test_a_height_of_nothing(self, two_rounds):
         with pytest.raises(InputError, match="height must be 1 or more"):
@@ -76,9 +84,9 @@ def wide(restoration: Restoration) -> Restoration:
     return Restoration(grown(restoration.image), rounds, restoration.stopped, restoration.labels, last)
 
 
-class TestSheet:
+class TestContactSheet:
     def test_pairs_stand_side_by_side(self):
-        picture = sheet(flat(0.2), flat(0.8), ["one"])
+        picture = contact_sheet(flat(0.2), flat(0.8), ["one"])
         row = picture[0, GAP + 20, :, 0]
         assert torch.unique_consecutive(row).tolist() == pytest.approx(
             [20 / 255, 0.2, 20 / 255, 0.8, 20 / 255], abs=0.005
@@ -89,11 +97,11 @@ class TestSheet:
         sizes = [(300, 200), (20, 20), (64, 128), (512, 512), (256, 256), (256, 256)]
         before = [torch.rand(height, width, 3) for height, width in sizes]
         after = [one[None] for one in before]
-        picture = sheet(before, after, ["été.png", "x" * 500, "", "four", "five", "six"])
+        picture = contact_sheet(before, after, ["été.png", "x" * 500, "", "four", "five", "six"])
         assert picture.shape[2] == 2 * (2 * 256 + SEAM) + GAP + 2 * GAP
 
     def test_numbers_that_differ(self):
         with pytest.raises(InputError, match="got 1, 1, 2"):
-            sheet(flat(0.2), flat(0.8), ["one", "two"])
+            contact_sheet(flat(0.2), flat(0.8), ["one", "two"])
         with pytest.raises(InputError, match="got 0, 0, 0"):
-            sheet([], [], [])
+            contact_sheet([], [], [])

@@ -9,7 +9,7 @@ import torch
 
 from autodir_core.errors import InputError
 from autodir_core.outputs import Assessment, Restoration
-from autodir_core.reporting.summary import as_json, assessment_lines, round_lines
+from autodir_core.reporting.summary import assessment_lines, round_lines, to_dict
 
 LABELS = ("noise", "haze", "low resolution", "no")
 
@@ -52,7 +52,7 @@ class TestLines:
 
 class TestJSON:
     def test_probabilities_of_what_was_asked(self, two_rounds):
-        told = json.loads(json.dumps(as_json(two_rounds)))
+        told = json.loads(json.dumps(to_dict(two_rounds)))
         assert told == {
             "rounds": [
                 {"label": "haze", "probabilities": {"noise": 0.09, "haze": 0.62, "low resolution": 0.2, "no": 0.09}},
@@ -63,18 +63,18 @@ class TestJSON:
         }
 
     def test_the_last_assessment_is_the_last_round_s_when_the_rounds_were_used_up(self, batch):
-        told = as_json(batch, 1)
+        told = to_dict(batch, 1)
         assert told["last_probabilities"] == told["rounds"][0]["probabilities"]
-        assert as_json(batch, 0) == {
+        assert to_dict(batch, 0) == {
             "rounds": [],
             "stopped": "clean",
             "last_probabilities": {"no": 0.9, "noise": 0.1} | {"haze": 0.0, "low resolution": 0.0},
         }
 
     def test_what_was_unsure_is_told_whole(self, unsure):
-        told = as_json(unsure)
+        told = to_dict(unsure)
         assert told["stopped"] == "low_confidence"
         assert told["last_probabilities"] == pytest.approx({"noise": 0.38, "low resolution": 0.32, "no": 0.3})
 
     def test_nothing_that_is_not_known(self, in_words):
-        assert as_json(in_words) == {"rounds": [{"label": None}], "stopped": "prompt"}
+        assert to_dict(in_words) == {"rounds": [{"label": None}], "stopped": "prompt"}
