@@ -29,7 +29,7 @@ from autodir_core.imaging.tiling import (
 from autodir_core.pipeline import restore
 from autodir_core.stages import autoencoder as latent
 from autodir_core.stages import correction as correct
-from autodir_lab.evaluation.photos import packaged_photo
+from autodir_lab.evaluation.photos import read_packaged_photo
 
 NOTHING = nn.Identity()
 
@@ -206,7 +206,7 @@ def mini() -> ad.AutoDIR:
 @pytest.fixture(scope="module")
 def palace() -> torch.Tensor:
     """A photo [1, 3, 320, 640] in -1..1 with even sky beside detail: what squares by themselves would make uneven."""
-    return to_network(packaged_photo("sklearn.datasets.images", "china.jpg")[:, :320])
+    return to_network(read_packaged_photo("sklearn.datasets.images", "china.jpg")[:, :320])
 
 
 @torch.inference_mode()
