@@ -94,8 +94,9 @@ def find_folders(arguments: argparse.Namespace, model: AutoDIR) -> list[PairFold
     if unknown:
         raise InputError(f"unknown label {unknown[0]!r}; choose among the model's: {', '.join(model.labels)}")
     if arguments.label:
-        return [PairFolders(*pair, label) for pair, label in zip(arguments.pairs, arguments.label, strict=True)]
-    return [folders for pair in arguments.pairs for folders in find_pair_folders(*pair, model.labels)]
+        labeled = zip(arguments.pairs, arguments.label, strict=True)
+        return [PairFolders(degraded, reference, label) for (degraded, reference), label in labeled]
+    return [one for pair in arguments.pairs for one in find_pair_folders(pair[0], pair[1], model.labels)]
 
 
 def find_lpips(arguments: argparse.Namespace, model: AutoDIR) -> Distance | None:

@@ -83,8 +83,8 @@ class Evaluator:
             rounds=tuple(str(each.label) for each in restoration.rounds) if restoration else (),
             stopped=restoration.stopped[0] if restoration else "",
             mean_abs_diff=255 * (restored.clamp(0, 1) - pair.degraded).abs().mean().item(),
-            before=self.quality(pair.degraded, pair.reference),
-            after=self.quality(restored, pair.reference),
+            before=self.compare(pair.degraded, pair.reference),
+            after=self.compare(restored, pair.reference),
             psnr_per_round=self.psnr_per_round(restoration, pair.reference),
             baselines=self.baselines(sample, pair),
             seconds=round(seconds, 3),
@@ -99,12 +99,10 @@ class Evaluator:
         )
         return restore(self.model, image, loop, SamplerSettings(steps=protocol.steps), seed=protocol.seed)
 
-    def quality(self, image: Tensor, reference: Tensor | None) -> Quality | None:
-        """Compare [1, H, W, 3] with the reference; None without one."""
-        return None if reference is None else self.compare(image, reference)
-
-    def compare(self, image: Tensor, reference: Tensor) -> Quality:
-        """Compare two [1, H, W, 3], by the protocol in all color channels or in luminance; LPIPS always in color."""
+    def compare(self, image: Tensor, reference: Tensor | None) -> Quality | None:
+        """Compare two [1, H, W, 3], by the protocol in all color channels or in luminance, LPIPS always in color."""
+        if reference is None:
+            return None
         channels, reference_channels = self.channels(image), self.channels(reference)
         return Quality(
             psnr(channels, reference_channels),
@@ -124,9 +122,10 @@ class Evaluator:
 
     def baselines(self, sample: Sample, pair: ImagePair) -> dict[str, Quality]:
         """Measure the classical methods for a sample with exactly one known degradation."""
-        if not self.protocol.baselines or pair.reference is None or len(sample.labels) != 1:
+        if not self.protocol.baselines or len(sample.labels) != 1:
             return {}
         from .baselines import apply_baselines
 
         results = apply_baselines(pair.degraded, sample.labels[0])
-        return {name: self.compare(image, pair.reference) for name, image in results.items()}
+        qualities = {name: self.compare(image, pair.reference) for name, image in results.items()}
+        return {name: quality for name, quality in qualities.items() if quality}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -35,30 +34,20 @@ class ResultStore:
         return self.folder / RESULTS
 
     def open(self, provenance: Provenance) -> list[SampleResult]:
-        """Return the results so far; a new folder is created.
+        """Return the results so far; a new folder is created, an incomplete last line of an interrupted run dropped.
 
         Raises InputError where they were measured with other settings.
         """
         if self.folder.is_file():
             raise InputError(f"--output must be a folder, {self.folder} is a file")
-        header, *lines = self.complete_lines() or [""]
-        if not header:
-            self.write_lines([json.dumps(provenance.comparable_settings())])
-            return []
-        self.check_settings(json.loads(header), provenance.comparable_settings())
-        self.write_lines([header, *lines])
-        return [read_dataclass(SampleResult, json.loads(line)) for line in lines]
-
-    def complete_lines(self) -> list[str]:
-        """Return the lines of the file, without the part of a last line that an interruption left."""
-        if not self.path.is_file():
-            return []
-        return [line for line in self.path.read_text(encoding="utf-8").splitlines(keepends=True) if line.endswith("\n")]
-
-    def write_lines(self, lines: Sequence[str]) -> None:
-        """Replace the file."""
+        settings = provenance.comparable_settings()
+        text = self.path.read_text(encoding="utf-8") if self.path.is_file() else ""
+        complete = text[: text.rfind("\n") + 1] or json.dumps(settings) + "\n"
+        header, *lines = complete.splitlines()
+        self.check_settings(json.loads(header), settings)
         with atomic_path(self.path) as temporary:
-            temporary.write_text("".join(line.rstrip("\n") + "\n" for line in lines), encoding="utf-8")
+            temporary.write_text(complete, encoding="utf-8")
+        return [read_dataclass(SampleResult, json.loads(line)) for line in lines]
 
     def check_settings(self, before: dict[str, str], now: dict[str, str]) -> None:
         """Raise InputError unless both settings are the same."""

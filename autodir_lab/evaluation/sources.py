@@ -57,11 +57,11 @@ def photo_samples(photos: Mapping[str, Tensor], labels: Sequence[str], protocol:
 
     Raises InputError for a photo smaller than a crop.
     """
-    wanted = [(label,) for label in labels] + (label_pairs(labels) if protocol.mixtures else [])
+    label_sets = [(label,) for label in labels] + (label_pairs(labels) if protocol.mixtures else [])
     return [
-        synthetic_sample(name, number, truth, clean, protocol)
+        synthetic_sample(name, number, label_set, clean, protocol)
         for name, number, clean in random_crops(photos, protocol)
-        for truth in wanted
+        for label_set in label_sets
     ]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from statistics import mean
 
 from autodir_core.labels import CLEAN
@@ -73,7 +73,7 @@ def quality_cells(results: Results, columns: Sequence[str]) -> tuple[str, ...]:
     """Return the cells of `quality_columns`."""
     if not columns:
         return ()
-    before, after = mean_quality(qualities_before(results)), mean_quality(qualities_after(results))
+    before, after = mean_quality(one.before for one in results), mean_quality(one.after for one in results)
     cells = [f"{before.psnr:.2f}", f"{after.psnr:.2f}", f"{after.psnr - before.psnr:+.2f}"]
     cells += [f"{before.ssim:.3f}", f"{after.ssim:.3f}"]
     if before.lpips is not None and after.lpips is not None:
@@ -81,24 +81,15 @@ def quality_cells(results: Results, columns: Sequence[str]) -> tuple[str, ...]:
     return tuple(cells[: len(columns)])
 
 
-def mean_quality(qualities: Sequence[Quality]) -> Quality:
-    """Return the mean of each metric; no LPIPS where one lacks it."""
-    lpips = [one.lpips for one in qualities if one.lpips is not None]
+def mean_quality(qualities: Iterable[Quality | None]) -> Quality:
+    """Return the mean of each metric over those that are known; no LPIPS where one lacks it."""
+    known = [one for one in qualities if one]
+    lpips = [one.lpips for one in known if one.lpips is not None]
     return Quality(
-        mean(one.psnr for one in qualities),
-        mean(one.ssim for one in qualities),
-        mean(lpips) if len(lpips) == len(qualities) else None,
+        mean(one.psnr for one in known),
+        mean(one.ssim for one in known),
+        mean(lpips) if len(lpips) == len(known) else None,
     )
-
-
-def qualities_before(results: Results) -> list[Quality]:
-    """Return the quality of each input that has a reference."""
-    return [result.before for result in results if result.before]
-
-
-def qualities_after(results: Results) -> list[Quality]:
-    """Return the quality of each result that has a reference."""
-    return [result.after for result in results if result.after]
 
 
 def confusion_matrix(results: Results, labels: Sequence[str]) -> Table | None:
@@ -198,8 +189,8 @@ def baseline_table(results: Results, labels: Sequence[str]) -> Table | None:
 
 def baseline_row(label: str, name: str, results: Results) -> tuple[str, ...]:
     """Return the row of one method."""
-    before, model = mean_quality(qualities_before(results)), mean_quality(qualities_after(results))
-    method = mean_quality([result.baselines[name] for result in results])
+    before, model = mean_quality(one.before for one in results), mean_quality(one.after for one in results)
+    method = mean_quality(one.baselines[name] for one in results)
     psnr = (f"{before.psnr:.2f}", f"{method.psnr:.2f}", f"{model.psnr:.2f}", f"{model.psnr - method.psnr:+.2f}")
     return (label, name, *psnr, f"{method.ssim:.3f}", f"{model.ssim:.3f}")
 

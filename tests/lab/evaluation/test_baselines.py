@@ -82,7 +82,7 @@ def test_the_guided_filter_keeps_constants_and_strong_edges():
 
 
 def test_dark_channel_inverts_koschmieders_law():
-    """On a scene with a dark colour in every patch and some sky, as its prior has it."""
+    """On a scene with a dark color in every patch and some sky, as its prior has it."""
     scene = np.random.default_rng(0).uniform(0, 1, (96, 96, 3)).astype(np.float32)
     scene[..., 0] *= np.random.default_rng(1).uniform(0, 1, (96, 96)) > 0.3
     air, transmission = np.float32(0.9), np.float32(0.5)
