@@ -23,14 +23,17 @@ STARTED = """() => window.app?.graph && app.extensionManager && app.vueAppReady 
 OPEN = """async ([graph, name]) => {
     await app.loadGraphData(graph, true, true, name);
     return app.graph.nodes.map(node => ({
-        id: node.id, type: node.type, title: node.title, box: [...node.pos, ...node.size],
+        id: Number(node.id), type: node.type, title: node.title, box: [...node.pos, ...node.size],
         outputs: (node.outputs ?? []).map(output => output.localized_name),
         known: node.type in LiteGraph.registered_node_types,
         values: (node.widgets ?? []).filter(widget => widget.serialize !== false).map(widget => widget.value),
     }));
 }"""
 TO_PROMPT = "async () => JSON.stringify((await app.graphToPrompt()).output)"
-SET = "([name, value]) => app.extensionManager.setting.set(name, value)"
+SET = """([name, value]) => {
+    const stores = document.querySelector('#vue-app').__vue_app__.config.globalProperties.$pinia._s;
+    if (name in stores.get('setting').settingsById) return app.extensionManager.setting.set(name, value);
+}"""
 
 
 class Page:
@@ -63,7 +66,7 @@ class Page:
         self.page.wait_for_timeout(500)
 
     def set(self, name: str, value: Any) -> None:
-        """Change a setting of the page."""
+        """Change a setting of the page, where this version has it."""
         self.page.evaluate(SET, [name, value])
 
     def speak(self, language: str) -> None:
@@ -96,13 +99,15 @@ def opened_page(server: Server, binary: str, profile: Path) -> Iterator[Page]:
         page.page.goto(f"http://{host}", wait_until="domcontentloaded")
         page.start()
         close_welcome(page)
+        page.restart()
         yield page
         context.close()
 
 
 def close_welcome(page: Page) -> None:
-    """The first visitor is shown templates over everything."""
+    """The first visitor is shown templates over everything; newer pages open help elsewhere by default."""
     page.set("Comfy.TutorialCompleted", True)
+    page.set("Comfy.NodeLibrary.NewDesign", False)
     page.page.wait_for_timeout(500)
     page.page.keyboard.press("Escape")
     page.page.wait_for_timeout(500)

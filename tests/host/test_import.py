@@ -18,6 +18,7 @@ root, base = sys.argv[1:]
 sys.argv = ["main.py", "--cpu", "--base-directory", base]
 import comfy.options
 comfy.options.enable_args_parsing()
+import utils.install_util  # before nodes puts another utils in front
 import latent_preview, nodes, server
 before = set(sys.modules)
 spec = importlib.util.spec_from_file_location("autodir", Path(root, "__init__.py"), submodule_search_locations=[root])

@@ -21,9 +21,10 @@ EARLIER = sorted((ROOT / "tests/host/releases").glob("*/page/*.json"))
 TITLE = 30
 """Height of a node's title, which stands above its position."""
 
-HELP = """name => {
+HELP = """async name => {
     const stores = document.querySelector('#vue-app').__vue_app__.config.globalProperties.$pinia._s;
     stores.get('sidebarTab').activeSidebarTabId = 'node-library';
+    while (!stores.has('nodeHelp')) await new Promise(resolve => setTimeout(resolve, 50));
     stores.get('nodeHelp').openHelp(stores.get('nodeDef').nodeDefsByName[name]);
 }"""
 """As the question mark above a node does."""
