@@ -18,8 +18,8 @@ from .diffusion.samplers import NoiseSampler, OnStep
 from .diffusion.schedule import sigmas
 from .errors import InputError
 from .imaging.layout import check_images, check_layout, from_network, pad_to_multiple, to_network
-from .imaging.tile_sizes import MIN_TILE
-from .imaging.tiling import with_room
+from .imaging.tile_sizes import MIN_TILE_SIZE
+from .imaging.tiling import retry_smaller_tiles
 from .labels import check_labels
 from .networks.build import Networks
 from .networks.config import ModelConfig, ModelMetadata
@@ -101,8 +101,8 @@ class AutoDIR:
         Needs less memory; the result is close to the whole picture's, not equal. None is no limit. InputError below
         128 pixels.
         """
-        if tile_size is not None and tile_size < MIN_TILE:
-            raise InputError(f"tiles need {MIN_TILE} pixels a side or more, got {tile_size}")
+        if tile_size is not None and tile_size < MIN_TILE_SIZE:
+            raise InputError(f"tiles need {MIN_TILE_SIZE} pixels a side or more, got {tile_size}")
         other = copy.copy(self)
         other.tile_size = tile_size
         return other
@@ -173,7 +173,7 @@ class AutoDIR:
     def encode_pixels(self, x: Tensor) -> Tensor:
         """Encode [B, 3, H, W] as `encode` does."""
         x = self.pad(x)
-        return with_room(
+        return retry_smaller_tiles(
             lambda tile_size: autoencoder.encode_mode(self.networks.vae, x, tile_size),
             self.tile_size,
             max(x.shape[-2:]),
@@ -193,7 +193,7 @@ class AutoDIR:
     def decode_pixels(self, latent: Tensor, size: Sequence[int] | None = None, *, scale: float | None = None) -> Tensor:
         """Decode as `decode` does, to [B, 3, H, W]."""
         z, scale = latent.to(self.device), self.metadata.latent_scale if scale is None else scale
-        x = with_room(
+        x = retry_smaller_tiles(
             lambda tile_size: autoencoder.decode(self.networks.vae, z, scale, tile_size),
             self.tile_size,
             self.factor * max(z.shape[-2:]),
@@ -281,7 +281,7 @@ class AutoDIR:
 
     def correct_pixels(self, degraded: Tensor, generated: Tensor) -> Tensor:
         """Correct [B, 3, H, W] as `correct` does at weight 1."""
-        return with_room(
+        return retry_smaller_tiles(
             lambda tile_size: correction.correct(self.networks.scm, degraded, generated, tile_size),
             self.tile_size,
             max(degraded.shape[-2:]),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ..choices import CROPS, PRECISIONS
 from ..errors import InputError
 from ..imaging.paths import FORMATS
-from ..imaging.tile_sizes import MIN_TILE, TILE
+from ..imaging.tile_sizes import DEFAULT_TILE_SIZE, MIN_TILE_SIZE
 from ..labels import check_labels
 
 if TYPE_CHECKING:
@@ -74,10 +74,10 @@ def add_tile_size(parser: argparse.ArgumentParser) -> None:
         parser,
         "--tile-size",
         "--tile",
-        type=at_least(MIN_TILE),
+        type=at_least(MIN_TILE_SIZE),
         metavar="PIXELS",
         help="side of the tiles to encode, decode and correct in, which takes less memory and is not quite the same "
-        f"(default: no tiles, and tiles of {TILE} where the memory of a GPU runs out)",
+        f"(default: no tiles, and tiles of {DEFAULT_TILE_SIZE} where the memory of a GPU runs out)",
     )
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, cast
 
 from torch import Tensor
 
-from ..imaging.tiling import in_tiles
+from ..imaging.tiling import run_tiled
 
 if TYPE_CHECKING:
     from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
@@ -30,7 +30,7 @@ def encode_mode(vae: AutoencoderKL, x: Tensor, tile_size: int | None = None) -> 
     Neither sampled nor multiplied by the latent scale (official `encode_first_stage(...).mode()`).
     """
     # diffusers normalises each tile by its own statistics: 29 dB PSNR to the whole photo where this has 48
-    return in_tiles(
+    return run_tiled(
         lambda part: posterior(vae, part.to(vae.dtype)).mode().float(),
         x,
         tile_size,
@@ -41,7 +41,7 @@ def encode_mode(vae: AutoencoderKL, x: Tensor, tile_size: int | None = None) -> 
 
 def decode(vae: AutoencoderKL, latent: Tensor, scale: float, tile_size: int | None = None) -> Tensor:
     """Decode a scaled latent [B, C, h, w] to [B, 3, H, W], float32, not clamped; tiled above `tile_size` pixels."""
-    return in_tiles(
+    return run_tiled(
         lambda part: decode_whole(vae, part),
         latent / scale,
         None if tile_size is None else tile_size // factor(vae),

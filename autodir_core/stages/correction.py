@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ..errors import InputError
-from ..imaging.tiling import in_tiles
+from ..imaging.tiling import run_tiled
 from ..networks.nafnet import NAFNet
 
 
@@ -24,7 +24,7 @@ def correct(scm: NAFNet, degraded: Tensor, generated: Tensor, tile_size: int | N
     Returns float32.
     """
     pair = torch.cat([degraded, generated], dim=1).to(scm.intro.weight.dtype)
-    return in_tiles(lambda piece: scm(*piece.split(3, dim=1)).float(), pair, tile_size, grid=scm.stride, module=scm)
+    return run_tiled(lambda piece: scm(*piece.split(3, dim=1)).float(), pair, tile_size, grid=scm.stride, module=scm)
 
 
 def lerp_correction(generated: Tensor, corrected: Tensor, weight: float | Tensor | Sequence[float]) -> Tensor:

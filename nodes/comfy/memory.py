@@ -12,7 +12,7 @@ import torch
 from comfy.model_patcher import ModelPatcher
 
 from ...autodir_core.errors import AutoDIRError
-from ...autodir_core.imaging.tile_sizes import TILE
+from ...autodir_core.imaging.tile_sizes import DEFAULT_TILE_SIZE
 from ...autodir_core.model import AutoDIR
 from .devices import load_device
 from .progress import raise_if_interrupted
@@ -56,7 +56,7 @@ class HostedModel:
         """
         try:
             autodir = self.load(height, width)
-            yield autodir.tiled(TILE) if self.exceeds_cpu_memory(height, width) else autodir
+            yield autodir.tiled(DEFAULT_TILE_SIZE) if self.exceeds_cpu_memory(height, width) else autodir
         except comfy.model_management.OOM_EXCEPTION as error:
             comfy.model_management.unload_all_models()
             comfy.model_management.soft_empty_cache()
@@ -69,7 +69,9 @@ class HostedModel:
             return False
         if self.memory_required(height, width) <= comfy.model_management.get_free_memory(device):
             return False
-        logging.info("AutoDIR: %d x %d pixels may not fit into memory: using tiles of %d", width, height, TILE)
+        logging.info(
+            "AutoDIR: %d x %d pixels may not fit into memory: using tiles of %d", width, height, DEFAULT_TILE_SIZE
+        )
         return True
 
     def load_remaining_weights(self) -> None:

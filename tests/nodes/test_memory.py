@@ -127,7 +127,7 @@ class TestCPU:
 
     def test_large_pictures_are_worked_on_in_squares_from_the_start(self, model, comfy, management, monkeypatch):
         needed = 17 * 32 * 4 * HEIGHT * WIDTH
-        for free, tile in ((needed, None), (needed - 1, comfy("memory").TILE)):
+        for free, tile in ((needed, None), (needed - 1, comfy("memory").DEFAULT_TILE_SIZE)):
             monkeypatch.setattr(management, "get_free_memory", lambda device, free=free: free)
             with model.loaded_for(HEIGHT, WIDTH) as autodir:
                 assert autodir.tile_size == tile
