@@ -14,6 +14,9 @@ from ...autodir_core.errors import InputError
 Conditioning = list[list[Any]]
 Latent = dict[str, Any]
 
+Widget = tuple[Any, dict[str, Any]]
+"""The type and the options of an input, as ComfyUI reads them."""
+
 MODEL = ("AUTODIR_MODEL", {"tooltip": "The model, from AutoDIR Load Model."})
 
 STEPS = (
@@ -37,7 +40,7 @@ SEED = (
         "it gives what it gives alone.",
     },
 )
-SAMPLER = (
+SAMPLER: Widget = (
     list(choices.SAMPLERS),
     {
         "default": choices.SAMPLERS.default,
@@ -84,7 +87,7 @@ LABELS = (
         'Without "no" in the list the loop cannot find the picture clean.',
     },
 )
-CROPS = (
+CROPS: Widget = (
     list(choices.CROPS),
     {
         "default": choices.CROPS.default,
@@ -95,7 +98,7 @@ CROPS = (
         "old_values": {"centre": "center"},
     },
 )
-MIN_CONFIDENCE = (
+MIN_CONFIDENCE: Widget = (
     "FLOAT",
     {
         "default": 0.0,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import NoReturn
 
 from tqdm import tqdm
 
@@ -56,7 +57,7 @@ class ProgressBar(Callback):
 
     def __init__(self, name: str, steps: int, log_every: int) -> None:
         self.name, self.steps, self.log_every = name, steps, log_every
-        self.bar: tqdm | None = None
+        self.bar: tqdm[NoReturn] | None = None
 
     def on_start(self, state: TrainState) -> None:
         self.bar = tqdm(initial=state.step, total=self.steps, desc=self.name, unit="step")
