@@ -1,4 +1,4 @@
-"""Writes a trained model as the official file is: the official names, and in a .ckpt everything that its code loads."""
+"""Writes a trained model under the official names; a .ckpt also gets every key that the official code loads."""
 
 from __future__ import annotations
 
@@ -30,37 +30,37 @@ def write_model(path: Path, model: AutoDIR, precision: str = "float32") -> None:
 
 
 def write_checkpoint(path: Path, state: Mapping[str, Tensor]) -> None:
-    """The container of the official file: `state_dict` under that name."""
+    """Write tensors in the container of the official file, a pickle with a `state_dict`."""
     tensors = {key: tensor.detach().cpu().contiguous() for key, tensor in state.items()}
     with atomic_path(path) as temporary:
         torch.save({"state_dict": tensors}, temporary)
 
 
 def official_buffers(clip: CLIPConfig) -> dict[str, Tensor]:
-    """What the official code loads strictly although it follows from the schedule and the sizes (LDM `DDPM`)."""
+    """Return the buffers that the official code loads strictly: the noise schedule and position ids (LDM `DDPM`)."""
     tokens = (clip.context, (clip.image // clip.patch) ** 2 + 1)
     positions = {key: torch.arange(count)[None] for key, count in zip(POSITION_IDS, tokens, strict=True)}
     return {**{key: values.float() for key, values in schedule_buffers().items()}, **positions}
 
 
 def schedule_buffers() -> dict[str, Tensor]:
-    """The twelve schedule buffers [1000] in float64 (LDM `register_schedule`)."""
+    """Return the twelve buffers [1000] of the noise schedule in float64 (LDM `register_schedule`)."""
     betas = torch.linspace(LINEAR_START**0.5, LINEAR_END**0.5, TIMESTEPS, dtype=torch.float64) ** 2
     alphas = 1 - betas
-    product = alphas.cumprod(dim=0)
-    before = torch.cat([product.new_ones(1), product[:-1]])
-    variance = betas * (1 - before) / (1 - product)
+    cumprod = alphas.cumprod(dim=0)
+    previous = torch.cat([cumprod.new_ones(1), cumprod[:-1]])
+    variance = betas * (1 - previous) / (1 - cumprod)
     return {
         "betas": betas,
-        "alphas_cumprod": product,
-        "alphas_cumprod_prev": before,
-        "sqrt_alphas_cumprod": product.sqrt(),
-        "sqrt_one_minus_alphas_cumprod": (1 - product).sqrt(),
-        "log_one_minus_alphas_cumprod": (1 - product).log(),
-        "sqrt_recip_alphas_cumprod": (1 / product).sqrt(),
-        "sqrt_recipm1_alphas_cumprod": (1 / product - 1).sqrt(),
+        "alphas_cumprod": cumprod,
+        "alphas_cumprod_prev": previous,
+        "sqrt_alphas_cumprod": cumprod.sqrt(),
+        "sqrt_one_minus_alphas_cumprod": (1 - cumprod).sqrt(),
+        "log_one_minus_alphas_cumprod": (1 - cumprod).log(),
+        "sqrt_recip_alphas_cumprod": (1 / cumprod).sqrt(),
+        "sqrt_recipm1_alphas_cumprod": (1 / cumprod - 1).sqrt(),
         "posterior_variance": variance,
         "posterior_log_variance_clipped": variance.clamp(min=1e-20).log(),
-        "posterior_mean_coef1": betas * before.sqrt() / (1 - product),
-        "posterior_mean_coef2": (1 - before) * alphas.sqrt() / (1 - product),
+        "posterior_mean_coef1": betas * previous.sqrt() / (1 - cumprod),
+        "posterior_mean_coef2": (1 - previous) * alphas.sqrt() / (1 - cumprod),
     }
