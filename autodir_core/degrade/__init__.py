@@ -1,4 +1,4 @@
-"""Synthetic degradations, one per label, the same for the same seed: training data, tests and the Degrade node."""
+"""Synthetic degradations, reproducible from a seed: a function per label, one row each in `choices.DEGRADATIONS`."""
 
 from __future__ import annotations
 

@@ -76,7 +76,7 @@ def compose(
 def _degrade_one(
     image: Tensor, functions: Mapping[str, Function], *, severity: float, seed: int, depth: Tensor | None
 ) -> Tensor:
-    """One picture [3, H, W] through all functions."""
+    """Degrade one picture [3, H, W] by all functions."""
     for label, function in functions.items():
         options = {"depth": depth} if _accepts_depth(function) else {}
         image = function(image, Draw(seed, label), severity=severity, **options).clamp(0.0, 1.0)
@@ -88,7 +88,7 @@ def _accepts_depth(function: Function) -> bool:
 
 
 def _load_functions(labels: Sequence[str]) -> dict[str, Function]:
-    """The functions of `labels` in the order of image formation."""
+    """Return the functions of `labels` in the order of image formation."""
     if isinstance(labels, str):
         raise InputError(f"labels must be a list, got the text {labels!r}; write [{labels!r}]")
     wanted = {DEGRADATIONS.check(label) for label in labels}
@@ -103,7 +103,7 @@ def _check_images(images: Tensor) -> None:
 
 
 def _fit_depth(depth: Tensor, images: Tensor) -> list[Tensor]:
-    """One depth [H, W] per picture, extended as the pictures are."""
+    """Return one depth [H, W] per picture, extended as the pictures are."""
     nearest, farthest = depth.min().item(), depth.max().item()
     if not (nearest >= 0.0 and farthest <= 1.0):
         raise InputError(f"depth must run from 0 (near) to 1 (far), got {nearest:g} to {farthest:g}; rescale it")

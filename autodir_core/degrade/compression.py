@@ -1,4 +1,4 @@
-"""Compression: the blocks, ripples and smeared colours that JPEG leaves at low quality."""
+"""Compression: the blocks, ripples and smeared colors that JPEG leaves at low quality."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from .draws import Draw
 QUALITY = (40.0, 18.0, 5.0)
 SUBSAMPLING = (0, 1, 2)
 SUBSAMPLING_WEIGHTS = (0.2, 0.1, 0.7)
-"""Colour at full size, at half the width, at half of both: most cameras and pages choose the last."""
+"""Color at full size, at half the width, at half of both: most cameras and pages choose the last."""
 
 
 def jpeg(image: Tensor, draw: Draw, *, severity: float) -> Tensor:
-    """Save and read again by the ordinary JPEG coder (libjpeg); image [3, H, W] 0..1."""
+    """Compress [3, H, W] in 0..1 by the ordinary JPEG coder (libjpeg)."""
     quality = round(draw.level(severity, QUALITY))
     subsampling = draw.choice(SUBSAMPLING, SUBSAMPLING_WEIGHTS)
     return compress_jpeg(image.movedim(0, -1), quality, subsampling).movedim(-1, 0).to(image)

@@ -17,7 +17,7 @@ BAND = 0.12
 
 
 def between(severity: float, anchors: tuple[float, float, float]) -> float:
-    """Piecewise linear through the `anchors` at severity 0, 0.5 and 1."""
+    """Interpolate linearly through the `anchors` at severity 0, 0.5 and 1."""
     mild, medium, severe = anchors
     if severity < 0.5:
         return mild + (medium - mild) * 2 * severity
@@ -41,22 +41,22 @@ class Draw:
         return self.uniform(0.0, 1.0) < probability
 
     def integer(self, low: int, high: int) -> int:
-        """A whole number from `low` to `high`, both included."""
+        """Draw a whole number from `low` to `high`, both included."""
         return int(torch.randint(low, high + 1, (), generator=self._generator).item())
 
     def choice(self, options: Sequence[T], weights: Sequence[float]) -> T:
-        """One of `options`, drawn in proportion to `weights`."""
+        """Draw one of `options` in proportion to `weights`."""
         index = torch.multinomial(torch.tensor(weights), 1, generator=self._generator)
         return options[int(index.item())]
 
     def level(self, severity: float, anchors: tuple[float, float, float]) -> float:
-        """A parameter near a severity: `between` the anchors, at a severity drawn within `BAND` of the given one."""
+        """Draw a parameter: `between` the anchors, at a severity within `BAND` of the given one."""
         return between(min(max(severity + self.uniform(-BAND, BAND), 0.0), 1.0), anchors)
 
     def rand(self, *shape: int) -> Tensor:
-        """Uniform numbers in 0..1 on the CPU."""
+        """Draw uniform numbers in 0..1 on the CPU."""
         return torch.rand(shape, generator=self._generator)
 
     def normal(self, *shape: int) -> Tensor:
-        """Standard normal numbers on the CPU."""
+        """Draw standard normal numbers on the CPU."""
         return torch.randn(shape, generator=self._generator)

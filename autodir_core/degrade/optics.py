@@ -14,14 +14,14 @@ MOTION_LENGTH = (4.0, 11.0, 25.0)
 
 
 def blur(image: Tensor, draw: Draw, *, severity: float) -> Tensor:
-    """Defocus or motion in nearly linear light; image [3, H, W] 0..1, the same back."""
+    """Blur [3, H, W] in 0..1 by defocus or motion, in nearly linear light."""
     kernel = _kernel(draw, severity, min(image.shape[-2:]))
     # A gamma of 2 is near enough to sRGB for highlights to bleed as light does, and costs a square root.
     return convolve(image.square(), kernel).clamp_min(0.0).sqrt()
 
 
 def _kernel(draw: Draw, severity: float, side: int) -> Tensor:
-    """A point spread function small enough for a picture whose shorter side has `side` pixels."""
+    """Draw a point spread function small enough for a picture whose shorter side has `side` pixels."""
     if draw.chance(0.5):
         radius = min(draw.level(severity, DEFOCUS_RADIUS), side / 4)
         return disc_kernel(radius, softness=draw.uniform(0.8, 1.2))

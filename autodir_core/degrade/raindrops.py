@@ -13,7 +13,7 @@ from ..imaging.filters import box_blur, box_downscale, convolve, disc_kernel
 from .draws import Draw, between
 
 MIN_COVERAGE = (0.08, 0.2, 0.35)
-"""The share of the picture that drops cover at least, at severity 0, 0.5 and 1."""
+"""The fraction of the picture that drops cover at least, at severity 0, 0.5 and 1."""
 MIN_RADIUS = 8.0
 MAX_RADIUS = (14.0, 24.0, 40.0)
 """The main circle's radius in pixels; pictures under about 200 pixels get at most a sixth of their shorter side."""
@@ -30,18 +30,18 @@ class Glass:
 
     @property
     def coverage(self) -> float:
-        """The share of the picture under water."""
+        """The fraction of the picture under water."""
         return (self.relief > 0).float().mean().item()
 
 
 def raindrop(image: Tensor, draw: Draw, *, severity: float) -> Tensor:
-    """Refracting drops on the glass; image [3, H, W] 0..1, not clamped. Guarantees `MIN_COVERAGE`."""
+    """Put refracting drops before [3, H, W] in 0..1; not clamped. They cover `MIN_COVERAGE` at least."""
     glass = draw_glass(draw, (image.shape[-2], image.shape[-1]), severity=severity)
     return _look_through(image, glass, draw)
 
 
 def draw_glass(draw: Draw, size: tuple[int, int], *, severity: float) -> Glass:
-    """Drops of merged circles, added until they cover what `severity` in 0..1 asks for; on the CPU."""
+    """Draw drops of merged circles until they cover what `severity` in 0..1 asks for; on the CPU."""
     relief, sparkle = torch.zeros(size), torch.zeros(size)
     missing = between(severity, MIN_COVERAGE) * draw.uniform(1.05, 1.25) * relief.numel()
     while missing > 0:
@@ -55,7 +55,7 @@ def _draw_radius(draw: Draw, severity: float, side: int) -> float:
 
 
 def _add_drop(relief: Tensor, sparkle: Tensor, draw: Draw, radius: float) -> int:
-    """Merge one irregular drop into both maps; the number of pixels newly covered."""
+    """Merge one irregular drop into both maps; return the number of pixels newly covered."""
     height, width = relief.shape
     y, x = draw.uniform(0.0, height), draw.uniform(0.0, width)
     covered = _merge_cap(relief, y, x, radius)
@@ -73,7 +73,7 @@ def _add_drop(relief: Tensor, sparkle: Tensor, draw: Draw, radius: float) -> int
 
 
 def _merge_cap(surface: Tensor, y: float, x: float, radius: float, *, peak: float | None = None) -> int:
-    """Raise `surface` in place to a cap (r^2 - d^2) / 2, or one `peak` high; the number of pixels raised from 0."""
+    """Raise `surface` in place to a cap (r^2 - d^2) / 2, or one `peak` high; return the pixels raised from 0."""
     top, left = max(math.ceil(y - radius), 0), max(math.ceil(x - radius), 0)
     patch = surface[top : max(math.floor(y + radius) + 1, 0), left : max(math.floor(x + radius) + 1, 0)]
     down = torch.arange(top, top + patch.shape[0]) - y
@@ -87,7 +87,7 @@ def _merge_cap(surface: Tensor, y: float, x: float, radius: float, *, peak: floa
 
 
 def _look_through(image: Tensor, glass: Glass, draw: Draw) -> Tensor:
-    """The picture with the water on the glass."""
+    """Return the picture as seen through the water on the glass."""
     relief = _soften(glass.relief.to(image.device))
     slope = _melted_slope(relief)
     steepness = torch.hypot(slope[0], slope[1])
@@ -104,7 +104,7 @@ def _look_through(image: Tensor, glass: Glass, draw: Draw) -> Tensor:
 
 
 def _melted_slope(relief: Tensor) -> Tensor:
-    """The slope of the water [2, H, W] along y and x, averaged inside the drops so that merged circles show no seam."""
+    """Return the slope of the water [2, H, W] along y and x, averaged inside the drops so that no seam shows."""
     wet = (relief > 0).to(relief)
     fields = torch.stack([*torch.gradient(relief), torch.ones_like(relief)]) * wet
     averaged = convolve(fields, disc_kernel(MELT, softness=MELT))
@@ -112,7 +112,7 @@ def _melted_slope(relief: Tensor) -> Tensor:
 
 
 def _refract(image: Tensor, draw: Draw, slope: Tensor) -> Tensor:
-    """The scene through drops of the given slope [2, H, W], inverted, reduced and out of focus: [3, H, W]."""
+    """Return the scene [3, H, W] through drops of slope [2, H, W]: inverted, reduced and out of focus."""
     height, width = image.shape[-2:]
     # A cap's slope is minus the offset from its middle: more than one slope away lies the mirrored scene.
     power = draw.uniform(2.0, 3.4)

@@ -15,7 +15,7 @@ ENLARGE_WEIGHTS = (0.6, 0.2, 0.2)
 
 
 def low_resolution(image: Tensor, draw: Draw, *, severity: float) -> Tensor:
-    """Reduce by a drawn factor and kernel, store, enlarge to the same size; image [3, H, W] 0..1, not clamped."""
+    """Reduce [3, H, W] in 0..1 by a drawn factor and kernel and enlarge it again; not clamped."""
     factor = draw.level(severity, FACTOR)
     reduce = draw.choice(REDUCE, REDUCE_WEIGHTS)
     enlarge = draw.choice(ENLARGE, ENLARGE_WEIGHTS)

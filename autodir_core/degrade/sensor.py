@@ -17,7 +17,7 @@ DARK_SIGMA = (0.5, 1.2, 2.5)
 
 
 def noise(image: Tensor, draw: Draw, *, severity: float) -> Tensor:
-    """Read and shot noise, some of it correlated over pixels or channels; image [3, H, W] 0..1, not clamped.
+    """Add read and shot noise to [3, H, W] in 0..1, sometimes correlated over pixels or channels; not clamped.
 
     The variance is a + b * signal (Foi et al., 2008, the Gaussian limit of Poisson counts).
     """
@@ -28,7 +28,7 @@ def noise(image: Tensor, draw: Draw, *, severity: float) -> Tensor:
 
 
 def underexposure(image: Tensor, draw: Draw, *, severity: float) -> Tensor:
-    """Gain, gamma, a slight cast and a little noise, stored in 8 bits; image [3, H, W] 0..1, the same back."""
+    """Darken [3, H, W] in 0..1 by gain and gamma, with a slight cast and a little noise, stored in 8 bits."""
     gain = draw.level(severity, EXPOSURE_GAIN)
     gamma = draw.level(severity, EXPOSURE_GAMMA)
     sigma = draw.level(severity, DARK_SIGMA) / 255
@@ -38,7 +38,7 @@ def underexposure(image: Tensor, draw: Draw, *, severity: float) -> Tensor:
 
 
 def _unit_noise(image: Tensor, draw: Draw) -> Tensor:
-    """Noise of mean 0 and variance 1, shaped and placed like `image`."""
+    """Draw noise of mean 0 and variance 1, in the shape and on the device of `image`."""
     field = draw.normal(*image.shape)
     if draw.chance(0.3):
         field = _correlate_channels(field, draw.uniform(0.2, 0.8))
@@ -47,11 +47,11 @@ def _unit_noise(image: Tensor, draw: Draw) -> Tensor:
     return field.to(image.device)
 
 
-def _correlate_channels(field: Tensor, share: float) -> Tensor:
-    """Give all channels `share` of their variance in common, as noise in the luminance has."""
+def _correlate_channels(field: Tensor, fraction: float) -> Tensor:
+    """Give all channels a fraction of their variance in common, as noise in the luminance has."""
     common = field.sum(0, keepdim=True) / field.shape[0] ** 0.5
-    mixed = (1 - share) ** 0.5 * field + share**0.5 * common
-    scale = 1 + 2 * (share * (1 - share) / field.shape[0]) ** 0.5
+    mixed = (1 - fraction) ** 0.5 * field + fraction**0.5 * common
+    scale = 1 + 2 * (fraction * (1 - fraction) / field.shape[0]) ** 0.5
     return mixed / scale**0.5
 
 

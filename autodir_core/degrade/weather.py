@@ -20,7 +20,7 @@ RAIN_VEIL = (0.02, 0.07, 0.18)
 
 
 def haze(image: Tensor, draw: Draw, *, severity: float, depth: Tensor | None = None) -> Tensor:
-    """Atmospheric scattering J t + A (1 - t), t = exp(-beta depth); image [3, H, W], depth [H, W] 0 near .. 1 far.
+    """Scatter light over [3, H, W]: J t + A (1 - t), t = exp(-beta depth), depth [H, W] from 0 near to 1 far.
 
     Without `depth` a ground plane with smooth relief is drawn. Source: Koschmieder's law, as in He et al., 2009.
     """
@@ -34,7 +34,7 @@ def haze(image: Tensor, draw: Draw, *, severity: float, depth: Tensor | None = N
 
 
 def rain(image: Tensor, draw: Draw, *, severity: float) -> Tensor:
-    """Layers of streaks screened over a light veil; image [3, H, W] 0..1, the same back."""
+    """Screen layers of streaks and a light veil over [3, H, W] in 0..1."""
     streaks = _draw_streaks(draw, severity, (image.shape[-2], image.shape[-1])).to(image)
     veil = draw.level(severity, RAIN_VEIL)
     light = draw.uniform(0.75, 1.0)
@@ -43,19 +43,19 @@ def rain(image: Tensor, draw: Draw, *, severity: float) -> Tensor:
 
 
 def _draw_depth(draw: Draw, height: int, width: int) -> Tensor:
-    """A tilted ground that runs to a horizon, under a smooth relief: [height, width] in 0.1..1."""
+    """Draw a tilted ground that runs to a horizon, under a smooth relief: [height, width] in 0.1..1."""
     y = torch.linspace(0.0, 1.0, height)[:, None]
     x = torch.linspace(-0.5, 0.5, width)[None, :]
     horizon = draw.uniform(-0.2, 0.5)
     ground = 1 - ((y - horizon + draw.uniform(-0.5, 0.5) * x) / (1 - horizon)).clamp(0.0, 1.0)
     coarse = draw.rand(1, draw.integer(2, 5), draw.integer(2, 5))
     relief = resample(coarse, (height, width), kernel="cubic")[0]
-    share = draw.uniform(0.2, 0.6)
-    return ((1 - share) * ground + share * relief).clamp(0.0, 1.0) * 0.9 + 0.1
+    weight = draw.uniform(0.2, 0.6)
+    return ((1 - weight) * ground + weight * relief).clamp(0.0, 1.0) * 0.9 + 0.1
 
 
 def _draw_streaks(draw: Draw, severity: float, size: tuple[int, int]) -> Tensor:
-    """The opacity of all streaks, 0..1: [H, W]. Far layers are many, short and thin, near ones few, long and wide."""
+    """Draw the opacity of all streaks, [H, W] in 0..1: far layers many, short and thin, near ones few, long, wide."""
     angle = math.pi / 2 + math.radians(draw.uniform(-35.0, 35.0))
     length = min(draw.level(severity, RAIN_LENGTH), min(size) / 3)
     amount = draw.level(severity, RAIN_AMOUNT)
@@ -70,7 +70,7 @@ def _draw_streaks(draw: Draw, severity: float, size: tuple[int, int]) -> Tensor:
 
 
 def _scatter(draw: Draw, size: tuple[int, int], per_thousand: float) -> Tensor:
-    """Points of random brightness on black: [H, W]."""
+    """Draw points of random brightness on black: [H, W]."""
     height, width = size
     count = max(round(per_thousand * height * width / 1000), 1)
     places = (draw.rand(count) * (height * width)).long()

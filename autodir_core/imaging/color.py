@@ -39,7 +39,7 @@ def adain(images: Tensor, reference: Tensor) -> Tensor:
 
 
 def channel_statistics(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation (unbiased variance + 1e-5) over the pixels, each [B, 3, 1, 1]."""
+    """Return mean and standard deviation (unbiased variance + 1e-5) over the pixels, each [B, 3, 1, 1]."""
     unbiased = x.shape[-2] * x.shape[-1] > 1
     return x.mean(dim=(2, 3), keepdim=True), (x.var(dim=(2, 3), keepdim=True, unbiased=unbiased) + 1e-5).sqrt()
 

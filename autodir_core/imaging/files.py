@@ -39,10 +39,10 @@ class Picture:
 
 
 def read_picture(path: PathLike) -> Picture:
-    """The first frame of a picture file, turned upright (EXIF) and converted to sRGB (embedded ICC profile).
+    """Read the first frame of a picture file, turned upright (EXIF) and converted to sRGB (embedded ICC profile).
 
     Any mode Pillow reads: 1-bit, grey, palette, RGB, CMYK, each with its transparency, and grey at 16 or 32 bit,
-    integer or float. Pillow itself reduces 16-bit *colour* to 8 bits, so only grey keeps a finer depth. A float
+    integer or float. Pillow itself reduces 16-bit *color* to 8 bits, so only grey keeps a finer depth. A float
     picture has no stated range: it is taken as 0..1, 0..255 or 0..65535, whichever is the first to hold its maximum.
     Raises InputError for a path that is no complete picture.
     """
@@ -81,7 +81,7 @@ def _existing_file(path: PathLike) -> Path:
 
 
 def _decode(path: Path) -> Image.Image:
-    """The first frame, upright; whatever Pillow raises on bad data becomes an InputError."""
+    """Decode the first frame, upright; whatever Pillow raises on bad data becomes an InputError."""
     try:
         with Image.open(path) as file:
             file.load()
@@ -100,13 +100,13 @@ def _to_picture(image: Image.Image, path: Path) -> Picture:
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
         grey = _deep_grey(image, path)
         return Picture(grey[..., None].expand(*grey.shape, 3).contiguous())
-    colour, alpha = _split_alpha(image)
-    colour = _to_srgb(colour, image.info.get("icc_profile"), path)
-    return Picture(from_pil(colour)[None], None if alpha is None else from_pil(alpha)[None])
+    color, alpha = _split_alpha(image)
+    color = _to_srgb(color, image.info.get("icc_profile"), path)
+    return Picture(from_pil(color)[None], None if alpha is None else from_pil(alpha)[None])
 
 
 def _deep_grey(image: Image.Image, path: Path) -> Tensor:
-    """[1, H, W] in 0..1 of grey with more than 8 bits; mode "I" does not tell 16 from 32 bits, so its values do."""
+    """Return grey of more than 8 bits as [1, H, W] in 0..1; mode "I" may be 16 or 32 bits, which its values tell."""
     values = np.asarray(image).astype(np.float64)
     if not np.isfinite(values).all():
         raise InputError(f"{path} holds values that are not finite (nan or inf)")
@@ -118,7 +118,7 @@ def _deep_grey(image: Image.Image, path: Path) -> Tensor:
 
 
 def _split_alpha(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
-    """The colours without transparency, not composited, and the alpha channel."""
+    """Return the colors without transparency, not composited, and the alpha channel."""
     if not image.has_transparency_data:
         return image, None
     rgba = image.convert("RGBA")
@@ -127,7 +127,7 @@ def _split_alpha(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
 
 
 def _to_srgb(image: Image.Image, icc_profile: bytes | None, path: Path) -> Image.Image:
-    """8-bit RGB; without a profile that works, the values are taken as sRGB already."""
+    """Convert to 8-bit RGB; without a profile that works, the values are taken as sRGB already."""
     if image.mode not in ("L", "RGB", "CMYK"):
         image = image.convert("L" if image.mode == "1" else "RGB")
     if not icc_profile:
@@ -140,7 +140,7 @@ def _to_srgb(image: Image.Image, icc_profile: bytes | None, path: Path) -> Image
             image, profile, ImageCms.createProfile("sRGB"), ImageCms.Intent.PERCEPTUAL, outputMode="RGB"
         )
     except (ImageCms.PyCMSError, OSError) as error:
-        logger.warning("%s: the embedded colour profile cannot be used (%s); colours kept as they are", path, error)
+        logger.warning("%s: the embedded color profile cannot be used (%s); colors kept as they are", path, error)
         return image.convert("RGB")
     assert converted is not None  # only an in-place conversion returns None
     return converted

@@ -49,7 +49,7 @@ def line_kernel(length: float, angle: float, *, bend: float = 0.0, width: float 
 
 
 def _splat(points: Tensor, reach: int, width: float) -> Tensor:
-    """Bilinear weight of each point in each cell: [points, 2 * reach + 1]."""
+    """Return the bilinear weight of each point in each cell: [points, 2 * reach + 1]."""
     cells = torch.arange(-reach, reach + 1, dtype=torch.float32)
     return (1 - (cells - points[:, None]).abs() / width).clamp_min(0.0)
 
@@ -140,7 +140,7 @@ def resample(image: Tensor, size: tuple[int, int], *, kernel: str) -> Tensor:
 
 
 def _resampling_matrix(source: int, target: int, kernel: str) -> Tensor:
-    """The weights [target, source] of each pixel of a line in each resampled one."""
+    """Return the weights [target, source] of each pixel of a line in each resampled one."""
     scale = source / target
     centers = (torch.arange(target) + 0.5) * scale - 0.5
     if kernel == "nearest":
@@ -160,7 +160,7 @@ def _linear(x: Tensor) -> Tensor:
 
 
 def _cubic(x: Tensor) -> Tensor:
-    """Keys' kernel with a = -0.5 (Catmull-Rom)."""
+    """Return Keys' kernel with a = -0.5 (Catmull-Rom)."""
     near = (1.5 * x - 2.5) * x * x + 1
     far = ((-0.5 * x + 2.5) * x - 4) * x + 2
     return torch.where(x < 1, near, far) * (x < 2)

@@ -27,7 +27,7 @@ def fit_map(values: Tensor, images: Tensor, *, name: str, mode: str = "bilinear"
     """Return one map per picture, [B, H, W], in the size of `images` [B, H, W, C].
 
     Args:
-        values: [h, w], [B or 1, h, w], or pictures [B or 1, h, w, 3 or 4], whose colours are averaged; any size.
+        values: [h, w], [B or 1, h, w], or pictures [B or 1, h, w, 3 or 4], whose colors are averaged; any size.
         images: the pictures that the map belongs to.
         name: what an error calls the map.
         mode: "bilinear" or "bicubic", both antialiased.

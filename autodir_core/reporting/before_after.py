@@ -92,10 +92,10 @@ def add_captions(picture: Image.Image, details: tuple[str, str], size: int) -> I
     whole = canvas(picture.width, picture.height + GAP // 2 + 2 * line)
     whole.paste(picture, (0, 0))
     draw = ImageDraw.Draw(whole)
-    for texts, row, colour in ((TITLES, 0.5, BRIGHT), (details, 1.5, DIM)):
+    for texts, row, color in ((TITLES, 0.5, BRIGHT), (details, 1.5, DIM)):
         top = picture.height + GAP // 2 + line * row
-        draw.text((0, top), texts[0], fill=colour, font=font, anchor="lm")
-        draw.text((picture.width, top), texts[1], fill=colour, font=font, anchor="rm")
+        draw.text((0, top), texts[0], fill=color, font=font, anchor="lm")
+        draw.text((picture.width, top), texts[1], fill=color, font=font, anchor="rm")
     return whole
 
 

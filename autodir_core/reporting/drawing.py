@@ -58,9 +58,9 @@ def add_caption(picture: Image.Image, title: str, detail: str = "") -> Image.Ima
     whole = canvas(width, picture.height + GAP // 2 + line * (2 if detail else 1))
     whole.paste(picture, ((width - picture.width) // 2, 0))
     draw = ImageDraw.Draw(whole)
-    for row, (text, colour) in enumerate([(title, BRIGHT), (detail, DIM)]):
+    for row, (text, color) in enumerate([(title, BRIGHT), (detail, DIM)]):
         place = (width / 2, picture.height + GAP // 2 + line * (row + 0.5))
-        draw.text(place, ellipsize(text, font, width), fill=colour, font=font, anchor="mm")
+        draw.text(place, ellipsize(text, font, width), fill=color, font=font, anchor="mm")
     return whole
 
 

@@ -60,15 +60,15 @@ def chart_rows(assessment: Assessment) -> list[Row]:
 
 def draw_row(draw: ImageDraw.ImageDraw, row: Row, font: Font, *, middle: int) -> None:
     """Draw one row around the line `middle`."""
-    colour = BRIGHT if row.wins else DIM
+    color = BRIGHT if row.wins else DIM
     if row.probability is None:
         draw.text((0, middle), row.text, fill=BRIGHT, font=font, anchor="lm")
         return
-    draw.text((0, middle), ellipsize(row.text, font, NAME_WIDTH - GAP), fill=colour, font=font, anchor="lm")
+    draw.text((0, middle), ellipsize(row.text, font, NAME_WIDTH - GAP), fill=color, font=font, anchor="lm")
     top, bottom = middle - BAR_HEIGHT // 2, middle + BAR_HEIGHT // 2 - 1
     draw.rectangle((NAME_WIDTH, top, NAME_WIDTH + BAR_WIDTH - 1, bottom), fill=TRACK)
     length = round(row.probability * BAR_WIDTH)
     if length:
         draw.rectangle((NAME_WIDTH, top, NAME_WIDTH + length - 1, bottom), fill=WINNER if row.wins else FILL)
     percent = f"{100 * row.probability:.0f} %"
-    draw.text((NAME_WIDTH + BAR_WIDTH + NUMBER_WIDTH, middle), percent, fill=colour, font=font, anchor="rm")
+    draw.text((NAME_WIDTH + BAR_WIDTH + NUMBER_WIDTH, middle), percent, fill=color, font=font, anchor="rm")

@@ -22,7 +22,7 @@ def test_a_flat_picture_stays_flat() -> None:
     assert (degrade(grey, "jpeg artifact", severity=1.0) - grey).abs().max() < 0.02
 
 
-def test_fine_colour_is_smeared_more_than_fine_light() -> None:
+def test_fine_color_is_smeared_more_than_fine_light() -> None:
     """Stripes of one pixel: in brightness they stay, between red and green of one brightness most are lost."""
     stripes = (torch.arange(64) % 2).float()[None, None, :].expand(8, 64, 64) - 0.5
     light = 0.5 + 0.4 * stripes[..., None].expand(8, 64, 64, 3)

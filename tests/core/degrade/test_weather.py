@@ -16,7 +16,7 @@ def test_haze_at_depth_zero_is_clear(scene: Tensor) -> None:
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_haze_moves_every_colour_towards_the_airlight(seed: int) -> None:
+def test_haze_moves_every_color_towards_the_airlight(seed: int) -> None:
     near, middle, far = (
         degrade(torch.full((1, 16, 16, 3), 0.2), "haze", seed=seed, depth=torch.full((1, 16, 16), d))
         for d in (0.0, 0.5, 1.0)

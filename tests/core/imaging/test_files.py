@@ -29,7 +29,7 @@ def pixels(picture: Picture) -> list:
     return (picture.image[0] * 255).tolist()
 
 
-def colours(*row: tuple[int, ...]) -> np.ndarray:
+def colors(*row: tuple[int, ...]) -> np.ndarray:
     return np.array([row], np.uint8)
 
 
@@ -43,7 +43,7 @@ def leftovers(folder: Path) -> list[str]:
 
 class TestModes:
     def test_rgb_is_exact(self, tmp_path):
-        picture = read_picture(saved(tmp_path, colours((1, 2, 254), RED)))
+        picture = read_picture(saved(tmp_path, colors((1, 2, 254), RED)))
         assert picture.image.shape == (1, 1, 2, 3)
         assert torch.equal(picture.image, torch.tensor([[[[1, 2, 254], [255, 0, 0]]]]) / 255)
         assert picture.alpha is None
@@ -80,19 +80,19 @@ class TestModes:
         with pytest.raises(InputError, match=says):
             read_picture(saved(tmp_path, np.array([[0, value]], np.float32), "grey.tif"))
 
-    def test_16_bit_colour_comes_as_8_bit(self, tmp_path):
+    def test_16_bit_color_comes_as_8_bit(self, tmp_path):
         path = tmp_path / "deep.png"
         path.write_bytes(png_16_bit_rgb([(0x1234, 0xFFFF, 0x00FF)]))
         assert read_picture(path).image[0, 0, 0].tolist() == pytest.approx([0x12 / 255, 1, 0], abs=1 / 255)
 
-    def test_alpha_is_kept_and_colours_under_it_stay(self, tmp_path):
-        picture = read_picture(saved(tmp_path, colours((9, 8, 7, 0), (255, 0, 0, 51))))
+    def test_alpha_is_kept_and_colors_under_it_stay(self, tmp_path):
+        picture = read_picture(saved(tmp_path, colors((9, 8, 7, 0), (255, 0, 0, 51))))
         assert pixels(picture) == [[[9, 8, 7], [255, 0, 0]]]
         assert picture.alpha is not None and picture.alpha.shape == (1, 1, 2)
         assert (picture.alpha * 255).tolist() == [[[0, 51]]]
 
     def test_grey_with_alpha(self, tmp_path):
-        picture = read_picture(saved(tmp_path, colours((40, 40, 40, 10)), mode="LA"))
+        picture = read_picture(saved(tmp_path, colors((40, 40, 40, 10)), mode="LA"))
         assert pixels(picture) == [[[40, 40, 40]]]
         assert picture.alpha is not None and picture.alpha.item() == pytest.approx(10 / 255)
 
@@ -107,8 +107,8 @@ class TestModes:
         assert opaque.alpha is None
         assert clear.alpha is not None and (clear.alpha * 255).round().tolist() == [[[255, 64]]]
 
-    def test_colour_key_transparency(self, tmp_path):
-        picture = read_picture(saved(tmp_path, colours(RED, GREEN), transparency=GREEN))
+    def test_color_key_transparency(self, tmp_path):
+        picture = read_picture(saved(tmp_path, colors(RED, GREEN), transparency=GREEN))
         assert picture.alpha is not None and picture.alpha.tolist() == [[[1, 0]]]
 
     def test_cmyk(self, tmp_path):
@@ -116,7 +116,7 @@ class TestModes:
         assert read_picture(tmp_path / "print.jpg").image.min() > 0.98
 
     def test_first_frame_of_an_animation(self, tmp_path):
-        first, second = (Image.new("RGB", (2, 2), colour) for colour in (RED, BLUE))
+        first, second = (Image.new("RGB", (2, 2), color) for color in (RED, BLUE))
         first.save(tmp_path / "moving.gif", save_all=True, append_images=[second])
         assert pixels(read_picture(tmp_path / "moving.gif"))[0][0] == list(RED)
 
@@ -124,19 +124,19 @@ class TestModes:
 def test_exif_orientation_is_applied(tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 6  # the camera was turned: rotate by 90 degrees clockwise to see it upright
-    path = saved(tmp_path, colours(RED, BLUE), exif=exif)
+    path = saved(tmp_path, colors(RED, BLUE), exif=exif)
     assert pixels(read_picture(path)) == [[list(RED)], [list(BLUE)]]
 
 
 class TestProfiles:
     def test_another_profile_is_converted_to_srgb(self, tmp_path):
         profile = swapped_primaries()
-        assert pixels(read_picture(saved(tmp_path, colours(RED), icc_profile=profile)))[0][0] == pytest.approx(
+        assert pixels(read_picture(saved(tmp_path, colors(RED), icc_profile=profile)))[0][0] == pytest.approx(
             GREEN, abs=3
         )
 
     def test_alpha_survives_the_conversion(self, tmp_path):
-        picture = read_picture(saved(tmp_path, colours((*RED, 51)), icc_profile=swapped_primaries()))
+        picture = read_picture(saved(tmp_path, colors((*RED, 51)), icc_profile=swapped_primaries()))
         assert pixels(picture)[0][0] == pytest.approx(GREEN, abs=3)
         assert picture.alpha is not None and picture.alpha.item() == pytest.approx(0.2)
 
@@ -149,7 +149,7 @@ class TestProfiles:
     def test_a_broken_profile_is_reported_and_ignored(self, tmp_path, caplog, length):
         profile = swapped_primaries()[:length]
         with caplog.at_level(logging.WARNING):
-            picture = read_picture(saved(tmp_path, colours((10, 20, 30)), icc_profile=profile))
+            picture = read_picture(saved(tmp_path, colors((10, 20, 30)), icc_profile=profile))
         assert pixels(picture) == [[[10, 20, 30]]]
         assert "profile cannot be used" in caplog.text
 

@@ -17,7 +17,7 @@ def flat(value: float, height: int = 90, width: int = 120, batch: int = 1) -> to
     return torch.full((batch, height, width, 3), value)
 
 
-def colour(rgb: tuple[int, int, int]) -> torch.Tensor:
+def color(rgb: tuple[int, int, int]) -> torch.Tensor:
     return torch.tensor(rgb) / 255
 
 
@@ -28,16 +28,16 @@ def test_before_is_left_of_the_bar_and_after_right_of_it(position, cut):
     assert torch.allclose(row[: max(cut - 2, 0)], torch.tensor(DARK))
     assert torch.allclose(row[cut + 2 :], torch.tensor(LIGHT))
     bar = [columns for columns in (cut - 1, cut) if 0 <= columns < 120]
-    assert torch.allclose(row[bar], colour(BRIGHT))
+    assert torch.allclose(row[bar], color(BRIGHT))
 
 
 def test_the_handle_is_a_disc_with_arrows_in_the_middle_of_the_bar():
     image = before_after_slider(flat(DARK, 400), flat(DARK, 400), NOTHING)[0, GAP : GAP + 400, GAP : GAP + 120]
-    bright = torch.isclose(image, colour(BRIGHT), atol=0.01).all(dim=-1)
+    bright = torch.isclose(image, color(BRIGHT), atol=0.01).all(dim=-1)
     radius = 400 // 32
     assert bright[: 200 - radius].sum(dim=1).unique().tolist() == [2]
     assert bright[190, 56:64].all(), "inside the disc, above the arrows"
-    arrows = torch.isclose(image[200], colour(BACKGROUND), atol=0.01).all(dim=-1)
+    arrows = torch.isclose(image[200], color(BACKGROUND), atol=0.01).all(dim=-1)
     assert arrows[60 - radius + 4 : 57].any() and arrows[64 : 60 + radius - 4].any()
 
 

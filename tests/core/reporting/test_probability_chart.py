@@ -25,18 +25,18 @@ def assessed(*probabilities: list[float]) -> Assessment:
     return Assessment(LABELS, torch.tensor(probabilities), torch.zeros(len(probabilities), 77, 4))
 
 
-def columns(image: torch.Tensor, row: int, colour: tuple[int, int, int]) -> list[int]:
-    """Where a row of the drawing, counted from 0, has a colour, from the begin of the bars."""
+def columns(image: torch.Tensor, row: int, color: tuple[int, int, int]) -> list[int]:
+    """Where a row of the drawing, counted from 0, has a color, from the begin of the bars."""
     line = image[0, GAP + row * ROW_HEIGHT + ROW_HEIGHT // 2, GAP + NAME_WIDTH : GAP + NAME_WIDTH + BAR_WIDTH]
-    return torch.isclose(line, torch.tensor(colour) / 255).all(dim=-1).nonzero()[:, 0].tolist()
+    return torch.isclose(line, torch.tensor(color) / 255).all(dim=-1).nonzero()[:, 0].tolist()
 
 
 def test_the_bars_are_as_long_as_the_probabilities_and_ranked():
     image = probability_bar_chart(assessed([0.25, 0.625, 0.125]))
     assert image.shape[1] == 3 * ROW_HEIGHT + 2 * GAP and image.dtype == torch.float32
-    for row, (colour, share) in enumerate([(WINNER, 0.625), (FILL, 0.25), (FILL, 0.125)]):
+    for row, (color, share) in enumerate([(WINNER, 0.625), (FILL, 0.25), (FILL, 0.125)]):
         length = int(share * BAR_WIDTH)
-        assert columns(image, row, colour) == list(range(length))
+        assert columns(image, row, color) == list(range(length))
         assert columns(image, row, TRACK) == list(range(length, BAR_WIDTH))
 
 
