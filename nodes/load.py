@@ -54,22 +54,22 @@ class AutoDIRLoadModel:
 
     @classmethod
     def IS_CHANGED(cls, file: str, precision: str) -> int:
-        return path_of(file).stat().st_mtime_ns
+        return file_path(file).stat().st_mtime_ns
 
     def load(self, file: str, precision: str) -> tuple[HostedModel]:
         networks, plan, metadata = load_networks(
-            path_of(file), lambda key: dtype_of(key.partition(".")[0], precision, devices.load_device())
+            file_path(file), lambda key: choose_dtype(key.partition(".")[0], precision, devices.load_device())
         )
         return (HostedModel(AutoDIR(networks, plan.config, metadata)),)
 
 
-def path_of(file: str) -> Path:
-    """Where the file of an entry of the list lies."""
+def file_path(file: str) -> Path:
+    """Return the path of an entry of the list."""
     return MINI if file == EMBEDDED else Path(folders.model_path(file))
 
 
-def dtype_of(part: str, precision: str, device: torch.device) -> torch.dtype:
-    """Precision of one network ("unet", "vae", "clip" or "scm")."""
+def choose_dtype(network: str, precision: str, device: torch.device) -> torch.dtype:
+    """Return the precision of one network ("unet", "vae", "clip" or "scm")."""
     if precision != AUTO:
-        return network_dtype(part, parse_dtype(precision), device)
-    return devices.vae_dtype() if part == "vae" else network_dtype(part, devices.unet_dtype(), device)
+        return network_dtype(network, parse_dtype(precision), device)
+    return devices.vae_dtype() if network == "vae" else network_dtype(network, devices.unet_dtype(), device)

@@ -17,12 +17,15 @@ from .comfy import devices, expansion
 from .comfy.memory import HostedModel
 from .shared import io, loop_graph, loop_state
 
-MAX_ROUNDS = 16
-"""Each round adds nodes to the running graph, and what the page is told about them grows with their square."""
+MAX_ROUNDS = io.MAX_ROUNDS[1]["max"]
+"""Each round adds nodes to the running graph, and the progress messages to the page grow with their square."""
+
+
+REUSED = "Rounds that were run are used again when it changes."
 
 
 class AnyType(str):
-    """A socket type that takes every other; only `!=` is changed: with `==` too the server would refuse constants."""
+    """A type that matches every other. Only `!=` is overridden: with `==` too the server would refuse constants."""
 
     def __ne__(self, other: object) -> bool:
         return False
@@ -31,7 +34,7 @@ class AnyType(str):
 ANY = AnyType("*")
 
 Link = list[Any]
-"""[id, output] of another node, as a prompt holds it."""
+"""[id, output] of another node in a prompt."""
 
 LAZY_RAW_LINK = {"lazy": True, "rawLink": True}
 """Options of inputs that ComfyUI neither evaluates nor passes on: the node receives the link itself.
@@ -79,7 +82,7 @@ class AutoDIRLoopOpen:
                 "value_b": (ANY, {"tooltip": "A second value that your nodes pass on from round to round."}),
                 "crops": io.advanced(io.CROPS),
             },
-            # of clones; tuples, because the host looks for options beside the type of what is linked
+            # for clones; tuples, because ComfyUI looks up the options of linked inputs
             "hidden": {
                 loop_graph.PREVIOUS: ("AUTODIR_LOOP", {}),
                 loop_graph.LAST: ("BOOLEAN", {}),
@@ -109,17 +112,17 @@ class AutoDIRLoopOpen:
                 loop_state.mark_low_confidence(previous, low_confidence), image, (value_a, value_b)
             )
         if last:
-            return self.nothing_runs(loop)
+            return self.blocked_outputs(loop)
         autodir = model.load(*image.shape[1:3])
         loop = loop_state.assess(autodir, loop, crops)
-        return self.round(autodir, loop) if loop.in_progress else self.nothing_runs(loop)
+        return self.round_outputs(autodir, loop) if loop.in_progress else self.blocked_outputs(loop)
 
-    def nothing_runs(self, loop: loop_state.Loop) -> tuple[Any, ...]:
-        """The outputs after which no node of the body runs, even where a preview asks for it."""
+    def blocked_outputs(self, loop: loop_state.Loop) -> tuple[Any, ...]:
+        """Return outputs after which no node of the body runs, not even for a preview."""
         return loop, *[expansion.blocked_output()] * (len(self.RETURN_TYPES) - 1)
 
-    def round(self, autodir: AutoDIR, loop: loop_state.Loop) -> tuple[Any, ...]:
-        """The outputs for the nodes of the body."""
+    def round_outputs(self, autodir: AutoDIR, loop: loop_state.Loop) -> tuple[Any, ...]:
+        """Return the outputs for the nodes of the body."""
         states = autodir.prompts(loop.labels).states.to(devices.intermediate_device())
         return (
             loop,
@@ -168,28 +171,12 @@ class AutoDIRLoopClose:
                         "fine, but of a batch all pictures must change alike. Lists are refused.",
                     },
                 ),
-                "max_rounds": (
-                    "INT",
-                    {
-                        "default": 7,
-                        "min": 1,
-                        "max": MAX_ROUNDS,
-                        "tooltip": "Rounds at most, one degradation each; the loop stops earlier when the picture is "
-                        "clean. The paper's limit is 7. Rounds that were run are used again when it changes.",
-                    },
-                ),
+                "max_rounds": io.explain(io.MAX_ROUNDS, REUSED),
             },
             "optional": {
                 "value_a": (ANY, {**LAZY_RAW_LINK, "tooltip": "Your own value for the next round; unlinked it stays."}),
                 "value_b": (ANY, {**LAZY_RAW_LINK, "tooltip": "Your second value for the next round, as the first."}),
-                "min_confidence": (
-                    "FLOAT",
-                    {
-                        **io.MIN_CONFIDENCE[1],
-                        "tooltip": io.MIN_CONFIDENCE[1]["tooltip"]
-                        + " Rounds that were run are used again when it changes.",
-                    },
-                ),
+                "min_confidence": io.explain(io.MIN_CONFIDENCE, REUSED),
             },
             "hidden": {"node_id": "UNIQUE_ID", "graph": "DYNPROMPT"},
         }
@@ -205,17 +192,18 @@ class AutoDIRLoopClose:
         node_id: str = "",
         graph: Any = None,
     ) -> tuple[Any, ...] | dict[str, Any]:
-        """The results, or another round: what the body made goes to the next Loop Open over its link."""
+        """Return the results, or expand to another round, whose Loop Open gets the links to the results of this one."""
         refuse_lists()
         if not 1 <= max_rounds <= MAX_ROUNDS:
-            raise InputError(f"max_rounds must lie in 1..{MAX_ROUNDS}, got {max_rounds}")
+            raise InputError(f"max_rounds must be in 1..{MAX_ROUNDS}, got {max_rounds}")
         loop = loop_state.apply_confidence(loop, check_confidence(min_confidence))
         if not loop.in_progress:
-            return self.result(loop, max_rounds)
+            return self.final_outputs(loop, max_rounds)
         last, low_confidence = loop_state.is_last_round(loop, max_rounds), loop_state.low_confidence_indices(loop)
-        return next_round(graph, node_id, last=last, low_confidence=low_confidence, outputs=len(self.RETURN_TYPES))
+        return expand_round(graph, node_id, last=last, low_confidence=low_confidence, outputs=len(self.RETURN_TYPES))
 
-    def result(self, loop: loop_state.Loop, max_rounds: int) -> tuple[Any, ...]:
+    def final_outputs(self, loop: loop_state.Loop, max_rounds: int) -> tuple[Any, ...]:
+        """Return the outputs after the last round."""
         done = loop_state.restoration(loop, max_rounds)
         return (
             loop.images.to(devices.intermediate_device()),
@@ -226,24 +214,24 @@ class AutoDIRLoopClose:
         )
 
 
-def next_round(running: Any, close_id: str, *, last: bool, low_confidence: str, outputs: int) -> dict[str, Any]:
-    """What Loop Close returns to have the host run the loop once more and take the results of the last round.
+def expand_round(running: Any, close_id: str, *, last: bool, low_confidence: str, outputs: int) -> dict[str, Any]:
+    """Return the expansion that runs the loop once more and takes the outputs of the cloned Loop Close.
 
     Args:
-        running: the host's graph, with the nodes of all rounds so far.
-        close_id: the Loop Close that asks.
-        last, low_confidence: as in `loop_graph.next_round`.
+        running: ComfyUI's graph, with the nodes of all rounds so far.
+        close_id: the Loop Close that expands.
+        last, low_confidence: as in `loop_graph.clone_round`.
         outputs: number of its outputs.
     """
     parent = running.get_parent_node_id(close_id)
-    # a loop inside a loop has nodes of one name in every round of the outer: only those beside Close belong to it
+    # an inner loop has nodes of the same name in every round of the outer one: only those on Close's level are its own
     level = {i: running.get_node(i) for i in running.all_node_ids() if running.get_parent_node_id(i) == parent}
     prefix = expansion.alloc_prefix()
 
     def new_id(node_id: str) -> str:
         return prefix + loop_graph.local_name(node_id, parent)
 
-    clones = loop_graph.next_round(
+    clones = loop_graph.clone_round(
         level,
         close_id,
         expansion.is_output_node,
@@ -257,8 +245,8 @@ def next_round(running: Any, close_id: str, *, last: bool, low_confidence: str, 
 
 
 def refuse_lists() -> None:
-    """InputError where the host runs a node once per item of a list: results would get on the wrong outputs."""
+    """Raise InputError where ComfyUI runs a node once per item of a list: results would get to the wrong outputs."""
     if expansion.list_index() > 0:
         raise InputError(
-            "the loop was given a list, whose items it cannot tell apart; join them to a batch or queue them singly"
+            "the loop was given a list, whose items it cannot tell apart; join them to a batch or queue them one by one"
         )

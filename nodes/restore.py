@@ -46,16 +46,7 @@ class AutoDIRRestore:
                 "image": ("IMAGE", {"tooltip": "The pictures to restore, of any size; alpha is kept."}),
                 "steps": io.STEPS,
                 "seed": io.SEED,
-                "max_rounds": (
-                    "INT",
-                    {
-                        "default": 7,
-                        "min": 1,
-                        "max": 16,
-                        "tooltip": "Rounds at most, one degradation each; the loop stops earlier when the picture is "
-                        "clean. The paper's limit is 7.",
-                    },
-                ),
+                "max_rounds": io.MAX_ROUNDS,
                 "text_guidance": io.TEXT_GUIDANCE,
                 "image_guidance": io.IMAGE_GUIDANCE,
                 "prompt": (

@@ -48,6 +48,16 @@ SAMPLER: Widget = (
         "dpmpp_2m needs the fewest steps.",
     },
 )
+MAX_ROUNDS = (
+    "INT",
+    {
+        "default": 7,
+        "min": 1,
+        "max": 16,
+        "tooltip": "Rounds at most, one degradation each; the loop stops earlier when the picture is clean. The "
+        "paper's limit is 7.",
+    },
+)
 TEXT_GUIDANCE = (
     "FLOAT",
     {
@@ -118,6 +128,12 @@ def advanced(socket: tuple[Any, dict[str, Any]]) -> tuple[Any, dict[str, Any]]:
     """Return a widget as one that the page shows only on demand."""
     kind, options = socket
     return kind, {**options, "advanced": True}
+
+
+def explain(socket: tuple[Any, dict[str, Any]], more: str) -> tuple[Any, dict[str, Any]]:
+    """Return an input with another sentence in its tooltip."""
+    kind, options = socket
+    return kind, {**options, "tooltip": f"{options['tooltip']} {more}"}
 
 
 def split_alpha(image: Tensor) -> tuple[Tensor, Tensor | None]:

@@ -1,4 +1,4 @@
-"""Which nodes stand between a loop's two ends and how they are drawn once more, on plain dictionaries of nodes."""
+"""The body of a loop in a graph and its clones for the next round, on plain dictionaries of nodes."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Any
 from ...autodir_core.errors import InputError
 
 Node = Mapping[str, Any]
-"""A node as a prompt in API format holds it: "class_type" and "inputs"."""
+"""A node of a prompt in API format: "class_type" and "inputs"."""
 
 Graph = Mapping[str, Node]
-"""The nodes of one level of a running graph by id: those the user drew, or those that one node expanded to."""
+"""The nodes of one level of a running graph by id: those that the user drew, or those that one node expanded to."""
 
 OPEN, CLOSE = "AutoDIRLoopOpen", "AutoDIRLoopClose"
 PREVIOUS, LAST, LOW_CONFIDENCE = "previous", "last", "low_confidence"
@@ -27,33 +27,33 @@ CARRIED = ("image", "value_a", "value_b")
 
 
 def is_link(value: Any) -> bool:
-    """Whether an input's value is [id, output] of another node."""
+    """Return whether an input's value is [id, output] of another node."""
     return isinstance(value, list) and len(value) == 2 and isinstance(value[0], str) and isinstance(value[1], int)
 
 
 def sources(node: Node) -> Iterator[str]:
-    """The ids of the nodes that one takes its inputs from."""
+    """Yield the ids of the nodes that one takes its inputs from."""
     return (value[0] for value in node["inputs"].values() if is_link(value))
 
 
-def reachable(start: str, neighbours: Callable[[str], Iterable[str]]) -> set[str]:
-    """All that can be reached from a node over one or more steps."""
+def reachable(start: str, neighbors: Callable[[str], Iterable[str]]) -> set[str]:
+    """Return all nodes that can be reached from one over one or more steps."""
     found: set[str] = set()
     waiting = [start]
     while waiting:
-        new = set(neighbours(waiting.pop())) - found
+        new = set(neighbors(waiting.pop())) - found
         found |= new
         waiting += new
     return found
 
 
 def upstream(graph: Graph, node_id: str) -> set[str]:
-    """The nodes of this level that one depends on."""
+    """Return the nodes of this level that one depends on."""
     return reachable(node_id, lambda at: (source for source in sources(graph[at]) if source in graph))
 
 
 def downstream(graph: Graph, node_id: str) -> set[str]:
-    """The nodes of this level that depend on one."""
+    """Return the nodes of this level that depend on one."""
     users: dict[str, list[str]] = {}
     for user, node in graph.items():
         for source in sources(node):
@@ -61,8 +61,8 @@ def downstream(graph: Graph, node_id: str) -> set[str]:
     return reachable(node_id, lambda at: users.get(at, ()))
 
 
-def open_of(graph: Graph, close_id: str) -> str:
-    """The Loop Open that a Loop Close belongs to; InputError unless they are linked straight and one to one."""
+def find_open(graph: Graph, close_id: str) -> str:
+    """Return the Loop Open of a Loop Close; raises InputError unless the two are linked directly and one to one."""
     link = graph[close_id]["inputs"]["loop"]
     if link[0] not in graph or graph[link[0]]["class_type"] != OPEN:
         raise InputError("the loop output of AutoDIR Loop Open must go straight into AutoDIR Loop Close; link the two")
@@ -72,18 +72,18 @@ def open_of(graph: Graph, close_id: str) -> str:
     return link[0]
 
 
-def body_of(graph: Graph, close_id: str, is_output: Callable[[str], bool]) -> set[str]:
-    """The nodes that every round runs, without the two ends.
+def loop_body(graph: Graph, close_id: str, is_output: Callable[[str], bool]) -> set[str]:
+    """Return the nodes that every round runs, without the two ends.
 
-    They stand between the ends, or on a side branch of them that leads to an output node, such as a preview, and does
-    not wait for the loop to finish.
+    They are between the ends, or on a side branch that leads to an output node, such as a preview, and does not depend
+    on the end of the loop.
 
     Args:
-        graph: the level that the loop stands on.
+        graph: the level of the loop.
         close_id: its Loop Close.
-        is_output: whether nodes of a class are run for what they show or save.
+        is_output: whether nodes of a class run for their own sake, such as previews.
     """
-    open_id = open_of(graph, close_id)
+    open_id = find_open(graph, close_id)
     inside = downstream(graph, open_id) - downstream(graph, close_id) - {close_id}
     wanted = upstream(graph, close_id)
     for node_id in inside:
@@ -92,7 +92,7 @@ def body_of(graph: Graph, close_id: str, is_output: Callable[[str], bool]) -> se
     return inside & wanted
 
 
-def next_round(
+def clone_round(
     graph: Graph,
     close_id: str,
     is_output: Callable[[str], bool],
@@ -102,25 +102,25 @@ def next_round(
     new_id: Callable[[str], str],
     drawn_id: Callable[[str], str],
 ) -> dict[str, dict[str, Any]]:
-    """The loop once more: clones of the body and of both ends by their new ids, as a node's expansion holds them.
+    """Clone the body and both ends for another round; returns an expansion, nodes by their new ids.
 
-    The new Loop Open gets links to what Loop Close was given, never values: the cache knows links again in the next
+    The new Loop Open gets the links of Loop Close's inputs, never values: links have the same cache key in the next
     run. Links to nodes outside the loop stay.
 
     Args:
-        graph, close_id, is_output: as in `body_of`.
-        last: no round follows: only the ends are cloned, to take up what the body made.
-        low_confidence: the pictures that do not take up what the body made, as in `LOW_CONFIDENCE`.
-        new_id: the id of a node's clone.
-        drawn_id: the node on the page that shows what a clone shows.
+        graph, close_id, is_output: as in `loop_body`.
+        last: no round follows: only the ends are cloned, to collect the results of the body.
+        low_confidence: the pictures that ignore the results of the body, as in `LOW_CONFIDENCE`.
+        new_id: maps the id of a node to that of its clone.
+        drawn_id: maps the id of a node to that of the node on the page that shows its previews.
     """
-    open_id = open_of(graph, close_id)
-    again = set() if last else body_of(graph, close_id, is_output)
-    ids = {old: new_id(old) for old in sorted(again | {open_id, close_id})}
+    open_id = find_open(graph, close_id)
+    body = set() if last else loop_body(graph, close_id, is_output)
+    ids = {old: new_id(old) for old in sorted(body | {open_id, close_id})}
     clones: dict[str, dict[str, Any]] = {
         new: {
             "class_type": graph[old]["class_type"],
-            "inputs": relinked(graph[old], ids),
+            "inputs": relink_inputs(graph[old], ids),
             "override_display_id": drawn_id(old),
         }
         for old, new in ids.items()
@@ -131,8 +131,8 @@ def next_round(
     return clones
 
 
-def relinked(node: Node, ids: Mapping[str, str]) -> dict[str, Any]:
-    """A node's inputs with the links to cloned nodes moved to their clones."""
+def relink_inputs(node: Node, ids: Mapping[str, str]) -> dict[str, Any]:
+    """Return a node's inputs, with links to cloned nodes moved to the clones."""
     return {
         name: [ids[value[0]], value[1]] if is_link(value) and value[0] in ids else value
         for name, value in node["inputs"].items()
@@ -140,5 +140,5 @@ def relinked(node: Node, ids: Mapping[str, str]) -> dict[str, Any]:
 
 
 def local_name(node_id: str, parent: str | None) -> str:
-    """A node's id without "<parent>.<call>.<graph>.", which is put in front at each level: ids must not grow on."""
+    """Return a node's id without the prefix "<parent>.<call>.<graph>." of its level, so that ids do not grow."""
     return node_id if parent is None else node_id.removeprefix(f"{parent}.").split(".", 2)[-1]

@@ -51,41 +51,41 @@ def is_output(class_type: str) -> bool:
 
 class TestBody:
     def test_between_the_ends_and_previews_on_the_side(self, loop_graph, graph):
-        assert loop_graph.body_of(graph, "close", is_output) == {"blur", "mixed", "look", "resized", "shown"}
+        assert loop_graph.loop_body(graph, "close", is_output) == {"blur", "mixed", "look", "resized", "shown"}
 
     def test_a_preview_that_waits_for_the_loop_does_not_count(self, loop_graph):
         graph = drawn({"open": "", "blur": "open", "close": "open blur", "look": "blur close"})
-        assert loop_graph.body_of(graph, "close", is_output) == {"blur"}
+        assert loop_graph.loop_body(graph, "close", is_output) == {"blur"}
 
     def test_an_empty_body(self, loop_graph):
-        assert loop_graph.body_of(drawn({"open": "", "close": "open open"}), "close", is_output) == set()
+        assert loop_graph.loop_body(drawn({"open": "", "close": "open open"}), "close", is_output) == set()
 
     def test_a_loop_inside_is_part_of_it_and_has_its_own(self, loop_graph):
         graph = drawn({"open": "", "open 2": "open", "close": "", "close 2": "", "blur": ""})
         graph["blur"]["inputs"] = {"image": ["open 2", 1]}
         graph["close 2"]["inputs"] = {"loop": ["open 2", 0], "image": ["blur", 0]}
         graph["close"]["inputs"] = {"loop": ["open", 0], "image": ["close 2", 0]}
-        assert loop_graph.body_of(graph, "close", is_output) == {"open 2", "blur", "close 2"}
-        assert loop_graph.body_of(graph, "close 2", is_output) == {"blur"}
+        assert loop_graph.loop_body(graph, "close", is_output) == {"open 2", "blur", "close 2"}
+        assert loop_graph.loop_body(graph, "close 2", is_output) == {"blur"}
 
     def test_a_close_that_is_not_linked_to_an_open(self, loop_graph, pack):
         graph = drawn({"open": "", "switch": "open", "close": "switch open"})
         with pytest.raises(pack.loop.InputError, match="must go straight into AutoDIR Loop Close"):
-            loop_graph.open_of(graph, "close")
+            loop_graph.find_open(graph, "close")
         with pytest.raises(pack.loop.InputError, match="must go straight into AutoDIR Loop Close"):
-            loop_graph.open_of(drawn({"close": "elsewhere"}), "close")
+            loop_graph.find_open(drawn({"close": "elsewhere"}), "close")
 
     def test_two_closes_for_one_open(self, loop_graph, pack):
         with pytest.raises(pack.loop.InputError, match="one AutoDIR Loop Open feeds 2"):
-            loop_graph.open_of(drawn({"open": "", "close": "open open", "close 2": "open open"}), "close")
+            loop_graph.find_open(drawn({"open": "", "close": "open open", "close 2": "open open"}), "close")
 
 
-class TestNextRound:
+class TestCloneRound:
     @pytest.fixture
     def clones(self, loop_graph, graph):
         graph["open"]["inputs"]["value_b"] = ["mask", 1]
         names = {"new_id": "2.{}".format, "drawn_id": str.upper}
-        return loop_graph.next_round(graph, "close", is_output, last=False, low_confidence="0,2", **names)
+        return loop_graph.clone_round(graph, "close", is_output, last=False, low_confidence="0,2", **names)
 
     def test_the_body_and_both_ends_are_cloned(self, clones):
         names = ("blur", "close", "look", "mixed", "open", "resized", "shown")
@@ -108,11 +108,11 @@ class TestNextRound:
 
     def test_who_had_low_confidence_before_is_told_anew(self, loop_graph, graph):
         graph["open"]["inputs"]["low_confidence"] = "1"
-        clones = loop_graph.next_round(graph, "close", is_output, last=False, new_id="2.{}".format, drawn_id=str.upper)
+        clones = loop_graph.clone_round(graph, "close", is_output, last=False, new_id="2.{}".format, drawn_id=str.upper)
         assert clones["2.open"]["inputs"]["low_confidence"] == ""
 
     def test_after_the_last_round_nothing_of_the_body_is_needed(self, loop_graph, graph):
-        clones = loop_graph.next_round(graph, "close", is_output, last=True, new_id="2.{}".format, drawn_id=str.upper)
+        clones = loop_graph.clone_round(graph, "close", is_output, last=True, new_id="2.{}".format, drawn_id=str.upper)
         assert list(clones) == ["2.close", "2.open"]
         assert clones["2.open"]["inputs"]["last"] is True
         assert clones["2.open"]["inputs"]["image"] == ["mixed", 0]

@@ -229,12 +229,12 @@ class TestPrecision:
         monkeypatch.setattr(management, "should_use_bf16", lambda device: True)
         monkeypatch.setattr(management, "vae_dtype", lambda device, allowed: allowed[0])
         dtypes = {
-            part: pack.load.dtype_of(part, "auto", torch.device("cpu")) for part in ("unet", "clip", "scm", "vae")
+            part: pack.load.choose_dtype(part, "auto", torch.device("cpu")) for part in ("unet", "clip", "scm", "vae")
         }
         # a CPU has no bfloat16 that is fast, so the float16 that the SCM cannot take becomes float32 here
         scm = torch.float32 if half == torch.float16 else half
         assert dtypes == {"unet": half, "clip": half, "scm": scm, "vae": torch.bfloat16}
 
     def test_a_chosen_one_counts(self, pack):
-        assert pack.load.dtype_of("vae", "bfloat16", torch.device("cpu")) == torch.bfloat16
-        assert pack.load.dtype_of("unet", "float32", torch.device("cpu")) == torch.float32
+        assert pack.load.choose_dtype("vae", "bfloat16", torch.device("cpu")) == torch.bfloat16
+        assert pack.load.choose_dtype("unet", "float32", torch.device("cpu")) == torch.float32
