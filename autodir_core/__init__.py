@@ -13,7 +13,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .checkpoint.load import Inspection, convert, inspect
+    from .checkpoint.inspection import Inspection, inspect
+    from .checkpoint.save import convert
     from .diffusion.schedule import sigmas
     from .errors import AutoDIRError, CheckpointError, InputError
     from .imaging.color import match_color
@@ -51,7 +52,8 @@ MODULES = {
     **dict.fromkeys(("Assessment", "Restoration", "Round"), "outputs"),
     **dict.fromkeys(("AutoDIR", "load_autodir"), "model"),
     **dict.fromkeys(("AutoDIRError", "CheckpointError", "InputError"), "errors"),
-    **dict.fromkeys(("Inspection", "convert", "inspect"), "checkpoint.load"),
+    **dict.fromkeys(("Inspection", "inspect"), "checkpoint.inspection"),
+    "convert": "checkpoint.save",
     **dict.fromkeys(("LoopSettings", "SamplerSettings", "preset"), "settings"),
     **dict.fromkeys(("Progress", "restore"), "pipeline"),
     "match_color": "imaging.color",

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from .checkpoint.load import load_networks
+from .checkpoint.metadata import ModelMetadata
 from .choices import CROPS, SAMPLERS
 from .devices import natural_dtype, network_dtype, parse_device, parse_dtype
 from .diffusion.guidance import branch_weights, guided_denoiser
@@ -22,7 +23,7 @@ from .imaging.tile_sizes import MIN_TILE_SIZE
 from .imaging.tiling import retry_smaller_tiles
 from .labels import check_labels
 from .networks.build import Networks
-from .networks.config import ModelConfig, ModelMetadata
+from .networks.config import ModelConfig
 from .outputs import Assessment
 from .settings import SamplerSettings
 from .stages import autoencoder, biqa, conditioning, correction
@@ -47,10 +48,10 @@ def load_autodir(
     """
     place = parse_device(device)
     precision = natural_dtype(place) if dtype is None else parse_dtype(dtype)
-    networks, plan, metadata = load_networks(
+    networks, plan = load_networks(
         MINI if path is None else path, lambda key: network_dtype(key.partition(".")[0], precision, place)
     )
-    return AutoDIR(networks.to(place), plan.config, metadata)
+    return AutoDIR(networks.to(place), plan.config, plan.metadata)
 
 
 class AutoDIR:

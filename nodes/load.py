@@ -57,10 +57,10 @@ class AutoDIRLoadModel:
         return file_path(file).stat().st_mtime_ns
 
     def load(self, file: str, precision: str) -> tuple[HostedModel]:
-        networks, plan, metadata = load_networks(
+        networks, plan = load_networks(
             file_path(file), lambda key: choose_dtype(key.partition(".")[0], precision, devices.load_device())
         )
-        return (HostedModel(AutoDIR(networks, plan.config, metadata)),)
+        return (HostedModel(AutoDIR(networks, plan.config, plan.metadata)),)
 
 
 def file_path(file: str) -> Path:

@@ -21,7 +21,7 @@ CORE = {
     "words": set(),
     "serialization": {"words"},
     "networks": {"words"},
-    "checkpoint": {"networks", "imaging"},
+    "checkpoint": {"networks", "imaging", "serialization"},
     "diffusion": {"words"},
     "imaging": {"words"},
     "stages": {"networks", "imaging"},

@@ -11,7 +11,12 @@ from itertools import product
 import torch
 from torch import Tensor
 
-from ..networks.config import CLIP_PREFIX, SCM_PREFIX, UNET_PREFIX, VAE_PREFIX, ModelConfig, UNetConfig, VAEConfig
+from ..networks.config import ModelConfig, UNetConfig, VAEConfig
+
+UNET_PREFIX = "model.diffusion_model."
+VAE_PREFIX = "first_stage_model."
+CLIP_PREFIX = "model_assessment.clipmodel."
+SCM_PREFIX = "NAFNet."
 
 Pair = tuple[str, str]
 KeyMap = dict[str, tuple[str, ...]]
@@ -71,13 +76,13 @@ CLIP_VISION = {
 
 
 def build_key_map(our_keys: Iterable[str], config: ModelConfig) -> KeyMap:
-    """For each of our parameters the official key, or the three keys (q, k, v), that it is made of."""
+    """Return, for each of our parameters, the official key it comes from, or the three of query, key and value."""
     modules = dict(module_pairs(config))
     return {key: official_keys(key, modules) for key in our_keys}
 
 
 def official_keys(key: str, modules: dict[str, str]) -> tuple[str, ...]:
-    """The official key of one parameter, by the longest known prefix of its name."""
+    """Return the official keys of one parameter, by the longest known prefix of its name."""
     prefix = key
     while prefix not in modules:
         prefix = prefix.rpartition(".")[0]
@@ -88,13 +93,13 @@ def official_keys(key: str, modules: dict[str, str]) -> tuple[str, ...]:
 
 
 def from_official(tensors: Sequence[Tensor], key: str, shape: Sequence[int]) -> Tensor:
-    """Our parameter from its official tensors: joins q, k, v, transposes projections, flattens 1x1 convolutions."""
+    """Return our parameter: q, k, v concatenated, projections transposed, 1x1 convolutions flattened."""
     tensor = torch.cat(list(tensors)) if len(tensors) > 1 else tensors[0]
     return (tensor.T if is_transposed(key) else tensor).reshape(tuple(shape))
 
 
 def to_official(tensor: Tensor, key: str, official: Sequence[str]) -> dict[str, Tensor]:
-    """The official tensors of one of our parameters, in its memory: the inverse of `to_ours`."""
+    """Return the official tensors of one of our parameters, in its memory: the inverse of `from_official`."""
     if is_transposed(key):
         tensor = tensor.T
     if ".mid.attn_1." in official[0] and tensor.ndim == 2:
@@ -104,12 +109,12 @@ def to_official(tensor: Tensor, key: str, official: Sequence[str]) -> dict[str, 
 
 
 def is_transposed(key: str) -> bool:
-    """open_clip multiplies by its projections from the right, Hugging Face from the left."""
+    """Whether layouts differ: open_clip multiplies by its projections from the right, Hugging Face from the left."""
     return key in ("clip.text_projection", "clip.visual.proj")
 
 
 def module_pairs(config: ModelConfig) -> Iterator[Pair]:
-    """(our name, official name) of every module, or of the part of the tree below which all names agree."""
+    """Yield (our name, official name) of every module, or of the subtree whose names all agree."""
     yield from prefixed(unet_pairs(config.unet), "unet.", UNET_PREFIX)
     yield from prefixed(vae_pairs(config.vae), "vae.", VAE_PREFIX)
     yield from prefixed(clip_pairs(config), "clip.", CLIP_PREFIX)
@@ -121,7 +126,7 @@ def prefixed(pairs: Iterable[Pair], ours: str, official: str) -> Iterator[Pair]:
 
 
 def unet_pairs(config: UNetConfig) -> Iterator[Pair]:
-    """LDM counts the blocks of all levels in one row, diffusers level by level."""
+    """Yield the UNet's: LDM numbers the blocks of all levels consecutively, diffusers level by level."""
     yield from [("time_embedding.linear_1", "time_embed.0"), ("time_embedding.linear_2", "time_embed.2")]
     yield from [("conv_in", "input_blocks.0.0"), ("conv_norm_out", "out.0"), ("conv_out", "out.2")]
     yield from resnet("mid_block.resnets.0", "middle_block.0")
@@ -141,7 +146,7 @@ def unet_pairs(config: UNetConfig) -> Iterator[Pair]:
 
 
 def vae_pairs(config: VAEConfig) -> Iterator[Pair]:
-    """The decoder's levels are numbered from the image in LDM, from the latent in diffusers."""
+    """Yield the VAE's: LDM numbers the decoder's levels from the image, diffusers from the latent."""
     levels = len(config.channels)
     yield from [("quant_conv", "quant_conv"), ("post_quant_conv", "post_quant_conv")]
     for side in ("encoder", "decoder"):
@@ -160,7 +165,7 @@ def vae_pairs(config: VAEConfig) -> Iterator[Pair]:
 
 
 def clip_pairs(config: ModelConfig) -> Iterator[Pair]:
-    """open_clip hangs the text tower at the root and the vision tower under `visual`."""
+    """Yield CLIP's: open_clip has the text tower at the root and the vision tower under `visual`."""
     yield from CLIP_TEXT.items()
     yield from CLIP_VISION.items()
     for ours, official, layers in (
@@ -177,7 +182,7 @@ def resnet(ours: str, official: str) -> Iterator[Pair]:
 
 
 def vae_resnet(ours: str, official: str) -> Iterator[Pair]:
-    """The VAE's residual blocks share all names but the shortcut's."""
+    """Yield a VAE residual block's: all names agree but the shortcut's."""
     yield ours, official
     yield f"{ours}.conv_shortcut", f"{official}.nin_shortcut"
 

@@ -1,163 +1,55 @@
-"""From a weights file to the four networks, strictly, and from the networks back to a file."""
+"""From a weights file to the four networks, strictly: every tensor of the file is used or known to be redundant."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from ..errors import CheckpointError
-from ..imaging.paths import atomic_path
-from ..networks.build import Networks
-from ..networks.config import (
+from ..errors import CheckpointError, InputError
+from ..networks.build import Networks, restore_buffers
+from ..networks.config import ModelConfig
+from .detect import guess_kind, infer_config, strip_prefix
+from .key_map import (
     CLIP_PREFIX,
+    NOT_NEEDED,
     SCM_PREFIX,
     UNET_PREFIX,
     VAE_PREFIX,
-    ModelConfig,
-    ModelMetadata,
-    infer_config,
-    strip_prefix,
+    KeyMap,
+    build_key_map,
+    from_official,
+    to_official,
 )
-from .key_map import NOT_NEEDED, KeyMap, build_key_map, from_official, to_official
-from .reader import LazyStateDict, Reader, open_state_dict
+from .metadata import METADATA_KEY, ModelMetadata
+from .reader import LazyStateDict, TensorReader, open_state_dict
 
-PARTS = {"UNet": UNET_PREFIX, "VAE": VAE_PREFIX, "CLIP": CLIP_PREFIX, "SCM": SCM_PREFIX}
-LISTED = 5
+NETWORK_PREFIXES = {"UNet": UNET_PREFIX, "VAE": VAE_PREFIX, "CLIP": CLIP_PREFIX, "SCM": SCM_PREFIX}
+MAX_NAMED = 5
 """How many missing or unexpected keys an error names."""
 
 
 @dataclass(frozen=True)
-class Inspection:
-    """What the header of a weights file tells.
+class LoadPlan:
+    """How a file becomes networks.
 
     Attributes:
-        kind: the container, "safetensors" or "PyTorch checkpoint".
-        guess: what the file is, in words.
-        parameters: values per network, by the names of `PARTS`.
-        dtypes: number of tensors per dtype.
-        problem: why it is not a complete AutoDIR model; None when it is one.
-        metadata: the file's labels, head counts and so on.
+        config: sizes of the networks.
+        metadata: what the file says beyond its shapes.
+        key_map: by the name of each of our parameters, the official keys it is made of.
+        shapes: of our parameters.
     """
 
-    path: Path
-    kind: str
-    guess: str
-    parameters: Mapping[str, int]
-    dtypes: Mapping[str, int]
-    problem: str | None
-    metadata: ModelMetadata
-
-
-@dataclass(frozen=True)
-class LoadPlan:
-    """How a file becomes networks: their sizes, and the official keys each parameter is made of."""
-
     config: ModelConfig
+    metadata: ModelMetadata
     key_map: KeyMap
     shapes: Mapping[str, tuple[int, ...]]
 
 
-def inspect(path: str | Path) -> Inspection:
-    """Look at a weights file through its header alone; CheckpointError when it cannot be opened at all."""
-    file = open_state_dict(path)
-    metadata = ModelMetadata.from_metadata(file.metadata)
-    try:
-        plan(file, metadata)
-        problem, guess = None, "an AutoDIR model"
-    except CheckpointError as error:
-        problem, guess = str(error), guess_kind(file.shapes)
-    dtypes = [str(entry.dtype).removeprefix("torch.") for entry in file.entries.values()]
-    return Inspection(
-        path=file.path,
-        kind=file.kind,
-        guess=guess,
-        parameters={name: parameter_count(file, prefix) for name, prefix in PARTS.items()},
-        dtypes={name: dtypes.count(name) for name in sorted(set(dtypes))},
-        problem=problem,
-        metadata=metadata,
-    )
-
-
-def parameter_count(file: LazyStateDict, prefix: str) -> int:
-    """Number of values that are weights of the network under `prefix`."""
-    return sum(
-        torch.Size(shape).numel()
-        for key, shape in file.shapes.items()
-        if key.startswith(prefix) and key not in NOT_NEEDED
-    )
-
-
-def plan(file: LazyStateDict, metadata: ModelMetadata) -> LoadPlan:
-    """Derive the sizes and account for every key; CheckpointError lists what is missing, unexpected or misshapen."""
-    try:
-        config = infer_config(file.shapes, metadata)
-    except (KeyError, ValueError, IndexError, StopIteration) as error:
-        missing = [name for name, prefix in PARTS.items() if not strip_prefix(file.shapes, prefix)]
-        detail = f"it has no {', '.join(missing)}" if missing else f"{error} is missing or misshapen"
-        raise CheckpointError(
-            f"{file.path} is not an AutoDIR model: {detail}; it looks like {guess_kind(file.shapes)}"
-        ) from error
-    check_heads(file, config)
-    with torch.device("meta"):
-        ours = {key: tuple(tensor.shape) for key, tensor in Networks(config).state_dict().items()}
-    table = build_key_map(ours, config)
-    check_keys(file, table)
-    check_shapes(file, table, ours)
-    return LoadPlan(config, table, ours)
-
-
-def check_heads(file: LazyStateDict, config: ModelConfig) -> None:
-    """Widths must be divisible by the head counts, which the file's metadata or the official table gives."""
-    attended = [
-        channels for channels, attention in zip(config.unet.channels, config.unet.attention, strict=True) if attention
-    ]
-    counted = [("unet_heads", config.unet.heads, width) for width in (*attended, config.unet.channels[-1])]
-    counted.append(("text_heads", config.clip.text_heads, config.clip.text_width))
-    counted.append(("vision_heads", config.clip.vision_heads, config.clip.vision_width))
-    for name, heads, width in counted:
-        if width % heads:
-            raise CheckpointError(
-                f"{file.path}: a width of {width} cannot be split into {heads} heads; a model of another size than the "
-                f"official one must say its {name} in the safetensors metadata entry 'autodir'"
-            )
-
-
-def check_keys(file: LazyStateDict, table: KeyMap) -> None:
-    """Strict: every official key is used or known as not needed."""
-    wanted = {key for keys in table.values() for key in keys}
-    missing = sorted(wanted - set(file.entries))
-    unexpected = sorted(set(file.entries) - wanted - NOT_NEEDED)
-    if missing or unexpected:
-        raise CheckpointError(
-            f"{file.path} is not a complete AutoDIR model: {listed('missing', missing)}, "
-            f"{listed('unexpected', unexpected)}; it looks like {guess_kind(file.shapes)}"
-        )
-
-
-def check_shapes(file: LazyStateDict, table: KeyMap, ours: Mapping[str, tuple[int, ...]]) -> None:
-    """Every parameter has as many values as its official tensors together."""
-    for key, official in table.items():
-        have = sum(torch.Size(file.shapes[name]).numel() for name in official)
-        if have != torch.Size(ours[key]).numel():
-            raise CheckpointError(
-                f"{file.path}: {official[0]} has shape {list(file.shapes[official[0]])}, which does not fit the "
-                f"sizes read from the other tensors ({list(ours[key])} expected)"
-            )
-
-
-def listed(what: str, keys: list[str]) -> str:
-    """Such as "3 keys missing (a, b, c)", naming a few of many."""
-    names = ", ".join(keys[:LISTED]) + (", ..." if len(keys) > LISTED else "")
-    return f"{len(keys)} keys {what}" + (f" ({names})" if keys else "")
-
-
-def load_networks(
-    path: str | Path, choose_dtype: Callable[[str], torch.dtype]
-) -> tuple[Networks, LoadPlan, ModelMetadata]:
+def load_networks(path: str | Path, choose_dtype: Callable[[str], torch.dtype]) -> tuple[Networks, LoadPlan]:
     """Build the networks of a file on the CPU, in evaluation mode.
 
     Args:
@@ -165,109 +57,90 @@ def load_networks(
         choose_dtype: precision of a parameter, by its name in our networks ("unet.", "vae.", "clip." or "scm." first).
 
     Memory stays near the size of the result: modules are built without weights, tensors are read one at a time.
+    Raises CheckpointError for a file that is not a complete AutoDIR model.
     """
     file = open_state_dict(path)
-    metadata = ModelMetadata.from_metadata(file.metadata)
-    recipe = plan(file, metadata)
+    plan = plan_load(file, ModelMetadata.from_header(file.metadata))
     with torch.device("meta"):
-        networks = Networks(recipe.config)
-    with file.reader() as reader:
-        for key in recipe.key_map:
-            set_parameter(networks, key, read_parameter(reader, recipe, key, choose_dtype(key)))
+        networks = Networks(plan.config)
+    reader = TensorReader(file.path)
+    for key in plan.key_map:
+        _set_parameter(networks, key, _read_parameter(reader, plan, key, choose_dtype(key)))
     restore_buffers(networks)
-    return networks.eval().requires_grad_(False), recipe, metadata
+    return networks.eval().requires_grad_(False), plan
 
 
-def read_parameter(reader: Reader, recipe: LoadPlan, key: str, dtype: torch.dtype) -> Tensor:
-    """One of our parameters, joined and reshaped from the official ones."""
-    tensors = [reader.read(name, dtype) for name in recipe.key_map[key]]
-    return from_official(tensors, key, recipe.shapes[key]).contiguous()
+def plan_load(file: LazyStateDict, metadata: ModelMetadata) -> LoadPlan:
+    """Infer the sizes and account for every key; CheckpointError lists what is missing, unexpected or misshapen."""
+    config = _detect_config(file, metadata)
+    with torch.device("meta"):
+        state = Networks(config).state_dict()
+    key_map = build_key_map(state, config)
+    _check_keys(file, key_map)
+    _check_shapes(file, key_map, state)
+    return LoadPlan(config, metadata, key_map, {key: tuple(tensor.shape) for key, tensor in state.items()})
 
 
-def set_parameter(networks: nn.Module, key: str, tensor: Tensor) -> None:
+def _detect_config(file: LazyStateDict, metadata: ModelMetadata) -> ModelConfig:
+    shapes = file.shapes
+    try:
+        return infer_config(shapes, metadata)
+    except InputError as error:
+        raise CheckpointError(
+            f"{file.path}: {error}; a model of another size than the official one must give its head counts and "
+            f"norm_groups in the safetensors metadata entry {METADATA_KEY!r}"
+        ) from error
+    except (KeyError, ValueError, IndexError) as error:
+        missing = [name for name, prefix in NETWORK_PREFIXES.items() if not strip_prefix(shapes, prefix)]
+        detail = f"it has no {', '.join(missing)}" if missing else f"{error} is missing or misshapen"
+        raise CheckpointError(
+            f"{file.path} is not an AutoDIR model: {detail}; it looks like {guess_kind(shapes)}"
+        ) from error
+
+
+def _check_keys(file: LazyStateDict, key_map: KeyMap) -> None:
+    """CheckpointError unless exactly the official keys are there, with or without those that are not needed."""
+    expected = {key for keys in key_map.values() for key in keys}
+    missing = sorted(expected - set(file.tensors))
+    unexpected = sorted(set(file.tensors) - expected - NOT_NEEDED)
+    if missing or unexpected:
+        raise CheckpointError(
+            f"{file.path} is not a complete AutoDIR model: {_name_some('missing', missing)}, "
+            f"{_name_some('unexpected', unexpected)}; it looks like {guess_kind(file.shapes)}"
+        )
+
+
+def _name_some(what: str, keys: Sequence[str]) -> str:
+    """Such as "3 missing keys (a, b, c)", naming a few of many."""
+    names = ", ".join(keys[:MAX_NAMED]) + (", ..." if len(keys) > MAX_NAMED else "")
+    return f"{len(keys)} {what} {'key' if len(keys) == 1 else 'keys'}" + (f" ({names})" if keys else "")
+
+
+def _check_shapes(file: LazyStateDict, key_map: KeyMap, state: Mapping[str, Tensor]) -> None:
+    """CheckpointError unless all tensors have the shapes our parameters have under their official names."""
+    for key, official in key_map.items():
+        for name, expected in to_official(state[key], key, official).items():
+            shape = file.tensors[name].shape
+            if _squeeze(shape) != _squeeze(expected.shape):
+                raise CheckpointError(
+                    f"{file.path}: {name} has shape {list(shape)}, the sizes read from the other tensors need "
+                    f"{list(expected.shape)}"
+                )
+
+
+def _squeeze(shape: Sequence[int]) -> list[int]:
+    """A shape without the ones at its end: a 1x1 convolution is a linear layer."""
+    rank = max((i + 1 for i, size in enumerate(shape) if size != 1), default=0)
+    return list(shape[:rank])
+
+
+def _read_parameter(reader: TensorReader, plan: LoadPlan, key: str, dtype: torch.dtype) -> Tensor:
+    """Return one of our parameters, joined and reshaped from the official ones."""
+    tensors = [reader.read(name, dtype) for name in plan.key_map[key]]
+    return from_official(tensors, key, plan.shapes[key]).contiguous()
+
+
+def _set_parameter(networks: nn.Module, key: str, tensor: Tensor) -> None:
     """Replace one parameter that has no memory yet."""
     module, _, name = key.rpartition(".")
     setattr(networks.get_submodule(module), name, nn.Parameter(tensor, requires_grad=False))
-
-
-def restore_buffers(networks: Networks) -> None:
-    """Fill what no state dict holds: open_clip's causal mask stays on the meta device otherwise."""
-    length = networks.clip.context_length
-    networks.clip.attn_mask = torch.full((length, length), float("-inf")).triu(1)
-
-
-def guess_kind(shapes: Mapping[str, tuple[int, ...]]) -> str:
-    """What a foreign file probably is, by telling keys."""
-    for guess, telling in GUESSES.items():
-        if telling(shapes):
-            return guess
-    return "a file this pack does not know"
-
-
-def ldm_inputs(shapes: Mapping[str, tuple[int, ...]]) -> int:
-    """Input channels of the LDM UNet in a file, 0 where there is none."""
-    return shapes.get(f"{UNET_PREFIX}input_blocks.0.0.weight", (0, 0))[1]
-
-
-def any_key(shapes: Mapping[str, tuple[int, ...]], *parts: str) -> bool:
-    return any(part in key for key in shapes for part in parts)
-
-
-GUESSES: dict[str, Callable[[Mapping[str, tuple[int, ...]]], bool]] = {
-    "an empty file without tensors": lambda s: not s,
-    "a LoRA (load it in ComfyUI on top of a model)": lambda s: any_key(s, "lora_up", "lora_down", "lora_A", "lora_B"),
-    "an SDXL checkpoint": lambda s: any_key(s, "conditioner.embedders"),
-    "an incomplete or different AutoDIR model": lambda s: any_key(s, CLIP_PREFIX, SCM_PREFIX) and ldm_inputs(s) > 0,
-    "an InstructPix2Pix checkpoint": lambda s: ldm_inputs(s) == 8,
-    "a plain Stable Diffusion 1.5 checkpoint": lambda s: ldm_inputs(s) == 4,
-    "a Stable Diffusion inpainting checkpoint": lambda s: ldm_inputs(s) == 9,
-    "one network of a diffusers folder": lambda s: any_key(s, "down_blocks.0.", "up_blocks.0."),
-    "a VAE": lambda s: any_key(s, "encoder.down.0.block", "first_stage_model."),
-    "a CLIP model": lambda s: any_key(s, "text_model.encoder.layers", "visual.transformer"),
-    "a NAFNet": lambda s: any_key(s, "middle_blks."),
-}
-
-
-def official_views(networks: Networks, config: ModelConfig) -> dict[str, Tensor]:
-    """All parameters under their official names and shapes, in the memory of the networks."""
-    state = networks.state_dict()
-    table = build_key_map(state, config)
-    return {name: part for key in state for name, part in to_official(state[key], key, table[key]).items()}
-
-
-def official_state(networks: Networks, config: ModelConfig) -> dict[str, Tensor]:
-    """All parameters under their official names and shapes, each in memory of its own as safetensors demands."""
-    return {name: view.contiguous().clone() for name, view in official_views(networks, config).items()}
-
-
-def save_model(path: str | Path, state: Mapping[str, Tensor], metadata: ModelMetadata, dtype: torch.dtype) -> None:
-    """Write one safetensors file with official names and the model's metadata, through a temporary name.
-
-    The SCM (not safe in float16) is written as bfloat16 or wider.
-    """
-    from safetensors.torch import save_file
-
-    narrowed = {key: cast_for_storage(key, tensor, dtype) for key, tensor in state.items()}
-    with atomic_path(path) as temporary:
-        mode = temporary.stat().st_mode
-        save_file(narrowed, temporary, metadata={"format": "pt", **metadata.to_metadata()})
-        temporary.chmod(mode)  # safetensors leaves files that only their owner can read; a server may be another user
-
-
-def cast_for_storage(key: str, tensor: Tensor, dtype: torch.dtype) -> Tensor:
-    """A tensor in the precision it is stored in."""
-    wanted = torch.bfloat16 if key.startswith(SCM_PREFIX) and dtype == torch.float16 else dtype
-    return tensor.detach().to("cpu", wanted).contiguous()
-
-
-def convert(source: str | Path, target: str | Path, dtype: torch.dtype = torch.float16) -> None:
-    """Rewrite any readable AutoDIR file as one safetensors file without what is not needed.
-
-    CheckpointError when the source is not a complete AutoDIR model.
-    """
-    file = open_state_dict(source)
-    metadata = ModelMetadata.from_metadata(file.metadata)
-    plan(file, metadata)
-    with file.reader() as reader:
-        state = {key: cast_for_storage(key, reader.read(key), dtype) for key in file.entries if key not in NOT_NEEDED}
-    save_model(target, state, metadata, dtype)

@@ -1,15 +1,9 @@
-"""Opens files of named tensors (safetensors, PyTorch zip checkpoints) lazily and without running anything in them."""
+"""Opens weights files (safetensors, PyTorch zip checkpoints) as memory maps, without running anything in them."""
 
 from __future__ import annotations
 
-import io
-import json
-import math
-import mmap
 import pickle
-import struct
 import zipfile
-from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,32 +13,8 @@ import torch
 from torch import Tensor
 
 from ..errors import CheckpointError
+from . import inert_pickle
 
-SAFETENSORS_DTYPES = {
-    "F64": torch.float64,
-    "F32": torch.float32,
-    "F16": torch.float16,
-    "BF16": torch.bfloat16,
-    "I64": torch.int64,
-    "I32": torch.int32,
-    "I16": torch.int16,
-    "I8": torch.int8,
-    "U8": torch.uint8,
-    "BOOL": torch.bool,
-}
-STORAGE_DTYPES = {
-    "DoubleStorage": torch.float64,
-    "FloatStorage": torch.float32,
-    "HalfStorage": torch.float16,
-    "BFloat16Storage": torch.bfloat16,
-    "LongStorage": torch.int64,
-    "IntStorage": torch.int32,
-    "ShortStorage": torch.int16,
-    "CharStorage": torch.int8,
-    "ByteStorage": torch.uint8,
-    "BoolStorage": torch.bool,
-}
-MAX_HEADER = 100_000_000
 OTHER_STARTS = {
     b"<!doctype": "a web page saved by a failed download; download the file itself again",
     b"<html": "a web page saved by a failed download; download the file itself again",
@@ -55,80 +25,73 @@ OTHER_STARTS = {
     b"\x1f\x8b": "a gzip archive; unpack it first",
 }
 
+PICKLE_FAILURES = (
+    pickle.UnpicklingError,
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    EOFError,
+    ImportError,
+    LookupError,
+    MemoryError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
+"""What reading a damaged or hostile pickle raises, in `pickle` and in `torch.load`."""
 
-@dataclass(frozen=True)
-class TensorInfo:
-    """Where one tensor lies in its file; `offset` counts bytes from the start of the file."""
-
-    shape: tuple[int, ...]
-    dtype: torch.dtype
-    offset: int
-    stride: tuple[int, ...] | None = None
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes from the first to the last value."""
-        if self.stride is None or 0 in self.shape:
-            return math.prod(self.shape) * self.dtype.itemsize
-        last = sum((size - 1) * step for size, step in zip(self.shape, self.stride, strict=True))
-        return (last + 1) * self.dtype.itemsize
+REMAPS = 16
+"""How often a file is mapped while all of it is read, see `TensorReader`."""
 
 
 @dataclass(frozen=True)
 class LazyStateDict:
-    """A file whose header has been read and whose tensors are read one at a time."""
+    """The tensors of a file by name: views of its memory map, whose values are read from the disk when they are used.
+
+    Attributes:
+        kind: the container, "safetensors" or "PyTorch checkpoint".
+        metadata: texts of a safetensors header; empty for a checkpoint.
+    """
 
     path: Path
     kind: str
-    entries: Mapping[str, TensorInfo]
+    tensors: Mapping[str, Tensor]
     metadata: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
-        return {key: entry.shape for key, entry in self.entries.items()}
-
-    def reader(self) -> Reader:
-        return Reader(self)
+        return {key: tuple(tensor.shape) for key, tensor in self.tensors.items()}
 
 
-class Reader:
-    """Reads tensors through a memory map that gives its pages back, so that only one tensor at a time is held twice."""
+class TensorReader:
+    """Copies tensors out of a file, holding little more than the copies.
 
-    def __init__(self, file: LazyStateDict) -> None:
-        self.entries = file.entries
-        with file.path.open("rb") as handle:
-            self.map = mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_COPY)
+    Pages of a memory map stay in memory once they are read, and neither library can give them back: a float32 file of
+    the official size loaded in float16 took 2.8 times the memory of its weights. So a map is replaced by a fresh one
+    after each sixteenth of the file.
+    """
 
-    def __enter__(self) -> Reader:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.map.close()
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.tensors: Mapping[str, Tensor] = {}
+        self.bytes_left = 0
 
     def read(self, key: str, dtype: torch.dtype | None = None) -> Tensor:
-        """A copy of one tensor, converted to `dtype` if it is given."""
-        entry = self.entries[key]
-        if 0 in entry.shape:
-            return torch.empty(entry.shape, dtype=dtype or entry.dtype)
-        # frombuffer needs aligned memory, and neither format promises it: bytes first, then the view
-        flat = torch.frombuffer(self.map, dtype=torch.uint8, count=entry.nbytes, offset=entry.offset).clone()
-        self.release(entry)
-        values = flat.view(entry.dtype)
-        shaped = values.reshape(entry.shape) if entry.stride is None else values.as_strided(entry.shape, entry.stride)
-        return shaped.to(dtype or entry.dtype)
-
-    def release(self, entry: TensorInfo) -> None:
-        """Hand the touched pages back to the system, where it can be told (not on Windows)."""
-        if hasattr(mmap, "MADV_DONTNEED"):
-            start = entry.offset // mmap.PAGESIZE * mmap.PAGESIZE
-            self.map.madvise(mmap.MADV_DONTNEED, start, entry.offset + entry.nbytes - start)
+        """Return a copy of one tensor, converted to `dtype` if it is given."""
+        if self.bytes_left <= 0:
+            self.tensors = open_state_dict(self.path).tensors
+            self.bytes_left = self.path.stat().st_size // REMAPS
+        tensor = self.tensors[key]
+        self.bytes_left -= tensor.nbytes
+        return tensor.to(dtype or tensor.dtype, copy=True)
 
 
 def open_state_dict(path: str | Path) -> LazyStateDict:
-    """Read the header of a `.safetensors` file or a PyTorch zip checkpoint (`.ckpt`, `.pt`, `.pth`, `.bin`).
+    """Map a `.safetensors` file or a PyTorch zip checkpoint (`.ckpt`, `.pt`, `.pth`, `.bin`); only its header is read.
 
     The content decides, not the suffix. Nothing in a pickle is executed: classes it names become inert stubs.
-    CheckpointError: no such file, a folder, or another kind of file, with a guess at what it is.
+
+    Raises CheckpointError where there is no such file, a folder, or another kind of file, with a guess at what it is.
     """
     path = Path(path)
     if path.is_dir():
@@ -136,16 +99,17 @@ def open_state_dict(path: str | Path) -> LazyStateDict:
         raise CheckpointError(f"{path} is {guess}; AutoDIR needs one .safetensors or .ckpt file")
     if not path.is_file():
         raise CheckpointError(f"{path} does not exist; give the path of an AutoDIR .safetensors or .ckpt file")
-    with path.open("rb") as handle:
-        start = handle.read(32)
-    reject_other_files(path, start)
-    if start.startswith(b"PK"):
-        return open_zip(path)
-    return open_safetensors(path)
+    try:
+        with path.open("rb") as handle:
+            start = handle.read(32)
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be read: {error.strerror or error}") from error
+    _reject_other_files(path, start)
+    return _open_checkpoint(path) if start.startswith(b"PK") else _open_safetensors(path)
 
 
-def reject_other_files(path: Path, start: bytes) -> None:
-    """CheckpointError for what is recognisable by its first bytes and is no weights file."""
+def _reject_other_files(path: Path, start: bytes) -> None:
+    """CheckpointError for what its first bytes show to be no weights file."""
     if not start:
         raise CheckpointError(f"{path} is empty (0 bytes); the download or copy failed, fetch it again")
     text = start.lstrip().lower()
@@ -159,132 +123,50 @@ def reject_other_files(path: Path, start: bytes) -> None:
         )
 
 
-def open_safetensors(path: Path) -> LazyStateDict:
-    """Header of a safetensors file: its length (8 bytes), JSON, then the data."""
-    size = path.stat().st_size
-    with path.open("rb") as handle:
-        length = struct.unpack("<Q", handle.read(8).ljust(8, b"\xff"))[0]
-        if length > min(size - 8, MAX_HEADER):
-            raise not_a_checkpoint(path, length)
-        text = handle.read(length)
+def _open_safetensors(path: Path) -> LazyStateDict:
+    from safetensors import SafetensorError, safe_open
+
     try:
-        header = json.loads(text)
-        metadata = header.pop("__metadata__", {})
-        entries = {key: safetensors_entry(value, 8 + length) for key, value in header.items()}
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise CheckpointError(f"{path} is not a readable safetensors file ({error}); fetch it again") from error
-    return LazyStateDict(path, "safetensors", check_ends(path, entries, size), metadata)
+        with safe_open(path, framework="pt", device="cpu") as file:
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - it is no mapping
+            return LazyStateDict(path, "safetensors", tensors, file.metadata() or {})
+    except (SafetensorError, ValueError) as error:
+        if path.suffix.lower() in (".safetensors", ".sft"):
+            raise CheckpointError(f"{path} is truncated or damaged ({error}); fetch it again") from error
+        raise CheckpointError(f"{path} is neither a safetensors file nor a PyTorch checkpoint ({error})") from error
 
 
-def safetensors_entry(value: dict[str, Any], base: int) -> TensorInfo:
-    begin, end = value["data_offsets"]
-    entry = TensorInfo(tuple(value["shape"]), SAFETENSORS_DTYPES[value["dtype"]], base + begin)
-    if end - begin != entry.nbytes:
-        raise ValueError("a tensor's size does not fit its shape")
-    return entry
+def _open_checkpoint(path: Path) -> LazyStateDict:
+    """Map the tensors of a PyTorch zip checkpoint: those of `state_dict` where there is one."""
+    _check_archive(path)
+    try:
+        root = torch.load(str(path), map_location="cpu", pickle_module=inert_pickle, weights_only=False, mmap=True)
+    except PICKLE_FAILURES as error:
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        raise CheckpointError(f"{path} holds a pickle that no state dict can be read from ({reason})") from error
+    return LazyStateDict(path, "PyTorch checkpoint", _tensors_of(root))
 
 
-def not_a_checkpoint(path: Path, length: int) -> CheckpointError:
-    if path.suffix.lower() in (".safetensors", ".sft") and length < MAX_HEADER:
-        return CheckpointError(f"{path} is a truncated safetensors file; the download or copy stopped early")
-    return CheckpointError(f"{path} is neither a safetensors file nor a PyTorch zip checkpoint")
+def _tensors_of(root: Any) -> dict[str, Tensor]:
+    state = root.get("state_dict", root) if isinstance(root, dict) else {}
+    named = state.items() if isinstance(state, dict) else ()
+    return {key: value for key, value in named if isinstance(key, str) and isinstance(value, Tensor)}
 
 
-def check_ends(path: Path, entries: dict[str, TensorInfo], size: int) -> dict[str, TensorInfo]:
-    """The entries, when the file holds all of them."""
-    need = max((entry.offset + entry.nbytes for entry in entries.values()), default=0)
-    if need > size:
-        raise CheckpointError(f"{path} is truncated: it has {size:,} of at least {need:,} bytes; fetch it again")
-    return entries
+def _check_archive(path: Path) -> None:
+    """CheckpointError for a zip archive that `torch.load` would misread.
 
-
-def open_zip(path: Path) -> LazyStateDict:
-    """Header of a PyTorch zip checkpoint: its pickle, read without running it; `state_dict` where there is one."""
+    It takes compressed bytes for weights, runs TorchScript, and reads a zip file named .safetensors as one.
+    """
     try:
         with zipfile.ZipFile(path) as archive:
-            pickles = [name for name in archive.namelist() if name.rpartition("/")[2] == "data.pkl"]
-            if len(pickles) != 1:
-                raise CheckpointError(f"{path} is a zip archive but no PyTorch checkpoint (it holds no data.pkl)")
-            offsets = data_offsets(archive, path)
-            root = InertUnpickler(archive.read(pickles[0]), pickles[0].removesuffix("data.pkl"), offsets).load()
-    except zipfile.BadZipFile as error:
+            members = archive.infolist()
+    except (zipfile.BadZipFile, OSError) as error:
         raise CheckpointError(f"{path} is a truncated or damaged checkpoint ({error}); fetch it again") from error
-    except (pickle.UnpicklingError, EOFError, KeyError, ValueError, TypeError, AttributeError, IndexError) as error:
-        raise CheckpointError(f"{path} holds a pickle that no state dict is made of ({error})") from error
-    state = root.get("state_dict", root) if isinstance(root, dict) else {}
-    entries = {key: value for key, value in state.items() if isinstance(key, str) and isinstance(value, TensorInfo)}
-    return LazyStateDict(path, "PyTorch checkpoint", check_ends(path, entries, path.stat().st_size))
-
-
-def data_offsets(archive: zipfile.ZipFile, path: Path) -> dict[str, int]:
-    """Where the bytes of each stored member begin: after its local header, whose two lengths stand at 26..30."""
-    offsets = {}
-    with path.open("rb") as handle:
-        for info in archive.infolist():
-            if info.compress_type != zipfile.ZIP_STORED and "/data/" in info.filename:
-                raise CheckpointError(f"{path} is a compressed archive; unpack it and give the .ckpt inside")
-            handle.seek(info.header_offset + 26)
-            name, extra = struct.unpack("<HH", handle.read(4))
-            offsets[info.filename] = info.header_offset + 30 + name + extra
-    return offsets
-
-
-@dataclass(frozen=True)
-class Storage:
-    """A storage that a pickle refers to: what it holds and where it lies."""
-
-    dtype: torch.dtype
-    offset: int
-
-
-class InertUnpickler(pickle.Unpickler):
-    """Reads a state dict's structure; any class or function that is not about tensors becomes an inert stub."""
-
-    def __init__(self, data: bytes, root: str, offsets: Mapping[str, int]) -> None:
-        super().__init__(io.BytesIO(data), encoding="utf-8")
-        self.root = root
-        self.offsets = offsets
-
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) == ("collections", "OrderedDict"):
-            return OrderedDict
-        if module == "torch._utils" and name == "_rebuild_tensor_v2":
-            return lambda storage, start, shape, stride, *_: tensor_entry(storage, start, tuple(shape), tuple(stride))
-        if module == "torch._utils" and name == "_rebuild_parameter":
-            return lambda data, *_: data
-        if module in ("torch", "torch.storage") and name in STORAGE_DTYPES:
-            return STORAGE_DTYPES[name]
-        return type(name, (Inert,), {})
-
-    def persistent_load(self, pid: Any) -> Storage:
-        _, dtype, key, _, _ = pid
-        return Storage(dtype, self.offsets[f"{self.root}data/{key}"])
-
-
-class Inert:
-    """Stands for an object of a foreign class: takes whatever a pickle does to it and does nothing."""
-
-    def __new__(cls, *arguments: object, **keywords: object) -> Inert:
-        return super().__new__(cls)
-
-    def __init__(self, *arguments: object, **keywords: object) -> None: ...
-
-    def __setstate__(self, state: object) -> None: ...
-
-    def __setitem__(self, key: object, value: object) -> None: ...
-
-    def __call__(self, *arguments: object, **keywords: object) -> Inert:
-        return self
-
-    def append(self, value: object) -> None: ...
-
-    def extend(self, values: object) -> None: ...
-
-    def add(self, value: object) -> None: ...
-
-
-def tensor_entry(storage: Storage, start: int, shape: tuple[int, ...], stride: tuple[int, ...]) -> TensorInfo:
-    """An entry for a view on a storage; contiguous ones carry no stride."""
-    offset = storage.offset + start * storage.dtype.itemsize
-    contiguous = stride == tuple(math.prod(shape[i + 1 :]) for i in range(len(shape)))
-    return TensorInfo(shape, storage.dtype, offset, None if contiguous else stride)
+    names = [member.filename.rpartition("/")[2] for member in members]
+    if names.count("data.pkl") != 1 or "constants.pkl" in names:
+        raise CheckpointError(f"{path} is a zip archive but holds no PyTorch state dict")
+    if any(member.compress_type != zipfile.ZIP_STORED and "/data/" in member.filename for member in members):
+        raise CheckpointError(f"{path} is a compressed archive; unpack it and give the .ckpt inside")
+    if path.suffix == ".safetensors":
+        raise CheckpointError(f"{path} is a PyTorch checkpoint in spite of its name; rename it to .ckpt")

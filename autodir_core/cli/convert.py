@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from ..checkpoint.load import convert
+    from ..checkpoint.save import convert
     from ..devices import parse_dtype
 
     source, target = Path(arguments.source), Path(arguments.target)

@@ -12,7 +12,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from ..checkpoint.load import inspect
+    from ..checkpoint.inspection import inspect
 
     seen = inspect(arguments.file)
     metadata = seen.metadata

@@ -1,10 +1,11 @@
-"""Builds the four networks from their sizes, on whatever device is current (the meta device included)."""
+"""Builds the four networks from their configuration, on the current device (the meta device included)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar, cast
 
+import torch
 from torch import nn
 
 from ..optional_imports import optional_import
@@ -21,7 +22,7 @@ Part = TypeVar("Part", bound=nn.Module)
 
 
 class Networks(nn.Module):
-    """The four networks of one model; `state_dict()` has our names, `keys` translates them to the official ones."""
+    """The four networks of one model; `checkpoint.key_map` translates the names of its state dict."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -29,6 +30,12 @@ class Networks(nn.Module):
         self.vae = build_vae(config.vae)
         self.clip = build_clip(config.clip)
         self.scm = build_scm(config.scm)
+
+
+def restore_buffers(networks: Networks) -> None:
+    """Fill what no state dict holds: open_clip's causal mask, which stays on the meta device otherwise."""
+    length = networks.clip.context_length
+    networks.clip.attn_mask = torch.full((length, length), float("-inf")).triu(1)
 
 
 def build_unet(config: UNetConfig) -> UNet2DConditionModel:

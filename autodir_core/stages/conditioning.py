@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from ..errors import InputError
 from ..networks.build import part
+from ..networks.config import CONTEXT
 from ..optional_imports import optional_import
 
 if TYPE_CHECKING:
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
 START_TOKEN = 49406
 END_TOKEN = 49407
-CONTEXT = 77
 
 
 @lru_cache(maxsize=1)

@@ -23,11 +23,12 @@ from comfy.model_patcher import ModelPatcher
 from comfy.supported_models_base import ClipTarget
 from torch import Tensor, nn
 
-from ...autodir_core.checkpoint.load import official_views
+from ...autodir_core.checkpoint.key_map import CLIP_PREFIX, UNET_PREFIX, VAE_PREFIX
+from ...autodir_core.checkpoint.save import official_views
 from ...autodir_core.diffusion.schedule import sigma_to_timestep, training_sigmas
 from ...autodir_core.errors import InputError
 from ...autodir_core.model import AutoDIR
-from ...autodir_core.networks.config import CLIP_PREFIX, UNET_PREFIX, VAE_PREFIX, VAEConfig
+from ...autodir_core.networks.config import VAEConfig
 from .progress import SD15_LATENT
 
 GROUPS = 32

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from autodir_core.checkpoint.key_map import POSITION_IDS
-from autodir_core.checkpoint.load import official_state, save_model
+from autodir_core.checkpoint.save import official_state, save_model
 from autodir_core.devices import parse_dtype
 from autodir_core.diffusion.schedule import LINEAR_END, LINEAR_START, TIMESTEPS
 from autodir_core.imaging.paths import atomic_path

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import torch
 
-from autodir_core.checkpoint.load import restore_buffers
 from autodir_core.errors import InputError
 from autodir_core.model import AutoDIR
-from autodir_core.networks.build import Networks
+from autodir_core.networks.build import Networks, restore_buffers
 
 from ..recipes import Recipe
 from .networks import spread_prompts, start_correction, start_vision

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
+from autodir_core.checkpoint.metadata import ModelMetadata
 from autodir_core.choices import PRECISIONS
-from autodir_core.networks.config import ModelConfig, ModelMetadata
+from autodir_core.networks.config import ModelConfig
 
 from .. import STAGE_NAMES
 from ..data.build import DataConfig

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import pickle
 import zipfile
 
@@ -13,9 +12,10 @@ from safetensors.torch import load_file, save_file
 
 import autodir_core as ad
 from autodir_core.checkpoint.key_map import NOT_NEEDED
-from autodir_core.checkpoint.load import official_state, plan, save_model
-from autodir_core.checkpoint.reader import LazyStateDict, TensorInfo, open_state_dict
-from autodir_core.networks.config import ModelMetadata
+from autodir_core.checkpoint.load import plan_load
+from autodir_core.checkpoint.metadata import ModelMetadata
+from autodir_core.checkpoint.reader import LazyStateDict, TensorReader, open_state_dict
+from autodir_core.checkpoint.save import official_state, save_model
 from tests.conftest import GOLDEN, tiny_state
 
 
@@ -47,25 +47,27 @@ def rename_class(path):
     return renamed
 
 
-def manifest(name: str) -> dict[str, TensorInfo]:
+def manifest(name: str) -> dict[str, torch.Tensor]:
     entries = json.loads((GOLDEN / name / "manifest.json").read_text(encoding="utf-8"))
-    return {key: TensorInfo(tuple(shape), getattr(torch, dtype), 0) for key, (shape, dtype) in entries.items()}
+    return {
+        key: torch.empty(shape, dtype=getattr(torch, dtype), device="meta") for key, (shape, dtype) in entries.items()
+    }
 
 
 def test_every_official_key_is_accounted_for(tmp_path):
     entries = manifest("full")
     assert len(entries) == 2202
-    recipe = plan(LazyStateDict(tmp_path / "official.ckpt", "test", entries), ModelMetadata())
-    used = {key for keys in recipe.key_map.values() for key in keys}
+    plan = plan_load(LazyStateDict(tmp_path / "official.ckpt", "test", entries), ModelMetadata())
+    used = {key for keys in plan.key_map.values() for key in keys}
     assert used.isdisjoint(NOT_NEEDED)
     assert used | set(NOT_NEEDED) == set(entries)
-    parameters = sum(torch.Size(shape).numel() for shape in recipe.shapes.values())
+    parameters = sum(torch.Size(shape).numel() for shape in plan.shapes.values())
     assert parameters == 1_486_787_503
-    assert recipe.config.unet.channels == (320, 640, 1280, 1280)
-    assert recipe.config.unet.attention == (True, True, True, False)
-    assert recipe.config.vae.channels == (128, 256, 512, 512)
-    assert (recipe.config.clip.image, recipe.config.clip.vision_layers) == (224, 24)
-    assert recipe.config.scm.encoder_blocks == (2, 2, 4, 8)
+    assert plan.config.unet.channels == (320, 640, 1280, 1280)
+    assert plan.config.unet.attention == (True, True, True, False)
+    assert plan.config.vae.channels == (128, 256, 512, 512)
+    assert (plan.config.clip.image, plan.config.clip.vision_layers) == (224, 24)
+    assert plan.config.scm.encoder_blocks == (2, 2, 4, 8)
 
 
 def test_lightning_checkpoint_gives_the_same_model(lightning_path, tiny):
@@ -73,11 +75,10 @@ def test_lightning_checkpoint_gives_the_same_model(lightning_path, tiny):
         torch.load(lightning_path, weights_only=True)
     metadata = {"unet_heads": 4, "text_heads": 4, "vision_heads": 4}
     file = open_state_dict(lightning_path)
-    recipe = plan(file, ModelMetadata(**metadata))
-    with file.reader() as reader:
-        for key in recipe.key_map:
-            for name in recipe.key_map[key]:
-                assert torch.equal(reader.read(name), tiny_entry(tiny, name)), name
+    plan = plan_load(file, ModelMetadata(**metadata))
+    reader = TensorReader(lightning_path)
+    for name in (name for names in plan.key_map.values() for name in names):
+        assert torch.equal(reader.read(name), tiny_entry(tiny, name)), name
 
 
 _official: dict[int, dict[str, torch.Tensor]] = {}
@@ -93,50 +94,6 @@ def test_official_names_survive_the_round_trip_bit_for_bit(tiny):
     assert all(torch.equal(saved[key], original[key]) for key in original)
 
 
-def test_a_pickle_never_runs_anything(tmp_path):
-    target = tmp_path / "ran"
-
-    class Evil:
-        def __reduce__(self):
-            return os.system, (f"touch {target}",)
-
-    path = tmp_path / "evil.ckpt"
-    torch.save({"state_dict": {"a": torch.zeros(2), "b": Evil()}}, path)
-    assert list(open_state_dict(path).entries) == ["a"]
-    with pytest.raises(ad.CheckpointError, match="not an AutoDIR model"):
-        ad.load_autodir(path, device="cpu")
-    assert not target.exists()
-
-
-def test_views_and_parameters_are_read_as_saved(tmp_path):
-    base = torch.arange(24.0).reshape(4, 6)
-    state = {"turned": base.T, "part": base[1:3, 2:5], "half": base.half(), "parameter": torch.nn.Parameter(base)}
-    torch.save(state, tmp_path / "views.pt")
-    file = open_state_dict(tmp_path / "views.pt")
-    with file.reader() as reader:
-        for key, tensor in state.items():
-            assert torch.equal(reader.read(key), tensor.detach()), key
-        assert reader.read("part", torch.float16).dtype == torch.float16
-
-
-@pytest.mark.parametrize(
-    ("content", "words"),
-    [
-        (b"", "empty"),
-        (b"<!DOCTYPE html><html>404</html>", "web page"),
-        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0", "Git LFS"),
-        (b"PK\x03\x04 and then nothing", "truncated or damaged"),
-        (b"just some text that is no model at all", "neither"),
-        (pickle.dumps({"a": 1}, protocol=2), "before version 1.6"),
-    ],
-)
-def test_other_files_are_named(tmp_path, content, words):
-    path = tmp_path / "model.ckpt"
-    path.write_bytes(content)
-    with pytest.raises(ad.CheckpointError, match=words):
-        ad.load_autodir(path, device="cpu")
-
-
 def test_truncated_files_are_named(tmp_path, tiny_path, lightning_path):
     for source, words in ((tiny_path, "truncated"), (lightning_path, "truncated or damaged")):
         data = source.read_bytes()
@@ -145,16 +102,6 @@ def test_truncated_files_are_named(tmp_path, tiny_path, lightning_path):
             cut.write_bytes(data[: int(len(data) * share)])
             with pytest.raises(ad.CheckpointError, match=words):
                 ad.load_autodir(cut, device="cpu")
-
-
-def test_a_folder_and_a_missing_file(tmp_path):
-    with pytest.raises(ad.CheckpointError, match="is a folder"):
-        ad.load_autodir(tmp_path, device="cpu")
-    (tmp_path / "model_index.json").write_text("{}")
-    with pytest.raises(ad.CheckpointError, match="diffusers folder"):
-        ad.load_autodir(tmp_path, device="cpu")
-    with pytest.raises(ad.CheckpointError, match="does not exist"):
-        ad.load_autodir(tmp_path / "no.safetensors", device="cpu")
 
 
 @pytest.mark.parametrize(
@@ -183,8 +130,8 @@ def test_missing_and_foreign_keys_are_listed(tmp_path, tiny_path):
     save_file(state, path, metadata={"autodir": '{"unet_heads": 4, "text_heads": 4, "vision_heads": 4}'})
     with pytest.raises(ad.CheckpointError) as refusal:
         ad.load_autodir(path, device="cpu")
-    assert "1 keys missing (NAFNet.intro.bias)" in str(refusal.value)
-    assert "1 keys unexpected (NAFNet.intro.extra)" in str(refusal.value)
+    assert "1 missing key (NAFNet.intro.bias)" in str(refusal.value)
+    assert "1 unexpected key (NAFNet.intro.extra)" in str(refusal.value)
 
 
 def test_a_tensor_of_another_size_is_named(tmp_path, tiny_path):
@@ -198,16 +145,8 @@ def test_a_tensor_of_another_size_is_named(tmp_path, tiny_path):
 
 def test_head_counts_that_do_not_fit_are_explained(tmp_path):
     save_file(tiny_state(), tmp_path / "headless.safetensors")
-    with pytest.raises(ad.CheckpointError, match="must say its text_heads in the safetensors metadata"):
+    with pytest.raises(ad.CheckpointError, match=r"text_heads = 12 does not divide a width of 64.* metadata entry"):
         ad.load_autodir(tmp_path / "headless.safetensors", device="cpu")
-
-
-@pytest.mark.parametrize("text", ["{not json", '{"unknown": 1}'])
-def test_metadata_that_makes_no_sense(tmp_path, text):
-    path = tmp_path / "odd.safetensors"
-    save_file({"a": torch.zeros(1)}, path, metadata={"autodir": text})
-    with pytest.raises(ad.CheckpointError, match="metadata"):
-        ad.load_autodir(path, device="cpu")
 
 
 def test_convert_keeps_the_numbers_and_the_correction_wide(tmp_path, lightning_path, tiny):
@@ -227,8 +166,7 @@ def test_convert_keeps_the_numbers_and_the_correction_wide(tmp_path, lightning_p
 def lightning_path_with_heads(tmp_path, lightning_path):
     """The plan needs no head counts to be complete, only sizes that they divide: the tiny widths have 4 heads."""
     file = open_state_dict(lightning_path)
-    with file.reader() as reader:
-        state = {key: reader.read(key) for key in file.entries}
+    state = {key: tensor.clone() for key, tensor in file.tensors.items()}
     path = tmp_path / "heads.safetensors"
     save_file(state, path, metadata={"autodir": '{"unet_heads": 4, "text_heads": 4, "vision_heads": 4}'})
     return path
@@ -246,3 +184,43 @@ def test_inspect_reads_the_header(tiny_path):
     assert (seen.kind, seen.guess, seen.problem) == ("safetensors", "an AutoDIR model", None)
     assert seen.metadata.unet_heads == 4 and seen.metadata.labels == ad.LABELS
     assert seen.parameters["SCM"] > 10_000 and set(seen.dtypes) == {"float32"}
+
+
+TELLING_KEYS = [
+    "model.diffusion_model.input_blocks.0.0.weight",
+    "model.diffusion_model.input_blocks.1.0.out_layers.3.weight",
+    "model.diffusion_model.middle_block.1.transformer_blocks.0.attn2.to_k.weight",
+    "model.diffusion_model.out.2.weight",
+    "first_stage_model.encoder.down.0.block.0.conv1.weight",
+    "first_stage_model.encoder.mid.attn_1.q.weight",
+    "first_stage_model.post_quant_conv.weight",
+    "model_assessment.clipmodel.text_projection.weight",
+    "model_assessment.clipmodel.text_model.embeddings.position_embedding.weight",
+    "model_assessment.clipmodel.text_model.encoder.layers.0.mlp.fc1.weight",
+    "model_assessment.clipmodel.vision_model.embeddings.patch_embedding.weight",
+    "model_assessment.clipmodel.vision_model.embeddings.position_embedding.weight",
+    "NAFNet.intro.weight",
+]
+"""Those whose shapes the sizes of the networks are read from, and one that is not."""
+
+MISSHAPEN = {
+    "a single value": lambda shape: (),
+    "nothing": lambda shape: (0, *shape[1:]),
+    "one row": lambda shape: (1, *shape[1:]),
+    "turned": lambda shape: (*shape[1:], shape[0]),
+    "twice as much": lambda shape: (2 * shape[0], *shape[1:]),
+    "another rank": lambda shape: (*shape, 2),
+}
+
+
+@pytest.mark.parametrize("change", MISSHAPEN)
+@pytest.mark.parametrize("key", TELLING_KEYS)
+def test_no_shape_breaks_the_detection(tiny_path, key, change):
+    file = open_state_dict(tiny_path)
+    tensors = {name: tensor.to("meta") for name, tensor in file.tensors.items()}
+    shape = MISSHAPEN[change](tuple(tensors[key].shape))
+    if shape == tuple(tensors[key].shape):
+        pytest.skip("the same shape")
+    tensors[key] = torch.empty(shape, device="meta")
+    with pytest.raises(ad.CheckpointError, match=r"shape|misshapen|1 or more|does not divide|must be|missing key"):
+        plan_load(LazyStateDict(tiny_path, "test", tensors), ModelMetadata.from_header(file.metadata))

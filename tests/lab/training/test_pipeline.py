@@ -11,9 +11,9 @@ import torch
 from safetensors.torch import load_file
 
 import autodir_core as ad
-from autodir_core.checkpoint.load import official_state
+from autodir_core.checkpoint.key_map import CLIP_PREFIX, SCM_PREFIX, UNET_PREFIX
+from autodir_core.checkpoint.save import official_state
 from autodir_core.imaging.files import read_picture, write_picture
-from autodir_core.networks.config import CLIP_PREFIX, SCM_PREFIX, UNET_PREFIX
 from autodir_lab.training import STAGE_NAMES
 from autodir_lab.training.data.build import DataConfig, load_data
 from autodir_lab.training.data.crops import Crops, synthetic_data

@@ -1,0 +1,66 @@
+"""From the networks back to a file with the official names, and from one file to another."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ..imaging.paths import atomic_path
+from ..networks.build import Networks
+from ..networks.config import ModelConfig
+from .key_map import NOT_NEEDED, SCM_PREFIX, build_key_map, to_official
+from .load import plan_load
+from .metadata import ModelMetadata
+from .reader import TensorReader, open_state_dict
+
+
+def official_views(networks: Networks, config: ModelConfig) -> dict[str, Tensor]:
+    """Return all parameters under their official names and shapes, in the memory of the networks."""
+    state = networks.state_dict()
+    key_map = build_key_map(state, config)
+    return {name: part for key in state for name, part in to_official(state[key], key, key_map[key]).items()}
+
+
+def official_state(networks: Networks, config: ModelConfig) -> dict[str, Tensor]:
+    """Return all parameters under their official names and shapes, each in its own memory as safetensors demands."""
+    return {name: view.contiguous().clone() for name, view in official_views(networks, config).items()}
+
+
+def save_model(path: str | Path, state: Mapping[str, Tensor], metadata: ModelMetadata, dtype: torch.dtype) -> None:
+    """Write one safetensors file with official names and the model's metadata, through a temporary name.
+
+    Args:
+        path: of the file.
+        state: tensors by official name.
+        metadata: stored in the header.
+        dtype: precision of the file; the SCM, not safe in float16, is written as bfloat16 or wider.
+    """
+    from safetensors.torch import save_file
+
+    stored = {key: cast_for_storage(key, tensor, dtype) for key, tensor in state.items()}
+    with atomic_path(path) as temporary:
+        mode = temporary.stat().st_mode
+        save_file(stored, temporary, metadata={"format": "pt", **metadata.to_header()})
+        temporary.chmod(mode)  # safetensors leaves files that only their owner can read; a server may be another user
+
+
+def cast_for_storage(key: str, tensor: Tensor, dtype: torch.dtype) -> Tensor:
+    """Return a tensor on the CPU, in the precision it is stored in."""
+    safe = torch.bfloat16 if key.startswith(SCM_PREFIX) and dtype == torch.float16 else dtype
+    return tensor.detach().to("cpu", safe).contiguous()
+
+
+def convert(source: str | Path, target: str | Path, dtype: torch.dtype = torch.float16) -> None:
+    """Rewrite any readable AutoDIR file as one safetensors file without what is not needed.
+
+    CheckpointError when the source is not a complete AutoDIR model.
+    """
+    file = open_state_dict(source)
+    metadata = ModelMetadata.from_header(file.metadata)
+    plan_load(file, metadata)
+    reader = TensorReader(file.path)
+    state = {key: cast_for_storage(key, reader.read(key), dtype) for key in file.tensors if key not in NOT_NEEDED}
+    save_model(target, state, metadata, dtype)
