@@ -114,12 +114,12 @@ def _melted_slope(relief: Tensor) -> Tensor:
 def _refract(image: Tensor, draw: Draw, slope: Tensor) -> Tensor:
     """Return the scene [3, H, W] through drops of slope [2, H, W]: inverted, reduced and out of focus."""
     height, width = image.shape[-2:]
-    # A cap's slope is minus the offset from its middle: more than one slope away lies the mirrored scene.
+    # A cap's slope is minus the offset from its middle: more than one slope away is the mirrored scene.
     power = draw.uniform(2.0, 3.4)
     y = torch.arange(height, device=image.device)[:, None] + power * slope[0]
     x = torch.arange(width, device=image.device)[None, :] + power * slope[1]
     grid = torch.stack([(2 * x + 1) / width - 1, (2 * y + 1) / height - 1], dim=-1)
-    # The drop shows a wide view in few pixels and lies out of focus: a reduced copy holds all that can be seen.
+    # The drop shows a wide view in few pixels and is out of focus: a reduced copy holds all that can be seen.
     reduced = box_downscale(image[None], draw.integer(2, 4))
     return F.grid_sample(reduced, grid[None], padding_mode="reflection", align_corners=False)[0]
 

@@ -11,7 +11,7 @@ from ..errors import InputError
 from ..outputs import Assessment, Restoration, Round
 
 RUNNERS_UP = 2
-"""How many labels a round's line names beside the winner."""
+"""How many labels a round's line names besides the winner."""
 
 
 def round_lines(restoration: Restoration, picture: int = 0) -> list[str]:
