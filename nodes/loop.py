@@ -17,9 +17,6 @@ from .comfy import devices, expansion
 from .comfy.memory import HostedModel
 from .shared import io, loop_graph, loop_state
 
-MAX_ROUNDS = io.MAX_ROUNDS[1]["max"]
-"""Each round adds nodes to the running graph, and the progress messages to the page grow with their square."""
-
 
 REUSED = "Rounds that were run are used again when it changes."
 
@@ -194,8 +191,8 @@ class AutoDIRLoopClose:
     ) -> tuple[Any, ...] | dict[str, Any]:
         """Return the results, or expand to another round, whose Loop Open gets the links to the results of this one."""
         refuse_lists()
-        if not 1 <= max_rounds <= MAX_ROUNDS:
-            raise InputError(f"max_rounds must be in 1..{MAX_ROUNDS}, got {max_rounds}")
+        if not 1 <= max_rounds <= io.ROUNDS_LIMIT:
+            raise InputError(f"max_rounds must be in 1..{io.ROUNDS_LIMIT}, got {max_rounds}")
         loop = loop_state.apply_confidence(loop, check_confidence(min_confidence))
         if not loop.in_progress:
             return self.final_outputs(loop, max_rounds)

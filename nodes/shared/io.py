@@ -48,12 +48,15 @@ SAMPLER: Widget = (
         "dpmpp_2m needs the fewest steps.",
     },
 )
+ROUNDS_LIMIT = 16
+"""Each round adds nodes to the running graph, and the progress messages to the page grow with their square."""
+
 MAX_ROUNDS = (
     "INT",
     {
         "default": 7,
         "min": 1,
-        "max": 16,
+        "max": ROUNDS_LIMIT,
         "tooltip": "Rounds at most, one degradation each; the loop stops earlier when the picture is clean. The "
         "paper's limit is 7.",
     },
