@@ -17,7 +17,6 @@ from .comfy import devices, expansion
 from .comfy.memory import HostedModel
 from .shared import io, loop_graph, loop_state
 
-
 REUSED = "Rounds that were run are used again when it changes."
 
 
