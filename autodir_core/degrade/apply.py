@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..choices import DEGRADATIONS
 from ..errors import InputError
-from ..imaging.layout import crop, pad_to_size
+from ..imaging.layout import check_layout, crop, pad_to_size
 from ..imaging.mask import fit_map
 from .draws import Draw
 
@@ -60,7 +60,7 @@ def compose(
 
     Arguments, result and errors are those of `degrade`; each label draws as it would alone.
     """
-    _check_images(images)
+    check_layout(images)
     functions = _load_functions(labels)
     uses_depth = any(map(_accepts_depth, functions.values()))
     depths = _fit_depth(depth, images) if depth is not None and uses_depth else [None] * len(images)
@@ -93,13 +93,6 @@ def _load_functions(labels: Sequence[str]) -> dict[str, Function]:
         raise InputError(f"labels must be a list, got the text {labels!r}; write [{labels!r}]")
     wanted = {DEGRADATIONS.check(label) for label in labels}
     return {label: DEGRADATIONS.load(label) for label in DEGRADATIONS if label in wanted}
-
-
-def _check_images(images: Tensor) -> None:
-    if images.ndim != 4 or images.numel() == 0 or images.shape[-1] != 3:
-        raise InputError(f"images must be [B, H, W, 3], got {list(images.shape)}")
-    if not images.is_floating_point():
-        raise InputError(f"images must be floating point in 0..1, got {images.dtype}; divide bytes by 255")
 
 
 def _fit_depth(depth: Tensor, images: Tensor) -> list[Tensor]:
