@@ -19,10 +19,12 @@ from autodir_core.networks.build import vision_side
 from autodir_core.stages.biqa import clip_pixels
 
 from ..evaluation.protocol import Protocol, degrade_crop, random_crops
-from ..training.data.crops import Data
+from ..training.data.sources import TrainingData
 from ..training.engine.loop import train
 from ..training.init.model import init_model
-from ..training.objectives.biqa import Answer, biqa_objective, cosine_answer, keep_all_tokens
+from ..training.objectives.biqa import biqa_objective, cosine_logits_fn
+from ..training.objectives.distillation import LogitsFn
+from ..training.objectives.patch_dropout import remove_patch_dropout
 from ..training.recipes import Recipe
 
 VARIANTS = ("classifier", "classification loss", "semantic-agnostic term")
@@ -74,7 +76,7 @@ class ViTClassifier(nn.Module):
 
 def ablate_recognition(
     recipe: Recipe,
-    data: Data,
+    data: TrainingData,
     photos: Mapping[str, Tensor],
     settings: RecognitionSettings,
     folder: Path,
@@ -100,30 +102,30 @@ def ablate_recognition(
 
 
 def train_variant(
-    variant: str, model: AutoDIR, recipe: Recipe, data: Data, folder: Path, steps: int, seed: int
-) -> Answer:
+    variant: str, model: AutoDIR, recipe: Recipe, data: TrainingData, folder: Path, steps: int, seed: int
+) -> LogitsFn:
     """Train one variant on a freshly initialized model; return its logits as a function of images [B, H, W, 3]."""
     clip, is_classifier = model.networks.clip, variant == "classifier"
     network = ViTClassifier(model) if is_classifier else clip
-    logits_fn = network if is_classifier else cosine_answer(clip, model.labels)
-    loss_weights = {"fidelity": 0.0, "semantic_agnostic": 0.0} if is_classifier else {}
+    logits_fn = network if is_classifier else cosine_logits_fn(clip, model.labels)
+    loss_weights = {"fidelity_weight": 0.0, "semantic_agnostic_weight": 0.0} if is_classifier else {}
     if variant == "classification loss":
-        loss_weights = {"semantic_agnostic": 0.0}
-    plan = replace(recipe.biqa_data, **loss_weights)
+        loss_weights = {"semantic_agnostic_weight": 0.0}
+    plan = replace(recipe.biqa_objective, **loss_weights)
     prefixes = recipe.biqa.trainable_prefixes
     if is_classifier:
         prefixes = (*(f"clip.{name}" for name in prefixes), "head")
     warmup = min(recipe.biqa.warmup_steps, steps // 10)
     loop = replace(recipe.biqa, steps=steps, seed=seed, trainable_prefixes=prefixes, warmup_steps=warmup)
-    objective = biqa_objective(clip, data, plan, full_from=int(UNMASKED_FROM * steps), answer=logits_fn)
+    objective = biqa_objective(clip, data, plan, unmasked_from=int(UNMASKED_FROM * steps), logits_fn=logits_fn)
     train("biqa", network, objective, loop, folder)
-    keep_all_tokens(clip)
+    remove_patch_dropout(clip)
     return logits_fn
 
 
 @torch.no_grad()
 def measure_accuracy(
-    logits_fn: Answer, labels: tuple[str, ...], photos: Mapping[str, Tensor], settings: RecognitionSettings
+    logits_fn: LogitsFn, labels: tuple[str, ...], photos: Mapping[str, Tensor], settings: RecognitionSettings
 ) -> tuple[float, float]:
     """Classify every crop under every label; return accuracy and false positive rate on clean crops."""
     protocol = Protocol(crops=settings.crops, severity=settings.severity)

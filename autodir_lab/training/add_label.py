@@ -16,10 +16,11 @@ from autodir_core.labels import CLEAN
 from autodir_core.model import AutoDIR
 
 from .data.build import load_sources
-from .data.crops import SYNTHETIC, Data, Degradation, PairSource, synthetic
-from .data.prepare_data import cached_pairs
+from .data.prepare_data import prepare_pairs
+from .data.sources import SYNTHETIC, Degradation, PairSource, TrainingData, degrade_with_depth
 from .engine.distributed import ProcessGroup
-from .objectives.biqa import Former, cosine_answer
+from .objectives.biqa import cosine_logits_fn
+from .objectives.distillation import Teacher
 from .pipeline import train_stages
 from .recipes import Recipe
 from .stages import TrainingRun
@@ -49,7 +50,7 @@ class NewLabel:
             raise InputError(f"give either pairs or a degradation as examples of {self.label!r}")
 
 
-def load_data_with(new: NewLabel, model: AutoDIR, recipe: Recipe, folder: Path) -> Data:
+def load_data_with(new: NewLabel, model: AutoDIR, recipe: Recipe, folder: Path) -> TrainingData:
     """Return the recipe's data with examples of the new label beside those that replay the known ones.
 
     Raises InputError for a label that the model knows already, and for known labels without examples.
@@ -57,11 +58,11 @@ def load_data_with(new: NewLabel, model: AutoDIR, recipe: Recipe, folder: Path) 
     labels = insert_label(new.label, model.labels)
     degradations: Mapping[str, Degradation] = SYNTHETIC
     if new.degradation is not None:
-        degradations = {**SYNTHETIC, new.label: partial(synthetic, new.degradation)}
+        degradations = {**SYNTHETIC, new.label: partial(degrade_with_depth, new.degradation)}
     sources = load_sources(recipe.data, labels, folder, seed=recipe.seed, degradations=degradations)
     if new.pairs is not None:
-        sources.append(PairSource({new.label: cached_pairs(folder, new.pairs)}))
-    return Data(labels, tuple(sources), new=new.label)
+        sources.append(PairSource({new.label: prepare_pairs(folder, new.pairs)}))
+    return TrainingData(labels, tuple(sources), new_label=new.label)
 
 
 def insert_label(label: str, known: tuple[str, ...]) -> tuple[str, ...]:
@@ -73,7 +74,7 @@ def insert_label(label: str, known: tuple[str, ...]) -> tuple[str, ...]:
 
 def add_label(
     model: AutoDIR,
-    data: Data,
+    data: TrainingData,
     recipe: Recipe,
     folder: Path,
     target: Path,
@@ -95,7 +96,7 @@ def add_label(
         notify: called with lines for the user.
     """
     former = deepcopy(model.networks.clip)
-    teacher = Former(former, cosine_answer(former, model.labels))
+    teacher = Teacher(former, cosine_logits_fn(former, model.labels))
     extended = AutoDIR(model.networks, model.config, replace(model.metadata, labels=data.labels))
     run = TrainingRun(
         extended,

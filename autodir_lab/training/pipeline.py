@@ -14,9 +14,10 @@ from autodir_core.model import AutoDIR
 
 from .engine.export import write_model
 from .engine.logger import SampleGrids, TrainingLogger
-from .engine.loop import Objective, train
+from .engine.loop import train
 from .engine.memory import describe_memory, estimate_memory
 from .engine.state import unfreeze
+from .objectives.objective import Objective
 from .stages import STAGES, Stage, TrainingRun
 
 

@@ -12,15 +12,18 @@ from torch import Tensor, nn
 
 from autodir_core.model import AutoDIR
 
-from .data.crops import Data
+from .data.sources import TrainingData
 from .engine.distributed import ProcessGroup, SingleProcess
-from .engine.loop import Objective
 from .engine.sample_grid import draw_biqa_grid, draw_ldm_grid, draw_scm_grid, draw_vae_grid
-from .init.linear_codec import start_autoencoder, start_diffusion
-from .objectives.biqa import Former, biqa_objective, keep_all_tokens
+from .init.linear_codec import init_linear_codec
+from .init.linear_denoiser import init_linear_denoiser
+from .objectives.biqa import biqa_objective
+from .objectives.distillation import Teacher
 from .objectives.ldm import ldm_objective
+from .objectives.objective import Objective
+from .objectives.patch_dropout import remove_patch_dropout
 from .objectives.scm import scm_objective
-from .objectives.vae import scale_latents, vae_objective
+from .objectives.vae import rescale_latents, vae_objective
 from .recipes import Recipe
 
 logger = logging.getLogger(__name__)
@@ -43,11 +46,11 @@ class TrainingRun:
     """
 
     model: AutoDIR
-    data: Data
+    data: TrainingData
     recipe: Recipe
     folder: Path
     from_scratch: bool
-    teacher: Former | None = None
+    teacher: Teacher | None = None
     group: ProcessGroup = SingleProcess()
     tensorboard: bool = False
     notify: Callable[[str], None] = logger.info
@@ -81,36 +84,38 @@ class Stage:
 
 def _biqa_objective(run: TrainingRun) -> Objective:
     recipe = run.recipe
-    full_from = round(recipe.biqa.steps * (1 - recipe.biqa_data.full))
-    return biqa_objective(run.model.networks.clip, run.data, recipe.biqa_data, full_from=full_from, before=run.teacher)
+    unmasked_from = round(recipe.biqa.steps * (1 - recipe.biqa_objective.unmasked_fraction))
+    return biqa_objective(
+        run.model.networks.clip, run.data, recipe.biqa_objective, unmasked_from=unmasked_from, teacher=run.teacher
+    )
 
 
 BIQA = Stage(
     name="biqa",
     network=lambda run: run.model.networks.clip,
     objective=_biqa_objective,
-    sample_grid=lambda run: draw_biqa_grid(run.model, run.data, run.recipe.biqa_data.crops.size),
-    finalise=lambda run: keep_all_tokens(run.model.networks.clip),
+    sample_grid=lambda run: draw_biqa_grid(run.model, run.data, run.recipe.biqa_objective.crops.size),
+    finalise=lambda run: remove_patch_dropout(run.model.networks.clip),
 )
 
 
 def _initialise_vae(run: TrainingRun) -> None:
     recipe = run.recipe
-    start_autoencoder(run.model.networks.vae, run.data, steps=recipe.init.codec_steps, seed=recipe.seed)
+    init_linear_codec(run.model.networks.vae, run.data, steps=recipe.init.codec_steps, seed=recipe.seed)
 
 
 def _finalise_vae(run: TrainingRun) -> None:
-    """Give the latents of a new autoencoder the spread that every consumer of the file expects."""
+    """Give the latents of a new autoencoder the standard deviation that every consumer of the file expects."""
     if run.from_scratch:
-        spread = 1 / run.model.metadata.latent_scale
-        scale_latents(run.model.networks.vae, run.data, spread, seed=run.recipe.seed)
+        std = 1 / run.model.metadata.latent_scale
+        rescale_latents(run.model.networks.vae, run.data, std, seed=run.recipe.seed)
 
 
 VAE = Stage(
     name="vae",
     network=lambda run: run.model.networks.vae,
-    objective=lambda run: vae_objective(run.model.networks.vae, run.data, run.recipe.vae_data),
-    sample_grid=lambda run: draw_vae_grid(run.model, run.data, run.recipe.vae_data.crops.size),
+    objective=lambda run: vae_objective(run.model.networks.vae, run.data, run.recipe.vae_objective),
+    sample_grid=lambda run: draw_vae_grid(run.model, run.data, run.recipe.vae_objective.crops.size),
     initialise=_initialise_vae,
     finalise=_finalise_vae,
 )
@@ -124,21 +129,21 @@ def _ldm_objective(run: TrainingRun) -> Objective:
         model.prompts(model.labels).states.clone(),
         model.null_text.clone(),
         data=run.data,
-        plan=run.recipe.ldm_data,
+        config=run.recipe.ldm_objective,
         scale=model.metadata.latent_scale,
     )
 
 
 def _initialise_ldm(run: TrainingRun) -> None:
     networks, scale = run.model.networks, run.model.metadata.latent_scale
-    start_diffusion(networks.unet, networks.vae, run.data, scale=scale, seed=run.recipe.seed)
+    init_linear_denoiser(networks.unet, networks.vae, run.data, scale=scale, seed=run.recipe.seed)
 
 
 LDM = Stage(
     name="ldm",
     network=lambda run: run.model.networks.unet,
     objective=_ldm_objective,
-    sample_grid=lambda run: draw_ldm_grid(run.model, run.data, run.recipe.ldm_data.crops.size),
+    sample_grid=lambda run: draw_ldm_grid(run.model, run.data, run.recipe.ldm_objective.crops.size),
     needs=("vae",),
     initialise=_initialise_ldm,
 )
@@ -147,14 +152,14 @@ LDM = Stage(
 def _scm_objective(run: TrainingRun) -> Objective:
     # channels last: three times as fast on a CPU, the same numbers
     run.model.networks.scm.to(memory_format=torch.channels_last)
-    return scm_objective(run.model, run.data, run.recipe.scm_data)
+    return scm_objective(run.model, run.data, run.recipe.scm_objective)
 
 
 SCM = Stage(
     name="scm",
     network=lambda run: run.model.networks.scm,
     objective=_scm_objective,
-    sample_grid=lambda run: draw_scm_grid(run.model, run.data, run.recipe.scm_data.crops.size),
+    sample_grid=lambda run: draw_scm_grid(run.model, run.data, run.recipe.scm_objective.crops.size),
     needs=("vae", "ldm"),
 )
 

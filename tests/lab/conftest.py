@@ -30,5 +30,5 @@ def tiny_recipe() -> Recipe:
         data=DataConfig(scenes=2),
         init=InitConfig(prompt_steps=2, codec_steps=2),
         biqa=replace(mini.biqa, batch_size=16, log_every=1, precision="float32"),
-        biqa_data=replace(mini.biqa_data, crops=replace(mini.biqa_data.crops, size=64)),
+        biqa_objective=replace(mini.biqa_objective, crops=replace(mini.biqa_objective.crops, size=64)),
     )

@@ -1,9 +1,10 @@
-"""Clean crops made to look like photographs, whose ways are easily taken for a degradation: bodies, focus, cameras."""
+"""Hard-negative augmentation: clean crops get what photographs have and what is easily mistaken for a degradation."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -14,169 +15,149 @@ from autodir_core.imaging.filters import binomial_blur, box_blur, gaussian_blur,
 
 
 @dataclass(frozen=True)
-class Variety:
-    """Shares of crops that are made to look like photographs, whose ways are easily taken for a degradation.
+class AugmentationProbs:
+    """How probable each augmentation of a clean crop is, 0..1; they are independent of each other.
 
     Args:
-        relief: bent, unevenly lit and with shaded bodies (`modelled`).
-        focus: sharp and textured in one part, soft in another (`focused`).
-        camera: with the uneven grain and sharpness of a camera's processing (`developed`).
-        patches: with patches that look like drops and are none (`overlaid`).
-        dusk: dark with bright lights, as evenings are (`darkened`).
-        jpeg: compressed before they are degraded (`compressed`).
+        shaded_objects: warped, unevenly lit and with shaded ellipsoids (`add_shaded_objects`).
+        depth_of_field: sharp and textured in one part, soft in another (`apply_depth_of_field`).
+        camera_isp: with the uneven grain and sharpness of a camera's processing (`simulate_camera_isp`).
+        soft_patches: with patches that look like drops and are none (`overlay_soft_patches`).
+        low_key: dark with bright lights, as evenings are (`apply_low_key`).
+        jpeg: compressed before the degradation (`apply_jpeg`).
     """
 
-    relief: float = 0.0
-    focus: float = 0.0
-    camera: float = 0.0
-    patches: float = 0.0
-    dusk: float = 0.0
+    shaded_objects: float = 0.0
+    depth_of_field: float = 0.0
+    camera_isp: float = 0.0
+    soft_patches: float = 0.0
+    low_key: float = 0.0
     jpeg: float = 0.0
 
 
-PLAIN = Variety()
+NO_AUGMENTATION = AugmentationProbs()
 
 
-def varied(crop: Tensor, another: Callable[[], Tensor], rng: np.random.Generator, variety: Variety) -> Tensor:
-    """The crop [S, S, 4], perhaps changed in each of the ways of `variety`.
+def augment(
+    crop: Tensor, draw_crop: Callable[[], Tensor], rng: np.random.Generator, probs: AugmentationProbs
+) -> Tensor:
+    """Apply each augmentation with its probability to a crop [S, S, 4] of color and depth, 0..1; the depth stays.
 
     Args:
-        crop: colour and depth, 0..1; the depth stays.
-        another: draws a second crop, for the patches.
+        crop: to augment.
+        draw_crop: draws a second crop, for the patches.
         rng: of this crop alone.
-        variety: how probable each way is.
+        probs: how probable each augmentation is.
     """
-    if rng.random() < variety.relief:
-        crop = modelled(crop, rng)
-    if rng.random() < variety.focus:
-        crop = focused(crop, rng)
-    if rng.random() < variety.camera:
-        crop = developed(crop, rng)
-    if rng.random() < variety.patches:
-        crop = overlaid(crop, another(), rng)
-    if rng.random() < variety.dusk:
-        crop = darkened(crop, rng)
-    return compressed(crop, rng) if rng.random() < variety.jpeg else crop
+    augmentations: tuple[tuple[float, Callable[[Tensor, np.random.Generator], Tensor]], ...] = (
+        (probs.shaded_objects, add_shaded_objects),
+        (probs.depth_of_field, partial(apply_depth_of_field, depth=crop[..., 3])),
+        (probs.camera_isp, simulate_camera_isp),
+        (probs.soft_patches, lambda color, rng: overlay_soft_patches(color, draw_crop()[..., :3], rng)),
+        (probs.low_key, apply_low_key),
+        (probs.jpeg, apply_jpeg),
+    )
+    for probability, apply in augmentations:
+        if rng.random() < probability:
+            # four channels in between: convolutions give other last bits for other memory layouts
+            crop = torch.cat([apply(crop[..., :3], rng), crop[..., 3:]], dim=-1)
+    return crop
 
 
-def modelled(crop: Tensor, rng: np.random.Generator) -> Tensor:
-    """The crop bent, lit unevenly, and with round shaded bodies that shine: what a drop has too, but no lens.
+def add_shaded_objects(color: Tensor, rng: np.random.Generator) -> Tensor:
+    """Warp [S, S, 3], light it unevenly, and add shaded, shining ellipsoids: as drops have them, but without a lens.
 
     Faces, cups and eyes have dark rims, soft shading and highlights; only a drop shows the scene again, upside down.
     """
-    side = crop.shape[0]
-    colour = bent(crop[..., :3], rng) if rng.random() < 0.5 else crop[..., :3]
+    if rng.random() < 0.5:
+        color = warp(color, rng)
     if rng.random() < 0.6:
-        colour = colour * (0.5 + field(side, rng, most=5)[0, 0, :, :, None])
+        color = color * (0.5 + smooth_field(len(color), rng, max_cells=5)[..., None])
     for _ in range(int(rng.integers(0, 9))):
-        colour = with_body(colour, rng)
-    return torch.cat([colour.clamp(0, 1), crop[..., 3:]], dim=-1)
+        color = add_ellipsoid(color, rng)
+    return color.clamp(0, 1)
 
 
-def darkened(crop: Tensor, rng: np.random.Generator) -> Tensor:
-    """The crop at dusk or night: dark in its middle tones, of a cold or warm tint, with lamps as bright as they are.
-
-    An underexposed picture is dark too, but its lights are, and it is noisy.
-    """
-    side = crop.shape[0]
-    tint = torch.from_numpy(rng.uniform(0.6, 1.0, 3).astype(np.float32))
-    colour = crop[..., :3] ** float(rng.uniform(1.5, 6.0)) * tint
-    axis = torch.arange(side, dtype=torch.float32)
-    for _ in range(int(rng.integers(0, 7))):
-        y, x = rng.uniform(0, side, 2)
-        square = (axis[:, None] - y) ** 2 + (axis[None] - x) ** 2
-        glow = torch.exp(-square / float(rng.uniform(1, 12)) ** 2) + 0.3 * torch.exp(-square / rng.uniform(10, 50) ** 2)
-        lamp = torch.from_numpy(rng.uniform(0.5, 1.0, 3).astype(np.float32))
-        colour = colour + glow[..., None] * lamp
-    return torch.cat([colour.clamp(0, 1), crop[..., 3:]], dim=-1)
-
-
-def bent(colour: Tensor, rng: np.random.Generator) -> Tensor:
-    """[S, S, C] displaced by a smooth random field of a few pixels."""
-    side = colour.shape[0]
+def warp(color: Tensor, rng: np.random.Generator) -> Tensor:
+    """Displace [S, S, 3] by a smooth random field of a few pixels."""
+    side = len(color)
     reach = float(rng.uniform(4, 16))
     axis = torch.arange(side, dtype=torch.float32)
-    y = axis[:, None] + (field(side, rng, most=8)[0, 0] - 0.5) * 2 * reach
-    x = axis[None] + (field(side, rng, most=8)[0, 0] - 0.5) * 2 * reach
+    y = axis[:, None] + (smooth_field(side, rng, max_cells=8) - 0.5) * 2 * reach
+    x = axis[None] + (smooth_field(side, rng, max_cells=8) - 0.5) * 2 * reach
     grid = torch.stack([(2 * x + 1) / side - 1, (2 * y + 1) / side - 1], dim=-1)[None]
-    planes = colour.permute(2, 0, 1)[None]
-    moved = torch.nn.functional.grid_sample(
-        planes, grid, mode="bicubic", padding_mode="reflection", align_corners=False
+    warped = torch.nn.functional.grid_sample(
+        color.permute(2, 0, 1)[None], grid, mode="bicubic", padding_mode="reflection", align_corners=False
     )
-    return moved[0].permute(1, 2, 0)
+    return warped[0].permute(1, 2, 0)
 
 
-def with_body(colour: Tensor, rng: np.random.Generator) -> Tensor:
-    """[S, S, 3] with one shaded ellipsoid of its own colour or the picture's, a dark rim and perhaps a highlight."""
-    side = colour.shape[0]
-    axis = torch.arange(side, dtype=torch.float32)
-    y, x = rng.uniform(0, side, 2)
+def add_ellipsoid(color: Tensor, rng: np.random.Generator) -> Tensor:
+    """Add to [S, S, 3] a shaded ellipsoid of its own color or the picture's, a dark rim and perhaps a highlight."""
+    axis = torch.arange(len(color), dtype=torch.float32)
+    y, x = rng.uniform(0, len(color), 2)
     radius, stretch, edge = rng.uniform(4, 50), rng.uniform(0.6, 1.6), rng.uniform(0.5, 3)
     down, right = (axis[:, None] - y) * stretch / radius, (axis[None] - x) / radius
     square = down**2 + right**2
-    inside = torch.sigmoid((1 - square.sqrt()) * radius / edge)[..., None] * float(rng.uniform(0.4, 1))
+    mask = torch.sigmoid((1 - square.sqrt()) * radius / edge)[..., None] * float(rng.uniform(0.4, 1))
     height = (1 - square).clamp(min=0).sqrt()
-    toward = torch.from_numpy(rng.normal(0, 0.6, 2).astype(np.float32))
-    light = (height + toward[0] * down + toward[1] * right).clamp(0, 1.5)[..., None]
-    paint = torch.from_numpy(rng.uniform(0, 1, 3).astype(np.float32)) if rng.random() < 0.6 else colour
-    body = paint * (float(rng.uniform(0.2, 0.7)) + float(rng.uniform(0.2, 0.9)) * light)
+    light = torch.from_numpy(rng.normal(0, 0.6, 2).astype(np.float32))
+    shading = (height + light[0] * down + light[1] * right).clamp(0, 1.5)[..., None]
+    albedo = torch.from_numpy(rng.uniform(0, 1, 3).astype(np.float32)) if rng.random() < 0.6 else color
+    body = albedo * (float(rng.uniform(0.2, 0.7)) + float(rng.uniform(0.2, 0.9)) * shading)
     if rng.random() < 0.5:
-        off = torch.exp(-((down - toward[0] / 2) ** 2 + (right - toward[1] / 2) ** 2) / float(rng.uniform(0.005, 0.06)))
-        body = body + float(rng.uniform(0.3, 1)) * off[..., None]
-    return colour + inside * (body - colour)
+        offset = (down - light[0] / 2) ** 2 + (right - light[1] / 2) ** 2
+        highlight = torch.exp(-offset / float(rng.uniform(0.005, 0.06)))
+        body = body + float(rng.uniform(0.3, 1)) * highlight[..., None]
+    return color + mask * (body - color)
 
 
-def focused(crop: Tensor, rng: np.random.Generator) -> Tensor:
-    """The crop with a sharp and textured part and a smooth one, as a lens and the world make them.
+def apply_depth_of_field(color: Tensor, rng: np.random.Generator, *, depth: Tensor) -> Tensor:
+    """Make one part of [S, S, 3] sharp and textured and the other smooth, by the depth [S, S] or at random.
 
     Fur before a soft wall has fine detail in places and none in others: so have drops on a window, but round ones.
     """
-    side = crop.shape[0]
-    ground = crop[..., 3] if rng.random() < 0.5 else field(side, rng, most=6)[0, 0]
-    place, softness = ground.quantile(float(rng.uniform(0.15, 0.7))), float(rng.uniform(0.02, 0.25))
-    sharp = torch.sigmoid((ground - place) / softness)[..., None]
-    colour = crop[..., :3]
+    ground = depth if rng.random() < 0.5 else smooth_field(len(color), rng, max_cells=6)
+    threshold, softness = ground.quantile(float(rng.uniform(0.15, 0.7))), float(rng.uniform(0.02, 0.25))
+    sharp = torch.sigmoid((ground - threshold) / softness)[..., None]
     if rng.random() < 0.6:
-        colour = colour + grown_texture(side, rng) * sharp * (0.3 + colour)
-    soft = gaussian_blur(colour, float(rng.uniform(1, 6)))
-    mixed = sharp * colour + (1 - sharp) * soft
-    return torch.cat([mixed.clamp(0, 1), crop[..., 3:]], dim=-1)
+        color = color + random_texture(len(color), rng) * sharp * (0.3 + color)
+    soft = gaussian_blur(color, float(rng.uniform(1, 6)))
+    return (sharp * color + (1 - sharp) * soft).clamp(0, 1)
 
 
-def developed(crop: Tensor, rng: np.random.Generator) -> Tensor:
-    """The crop as a camera would have processed it: flat parts denoised, edges sharpened, grain that varies.
+def simulate_camera_isp(color: Tensor, rng: np.random.Generator) -> Tensor:
+    """Process [S, S, 3] as a camera does: flat parts denoised, edges sharpened, grain that varies.
 
     Generated pictures have the same fine grain everywhere; photographs do not, and so would look wet in places.
     """
-    colour = crop[..., :3].permute(2, 0, 1)[None]
-    side = colour.shape[-1]
-    blur = binomial_blur(colour)
-    detail = colour - blur
+    side, planes = len(color), color.permute(2, 0, 1)[None]
+    blur = binomial_blur(planes)
+    detail = planes - blur
     activity = box_blur(detail.abs().mean(dim=1, keepdim=True), 5, count_include_pad=True)
     flatness = torch.exp(-activity / float(rng.uniform(0.003, 0.02)))
-    kept = 1 - flatness * float(rng.uniform(0, 1)) * (0.5 + 0.5 * field(side, rng))
-    grain = torch.from_numpy(rng.standard_normal((1, 1, side, side)).astype(np.float32)) * field(side, rng)
-    colour = blur + detail * kept * float(rng.uniform(0.6, 1.8)) + grain * float(rng.choice([0, rng.uniform(0, 0.02)]))
-    return torch.cat([colour[0].permute(1, 2, 0).clamp(0, 1), crop[..., 3:]], dim=-1)
+    gain = 1 - flatness * float(rng.uniform(0, 1)) * (0.5 + 0.5 * smooth_field(side, rng))
+    grain = torch.from_numpy(rng.standard_normal((1, 1, side, side)).astype(np.float32)) * smooth_field(side, rng)
+    planes = blur + detail * gain * float(rng.uniform(0.6, 1.8)) + grain * float(rng.choice([0, rng.uniform(0, 0.02)]))
+    return planes[0].permute(1, 2, 0).clamp(0, 1)
 
 
-def overlaid(crop: Tensor, other: Tensor, rng: np.random.Generator) -> Tensor:
-    """The crop with round patches of another one, blurred and brightened: what looks like drops and is none.
+def overlay_soft_patches(color: Tensor, other: Tensor, rng: np.random.Generator) -> Tensor:
+    """Cover [S, S, 3] with round patches of another crop, blurred and brightened: they look like drops and are none.
 
     Photographs have lamps, bokeh, pebbles and faces; without them a raindrop is whatever is round and soft.
     """
-    side = crop.shape[0]
+    side = len(color)
     coarse = max(2, int(side / rng.uniform(1, 10)))
-    small = resize(other[None, ..., :3], coarse, coarse, mode="bilinear")
+    small = resize(other[None], coarse, coarse, mode="bilinear")
     soft = resize(small, side, side, mode="bilinear", antialias=False)[0]
     patch = soft * float(rng.uniform(0.7, 1.3)) + float(rng.choice([0.0, 0.0, rng.uniform(-0.2, 0.6)]))
-    mask = discs(side, rng)[..., None] * float(rng.uniform(0.3, 1))
-    colour = crop[..., :3] * (1 - mask) + patch.clamp(0, 1) * mask
-    return torch.cat([colour, crop[..., 3:]], dim=-1)
+    mask = random_ellipses(side, rng)[..., None] * float(rng.uniform(0.3, 1))
+    return color * (1 - mask) + patch.clamp(0, 1) * mask
 
 
-def discs(side: int, rng: np.random.Generator) -> Tensor:
-    """A mask [side, side] of 1 to 14 ellipses with hard or soft edges, 0..1."""
+def random_ellipses(side: int, rng: np.random.Generator) -> Tensor:
+    """Return a mask [side, side], 0..1, of 1 to 14 ellipses with hard or soft edges."""
     axis = torch.arange(side, dtype=torch.float32)
     mask = torch.zeros(side, side)
     for _ in range(int(rng.integers(1, 15))):
@@ -187,22 +168,39 @@ def discs(side: int, rng: np.random.Generator) -> Tensor:
     return mask
 
 
-def compressed(crop: Tensor, rng: np.random.Generator) -> Tensor:
-    """The crop through JPEG at a quality of 60 to 97, as most photographs have been: its traces are no degradation."""
+def apply_low_key(color: Tensor, rng: np.random.Generator) -> Tensor:
+    """Turn [S, S, 3] into dusk or night: dark middle tones, a cold or warm tint, and lamps as bright as they are.
+
+    An underexposed picture is dark too, but so are its lights, and it is noisy.
+    """
+    tint = torch.from_numpy(rng.uniform(0.6, 1.0, 3).astype(np.float32))
+    color = color ** float(rng.uniform(1.5, 6.0)) * tint
+    axis = torch.arange(len(color), dtype=torch.float32)
+    for _ in range(int(rng.integers(0, 7))):
+        y, x = rng.uniform(0, len(color), 2)
+        square = (axis[:, None] - y) ** 2 + (axis[None] - x) ** 2
+        glow = torch.exp(-square / float(rng.uniform(1, 12)) ** 2) + 0.3 * torch.exp(-square / rng.uniform(10, 50) ** 2)
+        lamp = torch.from_numpy(rng.uniform(0.5, 1.0, 3).astype(np.float32))
+        color = color + glow[..., None] * lamp
+    return color.clamp(0, 1)
+
+
+def apply_jpeg(color: Tensor, rng: np.random.Generator) -> Tensor:
+    """Compress [S, S, 3] at a quality of 60 to 97, as most photographs have been: such traces are no degradation."""
     subsampling, quality = int(rng.integers(0, 3)), int(rng.integers(60, 98))
-    return torch.cat([compress_jpeg(crop[..., :3], quality, subsampling), crop[..., 3:]], dim=-1)
+    return compress_jpeg(color, quality, subsampling)
 
 
-def grown_texture(side: int, rng: np.random.Generator) -> Tensor:
-    """Band-limited noise [side, side, 1] of 2 to 15 % contrast, a little longer than wide: fur, grass, cloth."""
+def random_texture(side: int, rng: np.random.Generator) -> Tensor:
+    """Return band-limited noise [side, side, 1] of 2 to 15 % contrast, anisotropic: fur, grass, cloth."""
     noise = torch.from_numpy(rng.standard_normal((side, side, 1)).astype(np.float32))
     fine = gaussian_blur(noise, float(rng.uniform(0.4, 1.5)), sigma_x=float(rng.uniform(0.4, 2.5)))
     band = fine - gaussian_blur(fine, 4.0)
     return band / band.std() * float(rng.uniform(0.02, 0.15))
 
 
-def field(side: int, rng: np.random.Generator, most: int = 11) -> Tensor:
-    """A smooth random field [1, 1, side, side] in 0..1."""
-    cells = int(rng.integers(2, most + 1))
+def smooth_field(side: int, rng: np.random.Generator, max_cells: int = 11) -> Tensor:
+    """Return a smooth random field [side, side] in 0..1, of 2 to `max_cells` random values along a side."""
+    cells = int(rng.integers(2, max_cells + 1))
     coarse = torch.from_numpy(rng.uniform(0, 1, (1, cells, cells, 1)).astype(np.float32))
-    return resize(coarse, side, side, antialias=False).movedim(-1, 1).clamp(0, 1)
+    return resize(coarse, side, side, antialias=False)[0, :, :, 0].clamp(0, 1)

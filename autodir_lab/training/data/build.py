@@ -6,12 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from autodir_core.errors import InputError
 
-from .crops import SYNTHETIC, CleanSource, Data, Degradation, PairSource, Source
-from .prepare_data import cached_pairs, cached_photos, cached_scenes
+from .prepare_data import Tiles, prepare_pairs, prepare_photos, prepare_scenes
+from .sources import SYNTHETIC, CleanSource, Degradation, PairSource, Source, TrainingData
 
 
 @dataclass(frozen=True)
@@ -35,9 +33,9 @@ class DataConfig:
     pairs_weight: float = 1.0
 
 
-def load_data(config: DataConfig, labels: tuple[str, ...], folder: Path, *, seed: int = 0) -> Data:
+def load_data(config: DataConfig, labels: tuple[str, ...], folder: Path, *, seed: int = 0) -> TrainingData:
     """Return the pictures under the labels of a model; InputError where there is none for a label."""
-    return Data(labels, tuple(load_sources(config, labels, folder, seed=seed)))
+    return TrainingData(labels, tuple(load_sources(config, labels, folder, seed=seed)))
 
 
 def load_sources(
@@ -59,10 +57,10 @@ def load_sources(
     """
     sources: list[Source] = []
     if config.scenes:
-        scenes = cached_scenes(folder, config.scenes, seed=seed)
+        scenes = prepare_scenes(folder, config.scenes, seed=seed)
         sources.append(CleanSource(scenes, config.scenes_weight, degradations))
     if config.photos:
-        photos = cached_photos(folder, Path(config.photos))
+        photos = prepare_photos(folder, Path(config.photos))
         sources.append(CleanSource(photos, config.photos_weight, degradations))
     if config.pairs:
         sources.append(PairSource(load_pairs(Path(config.pairs), labels, folder), config.pairs_weight))
@@ -71,7 +69,7 @@ def load_sources(
     return sources
 
 
-def load_pairs(pairs: Path, labels: Sequence[str], folder: Path) -> dict[str, np.ndarray]:
+def load_pairs(pairs: Path, labels: Sequence[str], folder: Path) -> dict[str, Tiles]:
     """Return the pairs of each label that has a subfolder, "low_resolution" for "low resolution"."""
     if not pairs.is_dir():
         raise InputError(f"{pairs} is no folder; it should hold LABEL/degraded and LABEL/clean")
@@ -81,4 +79,4 @@ def load_pairs(pairs: Path, labels: Sequence[str], folder: Path) -> dict[str, np
             raise InputError(f"{place} belongs to no label of this model; it knows: {', '.join(labels)}")
     if not places:
         raise InputError(f"{pairs} holds no folder of a label; it should hold LABEL/degraded and LABEL/clean")
-    return {label: cached_pairs(folder, place) for label, place in places.items()}
+    return {label: prepare_pairs(folder, place) for label, place in places.items()}

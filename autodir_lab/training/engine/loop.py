@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
+from itertools import islice
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from autodir_core.errors import AutoDIRError, InputError
 
+from ..data.dataset import Batch, load_batches
 from ..data.microbatch import MicroBatch, split_batch
+from ..objectives.objective import Objective
 from .callbacks import Callback, CallbackList, ProgressBar
 from .config import TrainConfig
 from .distributed import ProcessGroup, SingleProcess, broadcast_weights
 from .logger import TrainingLogger
 from .optimizer import Schedule, step_schedule, warmup_cosine
 from .state import TrainState, init_state, load_checkpoint, save_checkpoint
-
-Losses = dict[str, Tensor]
-Objective = Callable[[MicroBatch], Losses]
-"""Draws the pictures of a micro-batch and returns its part of the batch's mean losses: the parts add up to them."""
 
 
 def train(
@@ -35,18 +34,20 @@ def train(
     group: ProcessGroup | None = None,
     schedule: Schedule = warmup_cosine,
     callbacks: Sequence[Callback] | None = None,
+    num_workers: int = 0,
 ) -> nn.Module:
     """Minimise the sum of the losses of an objective; return the module with its averaged weights, frozen.
 
     Args:
         name: of the progress bar and of the files in `folder`.
         module: the network, trained in place; `config.trainable_prefixes` says which parts of it.
-        objective: see `Objective`; it takes every random number from its micro-batch.
+        objective: dataset and losses; they take every random number from their micro-batch.
         config: length, learning rate and so on.
         folder: gets `<name>.pt`, the checkpoint from which an interrupted training continues to the same numbers.
         group: the processes that share each batch; None is this one alone.
         schedule: of the learning rate.
         callbacks: in the order of their calls; None is a `TrainingLogger` alone.
+        num_workers: processes that draw pictures ahead, see `load_batches`.
 
     Raises AutoDIRError when a loss is not finite, InputError for a configuration that does not fit the module or group.
     """
@@ -59,8 +60,13 @@ def train(
     if callbacks is None:
         callbacks = [TrainingLogger(folder, name, config.log_every)]
     progress = ProgressBar(name, config.steps, config.log_every)
-    with closing(CallbackList([progress, *callbacks] if group.rank == 0 else [])) as hooks:
-        run_steps(state, objective, config, group, schedule, hooks, checkpoint)
+    steps = range(state.step, config.steps)
+    micro_batches = (micro for step in steps for micro in local_micro_batches(step, config, group))
+    with (
+        closing(CallbackList([progress, *callbacks] if group.rank == 0 else [])) as hooks,
+        closing(load_batches(objective.dataset, micro_batches, num_workers=num_workers)) as batches,
+    ):
+        run_steps(state, objective, batches, config, group, schedule, hooks, checkpoint)
     if group.rank == 0 and not checkpoint.exists():
         save_checkpoint(checkpoint, state)
     group.barrier()
@@ -72,6 +78,7 @@ def train(
 def run_steps(
     state: TrainState,
     objective: Objective,
+    batches: Iterator[tuple[MicroBatch, Batch]],
     config: TrainConfig,
     group: ProcessGroup,
     schedule: Schedule,
@@ -83,7 +90,7 @@ def run_steps(
     hooks.on_start(state)
     state.module.train()
     while state.step < config.steps:
-        losses = train_step(state, objective, config, group)
+        losses = train_step(state, objective, batches, config, group)
         step_schedule(scheduler)
         due = state.step % config.save_every == 0 or state.step == config.steps
         if due and group.rank == 0:
@@ -93,10 +100,16 @@ def run_steps(
             hooks.on_checkpoint(state)
 
 
-def train_step(state: TrainState, objective: Objective, config: TrainConfig, group: ProcessGroup) -> dict[str, float]:
+def train_step(
+    state: TrainState,
+    objective: Objective,
+    batches: Iterator[tuple[MicroBatch, Batch]],
+    config: TrainConfig,
+    group: ProcessGroup,
+) -> dict[str, float]:
     """Take one optimiser step over all micro-batches of a batch; return the losses of the batch."""
     state.optimizer.zero_grad(set_to_none=True)
-    losses = accumulate_gradients(state, objective, config, group)
+    losses = accumulate_gradients(state, objective, batches, config, group)
     if not all(map(math.isfinite, losses.values())):
         raise AutoDIRError(f"the loss is not finite at step {state.step}: lower the learning rate and resume")
     state.scaler.unscale_(state.optimizer)
@@ -109,14 +122,18 @@ def train_step(state: TrainState, objective: Objective, config: TrainConfig, gro
 
 
 def accumulate_gradients(
-    state: TrainState, objective: Objective, config: TrainConfig, group: ProcessGroup
+    state: TrainState,
+    objective: Objective,
+    batches: Iterator[tuple[MicroBatch, Batch]],
+    config: TrainConfig,
+    group: ProcessGroup,
 ) -> dict[str, float]:
     """Add up gradients and losses over this process's micro-batches, then over all processes."""
     names: list[str] = []
     totals = torch.zeros((), device=group.device)
-    for micro_batch in local_micro_batches(state.step, config, group):
+    for micro, batch in islice(batches, config.gradient_accumulation_steps):
         with config.autocast(group.device):
-            losses = objective(micro_batch)
+            losses = objective.losses(micro, batch)
         names, values = list(losses), torch.stack(list(losses.values()))
         state.scaler.scale(values.sum()).backward()
         totals = totals + values.detach()

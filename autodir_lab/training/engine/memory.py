@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from ..data.microbatch import MicroBatch
+from ..objectives.objective import Objective
 from .config import TrainConfig
 from .distributed import ProcessGroup
-from .loop import Objective
 
 GIB = 2**30
 

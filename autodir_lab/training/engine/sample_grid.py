@@ -14,9 +14,10 @@ from autodir_core.model import AutoDIR
 from autodir_core.settings import SamplerSettings
 from autodir_core.stages.autoencoder import decode, encode_mode
 
-from ..data.crops import Batch, Crops, Data, draw_pair
-from ..init.networks import label_embeddings
-from ..objectives.biqa import label_logits
+from ..data.crops import CropConfig
+from ..data.dataset import Batch, stack_pairs
+from ..data.sources import TrainingData
+from ..objectives.biqa import label_embeddings, label_logits
 
 MIN_SIDE = 128
 """Smaller pictures are enlarged to at least this side, in pixels."""
@@ -27,17 +28,16 @@ CAPTION_HEIGHT = 14
 SAMPLING = SamplerSettings(steps=10, sampler="euler")
 
 
-def sample_pairs(data: Data, size: int, *, seed: int = 0) -> Batch:
+def sample_pairs(data: TrainingData, size: int, *, seed: int = 0) -> Batch:
     """Draw one pair per label, the same for the same seed, whatever is trained."""
-    crops = Crops(size, clean_share=0.0, mildest=0.4)
+    crops = CropConfig(size, clean_fraction=0.0, min_severity=0.4)
     rngs = [np.random.default_rng([seed, index]) for index in range(len(data.labels))]
-    pairs = [draw_pair(data, label, crops, rng) for label, rng in zip(data.labels, rngs, strict=True)]
-    clean, degraded = (torch.stack(pictures) for pictures in zip(*pairs, strict=True))
-    return Batch(clean, degraded, torch.arange(len(data.labels)))
+    pairs = [data.draw_pair(label, crops, rng) for label, rng in zip(data.labels, rngs, strict=True)]
+    return stack_pairs(pairs, range(len(pairs)))
 
 
 @torch.no_grad()
-def draw_biqa_grid(model: AutoDIR, data: Data, size: int) -> Tensor:
+def draw_biqa_grid(model: AutoDIR, data: TrainingData, size: int) -> Tensor:
     """Show degraded crops with the predicted labels, and ground truths with the probability of that degradation."""
     batch = sample_pairs(data, size).to(model.device)
     prompts = label_embeddings(model.networks.clip, data.labels)
@@ -54,7 +54,7 @@ def draw_biqa_grid(model: AutoDIR, data: Data, size: int) -> Tensor:
 
 
 @torch.no_grad()
-def draw_vae_grid(model: AutoDIR, data: Data, size: int) -> Tensor:
+def draw_vae_grid(model: AutoDIR, data: TrainingData, size: int) -> Tensor:
     """Show degraded crops and their reconstructions."""
     batch = sample_pairs(data, size).to(model.device)
     vae = model.networks.vae
@@ -63,7 +63,7 @@ def draw_vae_grid(model: AutoDIR, data: Data, size: int) -> Tensor:
 
 
 @torch.no_grad()
-def draw_ldm_grid(model: AutoDIR, data: Data, size: int) -> Tensor:
+def draw_ldm_grid(model: AutoDIR, data: TrainingData, size: int) -> Tensor:
     """Show degraded crops, what ten sampling steps generate under the right label, and ground truths."""
     batch = sample_pairs(data, size)
     columns = {"degraded": batch.degraded, "generated": generate(model, batch), "ground truth": batch.clean}
@@ -71,7 +71,7 @@ def draw_ldm_grid(model: AutoDIR, data: Data, size: int) -> Tensor:
 
 
 @torch.no_grad()
-def draw_scm_grid(model: AutoDIR, data: Data, size: int) -> Tensor:
+def draw_scm_grid(model: AutoDIR, data: TrainingData, size: int) -> Tensor:
     """Show degraded, generated and corrected crops, and ground truths."""
     batch = sample_pairs(data, size)
     generated = generate(model, batch)

@@ -9,7 +9,9 @@ from autodir_core.model import AutoDIR
 from autodir_core.networks.build import Networks, restore_buffers
 
 from ..recipes import Recipe
-from .networks import spread_prompts, start_correction, start_vision
+from .dct_vision import init_dct_patch_embedding
+from .prompts import train_text_tower
+from .residual_correction import init_residual_correction
 
 
 def init_model(recipe: Recipe) -> AutoDIR:
@@ -23,7 +25,7 @@ def init_model(recipe: Recipe) -> AutoDIR:
         torch.manual_seed(recipe.seed)
         networks = Networks(recipe.config)
         restore_buffers(networks)
-        start_vision(networks.clip)
-        start_correction(networks.scm)
-        spread_prompts(networks.clip, recipe.metadata.labels, steps=recipe.init.prompt_steps, seed=recipe.seed)
+        init_dct_patch_embedding(networks.clip)
+        init_residual_correction(networks.scm)
+        train_text_tower(networks.clip, recipe.metadata.labels, steps=recipe.init.prompt_steps, seed=recipe.seed)
     return AutoDIR(networks.eval().requires_grad_(False), recipe.config, recipe.metadata)

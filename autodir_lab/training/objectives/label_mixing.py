@@ -1,4 +1,4 @@
-"""What the diffusion is told in training: a label's prompt or, as by an assessment that is not sure, a blend of two."""
+"""Conditioning augmentation: the diffusion is trained on mixtures of two labels' text states too."""
 
 from __future__ import annotations
 
@@ -7,17 +7,23 @@ from torch import Tensor
 
 from ..data.microbatch import MicroBatch
 
-LEAST = 0.4
-"""How much the true label counts at least in a blend: less, and another one would be restored."""
+MIN_LABEL_WEIGHT = 0.4
+"""Least weight of the right label in a mixture: with less, another one would be restored."""
 
 
-def told(texts: Tensor, labels: Tensor, micro: MicroBatch, share: float) -> Tensor:
-    """The text states [B, 77, D] of the labels [B], a share of them blended with any other label's.
+def mix_label_embeddings(texts: Tensor, labels: Tensor, micro: MicroBatch, fraction: float) -> Tensor:
+    """Return the text states [B, 77, D] of labels [B], a fraction of them mixed with any other label's.
 
-    The official training tells the label alone; sampling then is told the assessment's blend (paper section 3.2), which
-    asks a diffusion that never saw one for half a restoration.
+    The official training conditions on the label alone; sampling is conditioned on the assessment's blend (paper
+    section 3.2), which asks a diffusion that never saw one for half a restoration.
+
+    Args:
+        texts: states [L, 77, D] of the label prompts.
+        labels: [B] indices.
+        micro: draws the mixtures.
+        fraction: of the pictures that get one, 0..1.
     """
-    own = torch.where(micro.uniform("blended") < share, LEAST + (1 - LEAST) * micro.uniform("own part"), 1.0)
-    own = own.to(texts).view(-1, 1, 1)
+    weights = MIN_LABEL_WEIGHT + (1 - MIN_LABEL_WEIGHT) * micro.uniform("own part")
+    weights = torch.where(micro.uniform("blended") < fraction, weights, 1.0).to(texts).view(-1, 1, 1)
     others = micro.integers("blended with", len(texts)).to(labels.device)
-    return own * texts[labels] + (1 - own) * texts[others]
+    return weights * texts[labels] + (1 - weights) * texts[others]

@@ -1,4 +1,4 @@
-"""Trains the latent diffusion: predict the noise, given the degraded picture and its text (paper section 3.3)."""
+"""Objective of the latent diffusion: predict the noise, given the degraded picture and its text (paper section 3.3)."""
 
 from __future__ import annotations
 
@@ -12,43 +12,46 @@ from autodir_core.diffusion.schedule import TIMESTEPS, alphas_cumprod
 from autodir_core.imaging.layout import to_network
 from autodir_core.stages.autoencoder import encode_mode
 
-from ..data.crops import Crops, Data, draw_batch
+from ..data.crops import CropConfig
+from ..data.dataset import Batch, PairDataset
 from ..data.microbatch import MicroBatch
-from ..engine.loop import Losses, Objective
-from .label_mixing import told
-from .losses import implied_noise, noise_loss, noised
+from ..data.sources import TrainingData
+from .label_mixing import mix_label_embeddings
+from .losses import add_noise, implied_noise, noise_loss
+from .objective import Losses, Objective
 
 if TYPE_CHECKING:
     from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
     from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 
-DROPPED = 0.05
-"""Share of pictures that lose the text, that lose the image, and that lose both (official script)."""
+CONDITION_DROPOUT = 0.05
+"""Fraction of pictures that lose the text, that lose the image, and that lose both (official script)."""
 
 
 @dataclass(frozen=True)
-class LDMPlan:
-    """What a step of the diffusion's training sees.
+class LDMObjectiveConfig:
+    """Pictures and losses of a training of the diffusion.
 
     Args:
         crops: how crops are drawn.
-        start_weight: 0 is the paper's loss. Larger: the error of the clean latent that a prediction implies counts
-            too, at most so many times as much as the noise's; few steps then need not correct each other.
-        blind: share of pictures that are begun as sampling begins them: at the last timestep, from noise alone. The
-            official schedule leaves a trace of the ground truth even there (Lin et al. 2024), and a network that
-            learns to read brightness and colours off it finds none when it samples.
-        blended: share of pictures whose text is a blend of two labels', see `told`; 0 is the official way.
+        max_inverse_snr: the noise loss is weighted by 1 + min(1 / SNR, this); 0 is the paper's loss. 1 / SNR times the
+            noise's error is that of the implied clean latent; few sampling steps then need not correct each other.
+        pure_noise_fraction: fraction of the pictures that are terminal-noise steps: at the last timestep, from noise
+            alone, as sampling begins. The official schedule leaves a trace of the ground truth even there (Lin et al.
+            2024), and a network that learns to read brightness and colors off it finds none when it samples.
+        mixed_label_fraction: fraction of the pictures under a mixture of two labels, see `mix_label_embeddings`; 0 is
+            the official way.
     """
 
-    crops: Crops = Crops(256, clean_share=0.05)
-    start_weight: float = 0.0
-    blind: float = 0.0
-    blended: float = 0.0
+    crops: CropConfig = CropConfig(256, clean_fraction=0.05)
+    max_inverse_snr: float = 0.0
+    pure_noise_fraction: float = 0.0
+    mixed_label_fraction: float = 0.0
 
 
 @dataclass(frozen=True)
 class Conditions:
-    """What the UNet is told: image latents [B, C, h, w], and text states [B, 77, D]."""
+    """What the UNet is conditioned on: image latents [B, C, h, w], and text states [B, 77, D]."""
 
     image: Tensor
     text: Tensor
@@ -60,46 +63,45 @@ def ldm_objective(
     texts: Tensor,
     null_text: Tensor,
     *,
-    data: Data,
-    plan: LDMPlan,
+    data: TrainingData,
+    config: LDMObjectiveConfig,
     scale: float,
 ) -> Objective:
-    """The noise loss.
+    """Return the objective of the diffusion.
 
     Args:
-        unet: what is trained.
+        unet: is trained.
         vae: the frozen autoencoder.
         texts: states [L, 77, D] of the label prompts.
         null_text: states [1, 77, D] of the empty prompt.
-        data: pictures under the labels that `texts` has.
-        plan: crops and weights.
+        data: sources and labels.
+        config: crops and weights.
         scale: the latent scale.
     """
     signal = alphas_cumprod().to(unet.device)
 
-    def objective(micro: MicroBatch) -> Losses:
-        batch = draw_batch(data, micro, plan.crops).to(unet.device)
+    def losses(micro: MicroBatch, batch: Batch) -> Losses:
+        batch = batch.to(unet.device)
         with torch.no_grad():
             target = encode_mode(vae, to_network(batch.clean)) * scale
             image = encode_mode(vae, to_network(batch.degraded))
-        blind = (micro.uniform("blind") < plan.blind).to(unet.device)
-        t = micro.integers("timesteps", TIMESTEPS).to(unet.device).masked_fill(blind, TIMESTEPS - 1)
+        terminal = (micro.uniform("blind") < config.pure_noise_fraction).to(unet.device)
+        t = micro.integers("timesteps", TIMESTEPS).to(unet.device).masked_fill(terminal, TIMESTEPS - 1)
         noise = micro.noise("noise", tuple(target.shape[1:])).to(target)
-        x = torch.where(blind.view(-1, 1, 1, 1), noise, noised(target, noise, signal[t]))
-        text = told(texts, batch.labels, micro, plan.blended)
-        given = dropped(Conditions(image, text), null_text, micro.uniform("dropped").to(image))
+        x = torch.where(terminal.view(-1, 1, 1, 1), noise, add_noise(target, noise, signal[t]))
+        text = mix_label_embeddings(texts, batch.labels, micro, config.mixed_label_fraction)
+        given = drop_conditions(Conditions(image, text), null_text, micro.uniform("dropped").to(image))
         predicted = unet(torch.cat([x, given.image], dim=1), t, encoder_hidden_states=given.text).sample
-        weight = 1 + ((1 - signal[t]) / signal[t]).clamp(max=plan.start_weight)
+        weight = 1 + ((1 - signal[t]) / signal[t]).clamp(max=config.max_inverse_snr)
         wanted = implied_noise(x, target, signal[t])
-        return {"noise": micro.weight * noise_loss(predicted, wanted, weight if plan.start_weight else None)}
+        return {"noise": micro.weight * noise_loss(predicted, wanted, weight if config.max_inverse_snr else None)}
 
-    return objective
+    return Objective(PairDataset(data, config.crops), losses)
 
 
-def dropped(conditions: Conditions, null_text: Tensor, lots: Tensor) -> Conditions:
-    """Some pictures without text, some without image, some without both, by lots [B] in 0..1."""
+def drop_conditions(conditions: Conditions, null_text: Tensor, lots: Tensor) -> Conditions:
+    """Take the text of some pictures, the image of some, and both of some, by lots [B] in 0..1."""
     lot = lots.view(-1, 1, 1)
-    text = torch.where(lot < 2 * DROPPED, null_text, conditions.text)
-    lot = lot[..., None]
-    image = torch.where((lot >= DROPPED) & (lot < 3 * DROPPED), torch.zeros_like(conditions.image), conditions.image)
-    return Conditions(image, text)
+    text = torch.where(lot < 2 * CONDITION_DROPOUT, null_text, conditions.text)
+    without_image = ((lot >= CONDITION_DROPOUT) & (lot < 3 * CONDITION_DROPOUT))[..., None]
+    return Conditions(torch.where(without_image, torch.zeros_like(conditions.image), conditions.image), text)

@@ -9,7 +9,7 @@ FIDELITY_EPSILON = 1e-8
 
 
 def fidelity_loss(probabilities: Tensor, target: Tensor) -> Tensor:
-    """(1 - sum_i sqrt(p_i g_i + 1e-8)) / L, mean over the batch (official `loss_fidelity`).
+    """Return (1 - sum_i sqrt(p_i g_i + 1e-8)) / L, mean over the batch (official `loss_fidelity`).
 
     Args:
         probabilities: [B, L], rows sum to 1.
@@ -20,63 +20,63 @@ def fidelity_loss(probabilities: Tensor, target: Tensor) -> Tensor:
 
 
 def semantic_agnostic_loss(probabilities: Tensor, labels: Tensor) -> Tensor:
-    """Pushes down, on a degraded picture's ground truth, the probability of that degradation (paper section 3.2).
+    """Penalise, on a degraded picture's ground truth, the probability of that degradation (paper section 3.2).
 
     The fidelity between (p, 1 - p) and (0, 1): 1 - sqrt(1 - p), mean over the batch.
 
     Args:
         probabilities: [B, L] on the ground truths.
-        labels: [B] the degradations of the pictures that they are the ground truths of.
+        labels: [B] degradations of the pictures that they are the ground truths of.
     """
     probability = probabilities.gather(1, labels[:, None])[:, 0]
     return (1 - (1 - probability + FIDELITY_EPSILON).sqrt()).mean()
 
 
 def noise_loss(predicted: Tensor, noise: Tensor, weight: Tensor | None = None) -> Tensor:
-    """Mean squared error of the predicted noise, [B, C, h, w] each (Ho et al. 2020, L_simple).
+    """Return the mean squared error of the predicted noise, [B, C, h, w] each (Ho et al. 2020, L_simple).
 
-    With weights [B], each picture's error counts so much (Hang et al. 2023 weigh by the signal-to-noise ratio).
+    Weights [B] multiply each picture's error (Hang et al. 2023 weight by the signal-to-noise ratio).
     """
     error = (predicted - noise) ** 2
     return error.mean() if weight is None else (weight.view(-1, 1, 1, 1) * error).mean()
 
 
-def correction_loss(corrected: Tensor, truth: Tensor) -> Tensor:
-    """Mean squared error of the corrected picture, [B, 3, H, W] each (official `NAFNet` loss)."""
-    return torch.nn.functional.mse_loss(corrected, truth)
+def correction_loss(corrected: Tensor, target: Tensor) -> Tensor:
+    """Return the mean squared error of the corrected picture, [B, 3, H, W] each (official `NAFNet` loss)."""
+    return torch.nn.functional.mse_loss(corrected, target)
 
 
-def psnr_loss(corrected: Tensor, truth: Tensor, floor: float = 1e-4) -> Tensor:
-    """log10 of each picture's mean squared error, mean over the batch (NAFNet's own training loss).
+def psnr_loss(corrected: Tensor, target: Tensor, floor: float = 1e-4) -> Tensor:
+    """Return log10 of each picture's mean squared error, mean over the batch (NAFNet's own training loss).
 
     Every decibel counts the same, whether the picture was nearly right or far off; [B, 3, H, W] each.
     """
-    return torch.log10(((corrected - truth) ** 2).mean(dim=(1, 2, 3)) + floor).mean()
+    return torch.log10(((corrected - target) ** 2).mean(dim=(1, 2, 3)) + floor).mean()
 
 
-def charbonnier_loss(x: Tensor, truth: Tensor, epsilon: float = 1e-3) -> Tensor:
-    """sqrt(d^2 + eps^2), mean: an L1 loss that is smooth at 0 (Charbonnier et al. 1994)."""
-    return ((x - truth) ** 2 + epsilon**2).sqrt().mean()
+def charbonnier_loss(x: Tensor, target: Tensor, epsilon: float = 1e-3) -> Tensor:
+    """Return the mean of sqrt(d^2 + eps^2): an L1 loss that is smooth at 0 (Charbonnier et al. 1994)."""
+    return ((x - target) ** 2 + epsilon**2).sqrt().mean()
 
 
 def kl_loss(mean: Tensor, log_variance: Tensor) -> Tensor:
-    """Divergence of N(mean, variance) from N(0, 1), mean per latent value (Kingma and Welling 2014)."""
+    """Return the divergence of N(mean, variance) from N(0, 1), mean per latent value (Kingma and Welling 2014)."""
     return 0.5 * (mean**2 + log_variance.exp() - 1 - log_variance).mean()
 
 
-def noised(latent: Tensor, noise: Tensor, alphas_cumprod: Tensor) -> Tensor:
-    """sqrt(a) latent + sqrt(1 - a) noise, with a [B] (LDM `q_sample`)."""
+def add_noise(latent: Tensor, noise: Tensor, alphas_cumprod: Tensor) -> Tensor:
+    """Return sqrt(a) latent + sqrt(1 - a) noise, with a [B] (LDM `q_sample`)."""
     signal = alphas_cumprod.view(-1, 1, 1, 1)
     return signal.sqrt() * latent + (1 - signal).sqrt() * noise
 
 
-def predicted_start(x: Tensor, predicted: Tensor, alphas_cumprod: Tensor) -> Tensor:
-    """The clean latent that a noise prediction implies (LDM `predict_start_from_noise`)."""
+def predict_x0(x: Tensor, predicted: Tensor, alphas_cumprod: Tensor) -> Tensor:
+    """Return the clean latent that a noise prediction implies (LDM `predict_start_from_noise`)."""
     signal = alphas_cumprod.view(-1, 1, 1, 1)
     return (x - (1 - signal).sqrt() * predicted) / signal.sqrt()
 
 
 def implied_noise(x: Tensor, latent: Tensor, alphas_cumprod: Tensor) -> Tensor:
-    """The noise prediction that makes `latent` of x, the inverse of `predicted_start`; what `noised` added to it."""
+    """Return the noise prediction that implies `latent`, the inverse of `predict_x0`; what `add_noise` added to it."""
     signal = alphas_cumprod.view(-1, 1, 1, 1)
     return (x - signal.sqrt() * latent) / (1 - signal).sqrt()

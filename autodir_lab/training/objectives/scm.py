@@ -1,4 +1,4 @@
-"""Trains the structure correction on what the shipped autoencoder and diffusion really give (paper section 3.4)."""
+"""Objective of the structure correction, on what autoencoder and diffusion really generate (paper section 3.4)."""
 
 from __future__ import annotations
 
@@ -12,107 +12,100 @@ from autodir_core.imaging.layout import from_network, to_network
 from autodir_core.model import AutoDIR
 from autodir_core.settings import SamplerSettings
 
-from ..data.crops import Batch, Crops, Data, draw_batch
+from ..data.crops import CropConfig
+from ..data.dataset import Batch, PairDataset
 from ..data.microbatch import MicroBatch
-from ..engine.loop import Losses, Objective
-from .label_mixing import told
-from .losses import charbonnier_loss, correction_loss, noised, predicted_start, psnr_loss
+from ..data.sources import TrainingData
+from .label_mixing import mix_label_embeddings
+from .losses import add_noise, charbonnier_loss, correction_loss, predict_x0, psnr_loss
+from .objective import Losses, Objective
 
 
 @dataclass(frozen=True)
-class SCMPlan:
-    """What a step of the correction's training sees.
+class SCMObjectiveConfig:
+    """Pictures and losses of a training of the correction.
 
     Args:
         crops: how crops are drawn; the correction of a clean one is the crop itself.
-        sampled: share of the steps whose generated pictures are sampled in a few steps.
-        blind: share of the steps that take the estimate out of noise alone, which sampling begins with. All others
-            take it from a random timestep, as the official training does: there the noisy latent shows the ground
-            truth's brightness and colours, and the correction learns to trust a generated picture too much.
+        sampled_fraction: fraction of the steps whose generated pictures are sampled in a few steps.
+        pure_noise_fraction: fraction of the steps that take the estimate out of noise alone, as sampling begins. All
+            others take it from a random timestep, as the official training does: there the noisy latent shows the
+            ground truth's brightness and colors, and the correction learns to trust a generated picture too much.
         sampling_steps: steps of such a sampling.
-        mislabelled: share of crops whose diffusion is told another label, as a wrong assessment would.
-        blended: share of crops whose diffusion is told a blend of two labels, see `told`.
-        again: share of the steps that begin with what the correction itself gave, as the loop's later rounds do.
-        mse: weight of the official loss.
-        psnr: weight of the same error in decibels.
-        charbonnier: weight of the absolute error.
+        wrong_label_fraction: fraction of the crops that are generated under another label, as after a wrong assessment.
+        mixed_label_fraction: fraction of the crops under a mixture of two labels, see `mix_label_embeddings`.
+        second_round_fraction: fraction of the steps that restore what the correction itself gave, as in the loop.
+        mse_weight: of the official loss.
+        psnr_weight: of the same error in decibels.
+        charbonnier_weight: of the absolute error.
     """
 
-    crops: Crops = Crops(256, clean_share=0.1)
-    sampled: float = 0.0
-    blind: float = 0.0
+    crops: CropConfig = CropConfig(256, clean_fraction=0.1)
+    sampled_fraction: float = 0.0
+    pure_noise_fraction: float = 0.0
     sampling_steps: int = 6
-    mislabelled: float = 0.0
-    blended: float = 0.0
-    again: float = 0.0
-    mse: float = 1.0
-    psnr: float = 0.0
-    charbonnier: float = 0.0
+    wrong_label_fraction: float = 0.0
+    mixed_label_fraction: float = 0.0
+    second_round_fraction: float = 0.0
+    mse_weight: float = 1.0
+    psnr_weight: float = 0.0
+    charbonnier_weight: float = 0.0
 
 
-def scm_objective(model: AutoDIR, data: Data, plan: SCMPlan) -> Objective:
-    """The error of the corrected picture, where the autoencoder and the diffusion generate what it corrects."""
+def scm_objective(model: AutoDIR, data: TrainingData, config: SCMObjectiveConfig) -> Objective:
+    """Return the objective of the correction: the error of what it makes of the generated pictures."""
     texts = model.prompts(model.labels).states.clone()
     scm = model.networks.scm
 
-    def objective(micro: MicroBatch) -> Losses:
-        batch = draw_batch(data, micro, plan.crops).to(model.device)
-        batch = replace(batch, labels=mislabelled(batch.labels, len(texts), micro, plan.mislabelled))
-        generated = generate(model, batch, texts, micro, plan)
-        if micro.step_rng("again").random() < plan.again:
+    def losses(micro: MicroBatch, batch: Batch) -> Losses:
+        batch = batch.to(model.device)
+        batch = replace(batch, labels=corrupt_labels(batch.labels, len(texts), micro, config.wrong_label_fraction))
+        generated = generate(model, batch, texts, micro, config)
+        if micro.step_rng("again").random() < config.second_round_fraction:
             with torch.no_grad():
                 restored = from_network(scm(to_network(batch.degraded), to_network(generated)).float())
             labels = micro.integers("other labels", len(texts)).to(model.device)
             batch = replace(batch, degraded=restored, labels=labels)
-            generated = generate(model, batch, texts, other_noise(micro), plan)
+            generated = generate(model, batch, texts, replace(micro, seed=micro.seed + 1), config)
         corrected = scm(to_network(batch.degraded), to_network(generated))
-        losses = correction_losses(corrected, to_network(batch.clean), plan)
-        return {name: micro.weight * loss for name, loss in losses.items()}
+        found = correction_losses(corrected, to_network(batch.clean), config)
+        return {name: micro.weight * loss for name, loss in found.items()}
 
-    return objective
+    return Objective(PairDataset(data, config.crops), losses)
 
 
-def correction_losses(corrected: Tensor, truth: Tensor, plan: SCMPlan) -> Losses:
-    """The weighted losses of the plan, [B, 3, H, W] each picture."""
+def correction_losses(corrected: Tensor, target: Tensor, config: SCMObjectiveConfig) -> Losses:
+    """Return the weighted losses that have a weight, [B, 3, H, W] each picture."""
     weighted = {
-        "mse": (plan.mse, correction_loss),
-        "psnr": (plan.psnr, psnr_loss),
-        "charbonnier": (plan.charbonnier, charbonnier_loss),
+        "mse": (config.mse_weight, correction_loss),
+        "psnr": (config.psnr_weight, psnr_loss),
+        "charbonnier": (config.charbonnier_weight, charbonnier_loss),
     }
-    return {name: weight * loss(corrected, truth) for name, (weight, loss) in weighted.items() if weight}
+    return {name: weight * loss(corrected, target) for name, (weight, loss) in weighted.items() if weight}
 
 
-def other_noise(micro: MicroBatch) -> MicroBatch:
-    """The same pictures with other random numbers."""
-    return replace(micro, seed=micro.seed + 1)
+def corrupt_labels(labels: Tensor, count: int, micro: MicroBatch, fraction: float) -> Tensor:
+    """Replace a fraction of the labels [B] by any of `count` at random."""
+    others = micro.integers("wrong labels", count).to(labels)
+    return torch.where(micro.uniform("mislabelled").to(labels.device) < fraction, others, labels)
 
 
-def mislabelled(labels: Tensor, count: int, micro: MicroBatch, share: float) -> Tensor:
-    """The labels [B], a share of them replaced by any of `count` at random."""
-    other = micro.integers("wrong labels", count).to(labels)
-    return torch.where(micro.uniform("mislabelled").to(labels.device) < share, other, labels)
-
-
-def generate(model: AutoDIR, batch: Batch, texts: Tensor, micro: MicroBatch, plan: SCMPlan) -> Tensor:
-    """Pictures [B, S, S, 3] such as the diffusion gives them for a batch, without gradients."""
-    with torch.no_grad():
-        text = told(texts, batch.labels, micro, plan.blended)
-        c = model.encode(batch.degraded).clone()
-        rng, size = micro.step_rng("generate"), (batch.clean.shape[1], batch.clean.shape[2])
-        lot = rng.random()
-        if lot < plan.sampled:
-            settings = SamplerSettings(steps=plan.sampling_steps, sampler=str(rng.choice(["euler", "euler_ancestral"])))
-            z = model.sample(c, text, settings, seed=micro.integers("sampling", 2**31).tolist())
-            return model.decode(z, size).clone()
-        blind = lot < plan.sampled + plan.blind
-        t = last_timesteps(micro) if blind else micro.integers("timesteps", TIMESTEPS)
-        signal = alphas_cumprod()[t].to(model.device)
-        noise = micro.noise("noise", tuple(c.shape[1:])).to(c)
-        x = noise if blind else noised(model.encode(batch.clean) * model.metadata.latent_scale, noise, signal)
-        estimate = predicted_start(x, model.predict_noise(x, t.to(model.device), c, text), signal)
-        return model.decode(estimate.clamp(-4, 4), size).clone()
-
-
-def last_timesteps(micro: MicroBatch) -> Tensor:
-    """The timestep at which sampling begins, int64 [n]."""
-    return torch.full((len(micro.indices),), TIMESTEPS - 1)
+@torch.no_grad()
+def generate(model: AutoDIR, batch: Batch, texts: Tensor, micro: MicroBatch, config: SCMObjectiveConfig) -> Tensor:
+    """Generate pictures [B, S, S, 3] of a batch: sampled, or estimated in one step, as the step's lot has it."""
+    text = mix_label_embeddings(texts, batch.labels, micro, config.mixed_label_fraction)
+    image_latent = model.encode(batch.degraded).clone()
+    rng, size = micro.step_rng("generate"), (batch.clean.shape[1], batch.clean.shape[2])
+    lot = rng.random()
+    if lot < config.sampled_fraction:
+        sampler = str(rng.choice(["euler", "euler_ancestral"]))
+        settings = SamplerSettings(steps=config.sampling_steps, sampler=sampler)
+        seeds = micro.integers("sampling", 2**31).tolist()
+        return model.decode(model.sample(image_latent, text, settings, seed=seeds), size).clone()
+    terminal = lot < config.sampled_fraction + config.pure_noise_fraction
+    t = torch.full((len(micro.indices),), TIMESTEPS - 1) if terminal else micro.integers("timesteps", TIMESTEPS)
+    signal = alphas_cumprod()[t].to(model.device)
+    noise = micro.noise("noise", tuple(image_latent.shape[1:])).to(image_latent)
+    x = noise if terminal else add_noise(model.encode(batch.clean) * model.metadata.latent_scale, noise, signal)
+    estimate = predict_x0(x, model.predict_noise(x, t.to(model.device), image_latent, text), signal)
+    return model.decode(estimate.clamp(-4, 4), size).clone()

@@ -1,21 +1,23 @@
-"""Trains the mini model's autoencoder on pictures clean and degraded, and gives its latents the official spread."""
+"""Objective of the mini model's autoencoder, on clean and degraded pictures, and the official spread of its latents."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from autodir_core.imaging.layout import to_network
 from autodir_core.stages.autoencoder import decode, encode_mode, posterior
 
-from ..data.crops import Crops, Data, draw_batch
+from ..data.crops import CropConfig
+from ..data.dataset import Batch, PairDataset
 from ..data.microbatch import MicroBatch, full_batch
-from ..engine.loop import Losses, Objective
+from ..data.sources import TrainingData
 from .losses import charbonnier_loss, kl_loss
+from .objective import Losses, Objective
 
 if TYPE_CHECKING:
     from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
@@ -24,47 +26,46 @@ KL_WEIGHT = 1e-5
 
 
 @dataclass(frozen=True)
-class VAEPlan:
-    """What a step of the autoencoder's training sees."""
+class VAEObjectiveConfig:
+    """Pictures of a training of the autoencoder."""
 
-    crops: Crops = Crops(256, clean_share=0.5)
+    crops: CropConfig = CropConfig(256, clean_fraction=0.5)
 
 
-def vae_objective(vae: AutoencoderKL, data: Data, plan: VAEPlan) -> Objective:
-    """Reconstruction and divergence over degraded and clean crops."""
+def vae_objective(vae: AutoencoderKL, data: TrainingData, config: VAEObjectiveConfig) -> Objective:
+    """Return the objective of the autoencoder: reconstruction and divergence."""
 
-    def objective(micro: MicroBatch) -> Losses:
-        batch = draw_batch(data, micro, plan.crops).to(vae.device)
-        x = to_network(batch.degraded)
+    def losses(micro: MicroBatch, batch: Batch) -> Losses:
+        x = to_network(batch.degraded.to(vae.device))
         latent = posterior(vae, x)
         noise = micro.noise("posterior", tuple(latent.mean.shape[1:])).to(latent.mean)
         reconstruction = decode(vae, latent.mean + latent.std * noise, scale=1.0)
-        losses = {
+        found = {
             "charbonnier": charbonnier_loss(reconstruction, x),
             "mse": 2 * nn.functional.mse_loss(reconstruction, x),
             "kl": KL_WEIGHT * kl_loss(latent.mean, latent.logvar),
         }
-        return {name: micro.weight * loss for name, loss in losses.items()}
+        return {name: micro.weight * loss for name, loss in found.items()}
 
-    return objective
+    return Objective(PairDataset(data, config.crops), losses)
 
 
 @torch.no_grad()
-def scale_latents(vae: AutoencoderKL, data: Data, spread: float, *, seed: int = 0) -> float:
-    """Rescale the 1x1 convolutions around the latent so that its standard deviation is `spread`; the factor used.
+def rescale_latents(vae: AutoencoderKL, data: TrainingData, std: float, *, seed: int = 0) -> float:
+    """Rescale the 1x1 convolutions around the latent to a standard deviation of `std`; return the factor.
 
     With 1 / 0.18215 every consumer of the file finds the official latent scale.
     """
-    batch = draw_batch(data, full_batch(seed, 32), Crops(128, clean_share=0.5)).to(vae.device)
-    factor = spread / encode_mode(vae, to_network(batch.degraded)).std().item()
+    batch = PairDataset(data, CropConfig(128, clean_fraction=0.5))[full_batch(seed, 32)]
+    factor = std / encode_mode(vae, to_network(batch.degraded.to(vae.device))).std().item()
     back = vae.get_parameter("post_quant_conv.weight")
-    stretch(vae.get_parameter("quant_conv.weight"), vae.get_parameter("quant_conv.bias"), factor, len(back))
+    scale_posterior(vae.get_parameter("quant_conv.weight"), vae.get_parameter("quant_conv.bias"), factor, len(back))
     back.div_(factor)
     return factor
 
 
-def stretch(weight: Tensor, bias: Tensor, factor: float, channels: int) -> None:
+def scale_posterior(weight: Tensor, bias: Tensor, factor: float, channels: int) -> None:
     """Multiply the means by `factor` and move the log variances (the second half of the outputs) to match."""
     weight[:channels].mul_(factor)
     bias[:channels].mul_(factor)
-    bias[channels:].add_(2 * float(np.log(factor)))
+    bias[channels:].add_(2 * math.log(factor))

@@ -12,10 +12,10 @@ from autodir_core.networks.config import ModelConfig
 from .. import STAGE_NAMES
 from ..data.build import DataConfig
 from ..engine.config import TrainConfig
-from ..objectives.biqa import BIQAPlan
-from ..objectives.ldm import LDMPlan
-from ..objectives.scm import SCMPlan
-from ..objectives.vae import VAEPlan
+from ..objectives.biqa import BIQAObjectiveConfig
+from ..objectives.ldm import LDMObjectiveConfig
+from ..objectives.scm import SCMObjectiveConfig
+from ..objectives.vae import VAEObjectiveConfig
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class InitConfig:
     """How new networks are initialised.
 
     Args:
-        prompt_steps: steps that spread the label prompts apart.
+        prompt_steps: steps that train the text tower on the label prompts.
         codec_steps: steps that fit the linear codec which the autoencoder starts from.
     """
 
@@ -44,7 +44,7 @@ class Recipe:
         data: sources of the pictures.
         init: how new networks are initialised.
         biqa, vae, ldm, scm: length and learning rate of each stage.
-        biqa_data, vae_data, ldm_data, scm_data: crops and losses of each stage.
+        biqa_objective, vae_objective, ldm_objective, scm_objective: crops and losses of each stage.
     """
 
     biqa: TrainConfig
@@ -58,10 +58,10 @@ class Recipe:
     store: str = "float32"
     data: DataConfig = DataConfig()
     init: InitConfig = InitConfig()
-    biqa_data: BIQAPlan = BIQAPlan()
-    vae_data: VAEPlan = VAEPlan()
-    ldm_data: LDMPlan = LDMPlan()
-    scm_data: SCMPlan = SCMPlan()
+    biqa_objective: BIQAObjectiveConfig = BIQAObjectiveConfig()
+    vae_objective: VAEObjectiveConfig = VAEObjectiveConfig()
+    ldm_objective: LDMObjectiveConfig = LDMObjectiveConfig()
+    scm_objective: SCMObjectiveConfig = SCMObjectiveConfig()
 
     def __post_init__(self) -> None:
         PRECISIONS.check(self.store)

@@ -104,7 +104,9 @@ def test_the_training_of_a_file_is_continued(tiny_path, tmp_path, capsys):
         write_picture(tmp_path / "pairs" / label / "degraded" / "a.png", clean / 2)
     recipe = tmp_path / "short.toml"
     plans = "".join(f"[{stage}]\nsteps = 2\nlearning_rate = 1e-4\nbatch_size = 2\n" for stage in STAGE_NAMES)
-    recipe.write_text(f"name = 'short'\n{plans}[data]\nscenes = 0\n[scm_data.crops]\nsize = 64\nclean_share = 0.1\n")
+    recipe.write_text(
+        f"name = 'short'\n{plans}[data]\nscenes = 0\n[scm_objective.crops]\nsize = 64\nclean_fraction = 0.1\n"
+    )
     options = "--model", tiny_path, "--recipe", recipe, "--pairs", tmp_path / "pairs", "--device", "cpu"
     assert call("train", "scm", "--out", tmp_path / "run", *options) == 0
     shown = capsys.readouterr().out

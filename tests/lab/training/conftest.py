@@ -9,15 +9,16 @@ import pytest
 
 from autodir_core.networks.config import ModelConfig, SCMConfig, UNetConfig, VAEConfig
 from autodir_lab.training.data.build import DataConfig
-from autodir_lab.training.data.crops import Crops, synthetic_data
-from autodir_lab.training.data.prepare_data import cached_scenes
+from autodir_lab.training.data.crops import CropConfig
+from autodir_lab.training.data.prepare_data import prepare_scenes
+from autodir_lab.training.data.sources import synthetic_data
 from autodir_lab.training.init import linear_codec as linear
 from autodir_lab.training.recipes import InitConfig, Recipe, shipped_recipe
 
 
 @pytest.fixture(scope="session")
 def scenes(tmp_path_factory):
-    return np.array(cached_scenes(tmp_path_factory.mktemp("scenes"), 2, seed=5, workers=1))
+    return np.array(prepare_scenes(tmp_path_factory.mktemp("scenes"), 2, seed=5, workers=1).array)
 
 
 @pytest.fixture(scope="session")
@@ -59,8 +60,8 @@ def small() -> Recipe:
         biqa=replace(mini.biqa, steps=2, batch_size=4),
         ldm=replace(mini.ldm, steps=2, batch_size=2),
         scm=replace(mini.scm, steps=2, batch_size=2),
-        biqa_data=replace(mini.biqa_data, crops=replace(mini.biqa_data.crops, size=64)),
-        vae_data=replace(mini.vae_data, crops=Crops(32, clean_share=0.5)),
-        ldm_data=replace(mini.ldm_data, crops=Crops(32, clean_share=0.05)),
-        scm_data=replace(mini.scm_data, crops=Crops(32, clean_share=0.1), sampling_steps=2),
+        biqa_objective=replace(mini.biqa_objective, crops=replace(mini.biqa_objective.crops, size=64)),
+        vae_objective=replace(mini.vae_objective, crops=CropConfig(32, clean_fraction=0.5)),
+        ldm_objective=replace(mini.ldm_objective, crops=CropConfig(32, clean_fraction=0.05)),
+        scm_objective=replace(mini.scm_objective, crops=CropConfig(32, clean_fraction=0.1), sampling_steps=2),
     )

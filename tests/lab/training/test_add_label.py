@@ -14,15 +14,18 @@ from autodir_core.errors import InputError
 from autodir_core.model import MINI
 from autodir_lab.training import recipes
 from autodir_lab.training.add_label import NewLabel, insert_label
-from autodir_lab.training.data.crops import Batch, CleanSource, Data
-from autodir_lab.training.objectives.biqa import remember_loss, told_before
+from autodir_lab.training.data.dataset import Batch
+from autodir_lab.training.data.sources import CleanSource, TrainingData
+from autodir_lab.training.objectives.distillation import distillation_loss, teacher_probabilities
 
 LABELS = ("noise", "new", "no")
 
 
 @pytest.fixture
-def data(scenes) -> Data:
-    return Data(LABELS, (CleanSource(scenes, degradations={label: spoil for label in LABELS[:2]}),), new="new")
+def data(scenes) -> TrainingData:
+    return TrainingData(
+        LABELS, (CleanSource(scenes, degradations={label: spoil for label in LABELS[:2]}),), new_label="new"
+    )
 
 
 def spoil(crop: torch.Tensor, severity: float, seed: int) -> torch.Tensor:
@@ -58,16 +61,16 @@ def test_examples_come_from_one_place():
 
 
 def test_what_was_told_before_leaves_the_new_label_out(data):
-    assert told_before(batch_of("noise"), data, answer)[0].tolist() == pytest.approx([0.75, 0.0, 0.25])
+    assert teacher_probabilities(batch_of("noise"), data, answer)[0].tolist() == pytest.approx([0.75, 0.0, 0.25])
 
 
 def test_remembering_costs_the_cross_entropy_with_the_former_answers(data):
     """Even answers cost ln 3; on a picture of the new label nothing is remembered."""
     even = torch.zeros(2, 3)
     clean, both = batch_of("no"), batch_of("new", "noise")
-    one = remember_loss(even[:1], told_before(clean, data, answer), clean, data)
+    one = distillation_loss(even[:1], teacher_probabilities(clean, data, answer), clean, data)
     assert one.item() == pytest.approx(1.0986, abs=1e-4)
-    half = remember_loss(even, told_before(both, data, answer), both, data)
+    half = distillation_loss(even, teacher_probabilities(both, data, answer), both, data)
     assert half.item() == pytest.approx(1.0986 / 2, abs=1e-4)
 
 

@@ -16,8 +16,9 @@ from autodir_core.checkpoint.save import official_state
 from autodir_core.imaging.files import read_picture, write_picture
 from autodir_lab.training import STAGE_NAMES
 from autodir_lab.training.data.build import DataConfig, load_data
-from autodir_lab.training.data.crops import Crops, synthetic_data
+from autodir_lab.training.data.crops import CropConfig
 from autodir_lab.training.data.microbatch import full_batch
+from autodir_lab.training.data.sources import synthetic_data
 from autodir_lab.training.init.model import init_model
 from autodir_lab.training.objectives.scm import scm_objective
 from autodir_lab.training.pipeline import train_stages
@@ -36,9 +37,9 @@ def official(tiny_path, scenes, tmp_path):
         biqa=replace(recipe.biqa, steps=2, batch_size=4, precision="float32"),
         ldm=replace(recipe.ldm, steps=2, batch_size=4, gradient_accumulation_steps=2, precision="float32"),
         scm=replace(recipe.scm, steps=2, batch_size=2, precision="float32"),
-        biqa_data=replace(recipe.biqa_data, crops=Crops(224, clean_share=0.125)),
-        ldm_data=replace(recipe.ldm_data, crops=Crops(64, clean_share=0.125)),
-        scm_data=replace(recipe.scm_data, crops=Crops(64, clean_share=0.125)),
+        biqa_objective=replace(recipe.biqa_objective, crops=CropConfig(224, clean_fraction=0.125)),
+        ldm_objective=replace(recipe.ldm_objective, crops=CropConfig(64, clean_fraction=0.125)),
+        scm_objective=replace(recipe.scm_objective, crops=CropConfig(64, clean_fraction=0.125)),
     )
     model = ad.load_autodir(tiny_path, device="cpu", dtype="float32")
     return TrainingRun(model, synthetic_data(scenes, model.labels), recipe, tmp_path / "run", from_scratch=False)
@@ -110,7 +111,7 @@ def test_the_official_layout_trains_on(official, tiny_path, stage, prefix, froze
 def test_the_loss_falls_in_the_official_layout(official):
     """On a batch that training did not see."""
     recipe = replace(official.recipe, scm=replace(official.recipe.scm, steps=12))
-    objective = scm_objective(official.model, official.data, recipe.scm_data)
+    objective = scm_objective(official.model, official.data, recipe.scm_objective)
     with torch.no_grad():
         before = objective(full_batch(99, 4))["mse"]
         with torch.enable_grad():
@@ -145,8 +146,8 @@ def test_sources_of_a_recipe(tmp_path, scenes):
         write_picture(tmp_path / "pairs" / "low_resolution" / kind / "a.png", noise)
     given = DataConfig(scenes=0, photos=str(tmp_path / "photos"), pairs=str(tmp_path / "pairs"), pairs_weight=3.0)
     photos, pairs = load_data(given, ad.LABELS, tmp_path).sources
-    assert photos.share == 0.47 and photos.offers("haze") and photos.pictures.shape == (4, 512, 512, 4)
-    assert pairs.share == 3.0 and pairs.offers("low resolution") and not pairs.offers("haze")
+    assert photos.weight == 0.47 and photos.offers("haze") and photos.tiles.shape == (4, 512, 512, 4)
+    assert pairs.weight == 3.0 and pairs.offers("low resolution") and not pairs.offers("haze")
     with pytest.raises(ad.InputError, match="belongs to no label of this model"):
         load_data(given, ("haze", "no"), tmp_path)
     with pytest.raises(ad.InputError, match="nothing to train on"):

@@ -1,4 +1,4 @@
-"""Random draws: the same picture whatever the cut of the batch, different ones otherwise."""
+"""Random draws: the same picture however the batch is split, different ones otherwise."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import torch
 from autodir_lab.training.data.microbatch import full_batch, split_batch
 
 
-def test_pieces_are_the_batch_cut_up():
+def test_micro_batches_are_parts_of_the_batch():
     micro_batches = split_batch(3, 7, 10, 4)
     assert [micro.indices for micro in micro_batches] == [(0, 1, 2), (3, 4, 5), (6, 7), (8, 9)]
     assert sum(micro.weight for micro in micro_batches) == 1

@@ -1,4 +1,4 @@
-"""The linear starts: what is laid into the networks is what the linear maps give."""
+"""Linear initialisations: the networks give what the linear maps give."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ import torch
 from autodir_core.networks.build import build_unet, build_vae
 from autodir_core.networks.config import UNetConfig, VAEConfig
 from autodir_lab.training.init import linear_codec as linear
+from autodir_lab.training.init.linear_denoiser import fit_linear_denoiser, init_linear_denoiser
 
 UNET = UNetConfig(16, 8, channels=(48, 32), blocks=1, attention=(False, True), context=64, heads=4, groups=8)
 
 
 @pytest.fixture(scope="module")
-def laid(data):
-    """An autoencoder with a linear start, and the codec that it was given."""
+def initialised(data):
+    """An autoencoder initialised linearly, and the codec that it was given."""
     codecs = []
     fit = linear.fit_codec
     with pytest.MonkeyPatch.context() as patch:
@@ -23,19 +24,19 @@ def laid(data):
         patch.setattr(linear, "fit_codec", lambda *given, **plan: codecs.append(fit(*given, **plan)) or codecs[0])
         torch.manual_seed(0)
         vae = build_vae(VAEConfig(channels=(32, 48, 64), blocks=1, latent_channels=8, groups=8)).eval()
-        linear.start_autoencoder(vae, data, steps=30)
+        linear.init_linear_codec(vae, data, steps=30)
     return vae, codecs[0]
 
 
 @torch.no_grad()
-def test_the_autoencoder_begins_as_the_codec(laid):
-    vae, codec = laid
+def test_the_autoencoder_begins_as_the_codec(initialised):
+    vae, codec = initialised
     x = torch.nn.functional.interpolate(torch.rand(2, 3, 8, 8) * 2 - 1, size=(64, 64), mode="bicubic")
     posterior = vae.encode(x).latent_dist
     latent, whole = codec.encode(x), codec(x)
     assert (posterior.mode() - latent).norm() < 0.1 * latent.norm()
     assert (vae.decode(latent).sample - whole).norm() < 0.05 * whole.norm()
-    assert posterior.logvar.mean().item() == pytest.approx(linear.QUIET)
+    assert posterior.logvar.mean().item() == pytest.approx(linear.INITIAL_LOG_VARIANCE)
 
 
 @torch.no_grad()
@@ -52,11 +53,11 @@ def test_the_codec_learns(scenes):
 
 
 @torch.no_grad()
-def test_the_diffusion_begins_as_the_linear_guess(laid, data):
-    vae, _ = laid
+def test_the_diffusion_begins_as_the_linear_denoiser(initialised, data):
+    vae, _ = initialised
     unet = build_unet(UNET).eval()
-    linear.start_diffusion(unet, vae, data, scale=0.5)
-    a, b = linear.linear_guess(vae, data, 0.5, 0)
+    init_linear_denoiser(unet, vae, data, scale=0.5)
+    a, b = fit_linear_denoiser(vae, data, 0.5, 0)
     x, c = torch.randn(2, 8, 16, 16), 2 * torch.randn(2, 8, 16, 16)
     for t in (0, 999):
         predicted = unet(torch.cat([x, c], dim=1), torch.tensor([t, t]), encoder_hidden_states=torch.randn(2, 77, 64))
@@ -64,7 +65,7 @@ def test_the_diffusion_begins_as_the_linear_guess(laid, data):
         assert (predicted.sample - guess).norm() < 0.02 * guess.norm()
 
 
-def test_norms_too_small_for_a_linear_start_are_refused(laid, data):
+def test_norms_too_small_for_a_linear_denoiser_are_refused(initialised, data):
     narrow = build_unet(UNetConfig(16, 8, (32, 32), 1, (False, True), context=64, heads=4, groups=8))
     with pytest.raises(ValueError, match="norm groups of six channels"):
-        linear.start_diffusion(narrow, laid[0], data, scale=0.5)
+        init_linear_denoiser(narrow, initialised[0], data, scale=0.5)

@@ -9,14 +9,14 @@ import torch
 
 from autodir_core.diffusion.schedule import alphas_cumprod
 from autodir_lab.training.objectives.losses import (
+    add_noise,
     charbonnier_loss,
     correction_loss,
     fidelity_loss,
     implied_noise,
     kl_loss,
     noise_loss,
-    noised,
-    predicted_start,
+    predict_x0,
     psnr_loss,
     semantic_agnostic_loss,
 )
@@ -71,14 +71,14 @@ def test_kl():
 def test_noising_and_back():
     signal = alphas_cumprod()[torch.tensor([0, 500, 999])]
     latent, noise = torch.randn(3, 4, 2, 2), torch.randn(3, 4, 2, 2)
-    x = noised(latent, noise, signal)
+    x = add_noise(latent, noise, signal)
     assert torch.allclose(x[1], signal[1].sqrt() * latent[1] + (1 - signal[1]).sqrt() * noise[1])
-    assert torch.allclose(predicted_start(x, noise, signal), latent, atol=1e-4)
+    assert torch.allclose(predict_x0(x, noise, signal), latent, atol=1e-4)
 
 
 def test_the_noise_that_makes_a_latent_of_anything():
     """Of noise that a latent was hidden in it is that noise; of any other x what leads to the latent all the same."""
     signal = alphas_cumprod()[torch.tensor([100, 500, 999])]
     latent, noise, x = torch.randn(3, 3, 4, 2, 2)
-    assert torch.allclose(implied_noise(noised(latent, noise, signal), latent, signal), noise, atol=1e-5)
-    assert torch.allclose(predicted_start(x, implied_noise(x, latent, signal), signal), latent, atol=1e-4)
+    assert torch.allclose(implied_noise(add_noise(latent, noise, signal), latent, signal), noise, atol=1e-5)
+    assert torch.allclose(predict_x0(x, implied_noise(x, latent, signal), signal), latent, atol=1e-4)

@@ -6,7 +6,7 @@ import pytest
 
 from autodir_core import InputError
 from autodir_lab.training import STAGE_NAMES
-from autodir_lab.training.data.augment import Variety
+from autodir_lab.training.data.augment import AugmentationProbs
 from autodir_lab.training.data.build import DataConfig
 from autodir_lab.training.init.model import init_model
 from autodir_lab.training.recipes import read_recipe, scale_steps, shipped_recipe
@@ -34,8 +34,9 @@ def test_the_mini_recipe_is_the_shipped_model():
     assert mini.name == mini.metadata.name == "autodir-mini" and mini.store == "float16"
     assert [mini.train_config(stage).steps for stage in STAGE_NAMES] == [13000, 0, 8000, 10000]
     assert mini.biqa.trainable_prefixes == ("visual", "logit_scale") and mini.biqa.batch_size == 24
-    variety = mini.biqa_data.crops.variety
-    assert variety == Variety(relief=0.35, focus=0.3, camera=0.35, patches=0.3, dusk=0.15, jpeg=0.5)
+    assert mini.biqa_objective.crops.augmentation == AugmentationProbs(
+        shaded_objects=0.35, depth_of_field=0.3, camera_isp=0.35, soft_patches=0.3, low_key=0.15, jpeg=0.5
+    )
     assert mini.config is not None and mini.config.unet.attention == (False, False, True)
     assert mini.config.clip.text_width % 64 == 0
     assert mini.data == DataConfig(scenes=1600, scenes_weight=0.53, photos_weight=0.47)
@@ -45,17 +46,18 @@ def test_the_official_recipe_has_what_paper_and_code_tell():
     official = shipped_recipe("official")
     assert official.config is None
     assert official.biqa.learning_rate == 3e-6 and official.biqa.trainable_prefixes == ("visual",)
-    assert (official.biqa_data.fidelity, official.biqa_data.cross_entropy) == (1, 0)
-    assert official.biqa_data.semantic_agnostic > 0
+    assert (official.biqa_objective.fidelity_weight, official.biqa_objective.cross_entropy_weight) == (1, 0)
+    assert official.biqa_objective.semantic_agnostic_weight > 0
     assert (
         official.ldm.learning_rate == 1e-4
         and official.ldm.trainable_prefixes == ()
-        and official.ldm_data.start_weight == 0
+        and official.ldm_objective.max_inverse_snr == 0
     )
     assert official.scm.learning_rate == 1e-3 and official.scm.steps == 4000
     assert official.scm.learning_rate * official.scm.final_lr_fraction == pytest.approx(1e-7)
-    assert (official.scm_data.mse, official.scm_data.psnr, official.scm_data.sampled) == (1, 0, 0)
-    assert official.scm_data.blind == official.ldm_data.blind == 0
+    correction = official.scm_objective
+    assert (correction.mse_weight, correction.psnr_weight, correction.sampled_fraction) == (1, 0, 0)
+    assert correction.pure_noise_fraction == official.ldm_objective.pure_noise_fraction == 0
     with pytest.raises(InputError, match="no config"):
         init_model(official)
 
@@ -79,7 +81,7 @@ def test_shipped_recipes_by_name():
     ("text", "message"),
     [
         ("[ldm]\nstepps = 3", r"unknown key 'ldm.stepps'; the nearest known one is 'ldm.steps'"),
-        ("[biqa_data.crops.variety]\njpg = 1", "the nearest known one is 'biqa_data.crops.variety.jpeg'"),
+        ("[biqa_objective.crops.augmentation]\njpg = 1", "known one is 'biqa_objective.crops.augmentation.jpeg'"),
         ("learnig_rate = 3", "unknown key 'learnig_rate'"),
         ("seed = 1.5", "'seed' must be a whole number, got 1.5"),
         ("seed = true", "'seed' must be a whole number, got True"),

@@ -1,0 +1,130 @@
+"""The dataset of training pairs, and its loader; every item depends on its micro-batch alone, whoever draws it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import tee
+from typing import TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from autodir_core.errors import InputError
+from autodir_core.labels import CLEAN, LABELS
+
+from .crops import CropConfig
+from .microbatch import MicroBatch
+from .sources import TrainingData
+
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Pairs of training pictures.
+
+    Attributes:
+        clean: [B, S, S, 3], 0..1.
+        degraded: [B, S, S, 3], equal to `clean` where the label is "no".
+        labels: [B] indices into the labels of the data.
+    """
+
+    clean: Tensor
+    degraded: Tensor
+    labels: Tensor
+
+    def to(self, device: torch.device) -> Batch:
+        """Return the batch on a device."""
+        return Batch(self.clean.to(device), self.degraded.to(device), self.labels.to(device))
+
+
+@contextmanager
+def single_threaded() -> Iterator[None]:
+    """Run torch on one thread: the last bits of a sum over pixels depend on how many share it."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+class PairDataset(Dataset[Batch]):
+    """Map-style dataset of training pairs whose keys are micro-batches.
+
+    Args:
+        data: sources of the pictures and labels of the model.
+        crops: how crops are drawn. `class_weights` and `max_downscale` may name official labels that the model lacks,
+            so that one recipe serves models of different labels; InputError for any other name.
+    """
+
+    def __init__(self, data: TrainingData, crops: CropConfig) -> None:
+        self.data, self.crops = data, crops
+        self.fractions = {CLEAN: crops.clean_fraction}
+        if data.new_label:
+            self.fractions[data.new_label] = crops.new_label_fraction
+        self.weighted = [label for label in data.labels if label not in self.fractions]
+        absent = [label for label in LABELS if label not in data.labels]
+        check_labels("class_weights", crops.class_weights, [*self.weighted, *absent])
+        check_labels("max_downscale", crops.max_downscale, [*data.labels, *absent])
+
+    def draw_labels(self, micro: MicroBatch) -> list[str]:
+        """Return the labels of the whole batch that a micro-batch belongs to."""
+        rng = micro.step_rng("labels")
+        lots = rng.random(micro.batch_size)
+        weighted = rng.choice(len(self.weighted), size=micro.batch_size, p=self.class_probabilities())
+        fixed = [*self.fractions, ""]
+        chosen = np.searchsorted(np.cumsum(list(self.fractions.values())), lots, side="right")
+        return [fixed[i] or self.weighted[j] for i, j in zip(chosen, weighted, strict=True)]
+
+    def class_probabilities(self) -> np.ndarray | None:
+        """Return the probability of each weighted label, None where all have the same."""
+        if not self.crops.class_weights:
+            return None
+        weights = np.array([self.crops.class_weights.get(label, 1.0) for label in self.weighted])
+        return weights / weights.sum()
+
+    @single_threaded()
+    def __getitem__(self, micro: MicroBatch) -> Batch:
+        names = self.draw_labels(micro)
+        labels = [names[index] for index in micro.indices]
+        pairs = [
+            self.data.draw_pair(label, self.crops, rng)
+            for label, rng in zip(labels, micro.rngs("picture"), strict=True)
+        ]
+        return stack_pairs(pairs, [self.data.labels.index(label) for label in labels])
+
+
+def stack_pairs(pairs: Sequence[tuple[Tensor, Tensor]], labels: Sequence[int]) -> Batch:
+    """Return pairs of a clean and a degraded crop [S, S, 3], and the indices of their labels, as a batch."""
+    clean, degraded = (torch.stack(crops) for crops in zip(*pairs, strict=True))
+    return Batch(clean, degraded, torch.tensor(labels))
+
+
+def check_labels(key: str, named: Iterable[str], labels: Sequence[str]) -> None:
+    """Raise InputError where a setting names what is none of the labels."""
+    for name in named:
+        if name not in labels:
+            raise InputError(f"`{key}` names {name!r}; the labels that it can name are: {', '.join(labels)}")
+
+
+def load_batches(
+    dataset: Dataset[Item], micro_batches: Iterable[MicroBatch], *, num_workers: int = 0
+) -> Iterator[tuple[MicroBatch, Item]]:
+    """Yield every micro-batch with its item of the dataset, drawn ahead by worker processes.
+
+    Args:
+        dataset: map-style, its keys are micro-batches; workers get it pickled where processes are spawned.
+        micro_batches: in the order of the training.
+        num_workers: processes that draw; 0 draws in this one, when the item is asked for.
+
+    Close the generator to end the workers early.
+    """
+    ahead, micro_batches = tee(micro_batches)
+    # the loader seeds the workers' global generators, which nothing here uses, from the one that it is given
+    loader = DataLoader(dataset, None, sampler=ahead, num_workers=num_workers, generator=torch.Generator())
+    yield from zip(micro_batches, loader, strict=True)

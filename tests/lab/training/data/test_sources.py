@@ -1,0 +1,48 @@
+"""Sources: labels that they offer, built-in or not, and how often each is drawn from."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+import autodir_core as ad
+from autodir_lab.training.data.crops import CropConfig
+from autodir_lab.training.data.dataset import PairDataset
+from autodir_lab.training.data.microbatch import full_batch
+from autodir_lab.training.data.sources import SYNTHETIC, CleanSource, PairSource, TrainingData, synthetic_data
+
+
+def test_labels_beyond_the_built_in_ones(scenes):
+    """A function makes one, pairs show another."""
+    gray = CleanSource(scenes, degradations={"gray": lambda crop, severity, seed: torch.full_like(crop[..., :3], 0.5)})
+    red = np.zeros((1, 512, 512, 6), dtype=np.uint8)
+    red[..., 0], red[..., 4] = 255, 255
+    data = TrainingData(("gray", "red", "no"), (gray, PairSource({"red": red})))
+    batch = PairDataset(data, CropConfig(48, clean_fraction=0.3))[full_batch(0, 40)]
+    by_label = {label: batch.labels == i for i, label in enumerate(data.labels)}
+    assert (batch.degraded[by_label["gray"]] == 0.5).all()
+    assert torch.equal(batch.degraded[by_label["red"]][0, 0, 0], torch.tensor([1.0, 0.0, 0.0]))
+    assert torch.equal(batch.clean[by_label["red"]][0, 0, 0], torch.tensor([0.0, 1.0, 0.0]))
+    clean = batch.clean[by_label["no"]]
+    green = (clean == torch.tensor([0.0, 1.0, 0.0])).flatten(1).all(dim=1)
+    assert green.any() and not green.all(), "both sources give clean pictures"
+    assert torch.equal(clean, batch.degraded[by_label["no"]])
+
+
+def test_sources_are_drawn_from_by_weight(scenes):
+    black, white = (np.full_like(scenes[:1], value) for value in (0, 255))
+    data = TrainingData(("noise", "no"), (CleanSource(black, 0.25), CleanSource(white, 0.75)))
+    batch = PairDataset(data, CropConfig(8, clean_fraction=1.0))[full_batch(0, 400)]
+    assert (batch.clean.mean(dim=(1, 2, 3)) > 0.5).float().mean().item() == pytest.approx(0.75, abs=0.07)
+
+
+def test_a_label_without_a_source(scenes):
+    with pytest.raises(ad.InputError, match="no source offers 'glare'"):
+        synthetic_data(scenes, ("noise", "glare", "no"))
+    with pytest.raises(ad.InputError, match="needs the label 'no'"):
+        synthetic_data(scenes, ("noise", "haze"))
+
+
+def test_built_in_degradations_are_complete():
+    assert {*SYNTHETIC, "no"} == set(ad.LABELS)
