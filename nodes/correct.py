@@ -27,7 +27,7 @@ class AutoDIRCorrect:
     RETURN_TYPES = ("IMAGE", "IMAGE")
     RETURN_NAMES = ("image", "residual")
     OUTPUT_TOOLTIPS = (
-        "The corrected pictures; values may lie slightly outside 0..1, saving cuts them off. Alpha is the degraded's.",
+        "The corrected pictures; values may be slightly outside 0..1, saving clips them. Alpha is the degraded's.",
         "What the correction adds at weight 1, in the units of the picture, around the grey 0.5 that means no change.",
     )
     FUNCTION = "correct"

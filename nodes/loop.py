@@ -45,7 +45,7 @@ class AutoDIRLoopOpen:
     DESCRIPTION = (
         "Begins a round of your own graph: assesses what the picture still needs and gives it to the nodes between "
         "here and AutoDIR Loop Close, which run again until the picture is clean. Previews and Save nodes on them run "
-        "in every round; where the picture is clean, nothing that hangs on this node runs."
+        "in every round; when the picture is clean, nothing that depends on this node runs."
     )
     SEARCH_ALIASES = ["loop start", "for each degradation", "repeat", "while", "iterate"]
     RETURN_TYPES = ("AUTODIR_LOOP", "IMAGE", "AUTODIR_ASSESSMENT", "STRING", "FLOAT", "INT", ANY, ANY)

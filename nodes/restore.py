@@ -32,7 +32,7 @@ class AutoDIRRestore:
     RETURN_NAMES = ("image", "report", "montage")
     OUTPUT_TOOLTIPS = (
         "The restored pictures, in the size of the input; one that is found clean at once, or with low confidence, "
-        "comes back untouched. Values may lie slightly outside 0..1, saving cuts them off.",
+        "comes back untouched. Values may be slightly outside 0..1, saving clips them.",
         "What was found in each round, with probabilities in percent, and why the loop stopped.",
         "Input, rounds and result side by side with captions, at most 512 pixels high; one per picture.",
     )

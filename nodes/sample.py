@@ -84,7 +84,7 @@ class AutoDIRDecode:
     )
     SEARCH_ALIASES = ["VAE decode", "latent to image"]
     RETURN_TYPES = ("IMAGE",)
-    OUTPUT_TOOLTIPS = ("The generated pictures; values may lie slightly outside 0..1, saving cuts them off.",)
+    OUTPUT_TOOLTIPS = ("The generated pictures; values may be slightly outside 0..1, saving clips them.",)
     FUNCTION = "decode"
 
     @classmethod

@@ -68,8 +68,8 @@ def assess(autodir: AutoDIR, loop: Loop, crops: str) -> Loop:
         if state.stopped:
             return state
         progress.raise_if_interrupted()
-        colours, _ = io.split_alpha(state.image)
-        return state.apply_assessment(autodir.assess(colours, state.remaining, crops))
+        colors, _ = io.split_alpha(state.image)
+        return state.apply_assessment(autodir.assess(colors, state.remaining, crops))
 
     return loop.map_states(assess_one)
 
@@ -138,8 +138,8 @@ def apply_own_round(state: LoopState, image: Tensor) -> LoopState:
     if state.label is None or state.assessment is None:
         return state
     image = keep_alpha(state.image, image.to(state.image))
-    colours, _ = io.split_alpha(image)
-    return state.apply_round(Round((state.label,), state.assessment.probabilities, colours, colours, colours), image)
+    colors, _ = io.split_alpha(image)
+    return state.apply_round(Round((state.label,), state.assessment.probabilities, colors, colors, colors), image)
 
 
 def keep_alpha(before: Tensor, after: Tensor) -> Tensor:

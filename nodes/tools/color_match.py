@@ -20,7 +20,7 @@ class AutoDIRColorMatch:
     SEARCH_ALIASES = ["color correction", "color transfer", "AdaIN", "wavelet color fix"]
     RETURN_TYPES = ("IMAGE",)
     OUTPUT_TOOLTIPS = (
-        "The pictures in the colors of the reference; values may lie slightly outside 0..1, saving cuts them off.",
+        "The pictures in the colors of the reference; values may be slightly outside 0..1, saving clips them.",
     )
     FUNCTION = "match"
 
