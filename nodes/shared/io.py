@@ -10,6 +10,9 @@ from torch import Tensor
 from ...autodir_core import choices
 from ...autodir_core.diffusion.noise import MAX_SEED
 from ...autodir_core.errors import InputError
+from ...autodir_core.settings import LoopSettings, SamplerSettings
+
+PAPER_LOOP, PAPER_SAMPLER = LoopSettings(), SamplerSettings()
 
 Conditioning = list[list[Any]]
 Latent = dict[str, Any]
@@ -22,7 +25,7 @@ MODEL = ("AUTODIR_MODEL", {"tooltip": "The model, from AutoDIR Load Model."})
 STEPS = (
     "INT",
     {
-        "default": 100,
+        "default": PAPER_SAMPLER.steps,
         "min": 1,
         "max": 1000,
         "tooltip": "Diffusion steps per round: more is slower and finer. The paper's script uses 100, its README 200; "
@@ -43,7 +46,7 @@ SEED = (
 SAMPLER: Widget = (
     list(choices.SAMPLERS),
     {
-        "default": choices.SAMPLERS.default,
+        "default": PAPER_SAMPLER.sampler,
         "tooltip": "How the noise is removed. euler_ancestral is the paper's; euler and dpmpp_2m add no new noise, and "
         "dpmpp_2m needs the fewest steps.",
     },
@@ -54,7 +57,7 @@ ROUNDS_LIMIT = 16
 MAX_ROUNDS = (
     "INT",
     {
-        "default": 7,
+        "default": PAPER_LOOP.max_rounds,
         "min": 1,
         "max": ROUNDS_LIMIT,
         "tooltip": "Rounds at most, one degradation each; the loop stops earlier when the picture is clean. The "
@@ -64,7 +67,7 @@ MAX_ROUNDS = (
 TEXT_GUIDANCE = (
     "FLOAT",
     {
-        "default": 1.0,
+        "default": PAPER_SAMPLER.text_guidance,
         "min": 0.0,
         "max": 20.0,
         "step": 0.1,
@@ -75,7 +78,7 @@ TEXT_GUIDANCE = (
 IMAGE_GUIDANCE = (
     "FLOAT",
     {
-        "default": 1.0,
+        "default": PAPER_SAMPLER.image_guidance,
         "min": 0.0,
         "max": 20.0,
         "step": 0.1,
@@ -103,7 +106,7 @@ LABELS = (
 CROPS: Widget = (
     list(choices.CROPS),
     {
-        "default": choices.CROPS.default,
+        "default": PAPER_LOOP.crops,
         "tooltip": "What the model looks at, at native resolution. center, the paper's, is the center crop, 224 pixels "
         "officially. grid averages the probabilities of up to 9 crops from border to border, so damage at the borders "
         "counts too; assessing takes up to 9 times as long.",
@@ -114,7 +117,7 @@ CROPS: Widget = (
 MIN_CONFIDENCE: Widget = (
     "FLOAT",
     {
-        "default": 0.0,
+        "default": PAPER_LOOP.min_confidence,
         "min": 0.0,
         "max": 1.0,
         "step": 0.05,
