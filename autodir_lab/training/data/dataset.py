@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import tee
@@ -114,7 +114,7 @@ def check_labels(key: str, named: Iterable[str], labels: Sequence[str]) -> None:
 
 def load_batches(
     dataset: Dataset[Item], micro_batches: Iterable[MicroBatch], *, num_workers: int = 0
-) -> Iterator[tuple[MicroBatch, Item]]:
+) -> Generator[tuple[MicroBatch, Item], None, None]:
     """Yield every micro-batch with its item of the dataset, drawn ahead by worker processes.
 
     Args:
