@@ -35,7 +35,7 @@ def train_stages(run: TrainingRun, names: Sequence[str], target: Path) -> Path:
     if run.group.rank == 0:
         model = run.model
         metadata = replace(model.metadata, provenance=describe_provenance(run, names))
-        write_model(target, AutoDIR(model.networks, model.config, metadata), run.recipe.store)
+        write_model(target, AutoDIR(model.networks, model.config, metadata), run.recipe.save_precision)
     run.group.barrier()
     return target
 
@@ -67,7 +67,7 @@ def notify_memory(run: TrainingRun, stage: Stage, objective: Objective) -> None:
 
 def finished_path(folder: Path, name: str) -> Path:
     """Return where the trained network of a finished stage is kept."""
-    return folder / f"{name}-done.pt"
+    return folder / f"{name}-final.pt"
 
 
 def check_needs(names: Sequence[str], folder: Path) -> None:
@@ -88,5 +88,5 @@ def describe_provenance(run: TrainingRun, names: Sequence[str]) -> str:
     before = run.model.metadata.provenance
     if run.from_scratch:
         return f"{before or 'trained by autodir_lab.training'} on {pictures}"
-    now = f"{', '.join(names)} trained on by autodir_lab.training with {pictures}"
+    now = f"training of {', '.join(names)} continued by autodir_lab.training on {pictures}"
     return f"{before}; {now}" if before else now

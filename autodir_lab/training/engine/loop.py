@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from itertools import islice
 from pathlib import Path
@@ -22,6 +22,9 @@ from .distributed import ProcessGroup, SingleProcess, broadcast_weights
 from .logger import TrainingLogger
 from .optimizer import Schedule, step_schedule, warmup_cosine
 from .state import TrainState, init_state, load_checkpoint, save_checkpoint
+
+Batches = Iterator[tuple[MicroBatch, Batch]]
+"""The micro-batches of this process in the order of the training, with their pictures."""
 
 
 def train(
@@ -53,32 +56,28 @@ def train(
     """
     group = group or SingleProcess(next(module.parameters()).device)
     state = init_state(module, config, group.device)
-    initial = {key: weights.clone() for key, weights in state.ema.items()} if config.init_weight_alpha else {}
     checkpoint = folder / f"{name}.pt"
     load_checkpoint(checkpoint, state)
     broadcast_weights([*state.trainable.values(), *state.ema.values()], group)
     if callbacks is None:
         callbacks = [TrainingLogger(folder, name, config.log_every)]
     progress = ProgressBar(name, config.steps, config.log_every)
-    steps = range(state.step, config.steps)
-    micro_batches = (micro for step in steps for micro in local_micro_batches(step, config, group))
-    with (
-        closing(CallbackList([progress, *callbacks] if group.rank == 0 else [])) as hooks,
-        closing(load_batches(objective.dataset, micro_batches, num_workers=num_workers)) as batches,
-    ):
+    hooks = CallbackList([progress, *callbacks] if group.rank == 0 else [])
+    ahead = local_micro_batches(range(state.step, config.steps), config, group)
+    batches = load_batches(objective.dataset, ahead, num_workers=num_workers)
+    with closing(hooks), closing(batches):
         run_steps(state, objective, batches, config, group, schedule, hooks, checkpoint)
     if group.rank == 0 and not checkpoint.exists():
         save_checkpoint(checkpoint, state)
     group.barrier()
-    mixed = {key: state.ema[key].lerp(weights, config.init_weight_alpha) for key, weights in initial.items()}
-    state.load_weights({**state.ema, **mixed})
+    state.load_weights(state.final_weights(config.init_weight_alpha))
     return module.requires_grad_(False).eval()
 
 
 def run_steps(
     state: TrainState,
     objective: Objective,
-    batches: Iterator[tuple[MicroBatch, Batch]],
+    batches: Batches,
     config: TrainConfig,
     group: ProcessGroup,
     schedule: Schedule,
@@ -103,7 +102,7 @@ def run_steps(
 def train_step(
     state: TrainState,
     objective: Objective,
-    batches: Iterator[tuple[MicroBatch, Batch]],
+    batches: Batches,
     config: TrainConfig,
     group: ProcessGroup,
 ) -> dict[str, float]:
@@ -124,7 +123,7 @@ def train_step(
 def accumulate_gradients(
     state: TrainState,
     objective: Objective,
-    batches: Iterator[tuple[MicroBatch, Batch]],
+    batches: Batches,
     config: TrainConfig,
     group: ProcessGroup,
 ) -> dict[str, float]:
@@ -147,12 +146,13 @@ def accumulate_gradients(
     return dict(zip(names, totals.tolist(), strict=True))
 
 
-def local_micro_batches(step: int, config: TrainConfig, group: ProcessGroup) -> list[MicroBatch]:
-    """Return this process's part of a batch; InputError where there is not a picture for each micro-batch."""
+def local_micro_batches(steps: Iterable[int], config: TrainConfig, group: ProcessGroup) -> Iterator[MicroBatch]:
+    """Yield this process's part of every batch; InputError where there is not a picture for each micro-batch."""
     count = group.world_size * config.gradient_accumulation_steps
     if config.batch_size < count:
         raise InputError(
             f"a batch of {config.batch_size} cannot be split into {count} micro-batches ({group.world_size} processes, "
             f"{config.gradient_accumulation_steps} each); raise batch_size or lower gradient_accumulation_steps"
         )
-    return split_batch(config.seed, step, config.batch_size, count)[group.rank :: group.world_size]
+    for step in steps:
+        yield from split_batch(config.seed, step, config.batch_size, count)[group.rank :: group.world_size]

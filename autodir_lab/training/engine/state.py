@@ -29,6 +29,7 @@ class TrainState:
         ema: their exponential moving average by name.
         optimizer: AdamW over `trainable`.
         scaler: of the loss, for float16.
+        initial: the weights by name that the training began with, where they count in its result.
         step: optimiser steps taken.
     """
 
@@ -37,11 +38,17 @@ class TrainState:
     ema: dict[str, Tensor]
     optimizer: Optimizer
     scaler: torch.amp.GradScaler
+    initial: Mapping[str, Tensor]
     step: int = 0
 
     def update_ema(self, decay: float) -> None:
         """Move the average towards the present weights."""
         get_ema_multi_avg_fn(decay)(list(self.ema.values()), list(self.trainable.values()), None)
+
+    def final_weights(self, init_weight_alpha: float) -> dict[str, Tensor]:
+        """Return the result by name: the average, interpolated with the initial weights (WiSE-FT)."""
+        mixed = {name: self.ema[name].lerp(weights, init_weight_alpha) for name, weights in self.initial.items()}
+        return {**self.ema, **mixed}
 
     @torch.no_grad()
     def load_weights(self, weights: Mapping[str, Tensor]) -> None:
@@ -68,7 +75,8 @@ def init_state(module: nn.Module, config: TrainConfig, device: torch.device) -> 
     trainable = {name: parameter for name, parameter in module.named_parameters() if parameter.requires_grad}
     ema = {name: parameter.detach().clone() for name, parameter in trainable.items()}
     scaler = torch.amp.GradScaler(device.type, enabled=config.precision == "float16")
-    return TrainState(module, trainable, ema, adamw(trainable.values(), config), scaler)
+    initial = {name: weights.clone() for name, weights in ema.items()} if config.init_weight_alpha else {}
+    return TrainState(module, trainable, ema, adamw(trainable.values(), config), scaler, initial)
 
 
 def unfreeze(module: nn.Module, prefixes: tuple[str, ...]) -> None:

@@ -40,7 +40,7 @@ class Recipe:
         config: of the networks; None only continues the training of a file.
         metadata: of a new model; one whose training is continued keeps its own.
         seed: of the initialisation and the scenes.
-        store: precision of the written weights, a name of `PRECISIONS`.
+        save_precision: precision of the written weights, a name of `PRECISIONS`.
         data: sources of the pictures.
         init: how new networks are initialised.
         biqa, vae, ldm, scm: length and learning rate of each stage.
@@ -55,7 +55,7 @@ class Recipe:
     config: ModelConfig | None = None
     metadata: ModelMetadata = ModelMetadata()
     seed: int = 0
-    store: str = "float32"
+    save_precision: str = "float32"
     data: DataConfig = DataConfig()
     init: InitConfig = InitConfig()
     biqa_objective: BIQAObjectiveConfig = BIQAObjectiveConfig()
@@ -64,7 +64,7 @@ class Recipe:
     scm_objective: SCMObjectiveConfig = SCMObjectiveConfig()
 
     def __post_init__(self) -> None:
-        PRECISIONS.check(self.store)
+        PRECISIONS.check(self.save_precision)
 
     def train_config(self, stage: str) -> TrainConfig:
         """Return length and learning rate of a stage of `STAGE_NAMES`."""

@@ -75,7 +75,7 @@ def test_continues_a_stage_of_a_file(asked, tiny_path, tmp_path):
 
 def test_a_stage_without_those_that_it_needs(asked, tmp_path, refused):
     assert "builds on vae" in refused("train", "ldm", "--out", tmp_path)
-    (tmp_path / "vae-done.pt").touch()
+    (tmp_path / "vae-final.pt").touch()
     assert call("train", "mini", "--out", tmp_path, "--stages", "ldm") == 0
     assert [stages for _, stages, _ in asked] == [("ldm",)]
 

@@ -45,9 +45,9 @@ class Second(SingleProcess):
 
 
 def test_processes_take_turns_with_the_micro_batches():
-    first = local_micro_batches(4, CONFIG, SingleProcess())
+    first = local_micro_batches([4], CONFIG, SingleProcess())
     assert [micro.indices for micro in first] == [tuple(range(32))]
-    [half] = local_micro_batches(4, CONFIG, Second())
+    [half] = local_micro_batches([4], CONFIG, Second())
     assert half.indices == tuple(range(16, 32)) and half.batch_size == 32 and half.step == 4
 
 

@@ -31,7 +31,7 @@ def refused(tmp_path):
 
 def test_the_mini_recipe_is_the_shipped_model():
     mini = shipped_recipe("mini")
-    assert mini.name == mini.metadata.name == "autodir-mini" and mini.store == "float16"
+    assert mini.name == mini.metadata.name == "autodir-mini" and mini.save_precision == "float16"
     assert [mini.train_config(stage).steps for stage in STAGE_NAMES] == [13000, 0, 8000, 10000]
     assert mini.biqa.trainable_prefixes == ("visual", "logit_scale") and mini.biqa.batch_size == 24
     assert mini.biqa_objective.crops.augmentation == AugmentationProbs(
@@ -103,5 +103,5 @@ def test_a_missing_stage(refused):
     assert "'biqa' is missing" in refused("seed = 3")
 
 
-def test_store_is_checked(refused):
-    assert "unknown precision" in refused(f"store = 'float8'\n{PLANS}")
+def test_the_precision_is_checked(refused):
+    assert "unknown precision" in refused(f"save_precision = 'float8'\n{PLANS}")
