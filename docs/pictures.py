@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import io
 import math
+import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -99,12 +100,21 @@ def main() -> None:
     if comfyui is None or binary is None:
         sys.exit("needs a ComfyUI and a Chromium: COMFYUI_PATH and CHROMIUM name them")
     with tempfile.TemporaryDirectory() as folder:
-        server = Server(comfyui, Path(folder) / "base")
+        base = Path(folder) / "base"
+        copy_examples(base / "input")
+        server = Server(comfyui, base)
         try:
             with opened_page(server, binary, Path(folder) / "browser") as page:
                 render(page, server, names)
         finally:
             server.stop()
+
+
+def copy_examples(folder: Path) -> None:
+    """Copy the example pictures, which the page shows in Load Image before anything has run."""
+    folder.mkdir(parents=True)
+    for path in (ROOT / "autodir_core/assets").glob("*.png"):
+        shutil.copy(path, folder / f"autodir_{path.name}")
 
 
 def parse_names() -> list[str]:

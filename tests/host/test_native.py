@@ -196,7 +196,7 @@ from autodir.autodir_core.checkpoint.detect import infer_config, strip_prefix
 from autodir.autodir_core.checkpoint.key_map import UNET_PREFIX, VAE_PREFIX
 from autodir.autodir_core.checkpoint.metadata import ModelMetadata
 from autodir.autodir_core.errors import InputError
-from autodir.nodes.comfy.services import HostedModel
+from autodir.nodes.comfy.memory import HostedModel
 from autodir.nodes.comfy.models import check_widths
 
 OURS = loaded.NODE_CLASS_MAPPINGS
