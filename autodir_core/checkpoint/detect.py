@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Mapping
 
 from ..networks.config import CLIPConfig, ModelConfig, SCMConfig, UNetConfig, VAEConfig
-from .key_map import CLIP_PREFIX, SCM_PREFIX, UNET_PREFIX, VAE_PREFIX
+from .key_map import CLIP_PREFIX, SCM_PREFIX, UNET_PREFIX, VAE_PREFIX, strip_prefix
 from .metadata import ModelMetadata
 
 Shapes = Mapping[str, tuple[int, ...]]
@@ -25,11 +25,6 @@ def infer_config(shapes: Shapes, metadata: ModelMetadata) -> ModelConfig:
         clip=infer_clip_config(strip_prefix(shapes, CLIP_PREFIX), metadata),
         scm=infer_scm_config(strip_prefix(shapes, SCM_PREFIX)),
     )
-
-
-def strip_prefix(shapes: Shapes, prefix: str) -> Shapes:
-    """Return the entries under a prefix, without it."""
-    return {key[len(prefix) :]: shape for key, shape in shapes.items() if key.startswith(prefix)}
 
 
 def sequence_length(shapes: Shapes, pattern: str) -> int:

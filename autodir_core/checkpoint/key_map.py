@@ -5,8 +5,9 @@ The official names are those of LDM (UNet, VAE), Hugging Face CLIP and NAFNet; o
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import product
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -18,6 +19,7 @@ VAE_PREFIX = "first_stage_model."
 CLIP_PREFIX = "model_assessment.clipmodel."
 SCM_PREFIX = "NAFNet."
 
+T = TypeVar("T")
 Pair = tuple[str, str]
 KeyMap = dict[str, tuple[str, ...]]
 
@@ -75,6 +77,11 @@ CLIP_VISION = {
 }
 
 
+def strip_prefix(entries: Mapping[str, T], prefix: str) -> dict[str, T]:
+    """Return the entries under a prefix, without it."""
+    return {key[len(prefix) :]: value for key, value in entries.items() if key.startswith(prefix)}
+
+
 def build_key_map(our_keys: Iterable[str], config: ModelConfig) -> KeyMap:
     """Return, for each of our parameters, the official key it comes from, or the three of query, key and value."""
     modules = dict(module_pairs(config))
@@ -115,13 +122,14 @@ def is_transposed(key: str) -> bool:
 
 def module_pairs(config: ModelConfig) -> Iterator[Pair]:
     """Yield (our name, official name) of every module, or of the subtree whose names all agree."""
-    yield from prefixed(unet_pairs(config.unet), "unet.", UNET_PREFIX)
-    yield from prefixed(vae_pairs(config.vae), "vae.", VAE_PREFIX)
-    yield from prefixed(clip_pairs(config), "clip.", CLIP_PREFIX)
+    yield from with_prefixes(unet_pairs(config.unet), "unet.", UNET_PREFIX)
+    yield from with_prefixes(vae_pairs(config.vae), "vae.", VAE_PREFIX)
+    yield from with_prefixes(clip_pairs(config), "clip.", CLIP_PREFIX)
     yield "scm", SCM_PREFIX.removesuffix(".")
 
 
-def prefixed(pairs: Iterable[Pair], ours: str, official: str) -> Iterator[Pair]:
+def with_prefixes(pairs: Iterable[Pair], ours: str, official: str) -> Iterator[Pair]:
+    """Yield the pairs with a prefix before each name."""
     return ((ours + a, official + b) for a, b in pairs)
 
 
@@ -129,15 +137,15 @@ def unet_pairs(config: UNetConfig) -> Iterator[Pair]:
     """Yield the UNet's: LDM numbers the blocks of all levels consecutively, diffusers level by level."""
     yield from [("time_embedding.linear_1", "time_embed.0"), ("time_embedding.linear_2", "time_embed.2")]
     yield from [("conv_in", "input_blocks.0.0"), ("conv_norm_out", "out.0"), ("conv_out", "out.2")]
-    yield from resnet("mid_block.resnets.0", "middle_block.0")
+    yield from unet_resnet("mid_block.resnets.0", "middle_block.0")
     yield "mid_block.attentions.0", "middle_block.1"
-    yield from resnet("mid_block.resnets.1", "middle_block.2")
-    row = config.blocks + 1
+    yield from unet_resnet("mid_block.resnets.1", "middle_block.2")
+    row = config.blocks + 1  # blocks per level, with the one that changes the resolution
     for level, k in product(range(len(config.channels)), range(config.blocks)):
-        yield from resnet(f"down_blocks.{level}.resnets.{k}", f"input_blocks.{1 + level * row + k}.0")
+        yield from unet_resnet(f"down_blocks.{level}.resnets.{k}", f"input_blocks.{1 + level * row + k}.0")
         yield f"down_blocks.{level}.attentions.{k}", f"input_blocks.{1 + level * row + k}.1"
     for level, k in product(range(len(config.channels)), range(row)):
-        yield from resnet(f"up_blocks.{level}.resnets.{k}", f"output_blocks.{level * row + k}.0")
+        yield from unet_resnet(f"up_blocks.{level}.resnets.{k}", f"output_blocks.{level * row + k}.0")
         yield f"up_blocks.{level}.attentions.{k}", f"output_blocks.{level * row + k}.1"
     for level, attention in enumerate(config.attention):
         yield f"down_blocks.{level}.downsamplers.0.conv", f"input_blocks.{(level + 1) * row}.0.op"
@@ -154,7 +162,7 @@ def vae_pairs(config: VAEConfig) -> Iterator[Pair]:
         yield f"{side}.conv_norm_out", f"{side}.norm_out"
         yield from vae_resnet(f"{side}.mid_block.resnets.0", f"{side}.mid.block_1")
         yield from vae_resnet(f"{side}.mid_block.resnets.1", f"{side}.mid.block_2")
-        yield from renamed(f"{side}.mid_block.attentions.0", f"{side}.mid.attn_1", VAE_ATTENTION)
+        yield from child_pairs(f"{side}.mid_block.attentions.0", f"{side}.mid.attn_1", VAE_ATTENTION)
     for level, k in product(range(levels), range(config.blocks)):
         yield from vae_resnet(f"encoder.down_blocks.{level}.resnets.{k}", f"encoder.down.{level}.block.{k}")
     for level, k in product(range(levels), range(config.blocks + 1)):
@@ -173,12 +181,13 @@ def clip_pairs(config: ModelConfig) -> Iterator[Pair]:
         ("visual.transformer", "vision_model", config.clip.vision_layers),
     ):
         for i in range(layers):
-            yield from renamed(f"{ours}.resblocks.{i}", f"{official}.encoder.layers.{i}", CLIP_BLOCK)
+            yield from child_pairs(f"{ours}.resblocks.{i}", f"{official}.encoder.layers.{i}", CLIP_BLOCK)
             yield f"{ours}.resblocks.{i}", f"{official}.encoder.layers.{i}"
 
 
-def resnet(ours: str, official: str) -> Iterator[Pair]:
-    return renamed(ours, official, RESNET)
+def unet_resnet(ours: str, official: str) -> Iterator[Pair]:
+    """Yield a UNet residual block's."""
+    return child_pairs(ours, official, RESNET)
 
 
 def vae_resnet(ours: str, official: str) -> Iterator[Pair]:
@@ -187,5 +196,6 @@ def vae_resnet(ours: str, official: str) -> Iterator[Pair]:
     yield f"{ours}.conv_shortcut", f"{official}.nin_shortcut"
 
 
-def renamed(ours: str, official: str, names: dict[str, str]) -> Iterator[Pair]:
+def child_pairs(ours: str, official: str, names: dict[str, str]) -> Iterator[Pair]:
+    """Yield the children of a module, by a table of their names."""
     return ((f"{ours}.{a}", f"{official}.{b}") for a, b in names.items())

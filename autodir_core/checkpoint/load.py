@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from ..errors import CheckpointError, InputError
 from ..networks.build import Networks, restore_buffers
 from ..networks.config import ModelConfig
-from .detect import guess_kind, infer_config, strip_prefix
+from .detect import guess_kind, infer_config
 from .key_map import (
     CLIP_PREFIX,
     NOT_NEEDED,
@@ -22,6 +22,7 @@ from .key_map import (
     KeyMap,
     build_key_map,
     from_official,
+    strip_prefix,
     to_official,
 )
 from .metadata import METADATA_KEY, ModelMetadata

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from open_clip import CLIP
     from open_clip.transformer import VisionTransformer
 
-Part = TypeVar("Part", bound=nn.Module)
+Module = TypeVar("Module", bound=nn.Module)
 
 
 class Networks(nn.Module):
@@ -39,7 +39,7 @@ def restore_buffers(networks: Networks) -> None:
 
 
 def build_unet(config: UNetConfig) -> UNet2DConditionModel:
-    """The SD 1.x UNet of diffusers; its argument `attention_head_dim` means the number of heads."""
+    """Return the SD 1.x UNet of diffusers; its argument `attention_head_dim` means the number of heads."""
     with optional_import("diffusers"):
         from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 
@@ -59,7 +59,7 @@ def build_unet(config: UNetConfig) -> UNet2DConditionModel:
 
 
 def build_vae(config: VAEConfig) -> AutoencoderKL:
-    """The SD 1.x autoencoder of diffusers."""
+    """Return the SD 1.x autoencoder of diffusers."""
     with optional_import("diffusers"):
         from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 
@@ -76,7 +76,7 @@ def build_vae(config: VAEConfig) -> AutoencoderKL:
 
 
 def build_clip(config: CLIPConfig) -> CLIP:
-    """CLIP of open_clip with OpenAI's quick GELU."""
+    """Return the CLIP of open_clip with OpenAI's quick GELU."""
     with optional_import("open_clip"):
         from open_clip.model import CLIP, CLIPTextCfg, CLIPVisionCfg
 
@@ -100,7 +100,7 @@ def build_clip(config: CLIPConfig) -> CLIP:
 
 
 def build_scm(config: SCMConfig) -> NAFNet:
-    """The NAFNet of the structure correction module."""
+    """Return the NAFNet of the structure correction module."""
     return NAFNet(
         config.width,
         config.encoder_blocks,
@@ -109,8 +109,8 @@ def build_scm(config: SCMConfig) -> NAFNet:
     )
 
 
-def part(network: nn.Module, path: str, kind: type[Part]) -> Part:
-    """The module at a dotted path inside a network, known to be of a kind; TypeError where it is of another."""
+def submodule(network: nn.Module, path: str, kind: type[Module]) -> Module:
+    """Return the module at a dotted path inside a network; TypeError unless it is a `kind`."""
     found = network.get_submodule(path)
     if not isinstance(found, kind):
         raise TypeError(f"{path} must be a {kind.__name__}, got a {type(found).__name__}")
@@ -118,12 +118,12 @@ def part(network: nn.Module, path: str, kind: type[Part]) -> Part:
 
 
 def vision_tower(clip: CLIP) -> VisionTransformer:
-    """The vision transformer of a CLIP; open_clip builds other towers too, this pack does not."""
+    """Return the vision transformer of a CLIP; open_clip builds other towers too, this pack does not."""
     from open_clip.transformer import VisionTransformer
 
-    return part(clip, "visual", VisionTransformer)
+    return submodule(clip, "visual", VisionTransformer)
 
 
-def vision_side(clip: CLIP) -> int:
-    """Side in pixels of the square that the vision tower sees."""
+def vision_image_size(clip: CLIP) -> int:
+    """Return the side in pixels of the square that the vision tower sees."""
     return cast("tuple[int, int]", vision_tower(clip).image_size)[0]

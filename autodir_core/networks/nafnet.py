@@ -21,7 +21,7 @@ class LayerNorm2d(nn.Module):
 
 
 def simple_gate(x: Tensor) -> Tensor:
-    """The product of the two halves of the channels."""
+    """Return the product of the two halves of the channels."""
     first, second = x.chunk(2, dim=1)
     return first * second
 
@@ -50,7 +50,7 @@ class NAFBlock(nn.Module):
 
 
 def stage(channels: int, blocks: int) -> nn.Sequential:
-    """`blocks` NAFNet blocks of the same width."""
+    """Return `blocks` NAFNet blocks of the same width."""
     return nn.Sequential(*(NAFBlock(channels) for _ in range(blocks)))
 
 
@@ -85,14 +85,14 @@ class NAFNet(nn.Module):
         return 2 ** len(self.encoders)
 
     def forward(self, degraded: Tensor, generated: Tensor) -> Tensor:
-        """Both [B, 3, H, W] in -1..1, any size (zero padded inside); the corrected picture, same shape."""
+        """Return the corrected picture; all [B, 3, H, W] in -1..1, any size (zero padded inside)."""
         height, width = degraded.shape[-2:]
         x = torch.cat([degraded, generated], dim=1)
         x = F.pad(x, (0, -width % self.stride, 0, -height % self.stride))
         return self.residual(x)[..., :height, :width] + generated
 
     def residual(self, x: Tensor) -> Tensor:
-        """What is added to the generated picture, for [B, 6, H, W] whose sides are multiples of the stride."""
+        """Return what is added to the generated picture, for [B, 6, H, W] whose sides are multiples of the stride."""
         x = self.intro(x)
         skips = []
         for encoder, down in zip(self.encoders, self.downs, strict=True):

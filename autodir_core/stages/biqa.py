@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..imaging.layout import center_crop, check_finite, grid_crops
 from ..labels import prompt_for
-from ..networks.build import vision_side, vision_tower
+from ..networks.build import vision_image_size, vision_tower
 from .conditioning import pool_text, text_states, tokenize
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def clip_pixels(images: Tensor, side: int, device: torch.device | None = None) -
 def image_embeddings(clip: CLIP, images: Tensor) -> Tensor:
     """Return the unit embeddings [B, E] of [B, H, W, 3], on the device of the network."""
     weight = vision_tower(clip).conv1.weight
-    pixels = check_finite(clip_pixels(images, vision_side(clip), weight.device))
+    pixels = check_finite(clip_pixels(images, vision_image_size(clip), weight.device))
     return clip.encode_image(pixels.to(weight), normalize=True).float()
 
 
@@ -68,5 +68,5 @@ def classify(clip: CLIP, images: Tensor, prompts: Prompts, crops: str) -> Tensor
     """
     if crops == "center":
         return label_logits(clip, images, prompts).softmax(dim=-1)
-    parts = (grid_crops(image, vision_side(clip)) for image in images.split(1))
+    parts = (grid_crops(image, vision_image_size(clip)) for image in images.split(1))
     return torch.cat([label_logits(clip, part, prompts).softmax(dim=-1).mean(dim=0, keepdim=True) for part in parts])

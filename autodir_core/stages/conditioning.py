@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import InputError
-from ..networks.build import part
+from ..networks.build import submodule
 from ..networks.config import CONTEXT
 from ..optional_imports import optional_import
 
@@ -68,8 +68,8 @@ def text_states(clip: CLIP, tokens: Tensor, lengths: Sequence[int] | None = None
         tokens: int64 [N, 77].
         lengths: with them padding is masked, as the official assessment does; without, as its custom prompts do.
     """
-    embedding = part(clip, "token_embedding", nn.Embedding)
-    heads = part(clip, "transformer.resblocks.0.attn", nn.MultiheadAttention).num_heads
+    embedding = submodule(clip, "token_embedding", nn.Embedding)
+    heads = submodule(clip, "transformer.resblocks.0.attn", nn.MultiheadAttention).num_heads
     # open_clip turns a boolean mask into 0/1 without a word, hence additive; every head needs its own copy in a row
     mask = causal_mask(lengths, len(tokens)).to(embedding.weight).repeat_interleave(heads, dim=0)
     x = embedding(tokens.to(embedding.weight.device)) + clip.get_parameter("positional_embedding")

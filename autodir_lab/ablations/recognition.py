@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from autodir_core.labels import CLEAN
 from autodir_core.model import AutoDIR
-from autodir_core.networks.build import vision_side
+from autodir_core.networks.build import vision_image_size
 from autodir_core.stages.biqa import clip_pixels
 
 from ..evaluation.protocol import Protocol, degrade_crop, random_crops
@@ -71,7 +71,8 @@ class ViTClassifier(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Return logits [B, L] of images [B, H, W, 3]."""
-        return self.head(self.clip.encode_image(clip_pixels(images, vision_side(self.clip)), normalize=False)).float()
+        pixels = clip_pixels(images, vision_image_size(self.clip))
+        return self.head(self.clip.encode_image(pixels, normalize=False)).float()
 
 
 def ablate_recognition(

@@ -23,7 +23,7 @@ from comfy.model_patcher import ModelPatcher
 from comfy.supported_models_base import ClipTarget
 from torch import Tensor, nn
 
-from ...autodir_core.checkpoint.key_map import CLIP_PREFIX, UNET_PREFIX, VAE_PREFIX
+from ...autodir_core.checkpoint.key_map import CLIP_PREFIX, UNET_PREFIX, VAE_PREFIX, strip_prefix
 from ...autodir_core.checkpoint.save import official_views
 from ...autodir_core.diffusion.schedule import sigma_to_timestep, training_sigmas
 from ...autodir_core.errors import InputError
@@ -41,10 +41,10 @@ TEXT_TOWER = ("text_model.", "text_projection.")
 
 
 def native_models(autodir: AutoDIR) -> tuple[ModelPatcher, comfy.sd.CLIP, comfy.sd.VAE]:
-    """The diffusion, the text encoder and the autoencoder as ComfyUI's own objects.
+    """Return diffusion, text encoder and autoencoder as ComfyUI's own objects.
 
-    Weights that lie where ComfyUI keeps idle models stay in the memory they are in, shared with the AutoDIR model; what
-    lies on the GPU is copied. InputError for widths that ComfyUI's classes cannot have.
+    Weights on the device where ComfyUI keeps idle models share the memory of the AutoDIR model; those on the GPU are
+    copied. InputError for widths that ComfyUI's classes cannot have.
     """
     check_widths(autodir)
     weights = official_views(autodir.networks, autodir.config)
@@ -52,7 +52,7 @@ def native_models(autodir: AutoDIR) -> tuple[ModelPatcher, comfy.sd.CLIP, comfy.
 
 
 def check_widths(autodir: AutoDIR) -> None:
-    """ComfyUI's group norms have 32 groups when they are built, and no way to ask for others."""
+    """InputError for a first width that 32 does not divide: no other group norms can be asked of ComfyUI's classes."""
     for name, (first, *_) in (("UNet", autodir.config.unet.channels), ("VAE", autodir.config.vae.channels)):
         if first % GROUPS:
             raise InputError(
@@ -78,20 +78,24 @@ class OfficialSampling(comfy.model_sampling.ModelSamplingDiscrete, comfy.model_s
         return super().noise_scaling(sigma, noise, latent_image)
 
 
-class Width(int):
-    """A number of channels where ComfyUI expects a multiple of the first width.
+class AbsoluteMultiplier(int):
+    """A channel multiplier that stands for a number of channels, whatever it is multiplied by.
 
-    Multiplied by the first width it stays what it is, and 32 seems to divide it and its sums: torch refuses to build a
-    group norm otherwise. The right number of groups is set afterwards.
+    ComfyUI's UNet and VAE take their widths as whole multiples of the first one (`channel_mult`, `ch_mult`), and build
+    group norms of 32 groups, whose widths torch checks. The embedded model has widths 64, 96, 96 and 32, 48, 64 in
+    groups of 8. So this number stays what it is when ComfyUI multiplies it, and passes for divisible; `set_groups`
+    corrects the groups afterwards.
+
+    Can go, with `set_groups`, once the embedded model has widths that 32 divides and that are multiples of its first.
     """
 
-    def __mul__(self, first: int) -> Width:
+    def __mul__(self, first: int) -> AbsoluteMultiplier:
         return self
 
     __rmul__ = __mul__
 
-    def __add__(self, other: int) -> Width:
-        return Width(int(self) + int(other))
+    def __add__(self, other: int) -> AbsoluteMultiplier:
+        return AbsoluteMultiplier(int(self) + int(other))
 
     __radd__ = __add__
 
@@ -99,28 +103,29 @@ class Width(int):
         return 0
 
 
-def multiples(channels: Sequence[int]) -> list[int]:
-    """Widths as ComfyUI's classes take them: multiples of the first one where they are."""
+def channel_multipliers(channels: Sequence[int]) -> list[int]:
+    """Return widths as ComfyUI's classes take them: true multiples of the first one where they are."""
     first = channels[0]
-    return [width // first if width % first == 0 else Width(width) for width in channels]
+    return [width // first if width % first == 0 else AbsoluteMultiplier(width) for width in channels]
 
 
 def set_groups(network: nn.Module, groups: int) -> None:
+    """Give every group norm of a network the model's number of groups."""
     for module in network.modules():
         if isinstance(module, nn.GroupNorm):
             module.num_groups = groups
 
 
-def part(weights: Mapping[str, Tensor], prefix: str, device: torch.device) -> dict[str, Tensor]:
-    """The weights under a prefix, without it, on a device; those that are there already are not copied."""
-    return {key[len(prefix) :]: tensor.to(device) for key, tensor in weights.items() if key.startswith(prefix)}
+def weights_under(prefix: str, weights: Mapping[str, Tensor], device: torch.device) -> dict[str, Tensor]:
+    """Return the weights under a prefix, without it, on a device; those that are there already are not copied."""
+    return {key: tensor.to(device) for key, tensor in strip_prefix(weights, prefix).items()}
 
 
 def native_diffusion(autodir: AutoDIR, weights: Mapping[str, Tensor]) -> ModelPatcher:
-    """The UNet as ComfyUI's InstructPix2Pix model of Stable Diffusion 1.5, with the official sampling."""
+    """Return the UNet as ComfyUI's InstructPix2Pix model of Stable Diffusion 1.5, with the official sampling."""
     load_device = comfy.model_management.get_torch_device()
     offload_device = comfy.model_management.unet_offload_device()
-    state = part(weights, UNET_PREFIX, offload_device)
+    state = weights_under(UNET_PREFIX, weights, offload_device)
     config = diffusion_config(autodir, state)
     cast = comfy.model_management.unet_manual_cast(autodir.dtype, load_device, config.supported_inference_dtypes)
     config.set_inference_dtype(autodir.dtype, cast)
@@ -132,9 +137,9 @@ def native_diffusion(autodir: AutoDIR, weights: Mapping[str, Tensor]) -> ModelPa
 
 
 def diffusion_config(autodir: AutoDIR, state: Mapping[str, Tensor]) -> comfy.supported_models.SD15_instructpix2pix:
-    """What ComfyUI detects in the UNet's weights, and what they cannot tell: odd widths, heads and the latents."""
+    """Return what ComfyUI detects in the UNet's weights, and what it cannot: odd widths, heads and latents."""
     detected = comfy.model_detection.detect_unet_config(state, "")
-    widths = {"channel_mult": multiples(autodir.config.unet.channels)}
+    widths = {"channel_mult": channel_multipliers(autodir.config.unet.channels)}
     config = comfy.supported_models.SD15_instructpix2pix({**detected, **widths})
     config.unet_config["num_heads"] = autodir.config.unet.heads
     config.latent_format = latent_format(autodir)
@@ -142,19 +147,19 @@ def diffusion_config(autodir: AutoDIR, state: Mapping[str, Tensor]) -> comfy.sup
 
 
 def latent_format(autodir: AutoDIR) -> comfy.latent_formats.LatentFormat:
-    """The latents' channels, scale and size; those of Stable Diffusion 1.5 have previews of ComfyUI's own."""
+    """Return the latents' channels, scale and size; for those of Stable Diffusion 1.5, with ComfyUI's own previews."""
     channels, scale = autodir.config.vae.latent_channels, autodir.metadata.latent_scale
     if (channels, autodir.factor) == SD15_LATENT:
         return comfy.latent_formats.SD15(scale)
-    own = comfy.latent_formats.LatentFormat()
-    own.latent_channels, own.scale_factor = channels, scale
-    # read by versions after 0.3.64, which write it so
-    own.spacial_downscale_ratio = autodir.factor
-    return own
+    custom = comfy.latent_formats.LatentFormat()
+    custom.latent_channels, custom.scale_factor = channels, scale
+    # the spelling of ComfyUI, which reads it from versions after 0.3.64 on
+    custom.spacial_downscale_ratio = autodir.factor
+    return custom
 
 
 def native_text_encoder(autodir: AutoDIR, weights: Mapping[str, Tensor]) -> comfy.sd.CLIP:
-    """The text tower as ComfyUI's CLIP of Stable Diffusion 1.5: last layer, final norm, no padding mask."""
+    """Return the text tower as ComfyUI's CLIP of Stable Diffusion 1.5: last layer, final norm, no padding mask."""
     clip_config, dtype = autodir.config.clip, autodir.dtype
     host_config = {
         "hidden_size": clip_config.text_width,
@@ -169,35 +174,39 @@ def native_text_encoder(autodir: AutoDIR, weights: Mapping[str, Tensor]) -> comf
     )
     device = comfy.model_management.text_encoder_offload_device()
     tower = clip.cond_stage_model.clip_l.transformer
-    # ComfyUI's is always square
+    # ComfyUI builds a square projection
     tower.text_projection = comfy.ops.manual_cast.Linear(
         clip_config.text_width, clip_config.embedding, bias=False, dtype=dtype, device=device
     )
-    state = part(weights, CLIP_PREFIX, device)
+    state = weights_under(CLIP_PREFIX, weights, device)
     tower.load_state_dict({key: state[key] for key in state if key.startswith(TEXT_TOWER)}, assign=True)
     return clip
 
 
 def native_vae(autodir: AutoDIR, weights: Mapping[str, Tensor]) -> comfy.sd.VAE:
-    """The autoencoder as ComfyUI's VAE, which crops pictures to multiples of its factor."""
+    """Return the autoencoder as ComfyUI's VAE, which crops pictures to multiples of its factor."""
     config, factor = autodir.config.vae, autodir.factor
-    state = part(weights, VAE_PREFIX, comfy.model_management.vae_offload_device())
+    state = weights_under(VAE_PREFIX, weights, comfy.model_management.vae_offload_device())
     vae = comfy.sd.VAE(sd=state, config={"params": vae_config(config)}, dtype=autodir.networks.vae.dtype)
     # the constructor copied them
     vae.first_stage_model.load_state_dict(state, assign=True)
     set_groups(vae.first_stage_model, config.groups)
     vae.latent_channels, vae.downscale_ratio, vae.upscale_ratio = config.latent_channels, factor, factor
-    share, encode_bytes, decode_bytes = config.channels[0] / VAE_WIDTH, vae.memory_used_encode, vae.memory_used_decode
-    area = (factor / SD15_LATENT[1]) ** 2
-    vae.memory_used_encode = lambda shape, dtype: share * encode_bytes(shape, dtype)
-    vae.memory_used_decode = lambda shape, dtype: share * area * decode_bytes(shape, dtype)
+    encode_bytes, decode_bytes = vae.memory_used_encode, vae.memory_used_decode
+    width, area = config.channels[0] / VAE_WIDTH, (factor / SD15_LATENT[1]) ** 2
+    vae.memory_used_encode = lambda shape, dtype: width * encode_bytes(shape, dtype)
+    vae.memory_used_decode = lambda shape, dtype: width * area * decode_bytes(shape, dtype)
     return vae
 
 
 def vae_config(config: VAEConfig) -> dict[str, Any]:
-    """Arguments of ComfyUI's AutoencoderKL."""
+    """Return the arguments of ComfyUI's AutoencoderKL."""
     channels = {"in_channels": 3, "out_ch": 3, "z_channels": config.latent_channels, "double_z": True}
-    levels = {"ch": config.channels[0], "ch_mult": multiples(config.channels), "num_res_blocks": config.blocks}
+    levels = {
+        "ch": config.channels[0],
+        "ch_mult": channel_multipliers(config.channels),
+        "num_res_blocks": config.blocks,
+    }
     # no attention but in the middle, so the nominal resolution is never looked at
     attention = {"resolution": 256, "attn_resolutions": []}
     return {"ddconfig": {**channels, **levels, **attention}, "embed_dim": config.latent_channels}

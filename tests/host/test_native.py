@@ -192,8 +192,8 @@ from autodir import autodir_core
 from autodir.autodir_core.model import AutoDIR, load_autodir
 from autodir.autodir_core.networks.build import Networks
 from autodir.autodir_core.diffusion.noise import seeded_noise
-from autodir.autodir_core.checkpoint.detect import infer_config, strip_prefix
-from autodir.autodir_core.checkpoint.key_map import UNET_PREFIX, VAE_PREFIX
+from autodir.autodir_core.checkpoint.detect import infer_config
+from autodir.autodir_core.checkpoint.key_map import UNET_PREFIX, VAE_PREFIX, strip_prefix
 from autodir.autodir_core.checkpoint.metadata import ModelMetadata
 from autodir.autodir_core.errors import InputError
 from autodir.nodes.comfy.memory import HostedModel

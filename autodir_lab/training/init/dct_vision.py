@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from autodir_core.networks.build import part, vision_tower
+from autodir_core.networks.build import submodule, vision_tower
 from autodir_core.stages.biqa import CLIP_STD
 
 if TYPE_CHECKING:
@@ -39,9 +39,9 @@ def init_dct_patch_embedding(clip: CLIP) -> None:
     visual.positional_embedding.mul_(0.3)
     visual.positional_embedding[:, -CARRIERS:] = CARRIER_SIZE * torch.tensor([1.0, -1.0]).repeat(CARRIERS // 2)
     first, second = (visual.transformer.resblocks[layer] for layer in range(2))
-    damp_attention(part(first, "attn", nn.MultiheadAttention))
-    init_magnitudes(part(first, "mlp.c_fc", nn.Linear), part(first, "mlp.c_proj", nn.Linear), coefficients)
-    init_mean_magnitudes(part(second, "attn", nn.MultiheadAttention), coefficients)
+    damp_attention(submodule(first, "attn", nn.MultiheadAttention))
+    init_magnitudes(submodule(first, "mlp.c_fc", nn.Linear), submodule(first, "mlp.c_proj", nn.Linear), coefficients)
+    init_mean_magnitudes(submodule(second, "attn", nn.MultiheadAttention), coefficients)
 
 
 def dct_filters(patch: int, count: int) -> Tensor:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from autodir_core.imaging.layout import to_network
-from autodir_core.networks.build import part
+from autodir_core.networks.build import submodule
 
 from ..data.crops import CropConfig
 from ..data.dataset import PairDataset
@@ -99,7 +99,7 @@ def init_linear_codec(vae: AutoencoderKL, data: TrainingData, *, steps: int = 20
     encoder, decoder = vae.encoder, vae.decoder
     latent, stages = len(vae.get_parameter("post_quant_conv.weight")), len(encoder.down_blocks) - 1
     narrow = last_norm(decoder).num_groups
-    wide = part(decoder.up_blocks[-1], "resnets.0.conv1", nn.Conv2d).in_channels // 2
+    wide = submodule(decoder.up_blocks[-1], "resnets.0.conv1", nn.Conv2d).in_channels // 2
     batch = PairDataset(data, CropConfig(64, clean_fraction=0.6))[full_batch(seed, CROPS)]
     x = to_network(batch.degraded).to(vae.device)
     with torch.random.fork_rng(devices=[]), torch.enable_grad():

@@ -9,7 +9,7 @@ from torch import nn
 
 from autodir_core.diffusion.schedule import TIMESTEPS, alphas_cumprod
 from autodir_core.imaging.layout import to_network
-from autodir_core.networks.build import part
+from autodir_core.networks.build import submodule
 from autodir_core.stages.autoencoder import encode_mode
 
 from ..data.crops import CropConfig
@@ -52,7 +52,7 @@ def init_linear_denoiser(
     # the degraded picture's latent comes unscaled
     gains = torch.tensor([1.0, scale]).repeat_interleave(latent)
     nn.init.dirac_(weight[: 2 * latent]).mul_(gains.view(-1, 1, 1, 1))
-    shortcut = part(part(unet.up_blocks[-1], "resnets", nn.ModuleList)[-1], "conv_shortcut", nn.Conv2d)
+    shortcut = submodule(submodule(unet.up_blocks[-1], "resnets", nn.ModuleList)[-1], "conv_shortcut", nn.Conv2d)
     hidden = shortcut.in_channels - unet.conv_in.out_channels
     for source in range(2):
         write_pairs(shortcut, groups, latent, columns=hidden + source * latent, offset=2 * source)

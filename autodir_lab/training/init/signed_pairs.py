@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from autodir_core.networks.build import part
+from autodir_core.networks.build import submodule
 
 CONSTANT = 10.0
 """Size of the constants, in standard deviations of the values that travel beside them."""
@@ -77,4 +77,4 @@ def weight_and_bias(layer: nn.Module) -> tuple[Tensor, Tensor]:
 
 def last_norm(network: nn.Module) -> nn.GroupNorm:
     """Return the norm before the last convolution of an encoder, decoder or UNet."""
-    return part(network, "conv_norm_out", nn.GroupNorm)
+    return submodule(network, "conv_norm_out", nn.GroupNorm)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from autodir_core.labels import CLEAN
-from autodir_core.networks.build import vision_side
+from autodir_core.networks.build import vision_image_size
 from autodir_core.stages.biqa import clip_pixels, encode_prompts
 
 from ..data.crops import CropConfig
@@ -141,5 +141,5 @@ def label_embeddings(clip: CLIP, labels: Sequence[str]) -> Tensor:
 
 def label_logits(clip: CLIP, images: Tensor, prompts: Tensor) -> Tensor:
     """Return logits [B, L] of images [B, H, W, 3] over the unit embeddings [L, E] of the label prompts."""
-    embeddings = clip.encode_image(clip_pixels(images, vision_side(clip)), normalize=True)
+    embeddings = clip.encode_image(clip_pixels(images, vision_image_size(clip)), normalize=True)
     return (clip.logit_scale.clamp(max=MAX_LOGIT_SCALE).exp() * embeddings @ prompts.T).float()
