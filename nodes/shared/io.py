@@ -130,13 +130,13 @@ MIN_CONFIDENCE: Widget = (
 )
 
 
-def advanced(socket: tuple[Any, dict[str, Any]]) -> tuple[Any, dict[str, Any]]:
+def advanced(socket: Widget) -> Widget:
     """Return a widget as one that the page shows only on demand."""
     kind, options = socket
     return kind, {**options, "advanced": True}
 
 
-def explain(socket: tuple[Any, dict[str, Any]], more: str) -> tuple[Any, dict[str, Any]]:
+def explain(socket: Widget, more: str) -> Widget:
     """Return an input with another sentence in its tooltip."""
     kind, options = socket
     return kind, {**options, "tooltip": f"{options['tooltip']} {more}"}

@@ -22,7 +22,7 @@ from . import io
 
 @dataclass(frozen=True)
 class Loop:
-    """What travels as AUTODIR_LOOP.
+    """The value of an AUTODIR_LOOP.
 
     Attributes:
         originals: the pictures [B, H, W, 3 or 4] as they entered the loop.

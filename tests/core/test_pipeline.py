@@ -6,6 +6,8 @@ import pytest
 import torch
 
 import autodir_core as ad
+from autodir_core.labels import parse_labels
+from autodir_core.pipeline import sample_each
 from autodir_core.stages.correction import lerp_correction, scm_weight
 from tests.distance import psnr, relative
 
@@ -37,6 +39,18 @@ def test_weighing():
     assert lerp_correction(a, b, 0.25).tolist() == [0.25, 0.25]
 
 
+def test_each_picture_may_have_its_own_weight():
+    generated, corrected = torch.zeros(3, 2, 2, 3), torch.ones(3, 2, 2, 3)
+    assert lerp_correction(generated, corrected, [0.0, 0.25, 1.0]).mean(dim=(1, 2, 3)).tolist() == [0.0, 0.25, 1.0]
+    with pytest.raises(ad.InputError, match="one for each of the 3 pictures, got 2"):
+        lerp_correction(generated, corrected, [0.0, 1.0])
+
+
+@pytest.mark.parametrize("text", ["haze, low resolution\nno", " haze,,low resolution ,\n no\n"])
+def test_labels_are_read_from_text(text):
+    assert parse_labels(text) == ["haze", "low resolution", "no"] and parse_labels(" \n,") == []
+
+
 def test_a_picture_of_a_batch_gives_what_it_gives_alone(tiny):
     images = pictures(3)
     loop = ad.LoopSettings(max_rounds=2)
@@ -55,6 +69,18 @@ def test_sampling_a_batch_gives_each_picture_its_own_noise(tiny):
     both = tiny.sample(c, e, FAST, seed=9)
     assert relative(both[1:], tiny.sample(c[1:], e[1:], FAST, seed=10)) < 1e-4
     assert relative(both[:1], both[1:]) > 0.1
+
+
+def test_sampling_each_gives_the_bits_of_each_alone(tiny):
+    """And a seed after the last one begins at the first again."""
+    images, steps = pictures(2), []
+    text = tiny.embed_text(["fog", "rain"])
+    seed = 2**64 - 1
+    both = sample_each(tiny, images, text, FAST, seed=seed, on_step=lambda at, _: steps.append((at.picture, at.step)))
+    for i, picture_seed in enumerate((seed, 0)):
+        row = slice(i, i + 1)
+        assert torch.equal(both[row], tiny.sample(tiny.encode(images[row]), text[row], FAST, seed=picture_seed))
+    assert steps == [(0, 1), (0, 2), (1, 1), (1, 2)]
 
 
 def test_given_noise_is_asked_for_once_per_step_and_repeats(tiny):
