@@ -45,6 +45,16 @@ def run(arguments: argparse.Namespace) -> int:
     pairs = Path(arguments.pairs) if arguments.pairs else None
     new = NewLabel(arguments.label, pairs=pairs, degradation=arguments.degrade)
     data = main_process_first(group, lambda: load_data_with(new, model, recipe, folder))
-    path = add_label(model, data, recipe, folder, target, group=group, tensorboard=arguments.tensorboard, notify=say)
+    path = add_label(
+        model,
+        data,
+        recipe,
+        folder,
+        target,
+        group=group,
+        num_workers=arguments.workers,
+        tensorboard=arguments.tensorboard,
+        notify=say,
+    )
     say(f"{path} is written; its labels: {', '.join(data.labels)}", quiet=group.rank > 0)
     return 0

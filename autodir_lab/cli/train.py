@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from ..training.recipes import Recipe
 
 ALL_STAGES = "mini"
+
+MAX_WORKERS = 4
+"""By default; a GPU may need more to have its pictures in time."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -50,6 +54,12 @@ def add_training_options(parser: argparse.ArgumentParser, *, recipe: str) -> Non
     parser.add_argument("--save", metavar="FILE", help=".safetensors or .ckpt (default: the recipe's name, in --out)")
     parser.add_argument("--device", help="such as cuda, cuda:1, mps or cpu (default: the best there is)")
     parser.add_argument("--threads", type=at_least(1), help="CPU threads (default: as many as torch chooses)")
+    parser.add_argument(
+        "--workers",
+        type=at_least(0),
+        default=min((os.cpu_count() or 1) - 1, MAX_WORKERS),
+        help=f"processes that draw the same pictures ahead (default: all CPU cores but one, {MAX_WORKERS} at most)",
+    )
     parser.add_argument(
         "--tensorboard", action="store_true", help="log losses and samples there too (default: files only)"
     )
@@ -84,6 +94,7 @@ def run(arguments: argparse.Namespace) -> int:
         folder,
         from_scratch=not arguments.model,
         group=group,
+        num_workers=arguments.workers,
         tensorboard=arguments.tensorboard,
         notify=say,
     )

@@ -80,6 +80,7 @@ def add_label(
     target: Path,
     *,
     group: ProcessGroup,
+    num_workers: int = 0,
     tensorboard: bool = False,
     notify: Callable[[str], None],
 ) -> Path:
@@ -92,6 +93,7 @@ def add_label(
         folder: of checkpoints and logs; an interrupted run continues from it.
         target: the file to write.
         group: the processes that take part.
+        num_workers: further processes of each that draw pictures ahead.
         tensorboard: whether TensorBoard gets losses and sample grids too.
         notify: called with lines for the user.
     """
@@ -106,6 +108,7 @@ def add_label(
         from_scratch=False,
         teacher=teacher,
         group=group,
+        num_workers=num_workers,
         tensorboard=tensorboard,
         notify=notify,
     )

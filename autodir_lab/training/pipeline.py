@@ -50,7 +50,16 @@ def train_stage(run: TrainingRun, stage: Stage) -> None:
         notify_memory(run, stage, objective)
     logger = TrainingLogger(run.folder, stage.name, config.log_every, tensorboard=run.tensorboard)
     grids = SampleGrids(lambda: stage.sample_grid(run), logger, every=config.sample_every, steps=config.steps)
-    train(stage.name, network, objective, config, run.folder, group=run.group, callbacks=[logger, grids])
+    train(
+        stage.name,
+        network,
+        objective,
+        config,
+        run.folder,
+        group=run.group,
+        callbacks=[logger, grids],
+        num_workers=run.num_workers,
+    )
     stage.finalise(run)
     if run.group.rank == 0:
         with atomic_path(finished_path(run.folder, stage.name)) as temporary:

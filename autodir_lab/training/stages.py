@@ -41,6 +41,7 @@ class TrainingRun:
         from_scratch: whether the networks are new, instead of from a file.
         teacher: the assessment before a label was added; None where none is.
         group: the processes that take part.
+        num_workers: further processes of each that draw pictures ahead.
         tensorboard: whether TensorBoard gets losses and sample grids too.
         notify: called with lines for the user.
     """
@@ -52,6 +53,7 @@ class TrainingRun:
     from_scratch: bool
     teacher: Teacher | None = None
     group: ProcessGroup = SingleProcess()
+    num_workers: int = 0
     tensorboard: bool = False
     notify: Callable[[str], None] = logger.info
 

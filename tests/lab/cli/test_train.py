@@ -45,9 +45,9 @@ def refused(capsys):
 
 def test_asks_for_the_stages_and_the_steps(asked, tmp_path, capsys):
     options = "--stages", "biqa,vae", "--steps-scale", 0.5, "--threads", 1, "--device", "cpu", "--photos", "holiday"
-    assert call("train", "mini", "--out", tmp_path / "run", *options) == 0
+    assert call("train", "mini", "--out", tmp_path / "run", "--workers", 3, *options) == 0
     threads, (training, stages, target) = asked
-    assert (threads, stages) == (1, ("biqa", "vae"))
+    assert (threads, stages, training.num_workers) == (1, ("biqa", "vae"), 3)
     assert target == tmp_path / "run" / "autodir-mini.safetensors" and training.from_scratch
     assert training.recipe.biqa.steps == round(shipped_recipe("mini").biqa.steps / 2)
     sources, labels, folder = training.data

@@ -13,9 +13,8 @@ from safetensors.torch import load_file
 import autodir_core as ad
 from autodir_core.checkpoint.key_map import CLIP_PREFIX, SCM_PREFIX, UNET_PREFIX
 from autodir_core.checkpoint.save import official_state
-from autodir_core.imaging.files import read_picture, write_picture
+from autodir_core.imaging.files import read_picture
 from autodir_lab.training import STAGE_NAMES
-from autodir_lab.training.data.build import DataConfig, load_data
 from autodir_lab.training.data.crops import CropConfig
 from autodir_lab.training.data.microbatch import full_batch
 from autodir_lab.training.data.sources import synthetic_data
@@ -137,19 +136,3 @@ def test_a_checkpoint_has_every_key_of_the_official_file(official):
     assert {key: [list(v.shape), str(v.dtype).removeprefix("torch.")] for key, v in state.items()} == manifest
     ours = official_state(official.model.networks, official.model.config)
     assert all(torch.equal(state[key], ours[key]) for key in ours)
-
-
-def test_sources_of_a_recipe(tmp_path, scenes):
-    noise = torch.rand(1, 520, 520, 3)
-    write_picture(tmp_path / "photos" / "a.png", noise)
-    for kind in ("clean", "degraded"):
-        write_picture(tmp_path / "pairs" / "low_resolution" / kind / "a.png", noise)
-    given = DataConfig(scenes=0, photos=str(tmp_path / "photos"), pairs=str(tmp_path / "pairs"), pairs_weight=3.0)
-    photos, pairs = load_data(given, ad.LABELS, tmp_path).sources
-    assert photos.weight == 0.47 and photos.offers("haze")
-    assert len(photos.tiles) == 4 and photos.tiles[0].shape == (512, 512, 4)
-    assert pairs.weight == 3.0 and pairs.offers("low resolution") and not pairs.offers("haze")
-    with pytest.raises(ad.InputError, match="belongs to no label of this model"):
-        load_data(given, ("haze", "no"), tmp_path)
-    with pytest.raises(ad.InputError, match="nothing to train on"):
-        load_data(DataConfig(scenes=0), ad.LABELS, tmp_path)

@@ -1,4 +1,4 @@
-"""The dead leaves model: the sheet that leaves are drawn on, their outlines, sizes and places."""
+"""The dead leaves model: the map that leaves are drawn on, their outlines, sizes and places."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 
-class Sheet:
+class LeafMap:
     """An integer map of leaf numbers (0 where nothing was drawn) and the geometry of each leaf.
 
-    `top` is the height (as a share of the picture) above which small things are not scattered: the sky stays empty.
+    `top` is the height (as a fraction of the picture) above which small things are not scattered: the sky stays empty.
     """
 
     def __init__(self, size: int, scale: int, *, top: float = 0.0) -> None:
@@ -25,7 +25,7 @@ class Sheet:
 
     def add(
         self,
-        centre: tuple[float, float],
+        center: tuple[float, float],
         radius: float,
         *,
         depth: float,
@@ -33,8 +33,8 @@ class Sheet:
         kind: str = "",
         family: int = -1,
     ) -> int:
-        """Register a leaf (in pixels of the final picture) and return its number; a family shares its colour."""
-        self.place.append((centre[0], centre[1], 1.0 / max(radius, 1.0)))
+        """Register a leaf (in pixels of the final picture) and return its number; a family shares its color."""
+        self.place.append((center[0], center[1], 1.0 / max(radius, 1.0)))
         self.depth.append((depth, slope))
         self.kind.append(kind)
         self.family.append(family)
@@ -53,24 +53,26 @@ class Sheet:
 
 
 def add_leaves(
-    rng: np.random.Generator, sheet: Sheet, *, count: int, radii: tuple[float, float], depths: tuple[float, float]
+    rng: np.random.Generator, leaf_map: LeafMap, *, count: int, radii: tuple[float, float], depths: tuple[float, float]
 ) -> None:
     """Occluding leaves from far to near, the small ones gathered around a few places."""
-    size = sheet.size
+    size = leaf_map.size
     radius = leaf_radii(rng, count, smallest=radii[0], largest=radii[1])
     nests = rng.uniform(0, size, (int(rng.integers(1, 6)), 2))
     spread = size * rng.uniform(0.1, 0.35)
     nest = rng.integers(len(nests), size=count)
     near = nests[nest] + rng.normal(0, spread, (count, 2))
     gathered = rng.random(count) < rng.uniform(0.2, 1.0)
-    centres = np.where(gathered[:, None], near, rng.uniform(-0.1 * size, 1.1 * size, (count, 2)))
-    centres[:, 1] = np.where(centres[:, 1] < sheet.top * size, 2 * sheet.top * size - centres[:, 1], centres[:, 1])
+    centers = np.where(gathered[:, None], near, rng.uniform(-0.1 * size, 1.1 * size, (count, 2)))
+    centers[:, 1] = np.where(
+        centers[:, 1] < leaf_map.top * size, 2 * leaf_map.top * size - centers[:, 1], centers[:, 1]
+    )
     family = np.where(gathered & (rng.random(count) < 0.7), 7 * nest + rng.integers(0, 2, count), -1)
     forms = [outline(rng, 1.0) for _ in range(min(count, 16))]
     for i, depth in enumerate(np.linspace(*depths, count)):
-        leaf = sheet.add((centres[i, 0], centres[i, 1]), radius[i], depth=depth, family=int(family[i]))
+        leaf = leaf_map.add((centers[i, 0], centers[i, 1]), radius[i], depth=depth, family=int(family[i]))
         points = outline(rng, radius[i]) if radius[i] > 12 else forms[int(rng.integers(len(forms)))] * radius[i]
-        sheet.polygon(centres[i] + (holed(points, 0.6) if rng.random() < 0.08 else points), leaf)
+        leaf_map.polygon(centers[i] + (cut_hole(points, 0.6) if rng.random() < 0.08 else points), leaf)
 
 
 def leaf_radii(rng: np.random.Generator, count: int, *, smallest: float, largest: float) -> np.ndarray:
@@ -100,10 +102,11 @@ def outline(rng: np.random.Generator, radius: float) -> np.ndarray:
 
 
 def rotation(angle: float) -> np.ndarray:
+    """Return the matrix [2, 2] that rotates row vectors by `angle` radians."""
     return np.array([[math.cos(angle), math.sin(angle)], [-math.sin(angle), math.cos(angle)]])
 
 
-def holed(points: np.ndarray, share: float) -> np.ndarray:
-    """The outline with a hole of the given share of its size, as one path joined by a seam."""
-    inner = points[::-1] * share
+def cut_hole(points: np.ndarray, fraction: float) -> np.ndarray:
+    """Cut a hole of a fraction of its size into an outline [N, 2]; the result is one path, joined by a seam."""
+    inner = points[::-1] * fraction
     return np.concatenate([points, points[:1], inner[-1:], inner, points[:1]])

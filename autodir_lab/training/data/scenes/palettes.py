@@ -1,4 +1,4 @@
-"""Colours of places, and the style that all leaves of one picture share."""
+"""Colors of places, and the style that all leaves of one picture share."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ PALETTES = {
 
 @dataclass(frozen=True)
 class Style:
-    """What all leaves of one picture share: colours (linear RGB [n, 3]), light direction and amounts."""
+    """What all leaves of one picture share: colors (linear RGB [n, 3]), light direction and amounts."""
 
-    colours: np.ndarray
+    colors: np.ndarray
     light: float
     shading: float
     texture: float
@@ -35,7 +35,7 @@ class Style:
 
 
 def draw_style(rng: np.random.Generator) -> Style:
-    """Draw 64 colours around the anchors of one place or two, and how strongly the picture is lit and textured."""
+    """Draw 64 colors around the anchors of one place or two, and how strongly the picture is lit and textured."""
     names = list(PALETTES)
     anchors = np.array(PALETTES[names[rng.integers(len(names))]], dtype=float)
     if rng.random() < 0.4:
@@ -44,7 +44,7 @@ def draw_style(rng: np.random.Generator) -> Style:
     anchors = anchors[rng.integers(len(anchors), size=64)] + rng.normal(0, (13, 4, 6), (64, 3))
     anchors[:, 1:] = (anchors[:, 1:] + rng.normal(0, 3, 2)) * saturation
     return Style(
-        colours=linear_rgb(np.clip(anchors, (4, -80, -80), (97, 80, 80))),
+        colors=linear_rgb(np.clip(anchors, (4, -80, -80), (97, 80, 80))),
         light=float(rng.uniform(0, 2 * math.pi)),
         shading=float(rng.uniform(0.1, 0.9)),
         texture=float(np.exp(rng.normal(-1.0, 0.5))) * (0.3 if rng.random() < 0.15 else 1.0),
@@ -53,7 +53,7 @@ def draw_style(rng: np.random.Generator) -> Style:
     )
 
 
-def sky_colour(rng: np.random.Generator, style: Style) -> np.ndarray:
+def sky_color(rng: np.random.Generator, style: Style) -> np.ndarray:
     """A blue, cloudy or warm sky, linear RGB [3]."""
     blue, cloudy, warm = (72.0, -6.0, -26.0), (90.0, 0.0, -2.0), (75.0, 14.0, 25.0)
     lab = np.array((blue, cloudy, warm)[rng.choice(3, p=(0.5, 0.38, 0.12))]) + rng.normal(0, (8, 2, 5))

@@ -6,19 +6,19 @@ from collections.abc import Callable
 
 import numpy as np
 
-from .leaves import Sheet
-from .lens import gaussian_blur, reduced
+from .leaves import LeafMap
+from .lens import downscale, gaussian_blur
 from .surfaces import Surfaces
 from .textures import BANK_SIZE, texture_bank
 
 BAND_ROWS = 64
 
 
-def shade(sheet: Sheet, surfaces: Surfaces) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Radiance [H, W, 3], depth [H, W] and coverage [H, W] of a sheet, reduced to the final size."""
-    numbers = np.asarray(sheet.map)
+def shade(leaf_map: LeafMap, surfaces: Surfaces) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Radiance [H, W, 3], depth [H, W] and coverage [H, W] of a leaf map, reduced to the final size."""
+    numbers = np.asarray(leaf_map.map)
     bands = [
-        shade_band(numbers[top : top + BAND_ROWS], surfaces, top=top, scale=sheet.scale)
+        shade_band(numbers[top : top + BAND_ROWS], surfaces, top=top, scale=leaf_map.scale)
         for top in range(0, len(numbers), BAND_ROWS)
     ]
     radiance, depth, coverage = (np.concatenate(parts) for parts in zip(*bands, strict=True))
@@ -51,7 +51,7 @@ def shade_band(
     np.maximum(radiance, 0.001, out=radiance)
     depth = column(surfaces.depth, 0) + column(surfaces.depth, 1) * dy
     coverage = (numbers > 0).astype(np.float32)
-    return reduced(radiance * coverage[..., None], scale), depth[::scale, ::scale], reduced(coverage, scale)
+    return downscale(radiance * coverage[..., None], scale), depth[::scale, ::scale], downscale(coverage, scale)
 
 
 def texture_values(
@@ -66,7 +66,7 @@ def texture_values(
 
 
 def shadow(rng: np.random.Generator, depth: np.ndarray) -> np.ndarray:
-    """Share of light [H, W] that reaches each pixel: nearer things shade what lies behind them, a little shifted."""
+    """Return the fraction of light [H, W] that reaches each pixel: nearer things shade, a little shifted."""
     strength = rng.uniform(0, 0.75)
     softness = float(np.exp(rng.uniform(0, 2.3)))
     shift = rng.normal(0, len(depth) / 60, 2).astype(int)

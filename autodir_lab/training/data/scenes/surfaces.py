@@ -1,4 +1,4 @@
-"""What each leaf is made of: its colour, texture, slope towards the light and gloss."""
+"""What each leaf is made of: its color, texture, slope towards the light and gloss."""
 
 from __future__ import annotations
 
@@ -7,37 +7,35 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .leaves import Sheet
-from .palettes import Style, sky_colour
+from .leaves import LeafMap
+from .palettes import Style, sky_color
 from .textures import CLOUDS, PATTERNS, SPECTRA, STREAKS
 
 
 @dataclass(frozen=True)
 class Surfaces:
-    """Per-leaf tables, one row for each number in a sheet."""
+    """Per-leaf tables, one row for each number in a leaf map."""
 
-    place: np.ndarray  # [n, 3] centre x, centre y, 1 / radius
-    depth: np.ndarray  # [n, 2] at the centre, change per radius downwards
+    place: np.ndarray  # [n, 3] center x, center y, 1 / radius
+    depth: np.ndarray  # [n, 2] at the center, change per radius downwards
     albedo: np.ndarray  # [n, 3] linear RGB
     tint: np.ndarray  # [n, 3] added per unit of texture
     shade: np.ndarray  # [n, 3] log-luminance slopes in x and y, curvature
     texture: np.ndarray  # [n, 2] amplitude in log-luminance, number in the bank
     mapping: np.ndarray  # [n, 4] cosine and sine times scale, offsets
-    gloss: np.ndarray  # [n, 3] strength, centre in radii
+    gloss: np.ndarray  # [n, 3] strength, center in radii
 
 
-def draw_surfaces(rng: np.random.Generator, style: Style, *, sheet: Sheet) -> Surfaces:
-    """Draw what every leaf of a sheet is made of, in the style of the picture."""
-    n = len(sheet.place)
-    kind = np.array(sheet.kind)
-    family = np.array(sheet.family)
-    member = np.where(family >= 0, family, rng.integers(len(style.colours), size=n)) % len(style.colours)
-    albedo = style.colours[member] * np.exp(
-        rng.normal(0, 0.25, (n, 1)) + rng.normal(0, 0.08, (n, 3)) * style.saturation
-    )
+def draw_surfaces(rng: np.random.Generator, style: Style, *, leaf_map: LeafMap) -> Surfaces:
+    """Draw what every leaf of a leaf map is made of, in the style of the picture."""
+    n = len(leaf_map.place)
+    kind = np.array(leaf_map.kind)
+    family = np.array(leaf_map.family)
+    member = np.where(family >= 0, family, rng.integers(len(style.colors), size=n)) % len(style.colors)
+    albedo = style.colors[member] * np.exp(rng.normal(0, 0.25, (n, 1)) + rng.normal(0, 0.08, (n, 3)) * style.saturation)
     sky = kind == "sky"
     if sky.any():
-        albedo[sky] = sky_colour(rng, style)
+        albedo[sky] = sky_color(rng, style)
     slopes = style.shading * np.abs(rng.normal(0, 0.7, n))
     light = style.light + rng.normal(0, 0.5, n)
     round_leaf = rng.random(n) < 0.5
@@ -47,13 +45,13 @@ def draw_surfaces(rng: np.random.Generator, style: Style, *, sheet: Sheet) -> Su
     )
     angle = np.where(rng.random(n) < 0.5, rng.normal(style.light, 0.15, n), rng.uniform(0, 2 * math.pi, n))
     zoom = np.exp(rng.uniform(-0.9, 0.5, n))
-    # Colours vary inside a surface mostly between warm and cool, never in a sky.
+    # Colors vary inside a surface mostly between warm and cool, never in a sky.
     warmth = np.outer(rng.normal(0, 0.1, n), (1.0, 0.1, -1.0)) + rng.normal(0, 0.03, (n, 3))
     tint = warmth * style.saturation * (~sky & (rng.random(n) < 0.7))[:, None]
     gloss = (rng.random(n) < 0.06) * rng.exponential(0.3, n)
     return Surfaces(
-        place=np.array(sheet.place, dtype=np.float32),
-        depth=np.array(sheet.depth, dtype=np.float32),
+        place=np.array(leaf_map.place, dtype=np.float32),
+        depth=np.array(leaf_map.depth, dtype=np.float32),
         albedo=albedo.astype(np.float32),
         tint=(albedo * tint).astype(np.float32),
         shade=shade.astype(np.float32),

@@ -32,11 +32,12 @@ def spectrum(rng: np.random.Generator, slope: float, *, stretch: float) -> np.nd
     noise = rng.standard_normal((BANK_SIZE, BANK_SIZE))
     noise *= np.abs(noise) ** rng.uniform(0, 1.5)
     picture = np.fft.irfft2(np.fft.rfft2(noise) / f**slope)
-    picture *= np.exp(0.5 * normalised(np.fft.irfft2(np.fft.rfft2(rng.standard_normal(picture.shape)) / f**1.5)))
-    return np.clip(normalised(picture), -4, 4)
+    picture *= np.exp(0.5 * normalize(np.fft.irfft2(np.fft.rfft2(rng.standard_normal(picture.shape)) / f**1.5)))
+    return np.clip(normalize(picture), -4, 4)
 
 
-def normalised(values: np.ndarray) -> np.ndarray:
+def normalize(values: np.ndarray) -> np.ndarray:
+    """Shift and scale to zero mean and unit variance."""
     return (values - values.mean()) / values.std()
 
 
@@ -54,4 +55,4 @@ def pattern(rng: np.random.Generator, number: int) -> np.ndarray:
     tiles = tones[y // period, x // period] - 2.0 * (joint_x | joint_y)
     weave = np.sin(2 * np.pi * x / period) * np.sin(2 * np.pi * y / period)
     pattern = (stripes, bricks, tiles, weave)[number % 4]
-    return normalised(pattern) + 0.25 * spectrum(rng, 1.2, stretch=1.0)
+    return normalize(pattern) + 0.25 * spectrum(rng, 1.2, stretch=1.0)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from autodir_lab.training.data.scenes.leaves import Sheet, holed, leaf_radii
+from autodir_lab.training.data.scenes.leaves import LeafMap, cut_hole, leaf_radii
 
 
 def test_radii_follow_the_inverse_cube():
@@ -14,9 +14,9 @@ def test_radii_follow_the_inverse_cube():
 
 
 def test_a_hole_shows_what_lies_behind():
-    sheet = Sheet(40, 1)
+    leaf_map = LeafMap(40, 1)
     square = np.array([[-16, -16], [16, -16], [16, 16], [-16, 16]])
-    sheet.polygon(20 + holed(square, 0.5), 7)
-    numbers = np.asarray(sheet.map)
+    leaf_map.polygon(20 + cut_hole(square, 0.5), 7)
+    numbers = np.asarray(leaf_map.map)
     assert (numbers[20, [5, 10, 30, 35]] == 7).all()
     assert (numbers[20, [2, 14, 20, 26, 38]] == 0).all()

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from autodir_lab.training.data.scenes.lens import enlarged, gaussian_blur, reduced
+from autodir_lab.training.data.scenes.lens import downscale, gaussian_blur, upscale
 
 
 def test_blur_keeps_constants_and_spreads_a_point_by_sigma():
@@ -17,10 +17,10 @@ def test_blur_keeps_constants_and_spreads_a_point_by_sigma():
 
 def test_reducing_takes_the_means_of_four_pixels():
     values = np.arange(16, dtype=np.float32).reshape(4, 4)
-    np.testing.assert_array_equal(reduced(values, 2), [[2.5, 4.5], [10.5, 12.5]])
-    assert reduced(values, 1) is values
+    np.testing.assert_array_equal(downscale(values, 2), [[2.5, 4.5], [10.5, 12.5]])
+    assert downscale(values, 1) is values
 
 
 def test_what_is_smooth_comes_back_from_half_the_size():
     ramp = np.linspace(0, 1, 32, dtype=np.float32)[None, :, None].repeat(32, axis=0)
-    np.testing.assert_allclose(enlarged(reduced(ramp, 2))[:, 4:-4], ramp[:, 4:-4], atol=1e-3)
+    np.testing.assert_allclose(upscale(downscale(ramp, 2))[:, 4:-4], ramp[:, 4:-4], atol=1e-3)
