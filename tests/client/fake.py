@@ -86,6 +86,7 @@ class Fake:
         self.history: dict[str, Any] = {}
         self.running: list[list[Any]] = []
         self.pending: list[list[Any]] = []
+        self.followed: set[str] = set()  # prompts start when they are, so that no client misses their events
         self.sockets: dict[str, web.WebSocketResponse] = {}
         app = web.Application(middlewares=[self.note])
         app.add_routes(
@@ -147,6 +148,7 @@ class Fake:
         return one
 
     async def queue(self, request: web.Request) -> web.Response:
+        self.followed.update(item[1] for item in self.pending)
         return web.json_response({"queue_running": self.running, "queue_pending": self.pending})
 
     async def one_history(self, request: web.Request) -> web.Response:
@@ -191,7 +193,7 @@ class Fake:
 
     async def work(self) -> None:
         while True:
-            if self.pending:
+            if self.pending and self.pending[0][1] in self.followed:
                 self.running = [self.pending.pop(0)]
                 await self.execute(*self.running[0][1:4])
                 self.running = []
