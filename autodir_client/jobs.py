@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from autodir_core.errors import InputError
-from autodir_core.imaging.paths import atomic_path, list_pictures
+from autodir_core.imaging.paths import list_pictures
+from autodir_core.serialization.atomic import atomic_path
 
 from .messages import Output
 from .workflow import Workflow, title_of

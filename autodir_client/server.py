@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
 from autodir_core.errors import AutoDIRError, InputError
-from autodir_core.imaging.paths import atomic_path
 from autodir_core.optional_imports import optional_import
+from autodir_core.serialization.atomic import atomic_path
 
 from .definitions import Definitions, Prompt
 from .errors import JobFailedError, OutputNotFoundError, ServerError, ServerUnavailableError

@@ -11,7 +11,7 @@ from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from autodir_core.imaging.paths import atomic_path
+from autodir_core.serialization.atomic import atomic_path
 
 from .check import missing_requirements
 from .definitions import Prompt

@@ -21,14 +21,14 @@ CORE = {
     "words": set(),
     "serialization": {"words"},
     "networks": {"words"},
-    "checkpoint": {"networks", "imaging", "serialization"},
+    "checkpoint": {"networks", "serialization"},
     "diffusion": {"words"},
-    "imaging": {"words"},
+    "imaging": {"serialization"},
     "stages": {"networks", "imaging"},
     "model": {"networks", "checkpoint", "diffusion", "imaging", "stages"},
     "reporting": {"imaging"},
     "degrade": {"imaging"},
-    "cli": {"model", "checkpoint", "imaging", "reporting", "degrade"},
+    "cli": {"model", "checkpoint", "imaging", "reporting", "degrade", "serialization"},
 }
 """Room of the core -> what it imports beside itself and the words."""
 

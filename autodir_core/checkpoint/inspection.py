@@ -9,8 +9,8 @@ from pathlib import Path
 
 from ..errors import CheckpointError
 from .detect import guess_kind
-from .key_map import NOT_NEEDED
-from .load import NETWORK_PREFIXES, plan_load
+from .key_map import NETWORK_PREFIXES, NOT_NEEDED
+from .load import plan_load
 from .metadata import ModelMetadata
 from .reader import LazyStateDict, open_state_dict
 

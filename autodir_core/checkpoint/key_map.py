@@ -18,6 +18,7 @@ UNET_PREFIX = "model.diffusion_model."
 VAE_PREFIX = "first_stage_model."
 CLIP_PREFIX = "model_assessment.clipmodel."
 SCM_PREFIX = "NAFNet."
+NETWORK_PREFIXES = {"UNet": UNET_PREFIX, "VAE": VAE_PREFIX, "CLIP": CLIP_PREFIX, "SCM": SCM_PREFIX}
 
 T = TypeVar("T")
 Pair = tuple[str, str]

@@ -13,22 +13,10 @@ from ..errors import CheckpointError, InputError
 from ..networks.build import Networks, restore_buffers
 from ..networks.config import ModelConfig
 from .detect import guess_kind, infer_config
-from .key_map import (
-    CLIP_PREFIX,
-    NOT_NEEDED,
-    SCM_PREFIX,
-    UNET_PREFIX,
-    VAE_PREFIX,
-    KeyMap,
-    build_key_map,
-    from_official,
-    strip_prefix,
-    to_official,
-)
+from .key_map import NETWORK_PREFIXES, NOT_NEEDED, KeyMap, build_key_map, from_official, strip_prefix, to_official
 from .metadata import METADATA_KEY, ModelMetadata
 from .reader import LazyStateDict, TensorReader, open_state_dict
 
-NETWORK_PREFIXES = {"UNet": UNET_PREFIX, "VAE": VAE_PREFIX, "CLIP": CLIP_PREFIX, "SCM": SCM_PREFIX}
 MAX_NAMED = 5
 """How many missing or unexpected keys an error names."""
 

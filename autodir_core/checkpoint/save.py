@@ -8,9 +8,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ..imaging.paths import atomic_path
 from ..networks.build import Networks
 from ..networks.config import ModelConfig
+from ..serialization.atomic import atomic_path
 from .key_map import NOT_NEEDED, SCM_PREFIX, build_key_map, to_official
 from .load import plan_load
 from .metadata import ModelMetadata

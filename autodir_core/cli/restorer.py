@@ -21,12 +21,12 @@ from ..errors import AutoDIRError
 from ..imaging.color import match_color
 from ..imaging.files import Picture, read_picture, write_picture
 from ..imaging.mask import apply_mask
-from ..imaging.paths import atomic_path
 from ..model import MINI, AutoDIR
 from ..outputs import Restoration, Round
 from ..pipeline import Progress, restore
 from ..reporting.montage import round_montage
 from ..reporting.summary import round_line, stop_line, to_dict
+from ..serialization.atomic import atomic_path
 from ..settings import LoopSettings, SamplerSettings
 from .console import progress_off, say
 from .options import chosen_labels

@@ -16,8 +16,9 @@ from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from ..errors import InputError
+from ..serialization.atomic import atomic_path, one_line
 from .layout import check_images, from_pil, to_pil
-from .paths import FORMATS, PathLike, atomic_path, one_line
+from .paths import FORMATS, PathLike
 
 logger = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ import torch
 
 from autodir_core.errors import InputError
 from autodir_core.imaging.files import write_picture
-from autodir_core.imaging.paths import atomic_path
+from autodir_core.serialization.atomic import atomic_path
 from autodir_core.serialization.typed_reader import read_dataclass
 
 from .evaluator import SampleImages

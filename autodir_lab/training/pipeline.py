@@ -9,8 +9,8 @@ from pathlib import Path
 import torch
 
 from autodir_core.errors import InputError
-from autodir_core.imaging.paths import atomic_path
 from autodir_core.model import AutoDIR
+from autodir_core.serialization.atomic import atomic_path
 
 from .engine.export import write_model
 from .engine.logger import SampleGrids, TrainingLogger

@@ -17,7 +17,7 @@ from torch import Tensor
 from nodes import PreviewImage  # pyright: ignore[reportAttributeAccessIssue] - ComfyUI's, not this folder
 
 from ...autodir_core.errors import AutoDIRError
-from ...autodir_core.imaging.paths import atomic_path
+from ...autodir_core.serialization.atomic import atomic_path
 
 FOLDER = "autodir"
 """Name of the model folder, in `models/` and in a user's extra_model_paths.yaml."""

@@ -7,9 +7,9 @@ from typing import Any
 
 from ...autodir_core import __version__
 from ...autodir_core.errors import InputError
-from ...autodir_core.imaging.paths import atomic_path
 from ...autodir_core.outputs import Assessment
 from ...autodir_core.reporting.summary import assessment_dict, assessment_lines, batch_text
+from ...autodir_core.serialization.atomic import atomic_path
 from ..assess import AssessmentOutput
 from ..comfy import folders
 

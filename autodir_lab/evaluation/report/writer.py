@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from autodir_core.imaging.files import write_picture
-from autodir_core.imaging.paths import atomic_path
+from autodir_core.serialization.atomic import atomic_path
 
 from ..provenance import Provenance
 from ..result_store import ResultStore

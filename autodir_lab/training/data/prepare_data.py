@@ -17,7 +17,8 @@ from tqdm import tqdm
 from autodir_core.errors import InputError
 from autodir_core.imaging.files import read_picture
 from autodir_core.imaging.layout import reflect_indices, to_uint8
-from autodir_core.imaging.paths import atomic_path, list_pictures
+from autodir_core.imaging.paths import list_pictures
+from autodir_core.serialization.atomic import atomic_path
 
 from .scenes import draw_scene
 

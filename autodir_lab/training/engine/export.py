@@ -12,9 +12,9 @@ from autodir_core.checkpoint.key_map import POSITION_IDS
 from autodir_core.checkpoint.save import official_state, save_model
 from autodir_core.devices import parse_dtype
 from autodir_core.diffusion.schedule import LINEAR_END, LINEAR_START, TIMESTEPS
-from autodir_core.imaging.paths import atomic_path
 from autodir_core.model import AutoDIR
 from autodir_core.networks.config import CLIPConfig
+from autodir_core.serialization.atomic import atomic_path
 
 
 def write_model(path: Path, model: AutoDIR, precision: str = "float32") -> None:

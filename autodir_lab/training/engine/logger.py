@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 
 from autodir_core.imaging.files import write_picture
-from autodir_core.imaging.paths import atomic_path
 from autodir_core.optional_imports import is_installed, optional_import
+from autodir_core.serialization.atomic import atomic_path
 
 from .callbacks import Callback
 from .state import TrainState

@@ -13,7 +13,7 @@ from torch.optim import Optimizer
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from autodir_core.errors import InputError
-from autodir_core.imaging.paths import atomic_path
+from autodir_core.serialization.atomic import atomic_path
 
 from .config import TrainConfig
 from .optimizer import adamw

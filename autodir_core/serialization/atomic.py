@@ -1,0 +1,52 @@
+"""Writes files whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ..errors import InputError
+
+
+@contextmanager
+def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Yield a temporary path in the same folder, moved to `path` when the block ends well and removed when it does not.
+
+    It keeps the suffix of `path`, exists already as an empty file, and missing folders are made. Raises InputError
+    where the place cannot be written.
+    """
+    path = Path(path)
+    temporary = path.parent / f".{secrets.token_hex(8)}{path.suffix}"
+    _reserve(temporary, path)
+    try:
+        yield temporary
+        _move(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _reserve(temporary: Path, path: Path) -> None:
+    """Create the temporary file now, so that a place that cannot be written is known before the work."""
+    if path.is_dir():
+        raise InputError(f"cannot write {path}: it is a folder; give a file name")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.touch(exist_ok=False)
+    except OSError as error:
+        raise InputError(f"cannot write into {path.parent}: {one_line(error)}; choose another folder") from error
+
+
+def _move(temporary: Path, path: Path) -> None:
+    try:
+        os.replace(temporary, path)
+    except OSError as error:
+        raise InputError(f"cannot replace {path}: {one_line(error)}; is it open in another program?") from error
+
+
+def one_line(error: BaseException) -> str:
+    """Return what went wrong, in one line."""
+    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return " ".join(text.split()) or type(error).__name__
