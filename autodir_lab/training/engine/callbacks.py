@@ -1,4 +1,4 @@
-"""Hooks of the training loop, and the progress bar."""
+"""Callbacks of the training loop: the hooks, and the progress bar."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .state import TrainState
 
 
 class Callback:
-    """What happens beside the training steps, in process 0 alone; subclasses override the hooks they need.
+    """Hooks of the training loop, called in process 0 alone; subclasses override those they need.
 
     The state is the loop's own: read it, do not change it.
     """

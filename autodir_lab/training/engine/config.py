@@ -18,8 +18,8 @@ class TrainConfig:
     Args:
         steps: optimiser steps.
         learning_rate: peak of the schedule.
-        batch_size: pictures per step, over all processes and microbatches.
-        gradient_accumulation_steps: microbatches into which each process splits its part of a batch, to save memory.
+        batch_size: pictures per step, over all processes and micro-batches.
+        gradient_accumulation_steps: micro-batches into which each process splits its part of a batch, to save memory.
         trainable_prefixes: of the names of the parameters to train, the others are frozen; empty trains all.
         precision: of the forward pass, where it is safe (torch.autocast): float32, bfloat16 or float16.
         warmup_steps: of linear rise of the learning rate.

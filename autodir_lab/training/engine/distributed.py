@@ -75,6 +75,7 @@ class AccelerateGroup:
         self.device: torch.device = accelerator.device
 
     def all_reduce_sum(self, tensors: Sequence[Tensor]) -> None:
+        # not DistributedDataParallel: it reduces in the forward pass of one module, objectives call several methods
         for bucket in split_into_buckets(tensors):
             flat = torch.cat([tensor.reshape(-1) for tensor in bucket])
             total = cast("Tensor", self.accelerator.reduce(flat, reduction="sum"))

@@ -1,4 +1,4 @@
-"""The training loop: seeded, resumable to the same numbers, with hooks for whatever happens beside it."""
+"""The training loop: seeded, resumable to the same numbers, with hooks for everything else."""
 
 from __future__ import annotations
 

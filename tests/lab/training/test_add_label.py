@@ -42,7 +42,7 @@ def answer(images: torch.Tensor) -> torch.Tensor:
     return torch.tensor([3.0, 1.0]).log().expand(len(images), 2)
 
 
-def test_the_new_label_stands_before_no():
+def test_the_new_label_comes_before_no():
     assert insert_label("dust", ("noise", "no", "rain")) == ("noise", "rain", "dust", "no")
     with pytest.raises(InputError, match="knows 'rain' already"):
         insert_label("rain", ad.LABELS)

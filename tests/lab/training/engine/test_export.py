@@ -1,4 +1,4 @@
-"""What the official code loads beside the weights: the schedule, and the positions of CLIP's tokens."""
+"""What the official code loads in addition to the weights: the noise schedule and CLIP's position ids."""
 
 from __future__ import annotations
 

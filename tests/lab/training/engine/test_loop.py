@@ -194,6 +194,24 @@ def test_mixed_precision_learns_too(tmp_path, precision):
     assert module.weight.flatten().tolist() == pytest.approx([2, -1], abs=0.1)
 
 
+def test_pictures_are_drawn_in_full_precision(tmp_path):
+    """Autocast is for the network: convolutions that degrade a picture must not depend on the training's precision."""
+    seen, one = {}, torch.ones(1, 1)
+
+    class Pictures(Dataset):
+        def __getitem__(self, micro):
+            seen["pictures"] = (one @ one).dtype
+
+    def losses(micro, batch):
+        seen["losses"] = (one @ one).dtype
+        return {"x": module.weight.sum()}
+
+    module = line()
+    config = replace(CONFIG, steps=1, precision="bfloat16")
+    train_objective("line", module, Objective(Pictures(), losses), config, tmp_path)
+    assert seen == {"pictures": torch.float32, "losses": torch.bfloat16}
+
+
 def test_what_is_not_finite_stops_the_run(tmp_path):
     module = line()
     with pytest.raises(AutoDIRError, match="not finite at step 0"):
