@@ -15,16 +15,7 @@ from ..data.crops import CropConfig
 from ..data.dataset import PairDataset
 from ..data.microbatch import full_batch
 from ..data.sources import TrainingData
-from .signed_pairs import (
-    init_identity,
-    last_norm,
-    read_pairs,
-    weight_and_bias,
-    write_constants,
-    write_pairs,
-    zero_parameters,
-    zero_residual_branches,
-)
+from . import signed_pairs
 
 if TYPE_CHECKING:
     from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
@@ -98,7 +89,7 @@ def init_linear_codec(vae: AutoencoderKL, data: TrainingData, *, steps: int = 20
     """Fit a linear codec and copy it into a freshly built autoencoder (group norms of at least four channels)."""
     encoder, decoder = vae.encoder, vae.decoder
     latent, stages = len(vae.get_parameter("post_quant_conv.weight")), len(encoder.down_blocks) - 1
-    narrow = last_norm(decoder).num_groups
+    narrow = signed_pairs.last_norm(decoder).num_groups
     wide = submodule(decoder.up_blocks[-1], "resnets.0.conv1", nn.Conv2d).in_channels // 2
     batch = PairDataset(data, CropConfig(64, clean_fraction=0.6))[full_batch(seed, CROPS)]
     x = to_network(batch.degraded).to(vae.device)
@@ -107,11 +98,11 @@ def init_linear_codec(vae: AutoencoderKL, data: TrainingData, *, steps: int = 20
         codec = fit_codec(LinearCodec(latent, stages, narrow=narrow, wide=wide).to(x.device), x, steps=steps)
     x = x[:128]
     balance_channels(codec, x)
-    zero_residual_branches(vae)
+    signed_pairs.zero_residual_branches(vae)
     init_encoder(encoder, codec, x)
     init_decoder(decoder, codec, x)
-    init_identity(vae.get_submodule("quant_conv"))
-    init_identity(vae.get_submodule("post_quant_conv"))
+    signed_pairs.init_identity(vae.get_submodule("quant_conv"))
+    signed_pairs.init_identity(vae.get_submodule("post_quant_conv"))
 
 
 def balance_channels(codec: LinearCodec, x: Tensor) -> None:
@@ -130,19 +121,19 @@ def balance_channels(codec: LinearCodec, x: Tensor) -> None:
 
 def init_encoder(encoder: Encoder, codec: LinearCodec, x: Tensor) -> None:
     """Copy the codec's encoder; images [B, 3, H, W] calibrate the last norm."""
-    weight, bias = weight_and_bias(encoder.conv_in)
+    weight, bias = signed_pairs.weight_and_bias(encoder.conv_in)
     nn.init.dirac_(weight[:3])
     bias[:3] = 0
     for block, conv in zip(encoder.down_blocks, codec.down, strict=False):
         copy_filters(conv, block.get_submodule("downsamplers.0.conv"))
-    latent, groups = codec.conv_in.weight.shape[1], last_norm(encoder).num_groups
+    latent, groups = codec.conv_in.weight.shape[1], signed_pairs.last_norm(encoder).num_groups
     shortcut = encoder.down_blocks[-1].get_submodule("resnets.0.conv_shortcut")
-    write_pairs(shortcut, groups, latent)
-    write_constants(shortcut, groups, latent, offset=2)
+    signed_pairs.write_pairs(shortcut, groups, latent)
+    signed_pairs.write_constants(shortcut, groups, latent, offset=2)
     calibrate_norm(encoder, x)
-    zero_parameters(encoder.conv_out)
+    signed_pairs.zero_parameters(encoder.conv_out)
     encoder.get_parameter("conv_out.bias")[latent:] = INITIAL_LOG_VARIANCE
-    read_pairs(encoder.conv_out, nn.init.dirac_(torch.empty(latent, latent, 3, 3)), groups)
+    signed_pairs.read_pairs(encoder.conv_out, nn.init.dirac_(torch.empty(latent, latent, 3, 3)), groups)
 
 
 def init_decoder(decoder: Decoder, codec: LinearCodec, x: Tensor) -> None:
@@ -150,18 +141,18 @@ def init_decoder(decoder: Decoder, codec: LinearCodec, x: Tensor) -> None:
     copy_filters(codec.conv_in, decoder.conv_in)
     for block, conv in zip(decoder.up_blocks, codec.up, strict=False):
         copy_filters(conv, block.get_submodule("upsamplers.0.conv"))
-    groups = last_norm(decoder).num_groups
+    groups = signed_pairs.last_norm(decoder).num_groups
     shortcut = decoder.up_blocks[-1].get_submodule("resnets.0.conv_shortcut")
-    write_pairs(shortcut, groups, groups)
-    write_constants(shortcut, groups, groups, offset=2)
+    signed_pairs.write_pairs(shortcut, groups, groups)
+    signed_pairs.write_constants(shortcut, groups, groups, offset=2)
     calibrate_norm(decoder, codec.encode(x))
-    zero_parameters(decoder.conv_out)
-    read_pairs(decoder.conv_out, codec.conv_out.weight, groups)
+    signed_pairs.zero_parameters(decoder.conv_out)
+    signed_pairs.read_pairs(decoder.conv_out, codec.conv_out.weight, groups)
 
 
 def copy_filters(source: nn.Module, target: nn.Module) -> None:
     """Copy a convolution into the first filters of a wider one."""
-    filters, (weight, bias) = source.get_parameter("weight"), weight_and_bias(target)
+    filters, (weight, bias) = source.get_parameter("weight"), signed_pairs.weight_and_bias(target)
     outputs, inputs = filters.shape[:2]
     weight[:outputs] = 0
     bias[:outputs] = 0
@@ -170,7 +161,7 @@ def copy_filters(source: nn.Module, target: nn.Module) -> None:
 
 def calibrate_norm(coder: nn.Module, x: Tensor) -> None:
     """Set the gains of the last norm to what it divides by on the inputs of an encoder or decoder."""
-    norm = last_norm(coder)
+    norm = signed_pairs.last_norm(coder)
     inputs: list[Tensor] = []
     hook = norm.register_forward_pre_hook(lambda _, given: inputs.append(given[0]))
     coder(x)

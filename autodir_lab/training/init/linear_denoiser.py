@@ -17,16 +17,7 @@ from ..data.dataset import PairDataset
 from ..data.microbatch import full_batch
 from ..data.sources import TrainingData
 from ..objectives.losses import add_noise
-from .signed_pairs import (
-    CONSTANT,
-    last_norm,
-    read_pairs,
-    weight_and_bias,
-    write_constants,
-    write_pairs,
-    zero_parameters,
-    zero_residual_branches,
-)
+from . import signed_pairs
 
 if TYPE_CHECKING:
     from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
@@ -42,12 +33,12 @@ def init_linear_denoiser(
     x is the noised latent and c the latent of the degraded picture. At high noise the answer is nearly x itself, to a
     precision that group norms do not let through; with this initialisation it is there, and training learns the rest.
     """
-    latent, norm = len(vae.get_parameter("post_quant_conv.weight")), last_norm(unet)
+    latent, norm = len(vae.get_parameter("post_quant_conv.weight")), signed_pairs.last_norm(unet)
     groups = norm.num_groups
     if groups < latent or norm.num_channels < 6 * groups:
         raise ValueError(f"a linear denoiser needs {latent} norm groups of six channels, got {groups} groups")
-    zero_residual_branches(unet)
-    weight, bias = weight_and_bias(unet.conv_in)
+    signed_pairs.zero_residual_branches(unet)
+    weight, bias = signed_pairs.weight_and_bias(unet.conv_in)
     bias[: 2 * latent] = 0
     # the degraded picture's latent comes unscaled
     gains = torch.tensor([1.0, scale]).repeat_interleave(latent)
@@ -55,15 +46,15 @@ def init_linear_denoiser(
     shortcut = submodule(submodule(unet.up_blocks[-1], "resnets", nn.ModuleList)[-1], "conv_shortcut", nn.Conv2d)
     hidden = shortcut.in_channels - unet.conv_in.out_channels
     for source in range(2):
-        write_pairs(shortcut, groups, latent, columns=hidden + source * latent, offset=2 * source)
-    write_constants(shortcut, groups, latent, offset=4)
-    norm.weight.fill_((2 * (2 + CONSTANT**2) * groups / norm.num_channels) ** 0.5)
+        signed_pairs.write_pairs(shortcut, groups, latent, columns=hidden + source * latent, offset=2 * source)
+    signed_pairs.write_constants(shortcut, groups, latent, offset=4)
+    norm.weight.fill_((2 * (2 + signed_pairs.CONSTANT**2) * groups / norm.num_channels) ** 0.5)
     norm.bias.zero_()
-    zero_parameters(unet.conv_out)
+    signed_pairs.zero_parameters(unet.conv_out)
     identity = nn.init.dirac_(torch.empty(latent, latent, 3, 3))
     a, b = fit_linear_denoiser(vae, data, scale, seed)
-    read_pairs(unet.conv_out, a * identity, groups)
-    read_pairs(unet.conv_out, -b * identity, groups, offset=2)
+    signed_pairs.read_pairs(unet.conv_out, a * identity, groups)
+    signed_pairs.read_pairs(unet.conv_out, -b * identity, groups, offset=2)
 
 
 def fit_linear_denoiser(vae: AutoencoderKL, data: TrainingData, scale: float, seed: int) -> tuple[float, float]:

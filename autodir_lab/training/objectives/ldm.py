@@ -49,14 +49,6 @@ class LDMObjectiveConfig:
     mixed_label_fraction: float = 0.0
 
 
-@dataclass(frozen=True)
-class Conditions:
-    """What the UNet is conditioned on: image latents [B, C, h, w], and text states [B, 77, D]."""
-
-    image: Tensor
-    text: Tensor
-
-
 def ldm_objective(
     unet: UNet2DConditionModel,
     vae: AutoencoderKL,
@@ -90,8 +82,8 @@ def ldm_objective(
         noise = micro.noise("noise", tuple(target.shape[1:])).to(target)
         x = torch.where(terminal.view(-1, 1, 1, 1), noise, add_noise(target, noise, signal[t]))
         text = mix_label_embeddings(texts, batch.labels, micro, config.mixed_label_fraction)
-        given = drop_conditions(Conditions(image, text), null_text, micro.uniform("dropped").to(image))
-        predicted = unet(torch.cat([x, given.image], dim=1), t, encoder_hidden_states=given.text).sample
+        image, text = drop_conditions(image, text, null_text, micro.uniform("dropped").to(image))
+        predicted = unet(torch.cat([x, image], dim=1), t, encoder_hidden_states=text).sample
         weight = 1 + ((1 - signal[t]) / signal[t]).clamp(max=config.max_inverse_snr)
         wanted = implied_noise(x, target, signal[t])
         return {"noise": micro.weight * noise_loss(predicted, wanted, weight if config.max_inverse_snr else None)}
@@ -99,9 +91,11 @@ def ldm_objective(
     return Objective(PairDataset(data, config.crops), losses)
 
 
-def drop_conditions(conditions: Conditions, null_text: Tensor, lots: Tensor) -> Conditions:
-    """Take the text of some pictures, the image of some, and both of some, by lots [B] in 0..1."""
-    lot = lots.view(-1, 1, 1)
-    text = torch.where(lot < 2 * CONDITION_DROPOUT, null_text, conditions.text)
-    without_image = ((lot >= CONDITION_DROPOUT) & (lot < 3 * CONDITION_DROPOUT))[..., None]
-    return Conditions(torch.where(without_image, torch.zeros_like(conditions.image), conditions.image), text)
+def drop_conditions(image: Tensor, text: Tensor, null_text: Tensor, lots: Tensor) -> tuple[Tensor, Tensor]:
+    """Zero the image latents [B, C, h, w] of some pictures, replace the text [B, 77, D] of some, and of some both.
+
+    Lots [B] in 0..1 decide for each picture.
+    """
+    without_text = (lots < 2 * CONDITION_DROPOUT).view(-1, 1, 1)
+    without_image = ((lots >= CONDITION_DROPOUT) & (lots < 3 * CONDITION_DROPOUT)).view(-1, 1, 1, 1)
+    return torch.where(without_image, torch.zeros_like(image), image), torch.where(without_text, null_text, text)

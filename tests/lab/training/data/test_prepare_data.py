@@ -59,10 +59,10 @@ def test_pairs_stay_together_and_keep_their_scale(tmp_path, waves):
     write_picture(tmp_path / "haze" / "degraded" / "a.png", clean / 2)
     tiles = prepare_pairs(tmp_path, tmp_path / "haze", workers=1).array
     assert tiles.shape == (4, 512, 512, 6)
-    degraded, truth = tiles[..., :3].astype(int), tiles[..., 3:].astype(int)
-    assert np.abs(2 * degraded - truth).max() <= 1
-    assert np.array_equal(truth[:, :, 300:510], truth[:, :, 298:88:-1]), "what is missing is reflected"
-    steps = np.diff(truth[:, :, 0, 0], axis=1) % 256
+    degraded, clean = tiles[..., :3].astype(int), tiles[..., 3:].astype(int)
+    assert np.abs(2 * degraded - clean).max() <= 1
+    assert np.array_equal(clean[:, :, 300:510], clean[:, :, 298:88:-1]), "what is missing is reflected"
+    steps = np.diff(clean[:, :, 0, 0], axis=1) % 256
     assert (steps == 1).all(), "one pixel is one pixel"
 
 

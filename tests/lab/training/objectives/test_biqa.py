@@ -49,25 +49,25 @@ def test_micro_batches_add_up_to_the_whole(clip, data, small, step):
 
 
 def test_the_teacher_sees_the_same_patches_of_the_same_pictures(clip, data, small):
-    """So a model that is as it was answers as it did, whatever is dropped, and nothing pulls it away."""
-    former, seen = deepcopy(clip), {}
+    """An unchanged model then agrees with its teacher, whatever is dropped, and nothing pulls it away."""
+    teacher, seen = deepcopy(clip), {}
 
-    def noted(name: str, way: LogitsFn) -> LogitsFn:
-        return lambda images: seen.setdefault(name, way(images))
+    def record(name: str, logits_fn: LogitsFn) -> LogitsFn:
+        return lambda images: seen.setdefault(name, logits_fn(images))
 
-    taught = replace(data, new_label=data.labels[0])
+    extended = replace(data, new_label=data.labels[0])
     objective = biqa_objective(
         clip,
-        taught,
+        extended,
         replace(small.biqa_objective, patch_keep_ratio=0.25),
         unmasked_from=3,
-        logits_fn=noted("now", cosine_logits_fn(clip, taught.labels)),
-        teacher=Teacher(former, noted("before", cosine_logits_fn(former, taught.labels[1:]))),
+        logits_fn=record("student", cosine_logits_fn(clip, extended.labels)),
+        teacher=Teacher(teacher, record("teacher", cosine_logits_fn(teacher, extended.labels[1:]))),
     )
     with torch.no_grad():
         objective(full_batch(1, 9, step=0))
-    assert len(seen["now"]) == 12, "nine pictures and three ground truths"
-    torch.testing.assert_close(seen["now"][:9, 1:], seen["before"])
+    assert len(seen["student"]) == 12, "nine pictures and three ground truths"
+    torch.testing.assert_close(seen["student"][:9, 1:], seen["teacher"])
     remove_patch_dropout(clip)
 
 

@@ -51,10 +51,10 @@ def test_weighted_noise():
 
 
 def test_decibels_count_the_same_wherever_a_picture_stands():
-    truth, half = torch.zeros(2, 3, 4, 4), torch.tensor([1.0, 0.1]).view(2, 1, 1, 1).expand(2, 3, 4, 4)
-    assert psnr_loss(half, truth, floor=0).item() == pytest.approx(-1.0)
+    target, half = torch.zeros(2, 3, 4, 4), torch.tensor([1.0, 0.1]).view(2, 1, 1, 1).expand(2, 3, 4, 4)
+    assert psnr_loss(half, target, floor=0).item() == pytest.approx(-1.0)
     better = half * torch.tensor([1.0, 0.1]).view(2, 1, 1, 1)
-    assert psnr_loss(half, truth, floor=0) - psnr_loss(better, truth, floor=0) == pytest.approx(1.0)
+    assert psnr_loss(half, target, floor=0) - psnr_loss(better, target, floor=0) == pytest.approx(1.0)
 
 
 def test_charbonnier():

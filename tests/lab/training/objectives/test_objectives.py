@@ -16,7 +16,7 @@ from autodir_lab.training.data.dataset import PairDataset
 from autodir_lab.training.data.microbatch import full_batch, split_batch
 from autodir_lab.training.init.model import init_model
 from autodir_lab.training.objectives.label_mixing import mix_label_embeddings
-from autodir_lab.training.objectives.ldm import Conditions, drop_conditions, ldm_objective
+from autodir_lab.training.objectives.ldm import drop_conditions, ldm_objective
 from autodir_lab.training.objectives.scm import SCMObjectiveConfig, correction_losses, corrupt_labels, scm_objective
 from autodir_lab.training.objectives.vae import vae_objective
 
@@ -70,7 +70,7 @@ class Watched(torch.nn.Module):
 
 @pytest.mark.parametrize("fraction", [0.0, 0.4, 1.0])
 def test_terminal_noise_steps_begin_as_sampling_does(model, data, small, fraction):
-    """At the last timestep and out of the noise alone; the others hold what the schedule leaves of the truth."""
+    """At the last timestep and out of the noise alone; the others hold what the schedule leaves of the ground truth."""
     micro, unet = full_batch(3, 40), Watched()
     text = model.prompts(model.labels).states.clone()
     config = replace(small.ldm_objective, pure_noise_fraction=fraction)
@@ -97,18 +97,17 @@ def test_terminal_noise_steps_predict_all_that_is_missing(model, data, small):
 
 def test_conditions_are_dropped():
     """Of every twenty one loses the text, one the image, one both."""
-    given = Conditions(torch.ones(200, 1, 1, 1), torch.ones(200, 2, 3))
     lots = torch.arange(200) / 200 + 0.001
-    left = drop_conditions(given, torch.full((1, 2, 3), -1.0), lots)
-    text, image = left.text[:, 0, 0] == -1, left.image.flatten() == 0
+    image, text = drop_conditions(torch.ones(200, 1, 1, 1), torch.ones(200, 2, 3), torch.full((1, 2, 3), -1.0), lots)
+    text, image = text[:, 0, 0] == -1, image.flatten() == 0
     assert (text & ~image).sum() == (text & image).sum() == (image & ~text).sum() == 10
 
 
 def test_the_losses_of_the_correction_have_their_weights():
-    corrected, truth = torch.zeros(1, 3, 4, 4), torch.full((1, 3, 4, 4), 0.1)
-    official = correction_losses(corrected, truth, SCMObjectiveConfig())
+    corrected, target = torch.zeros(1, 3, 4, 4), torch.full((1, 3, 4, 4), 0.1)
+    official = correction_losses(corrected, target, SCMObjectiveConfig())
     assert official.keys() == {"mse"} and official["mse"].item() == pytest.approx(0.01)
-    weighted = correction_losses(corrected, truth, SCMObjectiveConfig(mse_weight=3.0, charbonnier_weight=2.0))
+    weighted = correction_losses(corrected, target, SCMObjectiveConfig(mse_weight=3.0, charbonnier_weight=2.0))
     assert weighted["mse"].item() == pytest.approx(0.03)
     assert weighted["charbonnier"].item() == pytest.approx(0.2, rel=1e-3)
 
