@@ -132,11 +132,7 @@ class Server:
             yield opened
 
     async def follow(
-        self,
-        prompt_id: str,
-        events: Events,
-        on_update: Callable[[Update], None],
-        prompt: Prompt,
+        self, prompt_id: str, events: Events, on_update: Callable[[Update], None], prompt: Prompt
     ) -> PromptResult | None:
         """Return the result of a prompt once it has ended; None where the server does not know it, as after a restart.
 

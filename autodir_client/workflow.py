@@ -121,8 +121,8 @@ def find_input(prompt: Prompt, target: str, definitions: Definitions) -> tuple[s
     )
     for key in keys:
         named = [number for number in prompt if target.startswith(f"{key(number)}.")]
-        spelled = [(n, input_names(prompt, n, definitions).get(target[len(key(n)) + 1 :])) for n in named]
-        found = [(number, name) for number, name in spelled if name]
+        spelled = {n: input_names(prompt, n, definitions).get(target[len(key(n)) + 1 :]) for n in named}
+        found = [(number, name) for number, name in spelled.items() if name]
         if len(found) == 1:
             return found[0]
         if found:

@@ -39,8 +39,7 @@ def infer_unet_config(shapes: Shapes, metadata: ModelMetadata) -> UNetConfig:
     for i in range(1, sequence_length(shapes, r"input_blocks\.(\d+)\.")):
         if f"input_blocks.{i}.0.op.weight" in shapes:
             continue
-        new_level = i == 1 or f"input_blocks.{i - 1}.0.op.weight" in shapes
-        if new_level:
+        if i == 1 or f"input_blocks.{i - 1}.0.op.weight" in shapes:  # a new level
             channels.append(shapes[f"input_blocks.{i}.0.out_layers.3.weight"][0])
             attention.append(f"input_blocks.{i}.1.proj_in.weight" in shapes)
         blocks += len(channels) == 1

@@ -61,18 +61,8 @@ def add_sampler_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--sampler", choices=SAMPLERS, default=SAMPLER.sampler, help=f"{SAMPLERS.describe()} (default: %(default)s)"
     )
-    group.add_argument(
-        "--text-guidance",
-        type=finite,
-        default=SAMPLER.text_guidance,
-        help="1 is no extrapolation (default: %(default)s)",
-    )
-    group.add_argument(
-        "--image-guidance",
-        type=finite,
-        default=SAMPLER.image_guidance,
-        help="1 is no extrapolation (default: %(default)s)",
-    )
+    for name, default in (("--text-guidance", SAMPLER.text_guidance), ("--image-guidance", SAMPLER.image_guidance)):
+        group.add_argument(name, type=finite, default=default, help="1 is no extrapolation (default: %(default)s)")
     group.add_argument(
         "--seed", type=at_least(0), default=0, help="of the noise, for every picture (default: %(default)s)"
     )

@@ -82,7 +82,7 @@ def add_protocol(parser: argparse.ArgumentParser) -> None:
         "--severity",
         type=severities,
         metavar="S",
-        help="0 barely visible to 1 severe; LOW:HIGH draws one for every sample (default: 0.5)",
+        help="0 barely visible to 1 severe; LOW:HIGH draws it (default: 0.5)",
     )
     group.add_argument("--mixtures", action="store_true", help="every pair of degradations too (default: single ones)")
     group.add_argument("--steps", type=at_least(1), default=20, help="of the sampler (default: %(default)s)")

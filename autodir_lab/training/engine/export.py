@@ -46,8 +46,7 @@ def official_buffers(clip: CLIPConfig) -> dict[str, Tensor]:
 def schedule_buffers() -> dict[str, Tensor]:
     """Return the twelve buffers [1000] of the noise schedule in float64 (LDM `register_schedule`)."""
     betas = torch.linspace(LINEAR_START**0.5, LINEAR_END**0.5, TIMESTEPS, dtype=torch.float64) ** 2
-    alphas = 1 - betas
-    cumprod = alphas.cumprod(dim=0)
+    cumprod = (alphas := 1 - betas).cumprod(dim=0)
     previous = torch.cat([cumprod.new_ones(1), cumprod[:-1]])
     variance = betas * (1 - previous) / (1 - cumprod)
     return {

@@ -64,9 +64,8 @@ def add_leaves(
     near = nests[nest] + rng.normal(0, spread, (count, 2))
     gathered = rng.random(count) < rng.uniform(0.2, 1.0)
     centers = np.where(gathered[:, None], near, rng.uniform(-0.1 * size, 1.1 * size, (count, 2)))
-    centers[:, 1] = np.where(
-        centers[:, 1] < leaf_map.top * size, 2 * leaf_map.top * size - centers[:, 1], centers[:, 1]
-    )
+    y, top = centers[:, 1], leaf_map.top * size
+    centers[:, 1] = np.where(y < top, 2 * top - y, y)
     family = np.where(gathered & (rng.random(count) < 0.7), 7 * nest + rng.integers(0, 2, count), -1)
     forms = [outline(rng, 1.0) for _ in range(min(count, 16))]
     for i, depth in enumerate(np.linspace(*depths, count)):
