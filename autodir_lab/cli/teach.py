@@ -10,10 +10,9 @@ from pathlib import Path
 
 from autodir_core.choices import DEGRADATIONS
 from autodir_core.cli.console import say
-from autodir_core.cli.pictures import check_writable
 from autodir_core.labels import LABELS
 
-from .train import add_training_options, chosen_recipe, chosen_target
+from .train import add_training_options, chosen_recipe, chosen_target, start_training
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,34 +26,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    import torch
-
-    from autodir_core.devices import parse_device
-    from autodir_core.model import load_autodir
-
     from ..training.add_label import NewLabel, add_label, load_data_with
-    from ..training.engine.distributed import find_process_group, main_process_first
 
-    folder, recipe = Path(arguments.out), chosen_recipe(arguments)
-    target = chosen_target(arguments, folder, recipe.name)
-    check_writable(folder)
-    if arguments.threads:
-        torch.set_num_threads(arguments.threads)
-    group = find_process_group(parse_device(arguments.device))
-    model = load_autodir(arguments.model, group.device, "float32")
+    recipe = chosen_recipe(arguments)
+    target = chosen_target(arguments, recipe.name)
     pairs = Path(arguments.pairs) if arguments.pairs else None
     new = NewLabel(arguments.label, pairs=pairs, degradation=arguments.degrade)
-    data = main_process_first(group, lambda: load_data_with(new, model, recipe, folder))
-    path = add_label(
-        model,
-        data,
-        recipe,
-        folder,
-        target,
-        group=group,
-        num_workers=arguments.workers,
-        tensorboard=arguments.tensorboard,
-        notify=say,
+    folder = Path(arguments.out)
+    training = start_training(
+        arguments, recipe, lambda model: load_data_with(new, model, recipe, folder), from_scratch=False
     )
-    say(f"{path} is written; its labels: {', '.join(data.labels)}", quiet=group.rank > 0)
+    path = add_label(training, target)
+    say(f"{path} is written; its labels: {', '.join(training.data.labels)}", quiet=training.group.rank > 0)
     return 0

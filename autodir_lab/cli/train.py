@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,11 +17,11 @@ from autodir_core.errors import InputError
 from ..training import STAGE_NAMES
 
 if TYPE_CHECKING:
-    import torch
-
     from autodir_core.model import AutoDIR
 
+    from ..training.data.sources import TrainingData
     from ..training.recipes import Recipe
+    from ..training.stages import TrainingRun
 
 ALL_STAGES = "mini"
 
@@ -66,40 +67,56 @@ def add_training_options(parser: argparse.ArgumentParser, *, recipe: str) -> Non
 
 
 def run(arguments: argparse.Namespace) -> int:
-    import torch
-
-    from autodir_core.devices import parse_device
-
     from ..training.data.build import load_data
-    from ..training.engine.distributed import find_process_group, main_process_first
     from ..training.pipeline import check_needs, train_stages
-    from ..training.stages import TrainingRun
 
     folder, stages = Path(arguments.out), chosen_stages(arguments)
     recipe = chosen_recipe(arguments)
     recipe = replace(recipe, data=replace(recipe.data, pairs=arguments.pairs or recipe.data.pairs))
-    target = chosen_target(arguments, folder, recipe.name)
+    target = chosen_target(arguments, recipe.name)
     if not arguments.model:
         check_needs(stages, folder)
+
+    def load(model: AutoDIR) -> TrainingData:
+        return load_data(recipe.data, model.labels, folder, seed=recipe.seed)
+
+    training = start_training(arguments, recipe, load, from_scratch=not arguments.model)
+    say(f"{train_stages(training, stages, target)} is written", quiet=training.group.rank > 0)
+    return 0
+
+
+def start_training(
+    arguments: argparse.Namespace, recipe: Recipe, load: Callable[[AutoDIR], TrainingData], *, from_scratch: bool
+) -> TrainingRun:
+    """Return what the options of every training ask for: device, processes, model, and the data that `load` returns."""
+    import torch
+
+    from autodir_core.devices import parse_device
+    from autodir_core.model import load_autodir
+
+    from ..training.engine.distributed import find_process_group, main_process_first
+    from ..training.init.model import init_model
+    from ..training.stages import TrainingRun
+
+    folder = Path(arguments.out)
     check_writable(folder)
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     group = find_process_group(parse_device(arguments.device))
-    model = chosen_model(arguments, recipe, group.device)
-    data = main_process_first(group, lambda: load_data(recipe.data, model.labels, folder, seed=recipe.seed))
-    training = TrainingRun(
+    model = init_model(recipe) if from_scratch else load_autodir(arguments.model, group.device, "float32")
+    model.networks.to(group.device)
+    data = main_process_first(group, lambda: load(model))
+    return TrainingRun(
         model,
         data,
         recipe,
         folder,
-        from_scratch=not arguments.model,
+        from_scratch=from_scratch,
         group=group,
         num_workers=arguments.workers,
         tensorboard=arguments.tensorboard,
         notify=say,
     )
-    say(f"{train_stages(training, stages, target)} is written", quiet=group.rank > 0)
-    return 0
 
 
 def chosen_stages(arguments: argparse.Namespace) -> tuple[str, ...]:
@@ -121,25 +138,12 @@ def chosen_recipe(arguments: argparse.Namespace) -> Recipe:
     return replace(recipe, data=replace(recipe.data, photos=arguments.photos or recipe.data.photos))
 
 
-def chosen_target(arguments: argparse.Namespace, folder: Path, name: str) -> Path:
+def chosen_target(arguments: argparse.Namespace, name: str) -> Path:
     """Return the file to write; InputError for another kind of file, or the file of --model itself."""
-    target = folder / f"{name}.safetensors" if arguments.save is None else Path(arguments.save)
+    target = Path(arguments.out) / f"{name}.safetensors" if arguments.save is None else Path(arguments.save)
     if target.suffix not in (".safetensors", ".ckpt"):
         raise InputError(f"--save takes a .safetensors or .ckpt file, got {target}")
     if arguments.model and canonical(target) == canonical(Path(arguments.model)):
         raise InputError(f"{target} is the file of --model, which would be lost; choose another --save or --out")
     check_writable(target.parent)
     return target
-
-
-def chosen_model(arguments: argparse.Namespace, recipe: Recipe, device: torch.device) -> AutoDIR:
-    """Return the model to train, in float32 on the device."""
-    from autodir_core.model import load_autodir
-
-    from ..training.init.model import init_model
-
-    if arguments.model:
-        return load_autodir(arguments.model, device, "float32")
-    model = init_model(recipe)
-    model.networks.to(device)
-    return model

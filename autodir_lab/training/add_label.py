@@ -5,7 +5,7 @@ The known labels are replayed in every batch, and the assessment is distilled fr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import partial
@@ -18,7 +18,6 @@ from autodir_core.model import AutoDIR
 from .data.build import load_sources
 from .data.prepare_data import prepare_pairs
 from .data.sources import SYNTHETIC, Degradation, PairSource, TrainingData, degrade_with_depth
-from .engine.distributed import ProcessGroup
 from .objectives.biqa import cosine_logits_fn
 from .objectives.distillation import Teacher
 from .pipeline import train_stages
@@ -72,44 +71,15 @@ def insert_label(label: str, known: tuple[str, ...]) -> tuple[str, ...]:
     return (*(old for old in known if old != CLEAN), label, CLEAN)
 
 
-def add_label(
-    model: AutoDIR,
-    data: TrainingData,
-    recipe: Recipe,
-    folder: Path,
-    target: Path,
-    *,
-    group: ProcessGroup,
-    num_workers: int = 0,
-    tensorboard: bool = False,
-    notify: Callable[[str], None],
-) -> Path:
-    """Fine-tune assessment, diffusion and correction to the new label of the data; write the model and return its path.
+def add_label(run: TrainingRun, target: Path) -> Path:
+    """Fine-tune assessment, diffusion and correction to a new label; write the model and return its path.
 
     Args:
-        model: the model to tune, in float32; its networks are changed.
-        data: from `load_data_with`.
-        recipe: lengths, learning rates and fractions.
-        folder: of checkpoints and logs; an interrupted run continues from it.
+        run: a training that is not from scratch, with data from `load_data_with`; its model's networks are changed.
         target: the file to write.
-        group: the processes that take part.
-        num_workers: further processes of each that draw pictures ahead.
-        tensorboard: whether TensorBoard gets losses and sample grids too.
-        notify: called with lines for the user.
     """
+    model = run.model
     former = deepcopy(model.networks.clip)
     teacher = Teacher(former, cosine_logits_fn(former, model.labels))
-    extended = AutoDIR(model.networks, model.config, replace(model.metadata, labels=data.labels))
-    run = TrainingRun(
-        extended,
-        data,
-        recipe,
-        folder,
-        from_scratch=False,
-        teacher=teacher,
-        group=group,
-        num_workers=num_workers,
-        tensorboard=tensorboard,
-        notify=notify,
-    )
-    return train_stages(run, TUNED_STAGES, target)
+    extended = AutoDIR(model.networks, model.config, replace(model.metadata, labels=run.data.labels))
+    return train_stages(replace(run, model=extended, teacher=teacher), TUNED_STAGES, target)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import NoReturn
 
 from tqdm import tqdm
@@ -27,29 +27,6 @@ class Callback:
 
     def close(self) -> None:
         """Run at the end, also after an error."""
-
-
-class CallbackList(Callback):
-    """Several callbacks, called in their order."""
-
-    def __init__(self, callbacks: Sequence[Callback]) -> None:
-        self.callbacks = callbacks
-
-    def on_start(self, state: TrainState) -> None:
-        for callback in self.callbacks:
-            callback.on_start(state)
-
-    def on_step(self, state: TrainState, losses: Mapping[str, float]) -> None:
-        for callback in self.callbacks:
-            callback.on_step(state, losses)
-
-    def on_checkpoint(self, state: TrainState) -> None:
-        for callback in self.callbacks:
-            callback.on_checkpoint(state)
-
-    def close(self) -> None:
-        for callback in self.callbacks:
-            callback.close()
 
 
 class ProgressBar(Callback):

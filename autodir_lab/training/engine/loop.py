@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from itertools import islice
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from autodir_core.errors import AutoDIRError, InputError
 from ..data.dataset import Batch, load_batches
 from ..data.microbatch import MicroBatch, split_batch
 from ..objectives.objective import Objective
-from .callbacks import Callback, CallbackList, ProgressBar
+from .callbacks import Callback, ProgressBar
 from .config import TrainConfig
 from .distributed import ProcessGroup, SingleProcess, broadcast_weights
 from .logger import TrainingLogger
@@ -61,12 +61,13 @@ def train(
     broadcast_weights([*state.trainable.values(), *state.ema.values()], group)
     if callbacks is None:
         callbacks = [TrainingLogger(folder, name, config.log_every)]
-    progress = ProgressBar(name, config.steps, config.log_every)
-    hooks = CallbackList([progress, *callbacks] if group.rank == 0 else [])
+    callbacks = [ProgressBar(name, config.steps, config.log_every), *callbacks] if group.rank == 0 else []
     ahead = local_micro_batches(range(state.step, config.steps), config, group)
     batches = load_batches(objective.dataset, ahead, num_workers=num_workers)
-    with closing(hooks), closing(batches):
-        run_steps(state, objective, batches, config, group, schedule, hooks, checkpoint)
+    with ExitStack() as stack:
+        for resource in (batches, *callbacks):
+            stack.enter_context(closing(resource))
+        run_steps(state, objective, batches, config, group, schedule, callbacks, checkpoint)
     if group.rank == 0 and not checkpoint.exists():
         save_checkpoint(checkpoint, state)
     group.barrier()
@@ -81,12 +82,13 @@ def run_steps(
     config: TrainConfig,
     group: ProcessGroup,
     schedule: Schedule,
-    hooks: Callback,
+    callbacks: Sequence[Callback],
     checkpoint: Path,
 ) -> None:
-    """Take the steps that are left, save checkpoints, and call the hooks."""
+    """Take the steps that are left, save checkpoints, and call the callbacks."""
     scheduler = schedule(state.optimizer, config, state.step - 1)
-    hooks.on_start(state)
+    for callback in callbacks:
+        callback.on_start(state)
     state.module.train()
     while state.step < config.steps:
         losses = train_step(state, objective, batches, config, group)
@@ -94,9 +96,10 @@ def run_steps(
         due = state.step % config.save_every == 0 or state.step == config.steps
         if due and group.rank == 0:
             save_checkpoint(checkpoint, state)
-        hooks.on_step(state, losses)  # after saving: a sample grid that fails costs no step
-        if due:
-            hooks.on_checkpoint(state)
+        for callback in callbacks:  # after saving: a sample grid that fails costs no step
+            callback.on_step(state, losses)
+        for callback in callbacks if due else ():
+            callback.on_checkpoint(state)
 
 
 def train_step(
