@@ -26,12 +26,14 @@ class Choice:
 class Choices(Mapping[str, Choice]):
     """The rows of one table by name, the default first; `what` names a row in errors."""
 
-    def __init__(self, what: str, rows: Mapping[str, Choice]) -> None:
+    def __init__(self, what: str, rows: Mapping[str, Choice], former: Mapping[str, str] | None = None) -> None:
+        """Check the rows; `former` maps names of earlier versions to those of today."""
         for name, row in rows.items():
             if row.function and len(row.function.split(":")) != 2:
                 raise ValueError(f"{what} {name!r} needs a function written module:function, got {row.function!r}")
         self.what = what
         self.rows = dict(rows)
+        self.former = dict(former or {})
 
     def __getitem__(self, name: str) -> Choice:
         return self.rows[name]
@@ -48,10 +50,10 @@ class Choices(Mapping[str, Choice]):
         return next(iter(self.rows))
 
     def check(self, name: str) -> str:
-        """`name`; InputError unless a row has it."""
-        if name not in self.rows:
+        """Return the row's name of today; InputError unless there is such a row."""
+        if name not in (*self.rows, *self.former):
             raise InputError(f"unknown {self.what} {name!r}; choose among: {', '.join(self.rows)}")
-        return name
+        return self.former.get(name, name)
 
     def load(self, name: str) -> Callable[..., Any]:
         """The function of a row, imported now; InputError for an unknown name."""
@@ -105,6 +107,7 @@ CROPS = Choices(
         "center": Choice("", "the central crop, the paper's way"),
         "grid": Choice("", "up to 9 crops from border to border, their probabilities averaged"),
     },
+    former={"centre": "center"},
 )
 
 PRECISIONS = Choices(

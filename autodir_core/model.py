@@ -18,7 +18,7 @@ from .diffusion.noise import Seed, seeded_noise
 from .diffusion.samplers import NoiseSampler, OnStep
 from .diffusion.schedule import sigmas
 from .errors import InputError
-from .imaging.layout import check_images, check_layout, from_network, pad_to_multiple, to_network
+from .imaging.layout import check_images, check_layout, crop, from_network, pad_to_multiple, to_network
 from .imaging.tile_sizes import MIN_TILE_SIZE
 from .imaging.tiling import retry_smaller_tiles
 from .labels import check_labels
@@ -129,8 +129,8 @@ class AutoDIR:
         Args:
             images: [B, H, W, 3].
             labels: those to ask about; None asks about all of the file.
-            crops: what is looked at, at native resolution: "center", officially the central crop of the vision tower's
-                size, or "grid", up to 9 such crops from border to border, whose probabilities are averaged.
+            crops: what is looked at, and checked to be finite, at native resolution: "center", officially one crop of
+                the vision tower's size, or "grid", up to 9 from border to border, whose probabilities are averaged.
         """
         asked = check_labels(self.labels if labels is None else labels, self.labels)
         prompts = self.prompts(asked)
@@ -189,17 +189,17 @@ class AutoDIR:
             size: crops to (H, W).
             scale: what the latents were multiplied by, if not the model's own scale.
         """
-        return from_network(self.decode_pixels(latent, size, scale=scale))
+        images = from_network(self.decode_pixels(latent, scale=scale))
+        return images if size is None else crop(images, *size)
 
-    def decode_pixels(self, latent: Tensor, size: Sequence[int] | None = None, *, scale: float | None = None) -> Tensor:
-        """Decode as `decode` does, to [B, 3, H, W]."""
+    def decode_pixels(self, latent: Tensor, *, scale: float | None = None) -> Tensor:
+        """Decode as `decode` does, to [B, 3, H, W] with the padding."""
         z, scale = latent.to(self.device), self.metadata.latent_scale if scale is None else scale
-        x = retry_smaller_tiles(
+        return retry_smaller_tiles(
             lambda tile_size: autoencoder.decode(self.networks.vae, z, scale, tile_size),
             self.tile_size,
             self.factor * max(z.shape[-2:]),
         )
-        return x if size is None else x[..., : size[0], : size[1]]
 
     @torch.inference_mode()
     def predict_noise(

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from .diffusion.noise import PictureNoise, Seed, picture_noises, picture_seeds
 from .diffusion.samplers import NoiseSampler
-from .imaging.layout import check_finite, check_images, from_network, to_network
+from .imaging.layout import check_finite, check_images, crop, from_network, to_network
 from .labels import check_labels
 from .loop_policy import LoopState
 from .model import AutoDIR
@@ -66,7 +66,7 @@ def restore(
     return merge_restorations([run(runner, image) for runner, image in zip(runners, images.split(1), strict=True)])
 
 
-@torch.inference_mode()
+@torch.no_grad()  # not inference_mode: whoever gets the pictures may write to them or train with them
 def run_loop(runner: RoundRunner, image: Tensor) -> Restoration:
     """Restore one picture [1, H, W, 3]: the assessment names a degradation, a round removes it, until one stops."""
     model, loop = runner.model, runner.loop
@@ -77,10 +77,11 @@ def run_loop(runner: RoundRunner, image: Tensor) -> Restoration:
         state = state.apply_assessment(assessment).apply_confidence(loop.min_confidence)
         if state.label is not None:
             state = runner.run(state, assessment.embedding)
-    return state.restoration(loop.max_rounds)
+    done = state.restoration(loop.max_rounds)
+    return done if done.rounds else replace(done, image=image.clone())  # never the caller's own memory
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def run_prompt(runner: RoundRunner, image: Tensor) -> Restoration:
     """Restore one picture [1, H, W, 3] in one round with the custom prompt and no assessment."""
     state = runner.run(LoopState.start(image, ()), runner.model.embed_text([runner.loop.prompt or ""]))
@@ -148,7 +149,7 @@ class RoundRunner:
             noise_sampler=self.noise.sampler,
             on_step=lambda step, estimate: self.notify_step(number, step, estimate),
         )
-        generated = from_network(model.decode_pixels(latent, degraded.shape[-2:]))
+        generated = crop(from_network(model.decode_pixels(latent)), *degraded.shape[-2:]).contiguous()
         # rounded as the single methods and nodes hand it on, so that they all give one result
         corrected = from_network(model.correct_pixels(degraded, to_network(generated)))
         check_finite(corrected, f"the picture of round {number + 1}")

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from ..model import AutoDIR
 
 SUFFIXES = ", ".join(FORMATS)
-FORMER_CROPS = {"centre": "center"}  # the spelling of --view, accepted until version 1.0
 
 
 def add_renamed(parser: argparse._ActionsContainer, name: str, former: str, **options: Any) -> None:
@@ -87,7 +86,7 @@ def add_crops(parser: argparse._ActionsContainer, name: str = "--crops") -> None
         parser,
         name,
         "--view",
-        type=lambda text: FORMER_CROPS.get(text, text),
+        type=lambda text: CROPS.former.get(text, text),
         choices=list(CROPS),
         default=CROPS.default,
         help=f"what is assessed, at native resolution, 224 pixels a side officially; {CROPS.describe()} "

@@ -271,3 +271,31 @@ def test_cuda_gives_the_cpu_picture(tiny, tiny_path, dtype):
         assert relative(ours, theirs) <= 1e-3
     else:
         assert psnr(ours / theirs.abs().max(), theirs / theirs.abs().max()) >= 40
+
+
+@pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.parametrize("labels", [["no"], ["haze"]])
+def test_results_are_the_callers_own(tiny, count, labels):
+    """They may be written to and trained with, and the input stays as it is."""
+    images = pictures(count, 40, 50)
+    before = images.clone()
+    out = ad.restore(tiny, images, ad.LoopSettings(max_rounds=1, labels=labels), FAST)
+    (out.image * torch.ones(3, requires_grad=True)).sum().backward()
+    for tensor in (out.image, *(done.generated for done in out.rounds)):
+        tensor.mul_(0)
+    assert torch.equal(images, before)
+
+
+def test_a_single_pixel_gives_the_bits_of_the_single_methods(tiny):
+    image, loop = pictures(1, 1, 1), ad.LoopSettings(max_rounds=1, labels=["noise"])
+    done = ad.restore(tiny, image, loop, FAST, seed=1).rounds[0]
+    latent = tiny.sample(tiny.encode(image), tiny.assess(image, ["noise"]).embedding, FAST, seed=1)
+    generated = tiny.decode(latent, (1, 1))
+    assert torch.equal(done.generated, generated)
+    assert torch.equal(done.corrected, tiny.correct(image, generated))
+
+
+def test_the_former_spelling_of_crops_is_understood(tiny):
+    image = pictures(1)
+    assert torch.equal(tiny.assess(image, None, "centre").probabilities, tiny.assess(image).probabilities)
+    assert ad.LoopSettings(1, None, None, None, "centre").max_rounds == 1
