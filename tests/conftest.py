@@ -26,7 +26,7 @@ class RootIsNoPackage:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--renew-contract", action="store_true", help="write tests/nodes/contract.json anew")
+    parser.addoption("--renew-contract", action="store_true", help="rewrite tests/nodes/contract.json")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -30,7 +30,7 @@ CORE = {
     "degrade": {"imaging"},
     "cli": {"model", "checkpoint", "imaging", "reporting", "degrade", "serialization"},
 }
-"""Room of the core -> what it imports beside itself and the words."""
+"""Room of the core -> the rooms that it imports, apart from the words."""
 
 
 def module_name(path: Path) -> str:

@@ -88,7 +88,7 @@ class Restorer:
             ) from error
 
     def finish(self, job: Job, image: Tensor, restoration: Restoration) -> Tensor:
-        """Return the result with matched colours inside the mask, the input outside."""
+        """Return the result with matched colors inside the mask, the input outside."""
         result, method, mask = restoration.image, self.arguments.match_color, self.arguments.mask
         if method in COLOR_METHODS and restoration.rounds:
             result = match_color(result, image, method)

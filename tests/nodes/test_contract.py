@@ -1,6 +1,6 @@
 """What a server tells about our nodes is a promise to shared workflows: a change to it must be deliberate.
 
-`contract.json` holds it without the texts. After a change that is meant, write it anew with
+`contract.json` holds it without the texts. After a change that is meant, rewrite it with
 `python -m pytest tests/nodes/test_contract.py --renew-contract` and say in CHANGELOG.md what changed.
 """
 
