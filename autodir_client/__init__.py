@@ -11,13 +11,7 @@
 from __future__ import annotations
 
 from .check import CheckResult, check_workflow, check_workflow_async, missing_requirements
-from .errors import (
-    JobFailedError,
-    MissingRequirementsError,
-    OutputNotFoundError,
-    ServerError,
-    ServerUnavailableError,
-)
+from .errors import JobFailedError, MissingRequirementsError, OutputNotFoundError, ServerError, ServerUnavailableError
 from .jobs import JobResult
 from .messages import Output, PromptResult, Update
 from .run import run_workflow, run_workflow_async

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -10,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .definitions import DYNAMIC, NUMBERS, Definitions, Input, Prompt, is_link
-from .server import FOLDER, Server
+from .server import FOLDER, Server, blocking
 from .workflow import Workflow, apply_settings, declared_inputs, file_inputs, label_of, read_workflow
 
 MIN_COMFYUI = "0.3.45"
@@ -37,10 +36,10 @@ class CheckResult:
     file_inputs: tuple[str, ...]
 
 
-def check_workflow(
+async def check_workflow_async(
     workflow: Workflow | str | os.PathLike[str], server: str, *, settings: Mapping[str, Any] | None = None
 ) -> CheckResult:
-    """Find what a server lacks to run a workflow; inside a running loop, see `check_workflow_async`.
+    """Find what a server lacks to run a workflow; `check_workflow` waits for it.
 
     Args:
         workflow: a file in UI or API format, or a `Workflow`.
@@ -49,13 +48,6 @@ def check_workflow(
 
     Raises ServerError where it does not answer, InputError for a workflow that cannot be read or converted.
     """
-    return asyncio.run(check_workflow_async(workflow, server, settings=settings))
-
-
-async def check_workflow_async(
-    workflow: Workflow | str | os.PathLike[str], server: str, *, settings: Mapping[str, Any] | None = None
-) -> CheckResult:
-    """`check_workflow` as a coroutine."""
     workflow = workflow if isinstance(workflow, Workflow) else read_workflow(workflow)
     async with Server(server) as one:
         definitions, version = await one.definitions(), await one.version()
@@ -66,6 +58,9 @@ async def check_workflow_async(
     missing = missing_requirements(prompt, definitions, version, workflow)
     takes = tuple(f"{label_of(prompt, number)} {name}" for number, name in targets)
     return CheckResult(one.name, version, tuple(missing), takes)
+
+
+check_workflow = blocking(check_workflow_async)
 
 
 def missing_requirements(

@@ -30,31 +30,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def add_run(parser: argparse.ArgumentParser) -> None:
     add_workflow(parser)
-    parser.add_argument(
-        "--server",
-        action="append",
-        metavar="URL",
-        help=f"may be given several times, they share the photos (default: {DEFAULT_SERVER})",
-    )
-    parser.add_argument(
-        "--input",
-        action="append",
-        nargs="+",
-        default=[],
-        metavar=("NAME=PHOTO", "PHOTO"),
-        help="photos or folders for the node whose input, title or id is NAME; several such options go in step",
-    )
+    several = f"may be given several times, they share the photos (default: {DEFAULT_SERVER})"
+    parser.add_argument("--server", action="append", metavar="URL", help=several)
+    photos = "photos or folders for the node whose input, title or id is NAME; several such options go in step"
+    names = ("NAME=PHOTO", "PHOTO")
+    parser.add_argument("--input", action="append", nargs="+", default=[], metavar=names, help=photos)
     parser.add_argument("--out", required=True, metavar="DIR", help="folder for the outputs, created if missing")
     add_renamed(parser, "--force", "--again", action="store_true", help="repeat finished work (default: skip it)")
-    add_renamed(
-        parser,
-        "--retry-timeout",
-        "--patience",
-        type=between(0, MAX_RETRY_TIMEOUT),
-        default=300.0,
-        metavar="SECONDS",
-        help="how long a server may be unavailable before it is given up (default: %(default)g)",
-    )
+    seconds = {"type": between(0, MAX_RETRY_TIMEOUT), "default": 300.0, "metavar": "SECONDS"}
+    patience = "how long a server may be unavailable before it is given up (default: %(default)g)"
+    add_renamed(parser, "--retry-timeout", "--patience", **seconds, help=patience)
     add_quiet(parser)
     parser.set_defaults(action=run_photos)
 
@@ -67,13 +52,8 @@ def add_check(parser: argparse.ArgumentParser) -> None:
 
 def add_workflow(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("workflow", metavar="WORKFLOW.json", help="as ComfyUI saves it or exports it for the API")
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="NODE.input=value",
-        help="change a value; NODE is an id, a title or a node type (default: the workflow's own)",
-    )
+    change = "change a value; NODE is an id, a title or a node type (default: the workflow's own)"
+    parser.add_argument("--set", action="append", default=[], metavar="NODE.input=value", help=change)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -167,20 +147,16 @@ class ProgressBoard:
         return update.stage == "unavailable" and update.server not in self.unavailable
 
     def refresh(self, update: Update) -> None:
+        from tqdm import tqdm
+
         if update.server not in self.bars:
-            self.add_bar(update.server)
-        bar = self.bars[update.server]
-        done, steps = update.step
+            off, row = progress_off(self.quiet), len(self.bars)
+            self.bars[update.server] = tqdm(disable=off, leave=False, position=row, bar_format=LAYOUT)
+        bar, (done, steps) = self.bars[update.server], update.step
         bar.total, bar.n = steps or None, done
         bar.bar_format = LAYOUT if steps else "{desc} {elapsed}"
         bar.set_description_str(f"{update.server} {update.job}: {status(update)}", refresh=False)
         bar.refresh()
-
-    def add_bar(self, server: str) -> None:
-        from tqdm import tqdm
-
-        off, row = progress_off(self.quiet), len(self.bars)
-        self.bars[server] = tqdm(disable=off, leave=False, position=row, bar_format=LAYOUT)
 
 
 def status(update: Update) -> str:

@@ -12,18 +12,12 @@ from autodir_core.errors import AutoDIRError, InputError
 
 from .jobs import JobResult, PathLike, load_finished, plan_jobs
 from .messages import Update
-from .server import Server, import_aiohttp
+from .server import Server, blocking, import_aiohttp
 from .worker import JobQueue, Worker, WorkerConfig
 from .workflow import Workflow, read_workflow
 
-RETRY_TIMEOUT = 300.0
 
-
-def ignore(update: Update) -> None:
-    """Do nothing: the default of `on_update`."""
-
-
-def run_workflow(
+async def run_workflow_async(
     workflow: Workflow | PathLike,
     servers: str | Sequence[str],
     out: PathLike,
@@ -31,10 +25,10 @@ def run_workflow(
     inputs: Mapping[str, PathLike | Sequence[PathLike]] | None = None,
     settings: Mapping[str, Any] | None = None,
     force: bool = False,
-    retry_timeout: float = RETRY_TIMEOUT,
-    on_update: Callable[[Update], None] = ignore,
+    retry_timeout: float = 300.0,
+    on_update: Callable[[Update], None] = lambda update: None,
 ) -> list[JobResult]:
-    """Run a workflow once per photo and download every output; inside a running loop, see `run_workflow_async`.
+    """Run a workflow once per photo and download every output; `run_workflow` waits for it.
 
     Args:
         workflow: a file in UI or API format, or a `Workflow`.
@@ -51,31 +45,6 @@ def run_workflow(
     Raises InputError for what can be refused before the work, and AutoDIRError, with the reasons, when no server is
     left; what was finished is kept, and the same call continues from there.
     """
-    running = run_workflow_async(
-        workflow,
-        servers,
-        out,
-        inputs=inputs,
-        settings=settings,
-        force=force,
-        retry_timeout=retry_timeout,
-        on_update=on_update,
-    )
-    return asyncio.run(running)
-
-
-async def run_workflow_async(
-    workflow: Workflow | PathLike,
-    servers: str | Sequence[str],
-    out: PathLike,
-    *,
-    inputs: Mapping[str, PathLike | Sequence[PathLike]] | None = None,
-    settings: Mapping[str, Any] | None = None,
-    force: bool = False,
-    retry_timeout: float = RETRY_TIMEOUT,
-    on_update: Callable[[Update], None] = ignore,
-) -> list[JobResult]:
-    """`run_workflow` as a coroutine."""
     workflow = workflow if isinstance(workflow, Workflow) else read_workflow(workflow)
     jobs = plan_jobs(workflow, inputs or {}, settings or {}, Path(out), force=force)
     finished = {} if force else {job.name: result for job in jobs if (result := load_finished(job)) is not None}
@@ -87,6 +56,9 @@ async def run_workflow_async(
     if queue.pending:
         await run_workers(queue, config, [servers] if isinstance(servers, str) else servers)
     return [queue.results[job.name] for job in jobs]
+
+
+run_workflow = blocking(run_workflow_async)
 
 
 async def run_workers(queue: JobQueue, config: WorkerConfig, addresses: Sequence[str]) -> None:

@@ -7,12 +7,13 @@ import json
 import os
 import socket
 import uuid
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
+from functools import wraps
 from pathlib import Path
 from time import monotonic
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
 from autodir_core.errors import AutoDIRError, InputError
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
     import aiohttp
 
     Events = aiohttp.ClientWebSocketResponse[Any]
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 CONNECT_SECONDS, READ_SECONDS, HEARTBEAT_SECONDS = 10, 60, 30
 POLL_SECONDS = 5.0  # how often the queue is asked when no event comes, such as for prompts of an earlier client
@@ -218,6 +222,16 @@ class Server:
             raise ServerError(
                 f"{self.name} is no ComfyUI: {response.url.path} gave no JSON; check the address"
             ) from error
+
+
+def blocking(function: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, T]:
+    """Return a coroutine function as a plain one with the same parameters, for where no event loop is running."""
+
+    @wraps(function)
+    def run(*args: P.args, **options: P.kwargs) -> T:
+        return asyncio.run(function(*args, **options))
+
+    return run
 
 
 def import_aiohttp() -> ModuleType:

@@ -15,13 +15,7 @@ from autodir_core.serialization.atomic import atomic_path
 
 from .check import missing_requirements
 from .definitions import Prompt
-from .errors import (
-    JobFailedError,
-    MissingRequirementsError,
-    OutputNotFoundError,
-    ServerError,
-    ServerUnavailableError,
-)
+from .errors import JobFailedError, MissingRequirementsError, OutputNotFoundError, ServerError, ServerUnavailableError
 from .jobs import Job, JobResult, output_names, photo_paths, write_record
 from .messages import Output, Update
 from .server import FOLDER, Server

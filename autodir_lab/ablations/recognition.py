@@ -76,11 +76,7 @@ class ViTClassifier(nn.Module):
 
 
 def ablate_recognition(
-    recipe: Recipe,
-    data: TrainingData,
-    photos: Mapping[str, Tensor],
-    settings: RecognitionSettings,
-    folder: Path,
+    recipe: Recipe, data: TrainingData, photos: Mapping[str, Tensor], settings: RecognitionSettings, folder: Path
 ) -> list[RecognitionResult]:
     """Train every variant with every seed and measure each on photographs.
 

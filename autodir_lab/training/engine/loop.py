@@ -103,11 +103,7 @@ def run_steps(
 
 
 def train_step(
-    state: TrainState,
-    objective: Objective,
-    batches: Batches,
-    config: TrainConfig,
-    group: ProcessGroup,
+    state: TrainState, objective: Objective, batches: Batches, config: TrainConfig, group: ProcessGroup
 ) -> dict[str, float]:
     """Take one optimiser step over all micro-batches of a batch; return the losses of the batch."""
     state.optimizer.zero_grad(set_to_none=True)
@@ -124,11 +120,7 @@ def train_step(
 
 
 def accumulate_gradients(
-    state: TrainState,
-    objective: Objective,
-    batches: Batches,
-    config: TrainConfig,
-    group: ProcessGroup,
+    state: TrainState, objective: Objective, batches: Batches, config: TrainConfig, group: ProcessGroup
 ) -> dict[str, float]:
     """Add up gradients and losses over this process's micro-batches, then over all processes."""
     names: list[str] = []

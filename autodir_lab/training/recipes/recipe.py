@@ -75,6 +75,5 @@ def scale_steps(recipe: Recipe, factor: float) -> Recipe:
     """Return the recipe with the steps of every stage multiplied by a factor and rounded up."""
     configs = {stage: recipe.train_config(stage) for stage in STAGE_NAMES}
     return replace(
-        recipe,
-        **{stage: replace(config, steps=math.ceil(config.steps * factor)) for stage, config in configs.items()},
+        recipe, **{stage: replace(config, steps=math.ceil(config.steps * factor)) for stage, config in configs.items()}
     )
