@@ -15,7 +15,7 @@ from autodir_core.degrade import degrade
 from autodir_core.imaging.files import write_picture
 from autodir_core.imaging.filters import resize
 from autodir_core.settings import SamplerSettings
-from autodir_lab.evaluation.photos import load_photos
+from autodir_lab.evaluation.sources import load_photos
 
 GAP = 6
 """White pixels between two pictures."""

@@ -3,172 +3,105 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import date
+from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from autodir_core.choices import CROPS
-from autodir_core.cli.console import progress_off, say
-from autodir_core.cli.options import load_model
+from autodir_core.cli.options import (
+    add_crops,
+    add_min_confidence,
+    add_model_options,
+    add_quiet,
+    add_renamed,
+    at_least,
+    between,
+)
 from autodir_core.errors import InputError
 
-from .evaluate_options import add_arguments, check_arguments, make_protocol
 
-if TYPE_CHECKING:
-    from autodir_core.imaging.metrics import Distance
-    from autodir_core.model import AutoDIR
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_sources(parser)
+    output = (
+        "gets evaluation.md, .csv and .json, report.html, worst.png and every result as it is measured: run the "
+        "same command again to resume (default: print the tables)"
+    )
+    parser.add_argument("-o", "--output", metavar="FOLDER", help=output)
+    add_model_options(parser)
+    add_protocol(parser.add_argument_group("protocol"))
+    add_metrics(parser.add_argument_group("comparison"))
+    add_quiet(parser)
 
-    from ..evaluation import Protocol, SampleResult
-    from ..evaluation.evaluator import SampleImages
-    from ..evaluation.provenance import Provenance
-    from ..evaluation.result_store import ResultStore
-    from ..evaluation.sources import PairFolders, Sample
 
-__all__ = ["add_arguments", "run"]
+def add_sources(parser: argparse.ArgumentParser) -> None:
+    """Add the options that choose the pictures."""
+    photos = "clean photos, to be degraded (default: eight that come with Python packages)"
+    parser.add_argument("photos", nargs="?", type=Path, metavar="FOLDER", help=photos)
+    pairs = (
+        "instead: folders of degraded pictures and references of the same names; sub-folders named like labels "
+        "are evaluated by label; may be repeated"
+    )
+    names = ("DEGRADED", "REFERENCE")
+    parser.add_argument("--pairs", nargs=2, type=Path, action="append", default=[], metavar=names, help=pairs)
+    label = "of the pairs, once for each --pairs (default: unknown)"
+    parser.add_argument("--label", action="append", default=[], help=label)
+    unpaired = "instead: photos without references (default: none)"
+    add_renamed(parser, "--unpaired", "--no-truth", type=Path, metavar="FOLDER", help=unpaired)
 
 
-@dataclass(frozen=True)
-class Source:
-    """The samples of one run: a description for the headline, their folders, and each of them."""
+def add_protocol(group: argparse._ArgumentGroup) -> None:
+    """Add the options of the protocol, named like its fields."""
+    group.add_argument("--crops", type=at_least(1), default=3, help="per clean photo (default: %(default)s)")
+    size = "side of a crop in pixels (default: 256 of clean photos; pairs and unpaired photos whole)"
+    group.add_argument("--size", type=at_least(32), help=size)
+    severity = "0 barely visible to 1 severe; LOW:HIGH draws it (default: 0.5)"
+    group.add_argument("--severity", type=severities, metavar="S", help=severity)
+    group.add_argument("--mixtures", action="store_true", help="every pair of degradations too (default: single ones)")
+    group.add_argument("--steps", type=at_least(1), default=20, help="of the sampler (default: %(default)s)")
+    group.add_argument("--max-rounds", type=at_least(1), default=7, help="of the loop (default: %(default)s)")
+    add_crops(group, "--assess-crops")
+    add_min_confidence(group)
+    group.add_argument("--seed", type=at_least(0), default=2024, help="of everything random (default: %(default)s)")
+    only = "recognition without restoration (default: both)"
+    group.add_argument("--assess-only", dest="restore", action="store_false", help=only)
 
-    description: str
-    place: str
-    samples: Sequence[Sample]
+
+def add_metrics(group: argparse._ArgumentGroup) -> None:
+    """Add the options of baselines and metrics."""
+    baselines = "classical methods, which are given the label (default: the model alone)"
+    group.add_argument("--baselines", action="store_true", help=baselines)
+    lpips = "the perceptual distance (default: where the package lpips is installed)"
+    group.add_argument("--lpips", action=argparse.BooleanOptionalAction, help=lpips)
+    luma = "PSNR and SSIM of the luminance (default: of all color channels)"
+    group.add_argument("--luma", action="store_true", help=luma)
+
+
+def severities(text: str) -> float | tuple[float, float]:
+    """Parse a severity, or two with a colon between them."""
+    low, colon, high = text.partition(":")
+    if not colon:
+        return between(0, 1)(low)
+    bounds = between(0, 1)(low), between(0, 1)(high)
+    if bounds[0] > bounds[1]:
+        raise argparse.ArgumentTypeError(f"{text!r} has its lower bound last; write LOW:HIGH")
+    return bounds
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from ..evaluation.report.tables import build_tables
-    from ..evaluation.report.writer import EvaluationReport
-    from ..evaluation.result_store import ResultStore
+    from ..evaluation.run import run_evaluation
 
     check_arguments(arguments)
-    model, protocol = load_model(arguments), make_protocol(arguments)
-    source, lpips = find_source(arguments, model, protocol), find_lpips(arguments, model)
-    provenance = describe_run(arguments, model, protocol, source, lpips)
-    store = ResultStore(Path(arguments.output)) if arguments.output else None
-    results = measure(model, source.samples, provenance, lpips=lpips, store=store, quiet=arguments.quiet)
-    tables = build_tables(results, model.labels)
-    report = EvaluationReport(headline(provenance, source), tables, results, provenance)
-    say(report.markdown(), quiet=arguments.quiet)
-    if store:
-        report.write(store)
-    return 0
+    return run_evaluation(arguments)
 
 
-def find_source(arguments: argparse.Namespace, model: AutoDIR, protocol: Protocol) -> Source:
-    """Return the samples that the arguments name."""
-    from ..evaluation.sources import pair_samples, unpaired_samples
-
-    cropped = f", their central {protocol.size} pixels" if protocol.size else ""
-    if arguments.pairs:
-        folders = find_folders(arguments, model)
-        samples = pair_samples(folders, protocol)
-        place = "; ".join(f"{pair.degraded} {pair.reference}" for pair in folders)
-        return Source(f"{count(len(samples), 'pair')}{cropped}", place, samples)
-    if arguments.unpaired:
-        samples = unpaired_samples(arguments.unpaired, protocol)
-        return Source(f"{count(len(samples), 'unpaired photo')}{cropped}", str(arguments.unpaired), samples)
-    return synthetic_source(arguments.photos, model, protocol)
-
-
-def synthetic_source(folder: Path | None, model: AutoDIR, protocol: Protocol) -> Source:
-    """Return the samples of clean photos, of a folder or of Python packages."""
-    from ..evaluation.photos import load_photos
-    from ..evaluation.sources import photo_samples
-
-    photos = load_photos(folder)
-    severity = " to ".join(f"{bound:g}" for bound in dict.fromkeys(protocol.severity_range))
-    crops = f"{count(protocol.crops, 'crop')} of {protocol.size} pixels each"
-    description = f"{count(len(photos), 'photo')}, {crops}, severity {severity}"
-    place = str(folder) if folder else "photos of Python packages"
-    return Source(description, place, photo_samples(photos, model.labels, protocol))
-
-
-def find_folders(arguments: argparse.Namespace, model: AutoDIR) -> list[PairFolders]:
-    """Return the folders of `--pairs`; InputError for a label that the model does not have."""
-    from ..evaluation.sources import PairFolders, find_pair_folders
-
-    unknown = [label for label in arguments.label if label not in model.labels]
-    if unknown:
-        raise InputError(f"unknown label {unknown[0]!r}; choose among the model's: {', '.join(model.labels)}")
-    if arguments.label:
-        labeled = zip(arguments.pairs, arguments.label, strict=True)
-        return [PairFolders(degraded, reference, label) for (degraded, reference), label in labeled]
-    return [one for pair in arguments.pairs for one in find_pair_folders(pair[0], pair[1], model.labels)]
-
-
-def find_lpips(arguments: argparse.Namespace, model: AutoDIR) -> Distance | None:
-    """Load LPIPS where it is asked for or, by default, installed; None where it is not measured."""
-    from autodir_core.imaging.metrics import load_lpips
-    from autodir_core.optional_imports import is_installed
-
-    wanted = is_installed("lpips") if arguments.lpips is None else arguments.lpips
-    return load_lpips(model.device) if wanted and not arguments.unpaired else None
-
-
-def describe_run(
-    arguments: argparse.Namespace, model: AutoDIR, protocol: Protocol, source: Source, lpips: Distance | None
-) -> Provenance:
-    """Return the provenance of this run."""
-    from autodir_core.cli.restorer import versions
-    from autodir_core.model import MINI
-    from autodir_core.optional_imports import is_installed
-
-    from ..evaluation.provenance import Provenance, sha256
-
-    missing = "" if is_installed("lpips") else ": the package lpips is not installed"
-    weights = Path(arguments.model or MINI)
-    return Provenance(
-        model=model.metadata.name or weights.stem,
-        sha256=sha256(weights),
-        device=str(model.device),
-        precision=str(model.dtype).removeprefix("torch."),
-        versions=versions(),
-        source=source.place,
-        protocol=protocol,
-        lpips="AlexNet" if lpips else f"not measured{missing}",
-    )
-
-
-def measure(
-    model: AutoDIR,
-    samples: Sequence[Sample],
-    provenance: Provenance,
-    *,
-    lpips: Distance | None,
-    store: ResultStore | None,
-    quiet: bool,
-) -> list[SampleResult]:
-    """Return a result per sample; new ones are written to the store at once, those already in it are not repeated."""
-    from tqdm import tqdm
-
-    from ..evaluation import evaluate
-
-    finished = store.open(provenance) if store else []
-    initial = len({result.key for result in finished} & {sample.key for sample in samples})
-
-    def on_result(result: SampleResult, images: SampleImages) -> None:
-        if store:
-            store.append(result, images)
-        bar.update()
-
-    with tqdm(total=len(samples), initial=initial, unit="sample", disable=progress_off(quiet)) as bar:
-        return evaluate(model, samples, provenance.protocol, lpips=lpips, finished=finished, on_result=on_result)
-
-
-def headline(provenance: Provenance, source: Source) -> str:
-    """Return model, date, samples and settings in one line."""
-    protocol = provenance.protocol
-    crops = "" if protocol.assess_crops == CROPS.default else f"assessed crops {protocol.assess_crops}, "
-    confidence = f"min confidence {protocol.min_confidence:g}, " if protocol.min_confidence else ""
-    return (
-        f"{provenance.model}, {date.today().isoformat()}: {source.description}, {count(protocol.steps, 'step')}, "
-        f"{crops}{confidence}seed {protocol.seed}, {provenance.precision} on {provenance.device.partition(':')[0]}"
-    )
-
-
-def count(number: int, noun: str) -> str:
-    """Return a number with its noun, such as "1 pair" and "2 pairs"."""
-    return f"{number} {noun}{'s' * (number != 1)}"
+def check_arguments(arguments: argparse.Namespace) -> None:
+    """Raise InputError for what can be refused before a model is loaded."""
+    if sum(map(bool, (arguments.photos, arguments.pairs, arguments.unpaired))) > 1:
+        raise InputError("give one of: a FOLDER of clean photos, --pairs, --unpaired")
+    if len(arguments.label) not in (0, len(arguments.pairs)):
+        raise InputError(f"--label goes with --pairs, once for each; got {len(arguments.label)} labels")
+    if (arguments.mixtures or arguments.severity is not None) and (arguments.pairs or arguments.unpaired):
+        raise InputError("--mixtures and --severity are for clean photos, which are degraded here; leave them out")
+    if arguments.baselines and (arguments.unpaired or not arguments.restore):
+        raise InputError("--baselines compares restorations with references; leave --unpaired and --assess-only out")
+    for folder in (arguments.photos, arguments.unpaired, *chain(*arguments.pairs)):
+        if folder and not folder.exists():
+            raise InputError(f"{folder} does not exist; give folders of pictures")

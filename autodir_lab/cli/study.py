@@ -60,8 +60,8 @@ def seed_list(text: str) -> tuple[int, ...]:
 def run(arguments: argparse.Namespace) -> int:
     import torch
 
-    from ..evaluation.photos import load_photos
     from ..evaluation.report.writer import write_text
+    from ..evaluation.sources import load_photos
 
     folder = Path(arguments.out)
     check_writable(folder)

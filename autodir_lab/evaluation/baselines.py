@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import torch
@@ -110,33 +109,23 @@ def dequantize(image: np.ndarray) -> Pixels:
     return from_uint8(image).numpy()
 
 
-@dataclass(frozen=True)
-class Baseline:
-    """A classical method for one degradation."""
-
-    label: str
-    name: str
-    apply: Callable[[Pixels], Pixels]
-
-
-BASELINES = (
-    Baseline("noise", "non-local means", non_local_means),
-    Baseline("blur", "unsharp mask", unsharp_mask),
-    Baseline("rain", "median filter", median_filter),
-    Baseline("underexposure", "gamma", gamma_correction),
-    Baseline("underexposure", "CLAHE", clahe),
-    Baseline("haze", "dark channel", dehaze_dark_channel),
+BASELINES: Mapping[str, Mapping[str, Callable[[Pixels], Pixels]]] = {
+    "noise": {"non-local means": non_local_means},
+    "blur": {"unsharp mask": unsharp_mask},
+    "rain": {"median filter": median_filter},
+    "underexposure": {"gamma": gamma_correction, "CLAHE": clahe},
+    "haze": {"dark channel": dehaze_dark_channel},
     # Interpolation is the usual method, but it already made the input: its quality is the column "before".
-    Baseline("low resolution", "unsharp mask", unsharp_mask),
-    Baseline("raindrop", "median filter", median_filter),
-)
+    "low resolution": {"unsharp mask": unsharp_mask},
+    "raindrop": {"median filter": median_filter},
+}
+"""Label -> classical methods by name."""
 
 
 def apply_baselines(image: Tensor, label: str) -> dict[str, Tensor]:
     """Apply each classical method for a label to [1, H, W, 3]; return results of that shape in 0..1 by method name."""
     pixels = image[0].clamp(0, 1).float().cpu().numpy()
     return {
-        method.name: torch.from_numpy(np.clip(method.apply(pixels), 0, 1).astype(np.float32))[None].to(image.device)
-        for method in BASELINES
-        if method.label == label
+        name: torch.from_numpy(np.clip(method(pixels), 0, 1).astype(np.float32))[None].to(image.device)
+        for name, method in BASELINES.get(label, {}).items()
     }

@@ -74,10 +74,7 @@ class Evaluator:
         seconds = perf_counter() - start
         restored = restoration.image if restoration else pair.degraded
         result = SampleResult(
-            photo=sample.photo,
-            crop=sample.crop,
-            labels=sample.labels,
-            severity=sample.severity,
+            *(sample.photo, sample.crop, sample.labels, sample.severity),
             predicted=assessment.top[0],
             probability=assessment.probabilities.max().item(),
             rounds=tuple(str(each.label) for each in restoration.rounds) if restoration else (),

@@ -9,9 +9,6 @@ from autodir_core.labels import CLEAN
 
 from .protocol import SEPARATOR
 
-SampleKey = tuple[str, int | None, tuple[str, ...]]
-"""Photo, crop and labels of a sample, unique within a run."""
-
 
 @dataclass(frozen=True)
 class Quality:
@@ -23,14 +20,32 @@ class Quality:
 
 
 @dataclass(frozen=True)
-class SampleResult:
-    """One sample: its ground truth, the prediction, and the restoration's outcome.
+class SampleInfo:
+    """What a sample is.
 
     Attributes:
         photo: its name.
         crop: number of the crop of the photo, from 0; None for a whole picture.
         labels: ground-truth labels, `("no",)` for a clean crop; empty where they are unknown.
         severity: of the degradations, 0..1; None where it is unknown.
+    """
+
+    photo: str
+    crop: int | None
+    labels: tuple[str, ...]
+    severity: float | None
+
+    @property
+    def key(self) -> tuple[str, int | None, tuple[str, ...]]:
+        """Photo, crop and labels, unique within a run."""
+        return self.photo, self.crop, self.labels
+
+
+@dataclass(frozen=True)
+class SampleResult(SampleInfo):
+    """One sample: its ground truth, the prediction, and the restoration's outcome.
+
+    Attributes:
         predicted: the top label of the first assessment.
         probability: of `predicted`, 0..1.
         rounds: the label of each round.
@@ -42,10 +57,6 @@ class SampleResult:
         seconds: that assessment and restoration took.
     """
 
-    photo: str
-    crop: int | None
-    labels: tuple[str, ...]
-    severity: float | None
     predicted: str
     probability: float
     rounds: tuple[str, ...] = ()
@@ -56,11 +67,6 @@ class SampleResult:
     psnr_per_round: tuple[float, ...] = ()
     baselines: Mapping[str, Quality] = field(default_factory=dict)
     seconds: float = field(default=0.0, compare=False)
-
-    @property
-    def key(self) -> SampleKey:
-        """Photo, crop and labels, unique within a run."""
-        return self.photo, self.crop, self.labels
 
     @property
     def ground_truth(self) -> str:

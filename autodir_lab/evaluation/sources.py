@@ -1,4 +1,4 @@
-"""Sources of samples: clean photos to degrade, folders of pairs, or unpaired photos."""
+"""Sources of samples: clean photos to degrade, of a folder or of Python packages; folders of pairs; unpaired photos."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from importlib.resources import as_file, files
 from pathlib import Path
 
 from torch import Tensor
@@ -14,9 +15,22 @@ from autodir_core.errors import InputError
 from autodir_core.imaging.files import read_picture
 from autodir_core.imaging.paths import list_pictures
 from autodir_core.labels import CLEAN
+from autodir_core.optional_imports import optional_import
 
 from .protocol import SEPARATOR, Protocol, degrade_crop, draw_severity, label_pairs, random_crops
-from .sample_result import SampleKey
+from .sample_result import SampleInfo
+
+PHOTOS = {
+    "astronaut": ("skimage.data", "astronaut.png"),
+    "cat": ("skimage.data", "chelsea.png"),
+    "coffee": ("skimage.data", "coffee.png"),
+    "rocket": ("skimage.data", "rocket.jpg"),
+    "motorcycle": ("skimage.data", "motorcycle_left.png"),
+    "palace": ("sklearn.datasets.images", "china.jpg"),
+    "flower": ("sklearn.datasets.images", "flower.jpg"),
+    "portrait": ("matplotlib", "mpl-data/sample_data/grace_hopper.jpg"),
+}
+"""Name -> package and file in it."""
 
 
 @dataclass(frozen=True)
@@ -28,19 +42,10 @@ class ImagePair:
 
 
 @dataclass(frozen=True)
-class Sample:
-    """An image to measure, with the fields of its `SampleResult`; `load` makes or reads it when it is needed."""
+class Sample(SampleInfo):
+    """An image to measure; `load` makes or reads it when it is needed."""
 
-    photo: str
-    crop: int | None
-    labels: tuple[str, ...]
-    severity: float | None
     load: Callable[[], ImagePair]
-
-    @property
-    def key(self) -> SampleKey:
-        """Photo, crop and labels, unique within a run."""
-        return self.photo, self.crop, self.labels
 
 
 @dataclass(frozen=True)
@@ -50,6 +55,36 @@ class PairFolders:
     degraded: Path
     reference: Path
     label: str = ""
+
+
+def load_photos(folder: Path | None = None) -> dict[str, Tensor]:
+    """Return the photos [1, H, W, 3] of a folder in 0..1 by name; without one the packaged ones."""
+    return folder_photos(folder) if folder else packaged_photos()
+
+
+def packaged_photos() -> dict[str, Tensor]:
+    """Return eight photographs [1, H, W, 3] in 0..1 by name.
+
+    Raises PackageError where one of the three packages is missing.
+    """
+    return {name: read_packaged_photo(*place) for name, place in PHOTOS.items()}
+
+
+def read_packaged_photo(package: str, name: str) -> Tensor:
+    """Read one photograph out of an installed package."""
+    with optional_import(package.partition(".")[0], alternative="name a folder of photos"):
+        folder = files(package)
+    with as_file(folder.joinpath(*name.split("/"))) as path:
+        return read_picture(path).image
+
+
+def folder_photos(folder: Path) -> dict[str, Tensor]:
+    """Read all pictures of a folder [1, H, W, 3] by file name without suffix; InputError where two share one."""
+    paths = list_pictures([folder])
+    for path in paths:
+        if path.stem in {other.stem for other in paths if other != path}:
+            raise InputError(f"{path} differs from another photo only in its suffix; rename one of them")
+    return {path.stem: read_picture(path).image for path in paths}
 
 
 def photo_samples(photos: Mapping[str, Tensor], labels: Sequence[str], protocol: Protocol) -> list[Sample]:

@@ -12,7 +12,6 @@ from pathlib import Path
 from PIL import Image
 
 from ..sample_result import SampleResult
-from .contact_sheet import rank_by_gain
 from .table import Table
 
 MAX_HEIGHT, JPEG_QUALITY = 160, 85
@@ -128,6 +127,11 @@ def worst_middle_best(results: Sequence[SampleResult]) -> list[SampleResult]:
     """Return the samples with the least, a middle and the highest gain."""
     ranked = rank_by_gain(results)
     return [ranked[i] for i in sorted({0, len(ranked) // 2, len(ranked) - 1})]
+
+
+def rank_by_gain(results: Sequence[SampleResult]) -> list[SampleResult]:
+    """Sort from the least PSNR gain or, without a reference, from the largest difference."""
+    return sorted(results, key=lambda result: (result.gain, -result.mean_abs_diff))
 
 
 def render_figure(result: SampleResult, path: Path) -> str:

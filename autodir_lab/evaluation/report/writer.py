@@ -5,19 +5,24 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from autodir_core.imaging.files import write_picture
+from torch import Tensor
+
+from autodir_core.imaging.files import read_picture, write_picture
+from autodir_core.labels import CLEAN
+from autodir_core.reporting.montage import contact_sheet
 from autodir_core.serialization.atomic import atomic_path
 
-from ..provenance import Provenance
-from ..result_store import ResultStore
+from ..result_store import Provenance, ResultStore
 from ..sample_result import SampleResult
-from .contact_sheet import draw_contact_sheet, worst_results
-from .html_page import render_page
+from .html_page import rank_by_gain, render_page
 from .table import Table, markdown_table, to_markdown
+
+WORST_COUNT = 24
+"""Samples on the sheet."""
 
 
 @dataclass(frozen=True)
@@ -92,3 +97,31 @@ def csv_cells(result: SampleResult) -> Iterator[tuple[str, object]]:
     for name, quality in {"before": result.before, "after": result.after, **result.baselines}.items():
         if quality:
             yield from ((f"{metric} {name}", round(x, 5)) for metric, x in asdict(quality).items() if x is not None)
+
+
+def worst_results(results: Sequence[SampleResult]) -> list[SampleResult]:
+    """Return the results with the least gain, the worst first, without clean photos."""
+    return rank_by_gain([result for result in results if result.labels != (CLEAN,)])[:WORST_COUNT]
+
+
+def draw_contact_sheet(results: Sequence[SampleResult], image_path: Callable[[SampleResult], Path]) -> Tensor:
+    """Draw before and after of each sample with its numbers: [1, h, w, 3] in 0..1.
+
+    Args:
+        results: one or more.
+        image_path: of a sample's side-by-side images.
+    """
+    before, after = zip(*(read_before_after(result, image_path(result)) for result in results), strict=True)
+    return contact_sheet(before, after, [caption(result) for result in results])
+
+
+def read_before_after(result: SampleResult, path: Path) -> tuple[Tensor, Tensor]:
+    """Read input and result [1, H, W, 3] of a sample's side-by-side images."""
+    input_image, restored, *_ = read_picture(path).image.chunk(3 if result.before else 2, dim=2)
+    return input_image, restored
+
+
+def caption(result: SampleResult) -> str:
+    """Name a sample and its gain."""
+    name = f"{result.photo}, {result.ground_truth or result.predicted}"
+    return f"{name}: {result.gain:+.1f} dB" if result.before else f"{name}: changed by {result.mean_abs_diff:.1f}"

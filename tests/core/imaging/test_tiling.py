@@ -29,7 +29,7 @@ from autodir_core.imaging.tiling import (
 from autodir_core.pipeline import restore
 from autodir_core.stages import autoencoder as latent
 from autodir_core.stages import correction as correct
-from autodir_lab.evaluation.photos import read_packaged_photo
+from autodir_lab.evaluation.sources import read_packaged_photo
 
 NOTHING = nn.Identity()
 

@@ -78,6 +78,14 @@ def test_a_second_run_measures_only_what_is_new(evaluate, photos, tmp_path, monk
     assert read_json(out)["results"][:8] == before
 
 
+def test_a_report_without_its_results_is_replaced_with_a_word(evaluate, photos, tmp_path, capsys):
+    assert evaluate("--unpaired", photos, "-o", tmp_path / "out") == 0
+    (tmp_path / "out" / "results.jsonl").rename(tmp_path / "out" / "cases.jsonl")
+    assert "measured again" not in capsys.readouterr().err
+    assert evaluate("--unpaired", photos, "-o", tmp_path / "out") == 0
+    assert "holds a report without results.jsonl: every sample is measured again" in capsys.readouterr().err
+
+
 def test_an_interrupted_run_loses_nothing(evaluate, photos, tmp_path, monkeypatch):
     out, measure = tmp_path / "out", Evaluator.measure
 

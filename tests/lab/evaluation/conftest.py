@@ -9,8 +9,7 @@ import pytest
 
 from autodir_lab.evaluation import Protocol, Quality, SampleResult
 from autodir_lab.evaluation.evaluator import SampleImages
-from autodir_lab.evaluation.provenance import Provenance
-from autodir_lab.evaluation.result_store import ResultStore
+from autodir_lab.evaluation.result_store import Provenance, ResultStore
 
 
 @pytest.fixture

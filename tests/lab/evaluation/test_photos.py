@@ -6,7 +6,7 @@ import pytest
 
 import autodir_core as ad
 from autodir_core.imaging.files import write_picture
-from autodir_lab.evaluation.photos import PHOTOS, load_photos
+from autodir_lab.evaluation.sources import PHOTOS, load_photos
 
 
 def test_eight_photos_come_with_packages():

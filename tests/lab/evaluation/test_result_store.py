@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 import autodir_core as ad
-from autodir_lab.evaluation.provenance import sha256
+from autodir_lab.evaluation.result_store import sha256
 
 
 def test_it_returns_what_was_appended(store, results, provenance):

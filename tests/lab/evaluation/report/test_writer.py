@@ -11,9 +11,8 @@ from html.parser import HTMLParser
 import pytest
 
 import autodir_core as ad
-from autodir_lab.evaluation.report.contact_sheet import worst_results
 from autodir_lab.evaluation.report.tables import build_tables
-from autodir_lab.evaluation.report.writer import EvaluationReport
+from autodir_lab.evaluation.report.writer import EvaluationReport, worst_results
 
 VOID_TAGS = {"img", "meta", "link", "br"}
 

@@ -1,0 +1,164 @@
+"""An evaluation from the options of `evaluate` to its report."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from datetime import date
+from pathlib import Path
+
+from tqdm import tqdm
+
+from autodir_core.choices import CROPS
+from autodir_core.cli.console import complain, progress_off, say
+from autodir_core.cli.options import load_model
+from autodir_core.cli.restorer import versions
+from autodir_core.errors import InputError
+from autodir_core.imaging.metrics import Distance, load_lpips
+from autodir_core.model import MINI, AutoDIR
+from autodir_core.optional_imports import is_installed
+
+from .evaluator import SampleImages, evaluate
+from .protocol import CROP_SIZE, Protocol
+from .report.tables import build_tables
+from .report.writer import EvaluationReport
+from .result_store import Provenance, ResultStore, sha256
+from .sample_result import SampleResult
+from .sources import PairFolders, Sample, find_pair_folders, load_photos, pair_samples, photo_samples, unpaired_samples
+
+
+@dataclass(frozen=True)
+class Source:
+    """The samples of one run: a description for the headline, their folders, and each of them."""
+
+    description: str
+    place: str
+    samples: Sequence[Sample]
+
+
+def run_evaluation(arguments: argparse.Namespace) -> int:
+    """Measure what the options name, print the tables, and write the report into the output folder."""
+    if arguments.baselines:
+        from . import baselines  # noqa: F401 -- reports a missing OpenCV at once
+
+    model, protocol = load_model(arguments), make_protocol(arguments)
+    source, lpips = find_source(arguments, model, protocol), find_lpips(arguments, model)
+    provenance = describe_run(arguments, model, protocol, source, lpips)
+    store = ResultStore(Path(arguments.output)) if arguments.output else None
+    results = measure(model, source.samples, provenance, lpips=lpips, store=store, quiet=arguments.quiet)
+    tables = build_tables(results, model.labels)
+    report = EvaluationReport(headline(provenance, source), tables, results, provenance)
+    say(report.markdown(), quiet=arguments.quiet)
+    if store:
+        report.write(store)
+    return 0
+
+
+def make_protocol(arguments: argparse.Namespace) -> Protocol:
+    """Return the protocol that the options describe, which are named like its fields."""
+    chosen = {field.name: getattr(arguments, field.name) for field in fields(Protocol)}
+    if chosen["severity"] is None:
+        chosen["severity"] = Protocol.severity
+    if not (arguments.pairs or arguments.unpaired):
+        chosen["size"] = arguments.size or CROP_SIZE
+    return Protocol(**chosen)
+
+
+def find_source(arguments: argparse.Namespace, model: AutoDIR, protocol: Protocol) -> Source:
+    """Return the samples that the arguments name."""
+    cropped = f", their central {protocol.size} pixels" if protocol.size else ""
+    if arguments.pairs:
+        folders = find_folders(arguments, model)
+        samples = pair_samples(folders, protocol)
+        place = "; ".join(f"{pair.degraded} {pair.reference}" for pair in folders)
+        return Source(f"{count(len(samples), 'pair')}{cropped}", place, samples)
+    if arguments.unpaired:
+        samples = unpaired_samples(arguments.unpaired, protocol)
+        return Source(f"{count(len(samples), 'unpaired photo')}{cropped}", str(arguments.unpaired), samples)
+    return synthetic_source(arguments.photos, model, protocol)
+
+
+def synthetic_source(folder: Path | None, model: AutoDIR, protocol: Protocol) -> Source:
+    """Return the samples of clean photos, of a folder or of Python packages."""
+    photos = load_photos(folder)
+    severity = " to ".join(f"{bound:g}" for bound in dict.fromkeys(protocol.severity_range))
+    crops = f"{count(protocol.crops, 'crop')} of {protocol.size} pixels each"
+    description = f"{count(len(photos), 'photo')}, {crops}, severity {severity}"
+    place = str(folder) if folder else "photos of Python packages"
+    return Source(description, place, photo_samples(photos, model.labels, protocol))
+
+
+def find_folders(arguments: argparse.Namespace, model: AutoDIR) -> list[PairFolders]:
+    """Return the folders of `--pairs`; InputError for a label that the model does not have."""
+    unknown = [label for label in arguments.label if label not in model.labels]
+    if unknown:
+        raise InputError(f"unknown label {unknown[0]!r}; choose among the model's: {', '.join(model.labels)}")
+    if arguments.label:
+        labeled = zip(arguments.pairs, arguments.label, strict=True)
+        return [PairFolders(degraded, reference, label) for (degraded, reference), label in labeled]
+    return [one for pair in arguments.pairs for one in find_pair_folders(pair[0], pair[1], model.labels)]
+
+
+def find_lpips(arguments: argparse.Namespace, model: AutoDIR) -> Distance | None:
+    """Load LPIPS where it is asked for or, by default, installed; None where it is not measured."""
+    wanted = is_installed("lpips") if arguments.lpips is None else arguments.lpips
+    return load_lpips(model.device) if wanted and not arguments.unpaired else None
+
+
+def describe_run(
+    arguments: argparse.Namespace, model: AutoDIR, protocol: Protocol, source: Source, lpips: Distance | None
+) -> Provenance:
+    """Return the provenance of this run."""
+    missing = "" if is_installed("lpips") else ": the package lpips is not installed"
+    weights = Path(arguments.model or MINI)
+    return Provenance(
+        model=model.metadata.name or weights.stem,
+        sha256=sha256(weights),
+        device=str(model.device),
+        precision=str(model.dtype).removeprefix("torch."),
+        versions=versions(),
+        source=source.place,
+        protocol=protocol,
+        lpips="AlexNet" if lpips else f"not measured{missing}",
+    )
+
+
+def measure(
+    model: AutoDIR,
+    samples: Sequence[Sample],
+    provenance: Provenance,
+    *,
+    lpips: Distance | None,
+    store: ResultStore | None,
+    quiet: bool,
+) -> list[SampleResult]:
+    """Return a result per sample; new ones are written to the store at once, those already in it are not repeated."""
+    finished = store.open(provenance) if store else []
+    if store and not finished and store.has_report():
+        complain(f"{store.folder} holds a report without {store.path.name}: every sample is measured again")
+    initial = len({result.key for result in finished} & {sample.key for sample in samples})
+
+    def on_result(result: SampleResult, images: SampleImages) -> None:
+        if store:
+            store.append(result, images)
+        bar.update()
+
+    with tqdm(total=len(samples), initial=initial, unit="sample", disable=progress_off(quiet)) as bar:
+        return evaluate(model, samples, provenance.protocol, lpips=lpips, finished=finished, on_result=on_result)
+
+
+def headline(provenance: Provenance, source: Source) -> str:
+    """Return model, date, samples and settings in one line."""
+    protocol = provenance.protocol
+    crops = "" if protocol.assess_crops == CROPS.default else f"assessed crops {protocol.assess_crops}, "
+    confidence = f"min confidence {protocol.min_confidence:g}, " if protocol.min_confidence else ""
+    return (
+        f"{provenance.model}, {date.today().isoformat()}: {source.description}, {count(protocol.steps, 'step')}, "
+        f"{crops}{confidence}seed {protocol.seed}, {provenance.precision} on {provenance.device.partition(':')[0]}"
+    )
+
+
+def count(number: int, noun: str) -> str:
+    """Return a number with its noun, such as "1 pair" and "2 pairs"."""
+    return f"{number} {noun}{'s' * (number != 1)}"
