@@ -6,13 +6,11 @@ It learns from pairs or from a degradation that can be made. An interrupted run 
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from autodir_core.choices import DEGRADATIONS
-from autodir_core.cli.console import say
 from autodir_core.labels import LABELS
 
-from .train import add_training_options, chosen_recipe, chosen_target, start_training
+from .train import add_training_options
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,16 +24,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from ..training.add_label import NewLabel, add_label, load_data_with
+    from ..training.run import run_fine_tuning
 
-    recipe = chosen_recipe(arguments)
-    target = chosen_target(arguments, recipe.name)
-    pairs = Path(arguments.pairs) if arguments.pairs else None
-    new = NewLabel(arguments.label, pairs=pairs, degradation=arguments.degrade)
-    folder = Path(arguments.out)
-    training = start_training(
-        arguments, recipe, lambda model: load_data_with(new, model, recipe, folder), from_scratch=False
-    )
-    path = add_label(training, target)
-    say(f"{path} is written; its labels: {', '.join(training.data.labels)}", quiet=training.group.rank > 0)
-    return 0
+    return run_fine_tuning(arguments)

@@ -9,7 +9,7 @@ from autodir_core.imaging.metrics import psnr
 from autodir_core.settings import SamplerSettings
 from autodir_lab.ablations import RestorationSettings, ablate_restoration
 from autodir_lab.ablations.restoration import MIXTURES, Gain, count_images, one_round_gains
-from autodir_lab.ablations.tables import restoration_tables
+from autodir_lab.ablations.run import restoration_tables
 from autodir_lab.evaluation import Protocol
 from autodir_lab.evaluation.protocol import degrade_crop
 

@@ -24,7 +24,7 @@ def study(tiny_recipe, tiny_path, random_image, folder):
     write_picture(folder / "photos" / "one.png", random_image(0, 256))
     options = ("-o", folder, "--photos", folder / "photos", "--model", tiny_path, "--device", "cpu")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("autodir_lab.training.recipes.read_recipe", lambda name: tiny_recipe)
+        patch.setattr("autodir_lab.ablations.run.read_recipe", lambda name: tiny_recipe)
         yield lambda *arguments: main(["study", *map(str, (*arguments, *options))])
 
 

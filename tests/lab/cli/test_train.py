@@ -23,9 +23,9 @@ def asked(monkeypatch, tiny) -> list:
         calls.append((training, stages, target))
         return target
 
-    monkeypatch.setattr("autodir_lab.training.pipeline.train_stages", train_stages)
-    monkeypatch.setattr("autodir_lab.training.data.build.load_data", lambda *given, **named: given)
-    monkeypatch.setattr("autodir_lab.training.init.model.init_model", lambda recipe: tiny)
+    monkeypatch.setattr("autodir_lab.training.run.train_stages", train_stages)
+    monkeypatch.setattr("autodir_lab.training.run.load_data", lambda *given, **named: given)
+    monkeypatch.setattr("autodir_lab.training.run.init_model", lambda recipe: tiny)
     monkeypatch.setattr("torch.set_num_threads", calls.append)
     return calls
 
