@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from .errors import InputError
 
@@ -23,10 +23,26 @@ class Choice:
     summary: str
 
 
-class Choices(Mapping[str, Choice]):
+@dataclass(frozen=True)
+class Degradation(Choice):
+    """One row of `DEGRADATIONS`: a family of unlike ways to damage a picture that share a label.
+
+    Args:
+        function: of the kind `STANDARD`, the recipe of version 0.1.0, the same bits ever since.
+        summary: of the label.
+        kinds: the others of the family, unlike each other.
+    """
+
+    kinds: Mapping[str, Choice] = field(default_factory=dict[str, Choice])
+
+
+Row = TypeVar("Row", bound=Choice)
+
+
+class Choices(Mapping[str, Row], Generic[Row]):
     """The rows of one table by name, the default first; `what` names a row in errors."""
 
-    def __init__(self, what: str, rows: Mapping[str, Choice], former: Mapping[str, str] | None = None) -> None:
+    def __init__(self, what: str, rows: Mapping[str, Row], former: Mapping[str, str] | None = None) -> None:
         """Check the rows; `former` maps names of earlier versions to those of today."""
         for name, row in rows.items():
             if row.function and len(row.function.split(":")) != 2:
@@ -35,7 +51,7 @@ class Choices(Mapping[str, Choice]):
         self.rows = dict(rows)
         self.former = dict(former or {})
 
-    def __getitem__(self, name: str) -> Choice:
+    def __getitem__(self, name: str) -> Row:
         return self.rows[name]
 
     def __iter__(self) -> Iterator[str]:
@@ -82,17 +98,121 @@ COLOR_METHODS = Choices(
     },
 )
 
+STANDARD = "standard"
+"""The kind of every label that version 0.1.0 knew."""
+ANY_KIND = "any"
+"""Stands for a kind that the seed draws from the label's family."""
+
 DEGRADATIONS = Choices(
     "degradation",
     {
-        "haze": Choice("degrade.weather:haze", "fog that thickens with distance"),
-        "rain": Choice("degrade.weather:rain", "streaks over a light veil"),
-        "raindrop": Choice("degrade.raindrops:raindrop", "drops on the glass in front of the lens"),
-        "blur": Choice("degrade.optics:blur", "out of focus or moving"),
-        "underexposure": Choice("degrade.sensor:underexposure", "too dark, with a color cast and a little noise"),
-        "noise": Choice("degrade.sensor:noise", "read and shot noise of a sensor"),
-        "low resolution": Choice("degrade.resolution:low_resolution", "reduced and enlarged again"),
-        "jpeg artifact": Choice("degrade.compression:jpeg", "blocks and ripples of strong compression"),
+        "haze": Degradation(
+            "degrade.haze:haze",
+            "fog that thickens with distance",
+            {
+                "homogeneous": Choice("degrade.haze:homogeneous", "the same everywhere"),
+                "horizon": Choice("degrade.haze:horizon", "thickens row by row up to a horizon"),
+                "planes": Choice("degrade.haze:planes", "each surface at its own distance"),
+                "luminance": Choice("degrade.haze:luminance", "what is bright counts as far"),
+                "colored": Choice("degrade.haze:colored", "blue mist, brown smoke or dust"),
+                "patchy": Choice("degrade.haze:patchy", "banks and wisps of fog"),
+                "scattering": Choice("degrade.haze:scattering", "dense fog that blurs the distance, lights glow"),
+                "veil": Choice("degrade.haze:veil", "pale, with low contrast and saturation"),
+            },
+        ),
+        "rain": Degradation(
+            "degrade.rain:rain",
+            "streaks over a light veil",
+            {
+                "thin": Choice("degrade.rain:thin", "fine translucent streaks at one angle"),
+                "dense": Choice("degrade.rain:dense", "opaque white strokes close to each other"),
+                "long": Choice("degrade.rain:long_streaks", "few long streaks"),
+                "thick": Choice("degrade.rain:thick", "short wide drops near the camera, out of focus"),
+                "crossed": Choice("degrade.rain:crossed", "gusts: streaks at several angles"),
+                "mist": Choice("degrade.rain:mist", "a downpour whose far drops merge into mist"),
+                "refracting": Choice("degrade.rain:refracting", "streaks that smear what lies behind them"),
+                "overcast": Choice("degrade.rain:overcast", "even grey strokes under a dark sky"),
+            },
+        ),
+        "raindrop": Degradation(
+            "degrade.raindrops:raindrop",
+            "drops on the glass in front of the lens",
+            {
+                "soft": Choice("degrade.wet_glass:soft", "blurred discs of drops out of focus"),
+                "droplets": Choice("degrade.wet_glass:droplets", "dense fine droplets"),
+                "running": Choice("degrade.wet_glass:running", "drops that run down and leave trails"),
+                "film": Choice("degrade.wet_glass:film", "a film of water, blurred and wavy in patches"),
+                "irregular": Choice("degrade.wet_glass:irregular", "splashes and pools of any outline"),
+                "mixed": Choice("degrade.wet_glass:mixed", "large drops out of focus among small sharp ones"),
+            },
+        ),
+        "blur": Degradation(
+            "degrade.blur:blur",
+            "out of focus or moving",
+            {
+                "gaussian": Choice("degrade.blur:gaussian", "a Gaussian, round or elongated"),
+                "defocus": Choice("degrade.blur:defocus", "an aperture of blades, highlights show its form"),
+                "motion": Choice("degrade.blur:motion", "a straight motion"),
+                "camera shake": Choice("degrade.blur:camera_shake", "a random path of the hand, with pauses"),
+                "rotation": Choice("degrade.blur:rotation", "turned around a point during the exposure"),
+                "zoom": Choice("degrade.blur:zoom", "moved towards a point during the exposure"),
+                "moving object": Choice("degrade.blur:moving_object", "one part moves, the rest is sharp"),
+                "uneven": Choice("degrade.blur:uneven", "a tilted plane of focus"),
+                "sharpened": Choice("degrade.blur:sharpened", "blur, and halos of sharpening after it"),
+            },
+        ),
+        "underexposure": Degradation(
+            "degrade.underexposure:underexposure",
+            "too dark, with a color cast and a little noise",
+            {
+                "exposure": Choice("degrade.underexposure:exposure", "fewer stops of light"),
+                "gamma": Choice("degrade.underexposure:gamma", "dark middle tones"),
+                "crushed": Choice("degrade.underexposure:crushed", "an S-curve that crushes the shadows"),
+                "black level": Choice("degrade.underexposure:black_level", "black subtracted, shadows clipped"),
+                "vignette": Choice("degrade.underexposure:vignetted", "dark, and darker towards the borders"),
+                "backlit": Choice("degrade.underexposure:backlit", "exposed for one bright part"),
+                "low light": Choice("degrade.underexposure:low_light", "dark with a cast and a lifted noise floor"),
+            },
+        ),
+        "noise": Degradation(
+            "degrade.noise:noise",
+            "read and shot noise of a sensor",
+            {
+                "gaussian": Choice("degrade.noise:gaussian", "white, the same everywhere"),
+                "poisson": Choice("degrade.noise:poisson", "few photons"),
+                "demosaiced": Choice("degrade.noise:demosaiced", "a raw sensor's, spread by demosaicing"),
+                "chroma": Choice("degrade.noise:chroma", "in color, fine or in blotches"),
+                "luminance": Choice("degrade.noise:luminance", "in brightness, without color"),
+                "smoothed": Choice("degrade.noise:smoothed", "what a phone's noise reduction left"),
+                "film grain": Choice("degrade.noise:film_grain", "clumped grain, most in the middle tones"),
+                "impulse": Choice("degrade.noise:impulse", "salt and pepper, hot pixels"),
+                "banding": Choice("degrade.noise:banding", "rows of a sensor read at high gain"),
+                "speckle": Choice("degrade.noise:speckle", "multiplies the brightness"),
+            },
+        ),
+        "low resolution": Degradation(
+            "degrade.resolution:low_resolution",
+            "reduced and enlarged again",
+            {
+                "bicubic": Choice("degrade.resolution:bicubic", "by Keys' cubic both ways, as test sets are made"),
+                "pixelated": Choice("degrade.resolution:pixelated", "enlarged without interpolation: blocks"),
+                "aliased": Choice("degrade.resolution:aliased", "pixels left out: jagged edges, moiré"),
+                "noisy": Choice("degrade.resolution:noisy", "noise before it is enlarged"),
+                "compressed": Choice("degrade.resolution:compressed", "JPEG before it is enlarged"),
+                "anisotropic": Choice("degrade.resolution:anisotropic", "other factors along x and y, as in video"),
+                "second order": Choice("degrade.resolution:second_order", "blurred, reduced, noisy, compressed, twice"),
+                "sharpened": Choice("degrade.resolution:sharpened", "halos of sharpening after it is enlarged"),
+            },
+        ),
+        "jpeg artifact": Degradation(
+            "degrade.compression:jpeg",
+            "blocks and ripples of strong compression",
+            {
+                "double": Choice("degrade.compression:double", "compressed at two qualities"),
+                "shifted": Choice("degrade.compression:shifted", "cropped between two compressions: two grids"),
+                "enlarged": Choice("degrade.compression:enlarged", "compressed small, so that blocks are large"),
+            },
+        ),
     },
 )
 """In the order of image formation, from the scene over lens and sensor to the file, in which several are applied.
@@ -100,6 +220,18 @@ DEGRADATIONS = Choices(
 A function takes an image [3, H, W] in 0..1 of at least 8 pixels a side, a `Draw` and `severity=` 0..1, perhaps also
 `depth=` ([H, W], 0 near .. 1 far, or None), and returns the degraded image, which is clamped afterwards.
 """
+
+
+def list_kinds(label: str) -> Choices[Choice]:
+    """Return the kinds of a degradation, `STANDARD` first; InputError for an unknown label."""
+    row = DEGRADATIONS[DEGRADATIONS.check(label)]
+    return Choices(f"kind of {label}", {STANDARD: row, **row.kinds})
+
+
+def describe_kinds() -> str:
+    """Return the names of every label's kinds, for help texts and tooltips."""
+    return "; ".join(f"{label}: {', '.join(row.kinds)}" for label, row in DEGRADATIONS.items() if row.kinds)
+
 
 CROPS = Choices(
     "crops",

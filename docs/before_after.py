@@ -38,7 +38,7 @@ def crop_and_resize(photo: Tensor, size: tuple[int, int]) -> Tensor:
 
 def degrade_and_restore(model: ad.AutoDIR, photo: Tensor, label: str) -> list[Tensor]:
     """Return a degraded photo and its restoration."""
-    degraded = degrade(photo, label, severity=0.5, seed=1)
+    degraded = degrade(photo, label, severity=0.5, seed=1, kind="standard")
     result = ad.restore(model, degraded, sampler=SamplerSettings(steps=20), seed=0)
     print(label, [round_.labels[0] for round_ in result.rounds])
     return [degraded, result.image]

@@ -37,7 +37,7 @@ class Glass:
 def raindrop(image: Tensor, draw: Draw, *, severity: float) -> Tensor:
     """Put refracting drops before [3, H, W] in 0..1; not clamped. They cover `MIN_COVERAGE` at least."""
     glass = draw_glass(draw, (image.shape[-2], image.shape[-1]), severity=severity)
-    return _look_through(image, glass, draw)
+    return look_through(image, glass, draw)
 
 
 def draw_glass(draw: Draw, size: tuple[int, int], *, severity: float) -> Glass:
@@ -58,21 +58,21 @@ def _add_drop(relief: Tensor, sparkle: Tensor, draw: Draw, radius: float) -> int
     """Merge one irregular drop into both maps; return the number of pixels newly covered."""
     height, width = relief.shape
     y, x = draw.uniform(0.0, height), draw.uniform(0.0, width)
-    covered = _merge_cap(relief, y, x, radius)
+    covered = merge_cap(relief, y, x, radius)
     for _ in range(draw.integer(2, 5)):
         # Water hangs: the lobes lie below the middle more often than above it.
         direction = draw.uniform(-0.25, 1.25) * math.pi
         lobe = radius * draw.uniform(0.5, 0.95)
         reach = radius * draw.uniform(0.25, 0.6)
-        covered += _merge_cap(relief, y + reach * math.sin(direction), x + reach * math.cos(direction), lobe)
+        covered += merge_cap(relief, y + reach * math.sin(direction), x + reach * math.cos(direction), lobe)
     if draw.chance(0.6):
         glint = radius * draw.uniform(0.1, 0.3)
         offset = radius * draw.uniform(-0.5, 0.4)
-        _merge_cap(sparkle, y - 0.4 * radius, x + offset, glint, peak=draw.uniform(0.4, 1.5))
+        merge_cap(sparkle, y - 0.4 * radius, x + offset, glint, peak=draw.uniform(0.4, 1.5))
     return covered
 
 
-def _merge_cap(surface: Tensor, y: float, x: float, radius: float, *, peak: float | None = None) -> int:
+def merge_cap(surface: Tensor, y: float, x: float, radius: float, *, peak: float | None = None) -> int:
     """Raise `surface` in place to a cap (r^2 - d^2) / 2, or one `peak` high; return the pixels raised from 0."""
     top, left = max(math.ceil(y - radius), 0), max(math.ceil(x - radius), 0)
     patch = surface[top : max(math.floor(y + radius) + 1, 0), left : max(math.floor(x + radius) + 1, 0)]
@@ -86,7 +86,7 @@ def _merge_cap(surface: Tensor, y: float, x: float, radius: float, *, peak: floa
     return int(fresh)
 
 
-def _look_through(image: Tensor, glass: Glass, draw: Draw) -> Tensor:
+def look_through(image: Tensor, glass: Glass, draw: Draw) -> Tensor:
     """Return the picture as seen through the water on the glass."""
     relief = _soften(glass.relief.to(image.device))
     slope = _melted_slope(relief)
@@ -99,7 +99,7 @@ def _look_through(image: Tensor, glass: Glass, draw: Draw) -> Tensor:
     # The light of the sky leaves a drop below, so its rim is bright there and dark above.
     shade = 1 - draw.uniform(0.2, 0.6) * edge + draw.uniform(0.3, 0.7) * edge * from_below
     light = draw.uniform(0.2, 0.9) * _soften(_smoothstep(glass.sparkle.to(image.device)))
-    drop = _refract(image, draw, slope) * shade * draw.uniform(0.9, 1.2)
+    drop = refract(image, draw, slope) * shade * draw.uniform(0.9, 1.2)
     return image + inside * (drop + light * (1 - drop) - image)
 
 
@@ -111,7 +111,7 @@ def _melted_slope(relief: Tensor) -> Tensor:
     return averaged[:2] / averaged[2].clamp_min(1e-3) * wet
 
 
-def _refract(image: Tensor, draw: Draw, slope: Tensor) -> Tensor:
+def refract(image: Tensor, draw: Draw, slope: Tensor) -> Tensor:
     """Return the scene [3, H, W] through drops of slope [2, H, W]: inverted, reduced and out of focus."""
     height, width = image.shape[-2:]
     # A cap's slope is minus the offset from its middle: more than one slope away is the mirrored scene.

@@ -42,6 +42,14 @@ def line_kernel(length: float, angle: float, *, bend: float = 0.0, width: float 
     arc = bend * (t.square() * 4 - 1 / 3)
     x = length * (t * math.cos(angle) - arc * math.sin(angle))
     y = length * (t * math.sin(angle) + arc * math.cos(angle))
+    return path_kernel(x, y, width=width)
+
+
+def path_kernel(x: Tensor, y: Tensor, *, width: float = 1.0) -> Tensor:
+    """Return the blur of a path through the points [N], in pixels, centred on its mean and `width` pixels thick.
+
+    The kernel is [K, K], K odd, and sums to one.
+    """
     x, y = x - x.mean(), y - y.mean()
     reach = math.ceil(max(x.abs().max().item(), y.abs().max().item()) + width)
     kernel = _splat(y, reach, width).T @ _splat(x, reach, width)

@@ -10,7 +10,7 @@ from itertools import combinations
 import numpy as np
 from torch import Tensor
 
-from autodir_core.choices import CROPS, DEGRADATIONS
+from autodir_core.choices import CROPS, DEGRADATIONS, STANDARD
 from autodir_core.degrade import compose
 from autodir_core.errors import InputError
 from autodir_core.labels import CLEAN
@@ -87,7 +87,9 @@ def degrade_crop(clean: Tensor, label: str, name: str, protocol: Protocol) -> Te
     if label == CLEAN:
         return clean
     seed = zlib.crc32(f"{protocol.seed} {name} {label}".encode()) % 2**31
-    return compose(clean, label.split(SEPARATOR), severity=draw_severity(label, name, protocol), seed=seed)
+    return compose(
+        clean, label.split(SEPARATOR), severity=draw_severity(label, name, protocol), seed=seed, kind=STANDARD
+    )
 
 
 def draw_severity(label: str, name: str, protocol: Protocol) -> float:

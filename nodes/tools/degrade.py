@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from itertools import chain
+
 from torch import Tensor
 
-from ...autodir_core.choices import DEGRADATIONS
+from ...autodir_core.choices import ANY_KIND, DEGRADATIONS, STANDARD, describe_kinds, list_kinds
 from ...autodir_core.degrade import degrade
 from ...autodir_core.diffusion.noise import picture_seeds
 from ..comfy import devices, progress
@@ -57,11 +59,26 @@ class AutoDIRDegrade:
                         "plausible depth is drawn. Other degradations ignore it."
                     },
                 ),
+                "kind": (
+                    list(dict.fromkeys([STANDARD, ANY_KIND, *chain.from_iterable(map(list_kinds, DEGRADATIONS))])),
+                    {
+                        "default": STANDARD,
+                        "tooltip": f"The same damage made in another way. {STANDARD}: as version 0.1.0 did; "
+                        f"{ANY_KIND}: each picture's seed draws one; the others belong to one or two degradations. "
+                        f"{describe_kinds()}.",
+                    },
+                ),
             },
         }
 
     def degrade(
-        self, image: Tensor, degradation: str, severity: float, seed: int, depth: Tensor | None = None
+        self,
+        image: Tensor,
+        degradation: str,
+        severity: float,
+        seed: int,
+        depth: Tensor | None = None,
+        kind: str = STANDARD,
     ) -> tuple[Tensor]:
         colors, alpha = io.split_alpha(image)
         degraded = degrade(
@@ -69,6 +86,7 @@ class AutoDIRDegrade:
             degradation,
             severity=severity,
             seed=picture_seeds(seed, len(colors)),
+            kind=kind,
             depth=depth,
             on_picture=lambda _: progress.raise_if_interrupted(),
         )

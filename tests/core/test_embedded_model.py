@@ -42,7 +42,7 @@ def center_crop(photo: str) -> torch.Tensor:
 def check_restoration(model: ad.AutoDIR, photo: str, label: str) -> None:
     """Fail unless one round recognizes the degradation of a photo and gains enough."""
     reference = center_crop(photo)
-    degraded = degrade(reference, label, severity=0.5, seed=1)
+    degraded = degrade(reference, label, severity=0.5, seed=1, kind="standard")
     settings = ad.LoopSettings(max_rounds=1), ad.SamplerSettings(steps=STEPS)
     round_ = ad.restore(model, degraded, *settings, seed=0).rounds[0]
     gains = [psnr(image, reference) - psnr(degraded, reference) for image in (round_.generated, round_.image)]

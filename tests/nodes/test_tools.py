@@ -114,7 +114,7 @@ class TestDegrade:
     @pytest.mark.parametrize("label", ["noise", "haze", "low resolution"])
     def test_it_is_the_core_s(self, node, core, photo, label):
         (degraded,) = node("Degrade").degrade(photo, label, 0.75, 3)
-        assert torch.equal(degraded, core("degrade").degrade(photo, label, severity=0.75, seed=3))
+        assert torch.equal(degraded, core("degrade").degrade(photo, label, severity=0.75, seed=3, kind="standard"))
         assert not torch.equal(degraded, photo)
 
     def test_each_picture_of_a_batch_gives_what_it_gives_alone(self, node, photo):
@@ -134,7 +134,7 @@ class TestDegrade:
         small = photo[:, : size[0], : size[1]]
         (degraded,) = node("Degrade").degrade(small, label, 0.5, 1, torch.zeros(1, 64, 64) + 0.5)
         depth = torch.full(size, 0.5)
-        assert torch.equal(degraded, core("degrade").degrade(small, label, seed=1, depth=depth))
+        assert torch.equal(degraded, core("degrade").degrade(small, label, kind="standard", seed=1, depth=depth))
         assert degraded.shape == small.shape and not torch.equal(degraded, small)
 
     def test_it_offers_what_the_core_has(self, node, core, monkeypatch, photo):
@@ -143,13 +143,23 @@ class TestDegrade:
         def invert(image, draw, *, severity):
             return 1 - image
 
-        monkeypatch.setattr(core("degrade.weather"), "invert", invert, raising=False)
+        monkeypatch.setattr(core("degrade.haze"), "invert", invert, raising=False)
         choices = core("choices")
-        row = choices.Choice("degrade.weather:invert", "inverted colors")
+        row = choices.Degradation("degrade.haze:invert", "inverted colors")
         monkeypatch.setitem(choices.DEGRADATIONS.rows, "negative", row)
         names, options = node("Degrade").INPUT_TYPES()["required"]["degradation"]
         assert names == [*DEGRADATIONS, "negative"] and "negative: inverted colors" in options["tooltip"]
         assert torch.equal(node("Degrade").degrade(photo, "negative", 0.5, 0)[0], 1 - photo)
+
+    def test_kinds_are_the_core_s(self, node, core, photo):
+        (grain,) = node("Degrade").degrade(photo, "noise", 0.5, 3, kind="film grain")
+        assert torch.equal(grain, core("degrade").degrade(photo, "noise", seed=3, kind="film grain"))
+        (any_kind,) = node("Degrade").degrade(photo, "noise", 0.5, 3, kind="any")
+        assert torch.equal(any_kind, core("degrade").degrade(photo, "noise", seed=3))
+
+    def test_a_kind_of_another_degradation(self, node, photo, refused):
+        with refused("unknown kind of rain 'film grain'; choose among: standard, thin"):
+            node("Degrade").degrade(photo, "rain", 0.5, 3, kind="film grain")
 
     def test_a_cancel_ends_a_batch(self, node, photo, comfy, monkeypatch):
         calls = []

@@ -11,9 +11,11 @@ from tests.core.cli.helpers import call, names_in, pixels, written
 def test_writes_what_the_api_gives(picture, tmp_path):
     from autodir_core.degrade import compose
 
-    options = "--label", "noise, haze", "--severity", 0.8, "--seed", 3
+    options = "--label", "noise, haze", "--severity", 0.8, "--seed", 3, "--kind", "film grain, patchy"
     assert call("degrade", picture, "-o", tmp_path / "o.png", *options) == 0
-    expected = compose(read_picture(picture).image, ["haze", "noise"], severity=0.8, seed=3)
+    expected = compose(
+        read_picture(picture).image, ["haze", "noise"], severity=0.8, seed=3, kind=["patchy", "film grain"]
+    )
     assert np.array_equal(pixels(tmp_path / "o.png"), written(expected))
 
 
@@ -25,3 +27,15 @@ def test_a_folder(picture, tmp_path):
 def test_what_is_no_degradation(picture, tmp_path, refused):
     assert "got 'no'" in refused("degrade", picture, "-o", tmp_path / "o.png", "--label", "blur,no")
     assert "0..1" in refused("degrade", picture, "-o", tmp_path / "o.png", "--label", "blur", "--severity", 2)
+    assert "choose among: standard, gaussian" in refused(
+        "degrade", picture, "-o", tmp_path / "o.png", "--label", "blur", "--kind", "film grain"
+    )
+
+
+def test_without_a_kind_it_is_what_it_always_was(picture, tmp_path):
+    from autodir_core.degrade import degrade
+
+    assert call("degrade", picture, "-o", tmp_path / "o.png", "--label", "rain") == 0
+    assert np.array_equal(
+        pixels(tmp_path / "o.png"), written(degrade(read_picture(picture).image, "rain", kind="standard"))
+    )

@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import Tensor
 
-import autodir_core.degrade.weather
-from autodir_core.choices import DEGRADATIONS, Choice
+import autodir_core.degrade.haze
+from autodir_core.choices import DEGRADATIONS, Degradation
 from autodir_core.cli import main
 from autodir_core.degrade import compose, degrade
 from autodir_core.errors import InputError
@@ -68,7 +68,7 @@ def test_psnr_falls_with_severity(scene: Tensor, label: str) -> None:
     [("noise", 26), ("blur", 22), ("rain", 28), ("underexposure", 8), ("haze", 14), ("low resolution", 22)],
 )
 def test_severity_zero_is_mild(scene: Tensor, label: str, least: float) -> None:
-    assert psnr(degrade(scene, label, severity=0.0), scene).min() > least
+    assert psnr(degrade(scene, label, severity=0.0, kind="standard"), scene).min() > least
 
 
 def test_compose_ignores_the_order_given(scene: Tensor) -> None:
@@ -132,10 +132,11 @@ def test_wrong_depth(scene: Tensor, depth: Tensor) -> None:
 def test_depth_of_any_size_and_layout(scene: Tensor) -> None:
     depth = torch.zeros(12, 16)
     depth[:, 8:] = 1
-    hazy = degrade(scene, "haze", severity=0.8, depth=depth)
-    assert torch.equal(hazy, degrade(scene, "haze", severity=0.8, depth=depth.expand(4, -1, -1)))
+    hazy = degrade(scene, "haze", kind="standard", severity=0.8, depth=depth)
+    every = depth.expand(4, -1, -1)
+    assert torch.equal(hazy, degrade(scene, "haze", kind="standard", severity=0.8, depth=every))
     picture = depth[None, ..., None].expand(-1, -1, -1, 3)
-    torch.testing.assert_close(hazy, degrade(scene, "haze", severity=0.8, depth=picture))
+    torch.testing.assert_close(hazy, degrade(scene, "haze", kind="standard", severity=0.8, depth=picture))
     torch.testing.assert_close(hazy[:, :, :50], scene[:, :, :50])
     assert (hazy - scene)[:, :, 80:].abs().mean() > 0.1
 
@@ -149,8 +150,10 @@ def test_a_picture_smaller_than_a_kernel(scene: Tensor, label: str, size: tuple[
     assert degraded.shape == small.shape and torch.isfinite(degraded).all()
     write_picture(tmp_path / "small.png", small)
     command = ["degrade", str(tmp_path / "small.png"), "-o", str(tmp_path / "o.png"), "--label", label, "--seed", "3"]
-    assert main(command) == 0
-    write_picture(tmp_path / "expected.png", degrade(read_picture(tmp_path / "small.png").image, label, seed=3))
+    assert main([*command, "--kind", "any"]) == 0
+    write_picture(
+        tmp_path / "expected.png", degrade(read_picture(tmp_path / "small.png").image, label, kind="any", seed=3)
+    )
     assert (tmp_path / "o.png").read_bytes() == (tmp_path / "expected.png").read_bytes()
 
 
@@ -168,8 +171,8 @@ class TestANewOne:
         def invert(image: Tensor, draw: object, *, severity: float) -> Tensor:
             return image + severity * (1 - 2 * image)
 
-        monkeypatch.setattr(autodir_core.degrade.weather, "invert", invert, raising=False)
-        monkeypatch.setitem(DEGRADATIONS.rows, "negative", Choice("degrade.weather:invert", "inverted colors"))
+        monkeypatch.setattr(autodir_core.degrade.haze, "invert", invert, raising=False)
+        monkeypatch.setitem(DEGRADATIONS.rows, "negative", Degradation("degrade.haze:invert", "inverted colors"))
 
     def test_in_python(self, scene: Tensor) -> None:
         torch.testing.assert_close(degrade(scene, "negative", severity=1.0), 1 - scene)

@@ -14,12 +14,15 @@ def blockiness(pictures: Tensor) -> Tensor:
 
 
 def test_severe_compression_shows_its_blocks(scene: Tensor) -> None:
-    assert blockiness(degrade(scene, "jpeg artifact", severity=1.0)).mean() > 1.3 * blockiness(scene).mean()
+    assert (
+        blockiness(degrade(scene, "jpeg artifact", kind="standard", severity=1.0)).mean()
+        > 1.3 * blockiness(scene).mean()
+    )
 
 
 def test_a_flat_picture_stays_flat() -> None:
     grey = torch.full((1, 40, 51, 3), 128 / 255)
-    assert (degrade(grey, "jpeg artifact", severity=1.0) - grey).abs().max() < 0.02
+    assert (degrade(grey, "jpeg artifact", kind="standard", severity=1.0) - grey).abs().max() < 0.02
 
 
 def test_fine_color_is_smeared_more_than_fine_light() -> None:
@@ -27,5 +30,7 @@ def test_fine_color_is_smeared_more_than_fine_light() -> None:
     stripes = (torch.arange(64) % 2).float()[None, None, :].expand(8, 64, 64) - 0.5
     light = 0.5 + 0.4 * stripes[..., None].expand(8, 64, 64, 3)
     hue = 0.5 + torch.stack([0.4 * stripes, -0.4 * 0.299 / 0.587 * stripes, 0 * stripes], dim=-1)
-    left = [degrade(x, "jpeg artifact", severity=0.0).std(2).mean() / x.std(2).mean() for x in (light, hue)]
+    left = [
+        degrade(x, "jpeg artifact", kind="standard", severity=0.0).std(2).mean() / x.std(2).mean() for x in (light, hue)
+    ]
     assert left[0] > 2 * left[1]

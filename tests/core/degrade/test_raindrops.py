@@ -6,7 +6,7 @@ from torch import Tensor
 
 from autodir_core.degrade import degrade
 from autodir_core.degrade.draws import Draw
-from autodir_core.degrade.raindrops import Glass, _look_through, _merge_cap, draw_glass
+from autodir_core.degrade.raindrops import Glass, draw_glass, look_through, merge_cap
 
 
 @pytest.mark.parametrize(("severity", "least"), [(0.0, 0.08), (0.5, 0.2), (1.0, 0.35)])
@@ -19,37 +19,37 @@ def test_coverage_is_guaranteed(severity: float, least: float, size: tuple[int, 
 
 def test_drops_change_what_they_cover() -> None:
     texture = torch.rand(6, 128, 128, 3, generator=torch.Generator().manual_seed(0))
-    changed = (degrade(texture, "raindrop", severity=0.0) - texture).abs().amax(-1) > 0.03
+    changed = (degrade(texture, "raindrop", kind="standard", severity=0.0) - texture).abs().amax(-1) > 0.03
     assert changed.float().mean((1, 2)).min() >= 0.08
 
 
 def test_dry_glass_changes_nothing(scene: Tensor) -> None:
     picture = scene[0].movedim(-1, 0)
     dry = Glass(relief=torch.zeros(96, 128), sparkle=torch.zeros(96, 128))
-    assert torch.equal(_look_through(picture, dry, Draw(0, "raindrop")), picture)
+    assert torch.equal(look_through(picture, dry, Draw(0, "raindrop")), picture)
 
 
 def test_drop_shows_the_scene_upside_down() -> None:
     """Over a picture bright above and dark below, a drop is dark above and bright below."""
     picture = (torch.arange(128) < 64).float()[None, :, None].expand(3, 128, 128)
     relief = torch.zeros(128, 128)
-    _merge_cap(relief, 63.5, 63.5, 30.0)
-    seen = _look_through(picture, Glass(relief, torch.zeros(128, 128)), Draw(0, "raindrop"))
+    merge_cap(relief, 63.5, 63.5, 30.0)
+    seen = look_through(picture, Glass(relief, torch.zeros(128, 128)), Draw(0, "raindrop"))
     assert seen[:, 46:54, 60:68].mean() < 0.2
     assert seen[:, 74:82, 60:68].mean() > 0.7
 
 
 def test_cap_counts_only_what_it_newly_covers() -> None:
     surface = torch.zeros(64, 64)
-    first = _merge_cap(surface, 30.0, 30.0, 10.0)
+    first = merge_cap(surface, 30.0, 30.0, 10.0)
     assert first == pytest.approx(3.14159 * 100, rel=0.05)
-    assert _merge_cap(surface, 30.0, 30.0, 10.0) == 0
+    assert merge_cap(surface, 30.0, 30.0, 10.0) == 0
     assert surface[30, 30].item() == pytest.approx(50.0)
-    assert _merge_cap(surface, 30.0, 60.0, 10.0) < first
+    assert merge_cap(surface, 30.0, 60.0, 10.0) < first
     assert (surface > 0).sum().item() > first
 
 
 def test_cap_outside_the_picture_covers_nothing() -> None:
     surface = torch.zeros(32, 32)
-    assert _merge_cap(surface, -20.0, 50.0, 10.0) == 0
+    assert merge_cap(surface, -20.0, 50.0, 10.0) == 0
     assert surface.max() == 0

@@ -33,9 +33,10 @@ def test_each_sample_has_its_own_severity():
 
 def test_degradations_are_those_of_degrade(random_image):
     clean, protocol = random_image(0), Protocol(severity=(0.1, 0.9))
-    rainy = degrade(clean, "rain", severity=draw_severity("rain", "cat 0", protocol), seed=728792225)
+    severity = draw_severity("rain", "cat 0", protocol)
+    rainy = degrade(clean, "rain", kind="standard", severity=severity, seed=728792225)
     assert torch.equal(degrade_crop(clean, "rain", "cat 0", protocol), rainy)
-    mixed = compose(clean, ["rain", "noise"], severity=0.5, seed=500562626)
+    mixed = compose(clean, ["rain", "noise"], kind="standard", severity=0.5, seed=500562626)
     assert torch.equal(degrade_crop(clean, "rain + noise", "cat 0", Protocol()), mixed)
     assert degrade_crop(clean, "no", "cat 0", protocol) is clean
 

@@ -4,18 +4,20 @@ import pytest
 import torch
 
 from autodir_core.degrade import degrade
-from autodir_core.degrade.sensor import _correlate_channels, _correlate_pixels
+from autodir_core.degrade.noise import _correlate_channels, _correlate_pixels
 
 
 @pytest.mark.parametrize(("severity", "sigma"), [(0.0, 9.0), (0.5, 25.0), (1.0, 48.0)])
 def test_noise_is_near_its_nominal_deviation_at_mid_grey(severity: float, sigma: float) -> None:
     grey = torch.full((96, 32, 32, 3), 0.5)
-    deviation = (degrade(grey, "noise", severity=severity) - grey).std((1, 2, 3)) * 255
+    deviation = (degrade(grey, "noise", kind="standard", severity=severity) - grey).std((1, 2, 3)) * 255
     assert deviation.mean().item() == pytest.approx(sigma, rel=0.06)
 
 
 def test_noise_grows_with_the_signal_but_keeps_the_mean() -> None:
-    dark, bright = (degrade(torch.full((12, 64, 64, 3), v), "noise", severity=0.1) for v in (0.25, 0.75))
+    dark, bright = (
+        degrade(torch.full((12, 64, 64, 3), v), "noise", kind="standard", severity=0.1) for v in (0.25, 0.75)
+    )
     assert bright.std((1, 2, 3)).mean() > 1.1 * dark.std((1, 2, 3)).mean()
     assert bright.mean().item() == pytest.approx(0.75, abs=0.005)
 
@@ -33,14 +35,3 @@ def test_correlated_pixels_keep_unit_variance() -> None:
     # The autocorrelation of [w, 1, w] one step away is 2 w / (1 + 2 w^2).
     neighbours = torch.corrcoef(torch.stack([field[:, :, 1:].flatten(), field[:, :, :-1].flatten()]))[0, 1]
     assert neighbours.item() == pytest.approx(0.6 / 1.18, abs=0.02)
-
-
-@pytest.mark.parametrize(("severity", "low", "high"), [(0.0, 0.35, 0.48), (1.0, 0.09, 0.15)])
-def test_underexposed_white_shows_the_gain(severity: float, low: float, high: float) -> None:
-    dark = degrade(torch.ones(8, 32, 32, 3), "underexposure", severity=severity).mean((1, 2, 3))
-    assert low < dark.min() and dark.max() < high
-
-
-def test_underexposure_is_stored_in_eight_bits() -> None:
-    levels = degrade(torch.rand(2, 32, 32, 3), "underexposure") * 255
-    assert torch.allclose(levels, levels.round(), atol=1e-3)
