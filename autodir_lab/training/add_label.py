@@ -17,7 +17,8 @@ from autodir_core.model import AutoDIR
 
 from .data.build import load_sources
 from .data.prepare_data import prepare_pairs
-from .data.sources import SYNTHETIC, Degradation, PairSource, TrainingData, degrade_with_depth
+from .data.sources import PairSource, TrainingData
+from .data.synthetic import SYNTHETIC, Degradation, degrade_with_depth
 from .objectives.biqa import cosine_logits_fn
 from .objectives.distillation import Teacher
 from .pipeline import train_stages

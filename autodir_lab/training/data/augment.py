@@ -1,4 +1,4 @@
-"""Hard-negative augmentation: clean crops get what photographs have and what is easily mistaken for a degradation."""
+"""Augmentation of training crops: hard negatives and cameras before a degradation, the web after it."""
 
 from __future__ import annotations
 
@@ -10,13 +10,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from autodir_core.choices import DEGRADATIONS
+from autodir_core.degrade import degrade
+from autodir_core.degrade.camera import develop, publish
 from autodir_core.degrade.compression import compress_jpeg
+from autodir_core.degrade.draws import Draw
 from autodir_core.imaging.filters import binomial_blur, box_blur, gaussian_blur, resize
 
 
 @dataclass(frozen=True)
 class AugmentationProbs:
-    """How probable each augmentation of a clean crop is, 0..1; they are independent of each other.
+    """How probable each augmentation of a crop is, 0..1; they are independent of each other and of the label.
+
+    Those of clean crops come before the degradation and are part of the reference.
 
     Args:
         shaded_objects: warped, unevenly lit and with shaded ellipsoids (`add_shaded_objects`).
@@ -25,6 +31,11 @@ class AugmentationProbs:
         soft_patches: with patches that look like drops and are none (`overlay_soft_patches`).
         low_key: dark with bright lights, as evenings are (`apply_low_key`).
         jpeg: compressed before the degradation (`apply_jpeg`).
+        camera: with the tone curve, vignetting, grain and sharpening of a camera (`apply_camera`).
+        imperceptible: degraded so weakly that nobody notices (`add_imperceptible_degradation`).
+        second: of a degraded crop, has a milder second degradation, which the reference lacks.
+        partial: of a degraded crop, is degraded in about half of its area only (`restrict_to_part`).
+        web: resized, sharpened and compressed after the degradation (`apply_web`), the reference of "no" too.
     """
 
     shaded_objects: float = 0.0
@@ -33,6 +44,11 @@ class AugmentationProbs:
     soft_patches: float = 0.0
     low_key: float = 0.0
     jpeg: float = 0.0
+    camera: float = 0.0
+    imperceptible: float = 0.0
+    second: float = 0.0
+    partial: float = 0.0
+    web: float = 0.0
 
 
 NO_AUGMENTATION = AugmentationProbs()
@@ -56,6 +72,8 @@ def augment(
         (probs.soft_patches, lambda color, rng: overlay_soft_patches(color, draw_crop()[..., :3], rng)),
         (probs.low_key, apply_low_key),
         (probs.jpeg, apply_jpeg),
+        (probs.camera, apply_camera),
+        (probs.imperceptible, add_imperceptible_degradation),
     )
     for probability, apply in augmentations:
         if rng.random() < probability:
@@ -189,6 +207,37 @@ def apply_jpeg(color: Tensor, rng: np.random.Generator) -> Tensor:
     """Compress [S, S, 3] at a quality of 60 to 97, as most photographs have been: such traces are no degradation."""
     subsampling, quality = int(rng.integers(0, 3)), int(rng.integers(60, 98))
     return compress_jpeg(color, quality, subsampling)
+
+
+def apply_camera(color: Tensor, rng: np.random.Generator) -> Tensor:
+    """Process [S, S, 3] as every camera does: tone, vignetting, slight grain, sharpening."""
+    return develop(color.movedim(-1, 0), draw_from(rng)).movedim(0, -1)
+
+
+def apply_web(color: Tensor, rng: np.random.Generator) -> Tensor:
+    """Process [S, S, 3] as the web does with every photograph: resized, sharpened, JPEG of quality 60 to 100."""
+    return publish(color.movedim(-1, 0), draw_from(rng)).movedim(0, -1)
+
+
+def add_imperceptible_degradation(color: Tensor, rng: np.random.Generator) -> Tensor:
+    """Add a trace of any degradation to [S, S, 3]: 0.3 to 2 levels of 255 (RMS), ten at most anywhere."""
+    label, severity, seed = rng.choice(list(DEGRADATIONS)), rng.uniform(0, 0.5), rng.integers(2**31)
+    trace = degrade(color[None], str(label), severity=float(severity), seed=int(seed))[0] - color
+    size = max(trace.square().mean().sqrt().item(), 0.2 * trace.abs().max().item(), 1e-6)
+    return color + trace * min(float(rng.uniform(0.3, 2)) / 255 / size, 1.0)
+
+
+def restrict_to_part(clean: Tensor, degraded: Tensor, rng: np.random.Generator) -> Tensor:
+    """Return [S, S, 3], degraded in a half or more and clean elsewhere, with an edge anywhere from hard to soft."""
+    field = smooth_field(len(clean), rng, max_cells=4)
+    threshold, softness = field.quantile(float(rng.uniform(0.2, 0.5))), float(rng.uniform(0.01, 0.3))
+    mask = ((field - threshold) / softness + 0.5).clamp(0, 1)[..., None]
+    return clean + mask * (degraded - clean)
+
+
+def draw_from(rng: np.random.Generator) -> Draw:
+    """Return a stream of random numbers that follows from the state of `rng`."""
+    return Draw(int(rng.integers(2**31)), "augmentation")
 
 
 def random_texture(side: int, rng: np.random.Generator) -> Tensor:

@@ -9,7 +9,8 @@ from pathlib import Path
 from autodir_core.errors import InputError
 
 from .prepare_data import Tiles, prepare_pairs, prepare_photos, prepare_scenes
-from .sources import SYNTHETIC, CleanSource, Degradation, PairSource, Source, TrainingData
+from .sources import CleanSource, PairSource, Source, TrainingData
+from .synthetic import SYNTHETIC, Degradation
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Protocol
@@ -10,29 +10,13 @@ from typing import Protocol
 import numpy as np
 from torch import Tensor
 
-from autodir_core.degrade import degrade
 from autodir_core.errors import InputError
 from autodir_core.labels import CLEAN, LABELS
 
 from .augment import augment
 from .crops import CropConfig, random_crop, random_flip, random_window
 from .prepare_data import Tiles
-
-Degradation = Callable[[Tensor, float, int], Tensor]
-"""(crop [S, S, 4] of color and depth, severity 0..1, seed) -> degraded color [S, S, 3], all in 0..1.
-
-Data loading workers on Windows and macOS need one that can be pickled: a function of a module, or a `partial` of it.
-"""
-
-
-def degrade_with_depth(label: str, crop: Tensor, severity: float, seed: int) -> Tensor:
-    """Apply one of the built-in degradations to a crop [S, S, 4]; in 7 of 10 crops haze follows their depth."""
-    depth = crop[None, ..., 3] if np.random.default_rng(seed).random() < 0.7 else None
-    return degrade(crop[None, ..., :3], label, severity=severity, seed=seed, depth=depth)[0]
-
-
-SYNTHETIC: Mapping[str, Degradation] = {label: partial(degrade_with_depth, label) for label in LABELS if label != CLEAN}
-"""The degradations of the official labels."""
+from .synthetic import SYNTHETIC, Degradation, draw_synthetic_pair
 
 
 class Source(Protocol):
@@ -66,11 +50,7 @@ class CleanSource:
     def draw(self, label: str, config: CropConfig, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
         draw_crop = partial(random_crop, self.tiles, config.size, rng, config.max_downscale.get(label))
         crop = augment(draw_crop(), draw_crop, rng, config.augmentation)
-        clean = crop[..., :3]
-        if label == CLEAN:
-            return clean, clean
-        severity, seed = float(rng.uniform(config.min_severity, 1)), int(rng.integers(2**31))
-        return clean, self.degradations[label](crop, severity, seed)
+        return draw_synthetic_pair(crop, label, self.degradations, config, rng)
 
 
 @dataclass(frozen=True)

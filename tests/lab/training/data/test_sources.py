@@ -10,7 +10,8 @@ import autodir_core as ad
 from autodir_lab.training.data.crops import CropConfig
 from autodir_lab.training.data.dataset import PairDataset
 from autodir_lab.training.data.microbatch import full_batch
-from autodir_lab.training.data.sources import SYNTHETIC, CleanSource, PairSource, TrainingData, synthetic_data
+from autodir_lab.training.data.sources import CleanSource, PairSource, TrainingData, synthetic_data
+from autodir_lab.training.data.synthetic import SYNTHETIC
 
 
 def test_labels_beyond_the_built_in_ones(scenes):

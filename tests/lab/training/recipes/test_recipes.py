@@ -35,7 +35,17 @@ def test_the_mini_recipe_is_the_shipped_model():
     assert [mini.train_config(stage).steps for stage in STAGE_NAMES] == [13000, 0, 8000, 10000]
     assert mini.biqa.trainable_prefixes == ("visual", "logit_scale") and mini.biqa.batch_size == 24
     assert mini.biqa_objective.crops.augmentation == AugmentationProbs(
-        shaded_objects=0.35, depth_of_field=0.3, camera_isp=0.35, soft_patches=0.3, low_key=0.15, jpeg=0.5
+        shaded_objects=0.35,
+        depth_of_field=0.3,
+        camera_isp=0.35,
+        soft_patches=0.3,
+        low_key=0.15,
+        jpeg=0.2,
+        camera=0.5,
+        imperceptible=0.3,
+        second=0.15,
+        partial=0.1,
+        web=0.6,
     )
     assert mini.config is not None and mini.config.unet.attention == (False, False, True)
     assert mini.config.clip.text_width % 64 == 0
