@@ -54,7 +54,7 @@ def main(arguments: list[str]) -> int:
     if sys.version_info < OLDEST_PYTHON:
         return fail(f"Python {'.'.join(map(str, OLDEST_PYTHON))} or newer is needed, this is {sys.version.split()[0]}")
     if not arguments or HELP & set(arguments if arguments[0] in TOOLS else arguments[:1]):
-        print((__doc__ or "").strip())
+        print(f"{(__doc__ or '').strip()}\n\nCommands:\n{list_commands()}")
         return 0 if arguments else WRONG_USE
     try:
         if arguments[0] not in TOOLS and not is_valid(arguments):
@@ -66,6 +66,14 @@ def main(arguments: list[str]) -> int:
         return INTERRUPTED
 
 
+def list_commands() -> str:
+    """Return the commands of the command line, a line each, with their summaries."""
+    sys.path.insert(0, str(ROOT))
+    from autodir_core.cli import COMMANDS
+
+    return "\n".join(f"    {name:<9} {summary}" for name, (_, summary) in COMMANDS.items())
+
+
 def is_valid(arguments: list[str]) -> bool:
     """Whether the command line accepts `arguments`, which needs no package; its help ends the program here."""
     sys.path.insert(0, str(ROOT))
@@ -73,7 +81,7 @@ def is_valid(arguments: list[str]) -> bool:
     from autodir_core.errors import InputError
 
     try:
-        parse(arguments)
+        parse(arguments, "python run.py")
     except InputError as error:
         fail(str(error))
         return False

@@ -2,9 +2,11 @@
 
 >>> import autodir_core as ad
 >>> model = ad.load_autodir()
->>> result = ad.restore(model, images).image
+>>> result = ad.restore(model, ad.read_picture("photo.jpg").image)
+>>> ad.write_picture("restored.png", result.image)
 
-Importing this package imports nothing heavy; a name is imported from its module when it is first used.
+Importing this package imports nothing heavy; a name is imported from its module when it is first used. Synthetic
+degradations have a package of their own: `from autodir_core.degrade import degrade`.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from .diffusion.schedule import sigmas
     from .errors import AutoDIRError, CheckpointError, InputError
     from .imaging.color import match_color
+    from .imaging.files import read_picture, write_picture
     from .labels import LABELS
     from .model import AutoDIR, load_autodir
     from .outputs import Assessment, Restoration, Round
@@ -43,8 +46,10 @@ __all__ = [
     "load_autodir",
     "match_color",
     "preset",
+    "read_picture",
     "restore",
     "sigmas",
+    "write_picture",
 ]
 
 MODULES = {
@@ -57,17 +62,21 @@ MODULES = {
     **dict.fromkeys(("LoopSettings", "SamplerSettings", "preset"), "settings"),
     **dict.fromkeys(("Progress", "restore"), "pipeline"),
     "match_color": "imaging.color",
+    **dict.fromkeys(("read_picture", "write_picture"), "imaging.files"),
     "sigmas": "diffusion.schedule",
 }
 """Public name -> the module that defines it."""
 
 
 def __getattr__(name: str) -> Any:
-    """Import a public name from its module (PEP 562)."""
+    """Import a public name from its module (PEP 562); PackageError where a package that it needs is not installed."""
     if name not in MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f".{MODULES[name]}", __name__), name)
+    from .optional_imports import installed_packages
+
+    with installed_packages():
+        return getattr(import_module(f".{MODULES[name]}", __name__), name)
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *MODULES])
+    return sorted([*__all__, "__version__"])

@@ -20,15 +20,20 @@ def parse_labels(text: str) -> list[str]:
 
 
 def prompt_for(label: str) -> str:
-    """The sentence whose CLIP similarity to a picture scores `label` (official `BIQA` template)."""
+    """Return the sentence whose CLIP similarity to a picture scores `label` (official `BIQA` template)."""
     return f"A photo needs {label} artifact reduction"
 
 
-def check_labels(labels: Sequence[str], known: Sequence[str]) -> tuple[str, ...]:
-    """`labels` as a tuple without repetitions; InputError for an empty list or a label outside `known`."""
+def check_list(labels: Sequence[str]) -> Sequence[str]:
+    """Return `labels`; InputError for one text, which is a sequence of letters."""
     if isinstance(labels, str):
         raise InputError(f"labels must be a list of names, got the text {labels!r}; write [{labels!r}]")
-    unknown = [label for label in labels if label not in known]
+    return labels
+
+
+def check_labels(labels: Sequence[str], known: Sequence[str]) -> tuple[str, ...]:
+    """Return `labels` as a tuple without repetitions; InputError for an empty list or a label outside `known`."""
+    unknown = [label for label in check_list(labels) if label not in known]
     if unknown:
         raise InputError(f"unknown label {unknown[0]!r}; this model knows: {', '.join(known)}")
     if not labels:

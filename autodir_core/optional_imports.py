@@ -14,7 +14,10 @@ from .errors import PackageError
 IMPORT_FAILURES = (ImportError, OSError, RuntimeError, AttributeError, NameError, TypeError, ValueError)
 """What packages raise on import: names that are gone, libraries that do not load, versions that disagree."""
 
-NEVER_BLAMED = frozenset({"torch", __name__.partition(".")[0]}) | sys.stdlib_module_names
+OURS = frozenset({"autodir_core", "autodir_lab", "autodir_client", __name__.partition(".")[0]})
+"""The packages of this repository, the last one under the name that ComfyUI imports it by."""
+
+NEVER_BLAMED = OURS | {"torch"} | sys.stdlib_module_names
 """Packages that take part in every failing import without being its cause: they run it, or load libraries."""
 
 DISTRIBUTIONS = {
@@ -43,6 +46,21 @@ def optional_import(package: str, alternative: str = "") -> Iterator[None]:
         raise PackageError(f"{package} cannot be imported{describe(error, package)}{ending}") from error
 
 
+@contextmanager
+def installed_packages() -> Iterator[None]:
+    """Guard code that needs the packages of pyproject.toml; PackageError, one line, where one is not installed."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if not package or package in OURS | sys.stdlib_module_names:
+            raise
+        raise PackageError(
+            f"the package {package} is not installed in this Python; `python run.py`, in a checkout, sets up all that "
+            f"a command needs, or install it: {pip_command()} {distribution(package)}"
+        ) from error
+
+
 def is_installed(package: str) -> bool:
     """Whether a package can be found; it is not imported."""
     return find_spec(package) is not None
@@ -53,7 +71,7 @@ def describe(error: BaseException, package: str) -> str:
     causes = [*chain(error)][::-1]
     cause, failing = causes[0], failing_package(causes, package)
     reason = ([line.strip() for line in str(cause).splitlines() if line.strip()] or ["no message"])[-1].rstrip(".")
-    pip = f"{sys.executable} -m pip install" if " " not in sys.executable else f'"{sys.executable}" -m pip install'
+    pip = pip_command()
     if isinstance(cause, ModuleNotFoundError) and cause.name == failing:
         return f": {reason}. Install it in this Python: {pip} {distribution(failing)}"
     blame = f" because {failing} fails" if failing != package else ""
@@ -61,6 +79,12 @@ def describe(error: BaseException, package: str) -> str:
         f"{blame}: {type(cause).__name__}: {reason}. Reinstall a version of it that fits the other packages in this "
         f"Python: {pip} --upgrade --force-reinstall --no-deps {distribution(failing)}"
     )
+
+
+def pip_command() -> str:
+    """Return the command that installs packages into this Python."""
+    python = f'"{sys.executable}"' if " " in sys.executable else sys.executable
+    return f"{python} -m pip install"
 
 
 def chain(error: BaseException | None) -> Iterator[BaseException]:

@@ -15,7 +15,7 @@ from .labels import check_labels
 from .loop_policy import LoopState
 from .model import AutoDIR
 from .outputs import Restoration, Round, merge_restorations
-from .settings import LoopSettings, SamplerSettings
+from .settings import LoopSettings, SamplerSettings, settings_or_default
 from .stages.correction import lerp_correction, scm_weight
 
 
@@ -59,7 +59,8 @@ def restore(
     Raises InputError for pictures, labels or settings that cannot be used.
     """
     images = check_images(images)
-    loop, sampler = loop or LoopSettings(), sampler or SamplerSettings()
+    loop = settings_or_default(loop, LoopSettings, "loop")
+    sampler = settings_or_default(sampler, SamplerSettings, "sampler")
     noises = picture_noises(len(images), seed, noise=noise, noise_sampler=noise_sampler)
     runners = [RoundRunner(model, loop, sampler, i, row, on_step, on_round) for i, row in enumerate(noises)]
     run = run_prompt if loop.prompt is not None else run_loop

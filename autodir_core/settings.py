@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from .choices import CROPS, PRESETS, SAMPLERS
 from .errors import InputError
+from .labels import check_list
+
+GUIDANCE_RANGE = 0.0, 20.0
+SCM_WEIGHT_RANGE = 0.0, 2.0
+"""What commands and nodes offer; Python takes any number."""
 
 
 @dataclass(frozen=True)
@@ -56,8 +62,23 @@ class LoopSettings:
     def __post_init__(self) -> None:
         if self.max_rounds < 1:
             raise InputError(f"max_rounds must be 1 or more, got {self.max_rounds}")
+        if self.labels is not None:
+            check_list(self.labels)
         CROPS.check(self.crops)
         check_confidence(self.min_confidence)
+
+
+Settings = TypeVar("Settings", SamplerSettings, LoopSettings)
+
+
+def settings_or_default(given: Settings | None, kind: type[Settings], parameter: str) -> Settings:
+    """Return the settings, the paper's way for None; InputError for anything else, which names the right class."""
+    if given is None:
+        return kind()
+    if not isinstance(given, kind):
+        example = 'sampler="euler"' if kind is SamplerSettings else "max_rounds=3"
+        raise InputError(f"{parameter} takes settings such as {kind.__name__}({example}), got {given!r}")
+    return given
 
 
 def check_confidence(min_confidence: float) -> float:

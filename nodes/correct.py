@@ -7,13 +7,14 @@ from torch import Tensor
 
 from ..autodir_core.errors import InputError
 from ..autodir_core.imaging.mask import apply_mask
+from ..autodir_core.settings import SCM_WEIGHT_RANGE
 from ..autodir_core.stages.correction import lerp_correction
 from .comfy import devices
 from .comfy.memory import HostedModel
 from .shared import io
 
 ZERO_RESIDUAL = 0.5
-"""The grey that a residual of 0 is shown as."""
+"""The gray that a residual of 0 is shown as."""
 
 
 class AutoDIRCorrect:
@@ -43,8 +44,8 @@ class AutoDIRCorrect:
                     "FLOAT",
                     {
                         "default": 1.0,
-                        "min": 0.0,
-                        "max": 2.0,
+                        "min": SCM_WEIGHT_RANGE[0],
+                        "max": SCM_WEIGHT_RANGE[1],
                         "step": 0.05,
                         "tooltip": "Weight of the correction: 0 keeps the generated picture, 1 is the paper's. The "
                         "official code uses 0 after low resolution.",

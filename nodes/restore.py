@@ -11,7 +11,7 @@ from ..autodir_core.labels import parse_labels
 from ..autodir_core.pipeline import restore
 from ..autodir_core.reporting.montage import batch_montage
 from ..autodir_core.reporting.summary import batch_text, round_lines
-from ..autodir_core.settings import LoopSettings, SamplerSettings
+from ..autodir_core.settings import SCM_WEIGHT_RANGE, LoopSettings, SamplerSettings
 from .comfy import devices, folders, progress
 from .comfy.memory import HostedModel
 from .shared import io
@@ -63,7 +63,7 @@ class AutoDIRRestore:
                     {
                         "default": -1.0,
                         "min": -1.0,
-                        "max": 2.0,
+                        "max": SCM_WEIGHT_RANGE[1],
                         "step": 0.05,
                         "tooltip": "Weight of the structure correction. -1, like any value below 0, takes the file's "
                         "weights: officially 1, and 0 after low resolution. 0 switches it off, 1 applies it in full "

@@ -262,12 +262,13 @@ class TestWithoutPackages:
         done = self.start(*arguments)
         assert done.returncode == (0 if arguments else 2)
         assert "python run.py restore PHOTO -o OUT" in done.stdout and "python run.py test" in done.stdout
+        assert all(summary in done.stdout for _, summary in COMMANDS.values())
 
     @pytest.mark.parametrize("command", COMMANDS)
     def test_help_of_every_command(self, command):
         done = self.start(command, "--help")
         assert (done.returncode, done.stderr) == (0, "")
-        assert done.stdout.startswith(f"usage: python -m autodir_core {command}")
+        assert done.stdout.startswith(f"usage: python run.py {command}")
 
     @pytest.mark.parametrize(
         ("arguments", "message"),
@@ -280,4 +281,4 @@ class TestWithoutPackages:
     def test_wrong_use_is_told_before_anything_is_installed(self, arguments, message):
         done = self.start(*arguments)
         assert done.returncode == 2 and message in done.stderr
-        assert len(done.stderr.splitlines()) == 1
+        assert len(done.stderr.splitlines()) == 1 and "see python run.py" in done.stderr

@@ -12,6 +12,7 @@ from importlib import import_module
 
 from .. import __version__
 from ..errors import AutoDIRError
+from ..optional_imports import installed_packages
 from .console import Parser, complain, prepare_streams
 
 COMMANDS = {
@@ -28,6 +29,7 @@ COMMANDS = {
 }
 """Name -> module, imported when its command is used, and summary; the module's docstring is the description."""
 
+PROGRAM = "python -m autodir_core"
 WRONG_USE, INTERRUPTED = 2, 130
 
 
@@ -36,7 +38,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     prepare_streams()
     try:
         arguments = parse(sys.argv[1:] if argv is None else argv)
-        return arguments.run(arguments)
+        with installed_packages():
+            return arguments.run(arguments)
     except KeyboardInterrupt:
         complain("interrupted; what was finished is kept")
         return INTERRUPTED
@@ -45,14 +48,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         return WRONG_USE
 
 
-def parse(argv: Sequence[str]) -> argparse.Namespace:
+def parse(argv: Sequence[str], program: str = PROGRAM) -> argparse.Namespace:
     """Return the options of a command with its function as `run`; InputError for wrong use, SystemExit after help."""
-    return build_parser(next((text for text in argv if text in COMMANDS), None)).parse_args(argv)
+    return build_parser(next((text for text in argv if text in COMMANDS), None), program).parse_args(argv)
 
 
-def build_parser(used: str | None) -> argparse.ArgumentParser:
-    """Return the parser of all commands; only the one that is `used` knows its options, the others are names."""
-    parser = Parser(prog="python -m autodir_core", description="AutoDIR: automatic all-in-one image restoration.")
+def build_parser(used: str | None, program: str = PROGRAM) -> argparse.ArgumentParser:
+    """Return the parser of all commands.
+
+    Args:
+        used: the command whose options it knows; the others are names.
+        program: what its help and its errors call it by.
+    """
+    parser = Parser(prog=program, description="AutoDIR: automatic all-in-one image restoration.")
     parser.add_argument("--version", action="version", version=f"autodir {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     for name, (path, summary) in COMMANDS.items():

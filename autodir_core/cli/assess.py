@@ -7,7 +7,8 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .console import say, text_bar
+from ..labels import CLEAN
+from .console import complain, say, text_bar
 from .options import add_crops, add_model_options, chosen_labels, load_model, names
 from .pictures import find_pictures, for_each
 
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("pictures", nargs="+", metavar="PICTURES", help="files or folders")
-    parser.add_argument("--labels", type=names, help='to ask about, between commas, such as "haze,no" (default: all)')
+    labels = 'to compare, between commas, such as "haze,no": their probabilities add up to 100 %% (default: all)'
+    parser.add_argument("--labels", type=names, help=labels)
     add_crops(parser)
     parser.add_argument("--json", action="store_true", help="print JSON (default: bars)")
     add_model_options(parser)
@@ -31,6 +33,10 @@ def run(arguments: argparse.Namespace) -> int:
         read_picture(pictures[0])  # a single picture that is broken is reported before the model is loaded
     model = load_model(arguments)
     labels = chosen_labels(arguments, model)
+    if CLEAN not in labels:
+        complain(
+            f'warning: without "{CLEAN}" among --labels they are only compared with each other, up to 100 % in all'
+        )
     entries: list[dict[str, Any]] = []
 
     def assess(path: Path) -> None:

@@ -5,16 +5,21 @@ from __future__ import annotations
 import argparse
 import io
 import sys
-from typing import NoReturn, TextIO
+from typing import Any, NoReturn, TextIO
 
 from ..errors import InputError
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser whose errors are one line like all others."""
+    """An argument parser whose errors are one line like all others, and whose hidden options have no abbreviations."""
 
     def error(self, message: str) -> NoReturn:
         raise InputError(f"{message}; see {self.prog} --help")
+
+    def _get_option_tuples(self, option_string: str) -> list[Any]:
+        """Return the options that an abbreviation may mean; former names work in full only."""
+        found: list[Any] = super()._get_option_tuples(option_string)
+        return [option for option in found if option[0].help != argparse.SUPPRESS]
 
 
 def prepare_streams() -> None:

@@ -6,7 +6,7 @@ import argparse
 
 from ..choices import ANY_KIND, DEGRADATIONS, STANDARD, describe_kinds
 from .console import say
-from .options import add_output_options, add_quiet, at_least, between, check_names, names
+from .options import add_output_options, add_quiet, between, check_names, names, seed
 from .pictures import Job, for_each, plan_jobs
 
 
@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--severity", type=between(0, 1), default=0.5, help="0 barely visible to 1 severe (default: %(default)s)"
     )
-    parser.add_argument("--seed", type=at_least(0), default=0, help="for every picture (default: %(default)s)")
+    parser.add_argument("--seed", type=seed, default=0, help="for every picture (default: %(default)s)")
     add_quiet(parser)
 
 

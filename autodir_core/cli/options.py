@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     from ..model import AutoDIR
 
 SUFFIXES = ", ".join(FORMATS)
+MAX_SEED = 2**64 - 1
 
 
-def add_renamed(parser: argparse._ActionsContainer, name: str, former: str, **options: Any) -> None:
-    """Add the option `name`; its `former` name works until version 1.0 and is not in the help."""
-    parser.add_argument(name, **options)
-    dest = name.lstrip("-").replace("-", "_")
+def add_renamed(parser: argparse._ActionsContainer, name: str, *former: str, **options: Any) -> None:
+    """Add the option `name`; its `former` names work, in full, until version 1.0 and are not in the help."""
+    dest = parser.add_argument(name, **options).dest
     hidden: dict[str, Any] = {"dest": dest, "help": argparse.SUPPRESS, "default": argparse.SUPPRESS}
-    parser.add_argument(former, **(options | hidden))
+    parser.add_argument(*former, **(options | hidden))
 
 
 def add_model_options(parser: argparse.ArgumentParser) -> None:
@@ -48,7 +48,14 @@ def load_model(arguments: argparse.Namespace) -> AutoDIR:
 
 def chosen_labels(arguments: argparse.Namespace, model: AutoDIR) -> tuple[str, ...]:
     """Return the labels of `--labels`, or all of the model; InputError for one that it does not know."""
-    return check_labels(model.labels if arguments.labels is None else arguments.labels, model.labels)
+    given = model.labels if arguments.labels is None else arguments.labels
+    return check_labels([with_spaces(name, model.labels) for name in given], model.labels)
+
+
+def with_spaces(name: str, known: Sequence[str]) -> str:
+    """Return `name`, or the known name that it is with spaces: folders and shells like "low_resolution" better."""
+    spaced = name.replace("_", " ")
+    return spaced if name not in known and spaced in known else name
 
 
 def add_output_options(parser: argparse.ArgumentParser, marker: str) -> None:
@@ -145,15 +152,24 @@ def at_least(low: int) -> Callable[[str], int]:
     return parse
 
 
+def seed(text: str) -> int:
+    """Parse a seed, a whole number of 64 bits."""
+    value = at_least(0)(text)
+    if value > MAX_SEED:
+        raise argparse.ArgumentTypeError(f"{text} is above {MAX_SEED}, the largest seed")
+    return value
+
+
 def names(text: str) -> tuple[str, ...]:
     """Parse names between commas."""
     return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
 def check_names(given: Sequence[str], known: Sequence[str], option: str) -> tuple[str, ...]:
-    """Return the names; InputError when there are none, or one outside `known`."""
-    unknown = [name for name in given if name not in known]
-    if unknown or not given:
+    """Return the names, each once; InputError when there are none, or one outside `known`."""
+    found = dict.fromkeys(with_spaces(name, known) for name in given)
+    unknown = [name for name in found if name not in known]
+    if unknown or not found:
         got = f"got {unknown[0]!r}" if unknown else "got none"
         raise InputError(f"{option} takes names between commas out of: {', '.join(known)}; {got}")
-    return tuple(given)
+    return tuple(found)

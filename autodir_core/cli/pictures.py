@@ -18,6 +18,7 @@ from .options import SUFFIXES
 
 Item = TypeVar("Item")
 REPORT_ENDING = ".json"
+REDO = "settings and additional outputs of this run do not apply to it, --overwrite does it again with them"
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,7 @@ def plan_jobs(
         refuse_existing(jobs[0].outputs(endings))
     for job in jobs:
         if job.target.exists():
-            say(f"{job.source.name}: skipped, {job.target} exists; --overwrite replaces it", quiet=arguments.quiet)
+            say(f"{job.source.name}: skipped, {job.target} exists; {REDO}", quiet=arguments.quiet)
     return [job for job in jobs if not job.target.exists()]
 
 

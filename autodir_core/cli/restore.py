@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ..choices import COLOR_METHODS, SAMPLERS
 from ..errors import InputError
-from ..settings import preset
+from ..settings import GUIDANCE_RANGE, SCM_WEIGHT_RANGE, preset
 from .console import say
 from .options import (
     add_crops,
@@ -17,9 +17,10 @@ from .options import (
     add_quiet,
     add_tile_size,
     at_least,
-    finite,
+    between,
     load_model,
     names,
+    seed,
 )
 from .pictures import REPORT_ENDING, find_mask, for_each, plan_jobs, round_ending
 
@@ -61,11 +62,11 @@ def add_sampler_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--sampler", choices=SAMPLERS, default=SAMPLER.sampler, help=f"{SAMPLERS.describe()} (default: %(default)s)"
     )
+    low, high = GUIDANCE_RANGE
     for name, default in (("--text-guidance", SAMPLER.text_guidance), ("--image-guidance", SAMPLER.image_guidance)):
-        group.add_argument(name, type=finite, default=default, help="1 is no extrapolation (default: %(default)s)")
-    group.add_argument(
-        "--seed", type=at_least(0), default=0, help="of the noise, for every picture (default: %(default)s)"
-    )
+        text = f"{low:g} to {high:g}, 1 is no extrapolation (default: %(default)s)"
+        group.add_argument(name, type=between(low, high), default=default, help=text)
+    group.add_argument("--seed", type=seed, default=0, help="of the noise, for every picture (default: %(default)s)")
 
 
 def add_loop_options(parser: argparse.ArgumentParser) -> None:
@@ -75,10 +76,11 @@ def add_loop_options(parser: argparse.ArgumentParser) -> None:
         "--labels", type=names, help='to look for, between commas, such as "haze,low resolution,no" (default: all)'
     )
     add_min_confidence(group)
-    group.add_argument("--prompt", help="custom prompt instead of the assessment, one round (default: assess)")
-    group.add_argument(
-        "--scm-weight", type=finite, help="strength of the structure correction (default: the model's own table)"
-    )
+    prompt = "custom prompt instead of the assessment, one round (default, and if empty: assess)"
+    group.add_argument("--prompt", type=str.strip, help=prompt)
+    low, high = SCM_WEIGHT_RANGE
+    weight = f"strength of the structure correction, {low:g} to {high:g} (default: the model's own table)"
+    group.add_argument("--scm-weight", type=between(low, high), help=weight)
     group.add_argument(
         "--match-color",
         choices=("none", *COLOR_METHODS),
@@ -97,6 +99,8 @@ def run(arguments: argparse.Namespace) -> int:
     from ..imaging.files import read_picture
     from .restorer import Restorer
 
+    if arguments.prompt and arguments.labels is not None:
+        raise InputError("--prompt replaces the assessment, for which --labels is; leave one of them out")
     jobs = plan_jobs(inputs(arguments), arguments, "restored", endings(arguments))
     if len(jobs) == 1:
         read_picture(jobs[0].source)  # a single picture that is broken is reported before the model is loaded

@@ -33,11 +33,11 @@ from .options import chosen_labels
 from .pictures import REPORT_ENDING, Job, find_mask, round_ending
 
 
-def loop_settings(arguments: argparse.Namespace) -> LoopSettings:
+def loop_settings(arguments: argparse.Namespace, labels: Sequence[str]) -> LoopSettings:
     return LoopSettings(
         max_rounds=arguments.max_rounds,
-        labels=arguments.labels,
-        prompt=arguments.prompt,
+        labels=None if arguments.labels is None else labels,
+        prompt=arguments.prompt or None,
         scm_weight=arguments.scm_weight,
         crops=arguments.crops,
         min_confidence=arguments.min_confidence,
@@ -55,8 +55,8 @@ class Restorer:
         """InputError for labels that the model does not know."""
         self.model = model.tiled(arguments.tile_size)
         self.arguments = arguments
-        self.loop, self.sampler = loop_settings(arguments), sampler_settings(arguments)
         self.labels = chosen_labels(arguments, model)
+        self.loop, self.sampler = loop_settings(arguments, self.labels), sampler_settings(arguments)
 
     def restore(self, job: Job) -> None:
         """Restore one file; the result is written last, so that a picture whose result exists is done."""
@@ -107,7 +107,7 @@ class Restorer:
                 temporary.write_text(text + "\n", encoding="utf-8")
 
     def report(self, job: Job, restoration: Restoration, seconds: Sequence[float]) -> dict[str, Any]:
-        """Return what was done to a picture, with everything it takes to do it again."""
+        """Return what was done to a picture, and how; of the weights it holds the names of file and model, no hash."""
         outcome = to_dict(restoration)
         outcome["rounds"] = [
             done | {"seconds": round(s, 3)} for done, s in zip(outcome["rounds"], seconds, strict=True)

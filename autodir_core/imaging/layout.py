@@ -12,13 +12,23 @@ from torch import Tensor
 
 from ..errors import InputError
 
+MAX_VALUE = 4.0
+"""Larger values are of another range than 0..1; what a decoder gives is within -1..2."""
+
 MAX_CROPS_PER_SIDE = 3
 """Crops along a side of a picture at most: on a large one they leave gaps, which keeps the assessment quick."""
 
 
 def check_images(images: Tensor, name: str = "images") -> Tensor:
-    """Return `images` as float32; InputError unless it is a [B, H, W, 3] tensor of finite numbers that is not empty."""
-    return check_finite(check_layout(images, name), name).float()
+    """Return `images` as float32.
+
+    InputError unless it is a [B, H, W, 3] tensor of finite numbers that is not empty and whose range is about 0..1:
+    values up to `MAX_VALUE` are fine, as decoders give them, 0..255 is not.
+    """
+    low, high = check_finite(check_layout(images, name), name).aminmax()
+    if max(-low, high) > MAX_VALUE:
+        raise InputError(f"{name} must have values in about 0..1, got {low:g}..{high:g}; divide by the value of white")
+    return images.float()
 
 
 def check_finite(images: Tensor, name: str = "images") -> Tensor:
@@ -67,7 +77,7 @@ def to_pil(image: Tensor) -> Image.Image:
 
 
 def from_pil(image: Image.Image) -> Tensor:
-    """Convert a picture of 8 bits to float32 [H, W, C] in 0..1, a grey one to [H, W]."""
+    """Convert a picture of 8 bits to float32 [H, W, C] in 0..1, a gray one to [H, W]."""
     return from_uint8(np.asarray(image))
 
 

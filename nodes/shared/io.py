@@ -10,7 +10,7 @@ from torch import Tensor
 from ...autodir_core import choices
 from ...autodir_core.diffusion.noise import MAX_SEED
 from ...autodir_core.errors import InputError
-from ...autodir_core.settings import LoopSettings, SamplerSettings
+from ...autodir_core.settings import GUIDANCE_RANGE, LoopSettings, SamplerSettings
 
 PAPER_LOOP, PAPER_SAMPLER = LoopSettings(), SamplerSettings()
 
@@ -68,8 +68,8 @@ TEXT_GUIDANCE = (
     "FLOAT",
     {
         "default": PAPER_SAMPLER.text_guidance,
-        "min": 0.0,
-        "max": 20.0,
+        "min": GUIDANCE_RANGE[0],
+        "max": GUIDANCE_RANGE[1],
         "step": 0.1,
         "tooltip": "How strongly the text condition drives the result. The paper uses 1, no extrapolation; above it "
         "each step costs another evaluation of the network.",
@@ -79,8 +79,8 @@ IMAGE_GUIDANCE = (
     "FLOAT",
     {
         "default": PAPER_SAMPLER.image_guidance,
-        "min": 0.0,
-        "max": 20.0,
+        "min": GUIDANCE_RANGE[0],
+        "max": GUIDANCE_RANGE[1],
         "step": 0.1,
         "tooltip": "How strongly the degraded picture holds the result. The paper uses 1, no extrapolation; other "
         "values cost another evaluation of the network per step.",

@@ -39,6 +39,13 @@ def test_crops_are_those_of_the_api(loaded, tmp_path, capsys):
     assert found == pytest.approx(expected.probabilities[0].tolist(), abs=1e-6)
 
 
+def test_labels_without_no_are_compared_with_each_other_alone(picture, loaded, capsys):
+    assert call("assess", picture, "--labels", "low_resolution", "--json") == 0
+    shown = capsys.readouterr()
+    assert json.loads(shown.out)[0]["probabilities"] == {"low resolution": 1.0}
+    assert 'warning: without "no" among --labels' in shown.err and len(shown.err.splitlines()) == 1
+
+
 def test_a_broken_one_among_others(picture, loaded, capsys):
     (picture.parent / "bad.png").write_text("no")
     assert call("assess", picture.parent, "--json") == 1

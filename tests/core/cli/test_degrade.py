@@ -24,6 +24,12 @@ def test_a_folder(picture, tmp_path):
     assert names_in(tmp_path / "out") == ["photo_degraded.png"]
 
 
+def test_labels_are_written_as_folders_are_and_count_once(picture, tmp_path, capsys):
+    options = "--label", "low_resolution,low resolution,blur"
+    assert call("degrade", picture, "-o", tmp_path / "o.png", *options) == 0
+    assert "photo.png: low resolution, blur ->" in capsys.readouterr().out
+
+
 def test_what_is_no_degradation(picture, tmp_path, refused):
     assert "got 'no'" in refused("degrade", picture, "-o", tmp_path / "o.png", "--label", "blur,no")
     assert "0..1" in refused("degrade", picture, "-o", tmp_path / "o.png", "--label", "blur", "--severity", 2)

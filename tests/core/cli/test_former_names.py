@@ -39,6 +39,12 @@ def test_restore(former, current, picture, loaded, tmp_path):
     assert results(tmp_path / "former") == results(tmp_path / "current")
 
 
+def test_former_names_do_not_spoil_abbreviations(picture, refused):
+    assert parse(["restore", "x.png", "-o", "y.png", "--til", "128"]).tile_size == 128
+    assert parse(["restore", "x.png", "--out", "y.png"]).output == "y.png"
+    assert "unrecognized arguments: --vie" in refused("restore", picture, "-o", "o.png", "--vie", "grid")
+
+
 def test_a_sheet_is_a_montage_under_its_former_name(picture, loaded, tmp_path):
     for option in ("--sheet", "--montage"):
         assert call("restore", picture, "-o", f"{tmp_path / 'out'}/", "--overwrite", "--quiet", option, *FAST) == 0

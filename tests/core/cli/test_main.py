@@ -104,6 +104,25 @@ def test_a_bug_is_not_hidden(picture, loaded, monkeypatch):
         call("assess", picture)
 
 
+@pytest.mark.parametrize("command", ["restore", "assess", "inspect", "convert", "degrade"])
+def test_a_python_without_packages_is_told_what_to_do(picture, tmp_path, command):
+    """One line, not a traceback; -S hides the installed packages."""
+    options = {
+        "restore": ["-o", "o.png"],
+        "convert": [tmp_path / "o.safetensors"],
+        "degrade": ["-o", tmp_path / "o.png", "--label", "blur"],
+    }.get(command, [])
+    done = subprocess.run(
+        [sys.executable, "-S", "-m", "autodir_core", command, picture, *options],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+    )
+    (line,) = done.stderr.splitlines()
+    assert (done.returncode, done.stdout) == (2, "")
+    assert line.startswith("autodir: error: the package ") and "run.py" in line and "-m pip install" in line
+
+
 def test_as_a_module(tmp_path):
     command = [sys.executable, "-m", "autodir_core", "inspect", tmp_path / "gone.safetensors"]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)

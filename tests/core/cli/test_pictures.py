@@ -32,7 +32,8 @@ class TestFolders:
         (out / "a_restored.jpg").write_text("kept")
         assert call("restore", folder, "-o", out, *FAST) == 0
         assert (out / "a_restored.jpg").read_text() == "kept"
-        assert "a.jpg: skipped" in capsys.readouterr().out
+        shown = capsys.readouterr().out
+        assert "a.jpg: skipped" in shown and "settings" in shown and "--overwrite does it again" in shown
         assert len(names_in(out)) == 3
 
     def test_nothing_is_loaded_where_nothing_is_missing(self, picture, tmp_path, monkeypatch):
@@ -122,7 +123,11 @@ class TestRefusals:
             ("--max-rounds", "x"),
             ("--sampler", "ddim"),
             ("--text-guidance", "nan"),
+            ("--text-guidance", "-1"),
+            ("--image-guidance", "21"),
+            ("--scm-weight", "-3"),
             ("--seed", "-1"),
+            ("--seed", 2**64),
             ("--tile-size", "64"),
             ("--crops", "whole"),
             ("--min-confidence", "50"),
@@ -132,6 +137,10 @@ class TestRefusals:
         line = refused("restore", picture, "-o", tmp_path / "o.png", option, value)
         assert f"argument {option}" in line
         assert line.endswith("see python -m autodir_core restore --help")
+
+    def test_labels_with_a_prompt(self, refused, picture, tmp_path):
+        options = "--prompt", "brighten it", "--labels", "noise"
+        assert "--prompt replaces the assessment" in refused("restore", picture, "-o", tmp_path / "o.png", *options)
 
     def test_no_command_and_no_output(self, refused, picture):
         assert "COMMAND" in refused()

@@ -60,6 +60,13 @@ def test_a_custom_prompt(picture, loaded, tmp_path, capsys):
     assert "done: custom prompt" in capsys.readouterr().out
 
 
+def test_an_empty_prompt_is_none(picture, loaded, tmp_path):
+    assert call("restore", picture, "-o", tmp_path / "o.png", "--prompt", " ", "--labels", "low_resolution", *FAST) == 0
+    loop = autodir_core.LoopSettings(max_rounds=2, labels=["low resolution"])
+    expected = autodir_core.restore(loaded, read_picture(picture).image, loop, SETTINGS[1])
+    assert np.array_equal(pixels(tmp_path / "o.png"), written(expected.image))
+
+
 def test_crops_and_min_confidence_are_those_of_the_api(loaded, tmp_path, capsys):
     large, target = saved(tmp_path / "in" / "large.png", height=230, width=300), tmp_path / "o.png"
     image, sampler = read_picture(large).image, SETTINGS[1]

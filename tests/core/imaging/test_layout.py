@@ -66,12 +66,18 @@ def test_the_odd_pixel_of_a_frame_is_at_the_bottom_right():
         (torch.rand(0, 4, 4, 3), r"\[B, H, W, 3\]"),
         (torch.zeros(1, 4, 4, 3, dtype=torch.uint8), "divide by its maximum"),
         (torch.full((1, 4, 4, 3), float("nan")), "not finite"),
+        (torch.linspace(0, 255, 48).view(1, 4, 4, 3), r"about 0..1, got 0..255; divide"),
         ([[0.0]], "torch tensor"),
     ],
 )
 def test_what_is_no_picture_is_refused(images, words):
     with pytest.raises(ad.InputError, match=words):
         check_images(images)
+
+
+def test_values_somewhat_outside_are_those_of_a_picture():
+    images = torch.linspace(-1, 2, 48).view(1, 4, 4, 3)
+    assert torch.equal(check_images(images), images)
 
 
 def test_eight_bits_are_rounded_and_clamped():
