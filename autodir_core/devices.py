@@ -38,6 +38,11 @@ def natural_dtype(device: torch.device) -> torch.dtype:
     return torch.float16 if device.type == "cuda" else torch.float32
 
 
+def memory_format(device: torch.device) -> torch.memory_format:
+    """Return the order in memory in which convolutions are fastest: channels last, except on MPS."""
+    return torch.contiguous_format if device.type == "mps" else torch.channels_last
+
+
 def network_dtype(network: str, dtype: torch.dtype, device: torch.device) -> torch.dtype:
     """Precision in which "unet", "vae", "clip" or "scm" is safe.
 

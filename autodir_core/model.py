@@ -12,7 +12,7 @@ from torch import Tensor
 from .checkpoint.load import load_networks
 from .checkpoint.metadata import ModelMetadata
 from .choices import CROPS, SAMPLERS
-from .devices import natural_dtype, network_dtype, parse_device, parse_dtype
+from .devices import memory_format, natural_dtype, network_dtype, parse_device, parse_dtype
 from .diffusion.guidance import branch_weights, guided_denoiser
 from .diffusion.noise import Seed, seeded_noise
 from .diffusion.samplers import NoiseSampler, OnStep
@@ -51,7 +51,7 @@ def load_autodir(
     networks, plan = load_networks(
         MINI if path is None else path, lambda key: network_dtype(key.partition(".")[0], precision, place)
     )
-    return AutoDIR(networks.to(place), plan.config, plan.metadata)
+    return AutoDIR(networks.to(place).to(memory_format=memory_format(place)), plan.config, plan.metadata)
 
 
 class AutoDIR:

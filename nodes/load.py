@@ -8,7 +8,7 @@ import torch
 
 from ..autodir_core.checkpoint.load import load_networks
 from ..autodir_core.choices import PRECISIONS
-from ..autodir_core.devices import network_dtype, parse_dtype
+from ..autodir_core.devices import memory_format, network_dtype, parse_dtype
 from ..autodir_core.model import MINI, AutoDIR
 from .comfy import devices, folders
 from .comfy.memory import HostedModel
@@ -57,9 +57,11 @@ class AutoDIRLoadModel:
         return file_path(file).stat().st_mtime_ns
 
     def load(self, file: str, precision: str) -> tuple[HostedModel]:
+        device = devices.load_device()
         networks, plan = load_networks(
-            file_path(file), lambda key: choose_dtype(key.partition(".")[0], precision, devices.load_device())
+            file_path(file), lambda key: choose_dtype(key.partition(".")[0], precision, device)
         )
+        networks.to(memory_format=memory_format(device))
         return (HostedModel(AutoDIR(networks, plan.config, plan.metadata)),)
 
 

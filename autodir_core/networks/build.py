@@ -63,9 +63,11 @@ def build_vae(config: VAEConfig) -> AutoencoderKL:
     with optional_import("diffusers"):
         from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 
+        from .skipping import skip_zero_branches
+
     levels = len(config.channels)
     # the annotations of diffusers allow for one level only
-    return cast("Callable[..., AutoencoderKL]", AutoencoderKL)(
+    vae = cast("Callable[..., AutoencoderKL]", AutoencoderKL)(
         down_block_types=("DownEncoderBlock2D",) * levels,
         up_block_types=("UpDecoderBlock2D",) * levels,
         block_out_channels=config.channels,
@@ -73,6 +75,7 @@ def build_vae(config: VAEConfig) -> AutoencoderKL:
         latent_channels=config.latent_channels,
         norm_num_groups=config.groups,
     )
+    return skip_zero_branches(vae)
 
 
 def build_clip(config: CLIPConfig) -> CLIP:

@@ -6,6 +6,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+BAND_VALUES = 2**19
+"""Values of a band of rows that a block computes at once: 2 MB in float32."""
+
 
 class LayerNorm2d(nn.Module):
     """Layer norm over the channels of [B, C, H, W], biased variance, eps 1e-6."""
@@ -44,9 +47,37 @@ class NAFBlock(nn.Module):
         self.gamma = nn.Parameter(torch.zeros(1, channels, 1, 1))
 
     def forward(self, x: Tensor) -> Tensor:
-        gated = simple_gate(self.conv2(self.conv1(self.norm1(x))))
-        x = x + self.conv3(gated * self.sca(gated)) * self.beta
+        if torch.is_grad_enabled():
+            gated = self.spatial(x)
+            return self.mix(x, gated, self.sca(gated))
+        return self.forward_bands(x)
+
+    def spatial(self, x: Tensor) -> Tensor:
+        """Return the gated depthwise convolution, the only part that looks at neighbours."""
+        return simple_gate(self.conv2(self.conv1(self.norm1(x))))
+
+    def mix(self, x: Tensor, gated: Tensor, attention: Tensor) -> Tensor:
+        """Return the block's result from its input, the convolution and the channel attention, pixel by pixel."""
+        x = x + self.conv3(gated * attention) * self.beta
         return x + self.conv5(simple_gate(self.conv4(self.norm2(x)))) * self.gamma
+
+    def forward_bands(self, x: Tensor) -> Tensor:
+        """Return the same in bands of rows, whose intermediate results stay in a processor's cache; writes to `x`."""
+        height = x.shape[-2]
+        rows = max(BAND_VALUES // (x.shape[1] * x.shape[-1]), 1)
+        bands = [(start, min(start + rows, height)) for start in range(0, height, rows)]
+        if len(bands) == 1:
+            gated = self.spatial(x)
+            return self.mix(x, gated, self.sca(gated))
+        gated = torch.empty_like(x)
+        for start, end in bands:
+            above, below = max(start - 1, 0), min(end + 1, height)
+            gated[..., start:end, :] = self.spatial(x[..., above:below, :])[..., start - above : end - above, :]
+        attention = self.sca(gated)
+        for start, end in bands:
+            band = x[..., start:end, :]
+            band.copy_(self.mix(band, gated[..., start:end, :], attention))
+        return x
 
 
 def stage(channels: int, blocks: int) -> nn.Sequential:
