@@ -22,8 +22,7 @@ from ..evaluation.protocol import Protocol, degrade_crop, random_crops
 from ..training.data.sources import TrainingData
 from ..training.engine.loop import train
 from ..training.init.model import init_model
-from ..training.objectives.biqa import biqa_objective, cosine_logits_fn
-from ..training.objectives.distillation import LogitsFn
+from ..training.objectives.biqa import LogitsFn, biqa_objective, cosine_logits_fn
 from ..training.objectives.patch_dropout import remove_patch_dropout
 from ..training.recipes import Recipe
 

@@ -22,7 +22,7 @@ from ..evaluation import Protocol
 from ..evaluation.report.table import markdown_table
 from ..evaluation.report.writer import write_text
 from ..evaluation.sources import load_photos
-from ..training.data.build import load_data
+from ..training.data.sources import load_data
 from ..training.recipes import read_recipe
 from . import recognition, restoration
 from .recognition import RecognitionResult, RecognitionSettings

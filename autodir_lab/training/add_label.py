@@ -15,12 +15,10 @@ from autodir_core.errors import InputError
 from autodir_core.labels import CLEAN
 from autodir_core.model import AutoDIR
 
-from .data.build import load_sources
 from .data.prepare_data import prepare_pairs
-from .data.sources import PairSource, TrainingData
+from .data.sources import PairSource, TrainingData, load_sources
 from .data.synthetic import SYNTHETIC, Degradation, degrade_with_depth
-from .objectives.biqa import cosine_logits_fn
-from .objectives.distillation import Teacher
+from .objectives.biqa import Teacher, cosine_logits_fn
 from .pipeline import train_stages
 from .recipes import Recipe
 from .stages import TrainingRun

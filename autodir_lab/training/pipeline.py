@@ -12,12 +12,12 @@ from autodir_core.errors import InputError
 from autodir_core.model import AutoDIR
 from autodir_core.serialization.atomic import atomic_path
 
+from .engine.callbacks import SampleGrids, TrainingLogger
 from .engine.export import write_model
-from .engine.logger import SampleGrids, TrainingLogger
 from .engine.loop import train
 from .engine.memory import describe_memory, estimate_memory
 from .engine.state import unfreeze
-from .objectives.objective import Objective
+from .objectives.losses import Objective
 from .stages import STAGES, Stage, TrainingRun
 
 

@@ -16,8 +16,7 @@ from autodir_core.errors import InputError
 from autodir_core.model import AutoDIR, load_autodir
 
 from .add_label import NewLabel, add_label, load_data_with
-from .data.build import load_data
-from .data.sources import TrainingData
+from .data.sources import TrainingData, load_data
 from .engine.distributed import find_process_group, main_process_first
 from .init.model import init_model
 from .pipeline import check_needs, train_stages

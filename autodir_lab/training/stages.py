@@ -13,14 +13,13 @@ from torch import Tensor, nn
 from autodir_core.model import AutoDIR
 
 from .data.sources import TrainingData
-from .engine.distributed import ProcessGroup, SingleProcess
+from .engine.distributed import ProcessGroup
 from .engine.sample_grid import draw_biqa_grid, draw_ldm_grid, draw_scm_grid, draw_vae_grid
 from .init.linear_codec import init_linear_codec
 from .init.linear_denoiser import init_linear_denoiser
-from .objectives.biqa import biqa_objective
-from .objectives.distillation import Teacher
+from .objectives.biqa import Teacher, biqa_objective
 from .objectives.ldm import ldm_objective
-from .objectives.objective import Objective
+from .objectives.losses import Objective
 from .objectives.patch_dropout import remove_patch_dropout
 from .objectives.scm import scm_objective
 from .objectives.vae import rescale_latents, vae_objective
@@ -52,7 +51,7 @@ class TrainingRun:
     folder: Path
     from_scratch: bool
     teacher: Teacher | None = None
-    group: ProcessGroup = SingleProcess()
+    group: ProcessGroup = ProcessGroup()
     num_workers: int = 0
     tensorboard: bool = False
     notify: Callable[[str], None] = logger.info

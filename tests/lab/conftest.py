@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from autodir_lab.training.data.build import DataConfig
+from autodir_lab.training.data.sources import DataConfig
 from autodir_lab.training.recipes import InitConfig, Recipe, shipped_recipe
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, TypeVar, cast
 
 import torch
 from torch import Tensor
@@ -24,35 +24,14 @@ BUCKET_BYTES = 25 * 2**20
 Result = TypeVar("Result")
 
 
-class ProcessGroup(Protocol):
-    """The processes that share a batch, and how their gradients come together."""
+class ProcessGroup:
+    """The processes that share a batch, and how their gradients come together; here a single one, the usual case.
 
-    @property
-    def rank(self) -> int:
-        """Number of this process, from 0; process 0 writes the files."""
-        ...
-
-    @property
-    def world_size(self) -> int:
-        """How many processes there are."""
-        ...
-
-    @property
-    def device(self) -> torch.device:
-        """Where this process computes."""
-        ...
-
-    def all_reduce_sum(self, tensors: Sequence[Tensor]) -> None:
-        """Replace each tensor by its sum over all processes."""
-        ...
-
-    def barrier(self) -> None:
-        """Return when all processes have reached this call."""
-        ...
-
-
-class SingleProcess:
-    """The usual case: nothing to exchange."""
+    Attributes:
+        rank: number of this process, from 0; process 0 writes the files.
+        world_size: how many processes there are.
+        device: where this process computes.
+    """
 
     rank = 0
     world_size = 1
@@ -60,19 +39,19 @@ class SingleProcess:
     def __init__(self, device: torch.device | str = "cpu") -> None:
         self.device = torch.device(device)
 
-    def all_reduce_sum(self, tensors: Sequence[Tensor]) -> None: ...
+    def all_reduce_sum(self, tensors: Sequence[Tensor]) -> None:
+        """Replace each tensor by its sum over all processes."""
 
-    def barrier(self) -> None: ...
+    def barrier(self) -> None:
+        """Return when all processes have reached this call."""
 
 
-class AccelerateGroup:
+class AccelerateGroup(ProcessGroup):
     """One of the processes that `accelerate launch` (or torchrun) has started."""
 
     def __init__(self, accelerator: Accelerator) -> None:
-        self.accelerator = accelerator
-        self.rank: int = accelerator.process_index
-        self.world_size: int = accelerator.num_processes
-        self.device: torch.device = accelerator.device
+        super().__init__(accelerator.device)
+        self.accelerator, self.rank, self.world_size = accelerator, accelerator.process_index, accelerator.num_processes
 
     def all_reduce_sum(self, tensors: Sequence[Tensor]) -> None:
         # not DistributedDataParallel: it reduces in the forward pass of one module, objectives call several methods
@@ -112,7 +91,7 @@ def find_process_group(device: torch.device) -> ProcessGroup:
     PackageError where a launcher is at work and Accelerate is missing.
     """
     if not is_launched():
-        return SingleProcess(device)
+        return ProcessGroup(device)
     with optional_import("accelerate"):
         from accelerate import Accelerator
         from accelerate.utils import InitProcessGroupKwargs

@@ -13,15 +13,12 @@ from torch import nn
 
 from autodir_core.errors import AutoDIRError, InputError
 
-from ..data.dataset import Batch, load_batches
-from ..data.microbatch import MicroBatch, split_batch
-from ..objectives.objective import Objective
-from .callbacks import Callback, ProgressBar
+from ..data.dataset import Batch, MicroBatch, load_batches, split_batch
+from ..objectives.losses import Objective
+from .callbacks import Callback, ProgressBar, TrainingLogger
 from .config import TrainConfig
-from .distributed import ProcessGroup, SingleProcess, broadcast_weights
-from .logger import TrainingLogger
-from .optimizer import Schedule, step_schedule, warmup_cosine
-from .state import TrainState, init_state, load_checkpoint, save_checkpoint
+from .distributed import ProcessGroup, broadcast_weights
+from .state import Schedule, TrainState, init_state, load_checkpoint, save_checkpoint, step_schedule, warmup_cosine
 
 Batches = Iterator[tuple[MicroBatch, Batch]]
 """The micro-batches of this process in the order of the training, with their pictures."""
@@ -54,7 +51,7 @@ def train(
 
     Raises AutoDIRError when a loss is not finite, InputError for a configuration that does not fit the module or group.
     """
-    group = group or SingleProcess(next(module.parameters()).device)
+    group = group or ProcessGroup(next(module.parameters()).device)
     state = init_state(module, config, group.device)
     checkpoint = folder / f"{name}.pt"
     load_checkpoint(checkpoint, state)

@@ -3,60 +3,36 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 
 import torch
 from torch import Tensor, nn
 
-from ..data.microbatch import MicroBatch
-from ..objectives.objective import Objective
+from ..data.dataset import MicroBatch
+from ..objectives.losses import Objective
 from .config import TrainConfig
 from .distributed import ProcessGroup
 
 GIB = 2**30
-
-
-@dataclass(frozen=True)
-class MemoryEstimate:
-    """Bytes on the device of one process.
-
-    Attributes:
-        weights: of all networks, the frozen ones too.
-        gradients: of the trained parameters.
-        optimizer: AdamW's two moments.
-        ema: the moving average of the trained parameters.
-        activations: what autograd keeps of the forward pass of one micro-batch.
-    """
-
-    weights: int
-    gradients: int
-    optimizer: int
-    ema: int
-    activations: int
-
-    @property
-    def total(self) -> int:
-        """All of it."""
-        return self.weights + self.gradients + self.optimizer + self.ema + self.activations
+ACTIVATIONS = "activations (measured on one picture)"
 
 
 def estimate_memory(
     networks: nn.Module, trained: nn.Module, objective: Objective, config: TrainConfig, group: ProcessGroup
-) -> MemoryEstimate:
-    """Return the memory of training `trained`, one of `networks`, whose trained parameters require gradients already.
+) -> dict[str, int]:
+    """Return by purpose the bytes of training `trained`, one of `networks`, whose parameters require gradients already.
 
-    Activations are measured on one picture and multiplied by the pictures of a micro-batch.
+    Activations are what autograd keeps of the forward pass of one micro-batch: measured on one picture and multiplied.
     """
     trainable = total_bytes(parameter for parameter in trained.parameters() if parameter.requires_grad)
     pictures = -(-config.batch_size // (group.world_size * config.gradient_accumulation_steps))
-    return MemoryEstimate(
-        weights=total_bytes(networks.parameters()),
-        gradients=trainable,
-        optimizer=2 * trainable,
-        ema=trainable,
-        activations=pictures * measure_activations(networks, objective, config, group.device),
-    )
+    return {
+        "weights": total_bytes(networks.parameters()),
+        "gradients": trainable,
+        "AdamW": 2 * trainable,
+        "EMA": trainable,
+        ACTIVATIONS: pictures * measure_activations(networks, objective, config, group.device),
+    }
 
 
 def measure_activations(networks: nn.Module, objective: Objective, config: TrainConfig, device: torch.device) -> int:
@@ -92,19 +68,12 @@ def device_memory(device: torch.device) -> int | None:
     return None
 
 
-def describe_memory(memory: MemoryEstimate, device: torch.device) -> str:
+def describe_memory(memory: Mapping[str, int], device: torch.device) -> str:
     """Return one line for the user, with a hint where the device has too little."""
-    parts = {
-        "weights": memory.weights,
-        "gradients": memory.gradients,
-        "AdamW": memory.optimizer,
-        "EMA": memory.ema,
-        "activations (measured on one picture)": memory.activations,
-    }
-    sizes = " + ".join(f"{size / GIB:.2f} {name}" for name, size in parts.items())
-    limit = device_memory(device)
-    line = f"about {memory.total / GIB:.2f} GiB of memory: {sizes}"
+    sizes = " + ".join(f"{size / GIB:.2f} {purpose}" for purpose, size in memory.items())
+    limit, total = device_memory(device), sum(memory.values())
+    line = f"about {total / GIB:.2f} GiB of memory: {sizes}"
     if limit is None:
         return line
     advice = "; too little: raise gradient_accumulation_steps, lower batch_size or the crops' size, or use bfloat16"
-    return f"{line}; {device.type} has {limit / GIB:.1f} GiB{advice if memory.total > limit else ''}"
+    return f"{line}; {device.type} has {limit / GIB:.1f} GiB{advice if total > limit else ''}"

@@ -12,8 +12,7 @@ from autodir_core.imaging.layout import to_network
 from autodir_core.networks.build import submodule
 
 from ..data.crops import CropConfig
-from ..data.dataset import PairDataset
-from ..data.microbatch import full_batch
+from ..data.dataset import PairDataset, full_batch
 from ..data.sources import TrainingData
 from . import signed_pairs
 

@@ -13,8 +13,7 @@ from autodir_core.networks.build import submodule
 from autodir_core.stages.autoencoder import encode_mode
 
 from ..data.crops import CropConfig
-from ..data.dataset import PairDataset
-from ..data.microbatch import full_batch
+from ..data.dataset import PairDataset, full_batch
 from ..data.sources import TrainingData
 from ..objectives.losses import add_noise
 from . import signed_pairs

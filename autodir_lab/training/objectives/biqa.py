@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,12 +15,9 @@ from autodir_core.networks.build import vision_image_size
 from autodir_core.stages.biqa import clip_pixels, encode_prompts
 
 from ..data.crops import CropConfig
-from ..data.dataset import Batch, PairDataset
-from ..data.microbatch import MicroBatch
+from ..data.dataset import Batch, MicroBatch, PairDataset
 from ..data.sources import TrainingData
-from .distillation import LogitsFn, Teacher, distillation_loss, teacher_probabilities
-from .losses import fidelity_loss, semantic_agnostic_loss
-from .objective import Losses, Objective
+from .losses import Losses, Objective, fidelity_loss, semantic_agnostic_loss
 from .patch_dropout import PatchDropout, add_patch_dropout, sample_patches
 
 if TYPE_CHECKING:
@@ -31,6 +28,23 @@ REFERENCE_EVERY = 4
 
 MAX_LOGIT_SCALE = math.log(100)
 """CLIP's own limit."""
+
+
+LogitsFn = Callable[[Tensor], Tensor]
+"""Images [B, H, W, 3], 0..1 -> logits [B, L]."""
+
+
+@dataclass(frozen=True)
+class Teacher:
+    """The assessment before a label is added.
+
+    Attributes:
+        clip: a frozen copy.
+        logits_fn: gives its logits over the labels that it knows.
+    """
+
+    clip: CLIP
+    logits_fn: LogitsFn
 
 
 @dataclass(frozen=True)
@@ -125,6 +139,23 @@ def agnostic_sum(probabilities: Tensor, labels: Tensor, clean: int) -> Tensor:
     if not degraded.any():
         return probabilities.new_zeros(())
     return semantic_agnostic_loss(probabilities[degraded], labels[degraded]) * degraded.sum()
+
+
+@torch.no_grad()
+def teacher_probabilities(batch: Batch, data: TrainingData, logits_fn: LogitsFn) -> Tensor:
+    """Return the teacher's probabilities [B, L] over all labels, 0 for the new one."""
+    probabilities = torch.zeros(len(batch.labels), len(data.labels), device=batch.labels.device)
+    probabilities[:, [label != data.new_label for label in data.labels]] = logits_fn(batch.degraded).softmax(dim=1)
+    return probabilities
+
+
+def distillation_loss(logits: Tensor, probabilities: Tensor, batch: Batch, data: TrainingData) -> Tensor:
+    """Return the cross entropy of logits [B, L] with the teacher's probabilities, mean over the batch.
+
+    Learning without forgetting (Li and Hoiem 2016); pictures of the new label count 0.
+    """
+    known = batch.labels != data.labels.index(data.new_label)
+    return (nn.functional.cross_entropy(logits, probabilities, reduction="none") * known).mean()
 
 
 def cosine_logits_fn(clip: CLIP, labels: Sequence[str]) -> LogitsFn:

@@ -14,7 +14,7 @@ from autodir_core.networks.build import vision_tower
 if TYPE_CHECKING:
     from open_clip import CLIP
 
-    from ..data.microbatch import MicroBatch
+    from ..data.dataset import MicroBatch
 
 
 class PatchDropout(nn.Module):

@@ -13,12 +13,10 @@ from autodir_core.model import AutoDIR
 from autodir_core.settings import SamplerSettings
 
 from ..data.crops import CropConfig
-from ..data.dataset import Batch, PairDataset
-from ..data.microbatch import MicroBatch
+from ..data.dataset import Batch, MicroBatch, PairDataset
 from ..data.sources import TrainingData
-from .label_mixing import mix_label_embeddings
-from .losses import add_noise, charbonnier_loss, correction_loss, predict_x0, psnr_loss
-from .objective import Losses, Objective
+from .ldm import mix_label_embeddings
+from .losses import Losses, Objective, add_noise, charbonnier_loss, correction_loss, predict_x0, psnr_loss
 
 
 @dataclass(frozen=True)

@@ -13,11 +13,9 @@ from autodir_core.imaging.layout import to_network
 from autodir_core.stages.autoencoder import decode, encode_mode, posterior
 
 from ..data.crops import CropConfig
-from ..data.dataset import Batch, PairDataset
-from ..data.microbatch import MicroBatch, full_batch
+from ..data.dataset import Batch, MicroBatch, PairDataset, full_batch
 from ..data.sources import TrainingData
-from .losses import charbonnier_loss, kl_loss
-from .objective import Losses, Objective
+from .losses import Losses, Objective, charbonnier_loss, kl_loss
 
 if TYPE_CHECKING:
     from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL

@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 
 from autodir_core.networks.config import ModelConfig, SCMConfig, UNetConfig, VAEConfig
-from autodir_lab.training.data.build import DataConfig
 from autodir_lab.training.data.crops import CropConfig
 from autodir_lab.training.data.prepare_data import prepare_scenes
-from autodir_lab.training.data.sources import synthetic_data
+from autodir_lab.training.data.sources import DataConfig, synthetic_data
 from autodir_lab.training.init import linear_codec as linear
 from autodir_lab.training.recipes import InitConfig, Recipe, shipped_recipe
 

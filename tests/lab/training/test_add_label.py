@@ -16,7 +16,7 @@ from autodir_lab.training import recipes
 from autodir_lab.training.add_label import NewLabel, insert_label
 from autodir_lab.training.data.dataset import Batch
 from autodir_lab.training.data.sources import CleanSource, TrainingData
-from autodir_lab.training.objectives.distillation import distillation_loss, teacher_probabilities
+from autodir_lab.training.objectives.biqa import distillation_loss, teacher_probabilities
 
 LABELS = ("noise", "new", "no")
 

@@ -16,7 +16,7 @@ from autodir_core.checkpoint.save import official_state
 from autodir_core.imaging.files import read_picture
 from autodir_lab.training import STAGE_NAMES
 from autodir_lab.training.data.crops import CropConfig
-from autodir_lab.training.data.microbatch import full_batch
+from autodir_lab.training.data.dataset import full_batch
 from autodir_lab.training.data.sources import synthetic_data
 from autodir_lab.training.init.model import init_model
 from autodir_lab.training.objectives.scm import scm_objective

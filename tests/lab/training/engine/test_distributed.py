@@ -13,7 +13,7 @@ import torch
 
 from autodir_lab.training.engine.distributed import (
     BUCKET_BYTES,
-    SingleProcess,
+    ProcessGroup,
     find_process_group,
     is_launched,
     main_process_first,
@@ -39,13 +39,13 @@ torch.save(module.state_dict(), "{folder}/weights-" + str(group.rank) + ".pt")
 """
 
 
-class Second(SingleProcess):
+class Second(ProcessGroup):
     rank = 1
     world_size = 2
 
 
 def test_processes_take_turns_with_the_micro_batches():
-    first = local_micro_batches([4], CONFIG, SingleProcess())
+    first = local_micro_batches([4], CONFIG, ProcessGroup())
     assert [micro.indices for micro in first] == [tuple(range(32))]
     [half] = local_micro_batches([4], CONFIG, Second())
     assert half.indices == tuple(range(16, 32)) and half.batch_size == 32 and half.step == 4
@@ -54,7 +54,7 @@ def test_processes_take_turns_with_the_micro_batches():
 def test_what_the_first_writes_the_others_find():
     calls = []
 
-    class Watched(SingleProcess):
+    class Watched(ProcessGroup):
         def barrier(self):
             calls.append("barrier")
 
@@ -79,7 +79,7 @@ def test_nothing_is_imported_without_a_launcher(monkeypatch):
     monkeypatch.delenv("WORLD_SIZE", raising=False)
     monkeypatch.delenv("ACCELERATE_MIXED_PRECISION", raising=False)
     assert not is_launched()
-    assert isinstance(find_process_group(torch.device("cpu")), SingleProcess)
+    assert isinstance(find_process_group(torch.device("cpu")), ProcessGroup)
     monkeypatch.setenv("WORLD_SIZE", "2")
     assert is_launched()
 

@@ -20,8 +20,8 @@ from autodir_core import AutoDIRError, InputError
 from autodir_lab.training.engine.callbacks import Callback
 from autodir_lab.training.engine.config import TrainConfig
 from autodir_lab.training.engine.loop import train as train_objective
-from autodir_lab.training.engine.optimizer import lr_factor
-from autodir_lab.training.objectives.objective import Objective
+from autodir_lab.training.engine.state import lr_factor
+from autodir_lab.training.objectives.losses import Objective
 
 ROOT = Path(__file__).resolve().parents[4]
 CONFIG = TrainConfig(

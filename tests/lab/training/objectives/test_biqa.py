@@ -8,16 +8,17 @@ from dataclasses import replace
 import pytest
 import torch
 
-from autodir_lab.training.data.microbatch import full_batch, split_batch
+from autodir_lab.training.data.dataset import full_batch, split_batch
 from autodir_lab.training.init.model import init_model
 from autodir_lab.training.objectives.biqa import (
+    LogitsFn,
+    Teacher,
     agnostic_sum,
     biqa_objective,
     cosine_logits_fn,
     label_embeddings,
     label_logits,
 )
-from autodir_lab.training.objectives.distillation import LogitsFn, Teacher
 from autodir_lab.training.objectives.patch_dropout import remove_patch_dropout
 
 

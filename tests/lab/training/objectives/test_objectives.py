@@ -12,11 +12,9 @@ from torch import Tensor
 from autodir_core.diffusion.schedule import TIMESTEPS, alphas_cumprod
 from autodir_core.imaging.layout import to_network
 from autodir_core.stages.autoencoder import encode_mode
-from autodir_lab.training.data.dataset import PairDataset
-from autodir_lab.training.data.microbatch import full_batch, split_batch
+from autodir_lab.training.data.dataset import PairDataset, full_batch, split_batch
 from autodir_lab.training.init.model import init_model
-from autodir_lab.training.objectives.label_mixing import mix_label_embeddings
-from autodir_lab.training.objectives.ldm import drop_conditions, ldm_objective
+from autodir_lab.training.objectives.ldm import drop_conditions, ldm_objective, mix_label_embeddings
 from autodir_lab.training.objectives.scm import SCMObjectiveConfig, correction_losses, corrupt_labels, scm_objective
 from autodir_lab.training.objectives.vae import vae_objective
 

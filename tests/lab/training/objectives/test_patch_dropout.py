@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from autodir_core.networks.build import build_clip
-from autodir_lab.training.data.microbatch import full_batch, split_batch
+from autodir_lab.training.data.dataset import full_batch, split_batch
 from autodir_lab.training.objectives.patch_dropout import PatchDropout, sample_patches
 
 

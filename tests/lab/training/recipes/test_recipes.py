@@ -7,7 +7,7 @@ import pytest
 from autodir_core import InputError
 from autodir_lab.training import STAGE_NAMES
 from autodir_lab.training.data.augment import AugmentationProbs
-from autodir_lab.training.data.build import DataConfig
+from autodir_lab.training.data.sources import DataConfig
 from autodir_lab.training.init.model import init_model
 from autodir_lab.training.recipes import read_recipe, scale_steps, shipped_recipe
 

@@ -12,8 +12,8 @@ from torch import nn
 
 from autodir_core.errors import PackageError
 from autodir_core.imaging.files import read_picture
+from autodir_lab.training.engine.callbacks import SampleGrids, TrainingLogger, read_log, running_mean
 from autodir_lab.training.engine.config import TrainConfig
-from autodir_lab.training.engine.logger import SampleGrids, TrainingLogger, read_log, running_mean
 from autodir_lab.training.engine.state import init_state
 
 CONFIG = TrainConfig(steps=50, learning_rate=0.1)
