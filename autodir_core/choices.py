@@ -233,6 +233,16 @@ def describe_kinds() -> str:
     return "; ".join(f"{label}: {', '.join(row.kinds)}" for label, row in DEGRADATIONS.items() if row.kinds)
 
 
+DEGRADERS = Choices(
+    "degrader",
+    {
+        STANDARD: Choice("", "the standard kind of each label, as the tables of version 0.1.0"),
+        "families": Choice("", "a kind drawn from each label's family"),
+        "albumentations": Choice("", "the library's transforms, which nothing here was trained on or made after"),
+    },
+)
+"""What degrades the clean photos of an evaluation."""
+
 CROPS = Choices(
     "crops",
     {

@@ -6,6 +6,7 @@ import argparse
 from itertools import chain
 from pathlib import Path
 
+from autodir_core.choices import DEGRADERS
 from autodir_core.cli.options import (
     add_crops,
     add_min_confidence,
@@ -52,6 +53,8 @@ def add_protocol(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--crops", type=at_least(1), default=3, help="per clean photo (default: %(default)s)")
     size = "side of a crop in pixels (default: 256 of clean photos; pairs and unpaired photos whole)"
     group.add_argument("--size", type=at_least(32), help=size)
+    degrader = f"of clean photos; {DEGRADERS.describe()} (default: %(default)s)"
+    group.add_argument("--degrader", choices=list(DEGRADERS), default=DEGRADERS.default, help=degrader)
     severity = "0 barely visible to 1 severe; LOW:HIGH draws it (default: 0.5)"
     group.add_argument("--severity", type=severities, metavar="S", help=severity)
     group.add_argument("--mixtures", action="store_true", help="every pair of degradations too (default: single ones)")
@@ -98,8 +101,11 @@ def check_arguments(arguments: argparse.Namespace) -> None:
         raise InputError("give one of: a FOLDER of clean photos, --pairs, --unpaired")
     if len(arguments.label) not in (0, len(arguments.pairs)):
         raise InputError(f"--label goes with --pairs, once for each; got {len(arguments.label)} labels")
-    if (arguments.mixtures or arguments.severity is not None) and (arguments.pairs or arguments.unpaired):
-        raise InputError("--mixtures and --severity are for clean photos, which are degraded here; leave them out")
+    synthetic = arguments.mixtures or arguments.severity is not None or arguments.degrader != DEGRADERS.default
+    if synthetic and (arguments.pairs or arguments.unpaired):
+        raise InputError(
+            "--mixtures, --severity and --degrader are for clean photos, which are degraded here; leave them out"
+        )
     if arguments.baselines and (arguments.unpaired or not arguments.restore):
         raise InputError("--baselines compares restorations with references; leave --unpaired and --assess-only out")
     for folder in (arguments.photos, arguments.unpaired, *chain(*arguments.pairs)):

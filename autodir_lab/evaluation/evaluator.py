@@ -75,6 +75,7 @@ class Evaluator:
         restored = restoration.image if restoration else pair.degraded
         result = SampleResult(
             *(sample.photo, sample.crop, sample.labels, sample.severity),
+            kinds=pair.kinds,
             predicted=assessment.top[0],
             probability=assessment.probabilities.max().item(),
             rounds=tuple(str(each.label) for each in restoration.rounds) if restoration else (),

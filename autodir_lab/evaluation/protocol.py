@@ -11,9 +11,10 @@ import numpy as np
 from torch import Tensor
 
 from autodir_core.choices import CROPS, DEGRADATIONS, STANDARD
-from autodir_core.degrade import compose
 from autodir_core.errors import InputError
 from autodir_core.labels import CLEAN
+
+from .degraders import apply_kinds, draw_kinds
 
 CROP_SIZE = 256
 """Default side in pixels of the crops of clean photos."""
@@ -29,6 +30,7 @@ class Protocol:
     Args:
         crops: square crops per clean photo.
         size: side of a crop in pixels; None takes pairs and unpaired photos whole.
+        degrader: of clean photos, one of `choices.DEGRADERS`.
         severity: of the degradations, 0..1; 0.5 is medium; a pair (low, high) draws one for every sample.
         steps: of the sampler in every round.
         max_rounds: of the loop.
@@ -43,6 +45,7 @@ class Protocol:
 
     crops: int = 3
     size: int | None = CROP_SIZE
+    degrader: str = STANDARD
     severity: float | tuple[float, float] = 0.5
     steps: int = 20
     max_rounds: int = 7
@@ -86,10 +89,20 @@ def degrade_crop(clean: Tensor, label: str, name: str, protocol: Protocol) -> Te
     """Degrade a crop by a label, or by several joined with `SEPARATOR`; "no" returns it unchanged."""
     if label == CLEAN:
         return clean
-    seed = zlib.crc32(f"{protocol.seed} {name} {label}".encode()) % 2**31
-    return compose(
-        clean, label.split(SEPARATOR), severity=draw_severity(label, name, protocol), seed=seed, kind=STANDARD
-    )
+    labels, kinds = label.split(SEPARATOR), draw_sample_kinds(label, name, protocol)
+    severity, seed = draw_severity(label, name, protocol), sample_seed(label, name, protocol)
+    return apply_kinds(protocol.degrader, clean, labels, kinds, severity=severity, seed=seed)
+
+
+def draw_sample_kinds(label: str, name: str, protocol: Protocol) -> tuple[str, ...]:
+    """Return the kind of each label of one sample; none for "no"."""
+    labels = () if label == CLEAN else label.split(SEPARATOR)
+    return draw_kinds(protocol.degrader, labels, sample_seed(label, name, protocol))
+
+
+def sample_seed(label: str, name: str, protocol: Protocol) -> int:
+    """Return the seed of one sample's degradations."""
+    return zlib.crc32(f"{protocol.seed} {name} {label}".encode()) % 2**31
 
 
 def draw_severity(label: str, name: str, protocol: Protocol) -> float:

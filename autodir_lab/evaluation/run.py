@@ -6,11 +6,12 @@ import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from datetime import date
+from importlib.metadata import version
 from pathlib import Path
 
 from tqdm import tqdm
 
-from autodir_core.choices import CROPS
+from autodir_core.choices import CROPS, STANDARD
 from autodir_core.cli.console import complain, progress_off, say
 from autodir_core.cli.options import load_model
 from autodir_core.cli.restorer import versions
@@ -41,6 +42,8 @@ def run_evaluation(arguments: argparse.Namespace) -> int:
     """Measure what the options name, print the tables, and write the report into the output folder."""
     if arguments.baselines:
         from . import baselines  # noqa: F401 -- reports a missing OpenCV at once
+    if arguments.degrader == "albumentations":
+        from . import albumentations_kinds  # noqa: F401 -- reports a missing library at once
 
     model, protocol = load_model(arguments), make_protocol(arguments)
     source, lpips = find_source(arguments, model, protocol), find_lpips(arguments, model)
@@ -110,6 +113,7 @@ def describe_run(
     arguments: argparse.Namespace, model: AutoDIR, protocol: Protocol, source: Source, lpips: Distance | None
 ) -> Provenance:
     """Return the provenance of this run."""
+    foreign = protocol.degrader == "albumentations"
     missing = "" if is_installed("lpips") else ": the package lpips is not installed"
     weights = Path(arguments.model or MINI)
     return Provenance(
@@ -117,7 +121,7 @@ def describe_run(
         sha256=sha256(weights),
         device=str(model.device),
         precision=str(model.dtype).removeprefix("torch."),
-        versions=versions(),
+        versions=versions() | ({"albumentations": version("albumentations")} if foreign else {}),
         source=source.place,
         protocol=protocol,
         lpips="AlexNet" if lpips else f"not measured{missing}",
@@ -152,10 +156,12 @@ def headline(provenance: Provenance, source: Source) -> str:
     """Return model, date, samples and settings in one line."""
     protocol = provenance.protocol
     crops = "" if protocol.assess_crops == CROPS.default else f"assessed crops {protocol.assess_crops}, "
+    degrader = "" if protocol.degrader == STANDARD else f"degraded by {protocol.degrader}, "
     confidence = f"min confidence {protocol.min_confidence:g}, " if protocol.min_confidence else ""
     return (
-        f"{provenance.model}, {date.today().isoformat()}: {source.description}, {count(protocol.steps, 'step')}, "
-        f"{crops}{confidence}seed {protocol.seed}, {provenance.precision} on {provenance.device.partition(':')[0]}"
+        f"{provenance.model}, {date.today().isoformat()}: {source.description}, {degrader}"
+        f"{count(protocol.steps, 'step')}, {crops}{confidence}seed {protocol.seed}, "
+        f"{provenance.precision} on {provenance.device.partition(':')[0]}"
     )
 
 

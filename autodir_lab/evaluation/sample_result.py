@@ -46,6 +46,7 @@ class SampleResult(SampleInfo):
     """One sample: its ground truth, the prediction, and the restoration's outcome.
 
     Attributes:
+        kinds: of the degradations, in the order of the labels; empty where they are unknown.
         predicted: the top label of the first assessment.
         probability: of `predicted`, 0..1.
         rounds: the label of each round.
@@ -59,6 +60,7 @@ class SampleResult(SampleInfo):
 
     predicted: str
     probability: float
+    kinds: tuple[str, ...] = ()
     rounds: tuple[str, ...] = ()
     stopped: str = ""
     mean_abs_diff: float = 0.0

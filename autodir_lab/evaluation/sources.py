@@ -17,7 +17,7 @@ from autodir_core.imaging.paths import list_pictures
 from autodir_core.labels import CLEAN
 from autodir_core.optional_imports import optional_import
 
-from .protocol import SEPARATOR, Protocol, degrade_crop, draw_severity, label_pairs, random_crops
+from .protocol import SEPARATOR, Protocol, degrade_crop, draw_sample_kinds, draw_severity, label_pairs, random_crops
 from .sample_result import SampleInfo
 
 PHOTOS = {
@@ -35,10 +35,14 @@ PHOTOS = {
 
 @dataclass(frozen=True)
 class ImagePair:
-    """A degraded image and its reference, [1, H, W, 3] in 0..1; the reference is None where there is none."""
+    """A degraded image and its reference, [1, H, W, 3] in 0..1, and the kinds of its degradations.
+
+    The reference is None where there is none; kinds are known of clean photos degraded here.
+    """
 
     degraded: Tensor
     reference: Tensor | None
+    kinds: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -104,8 +108,9 @@ def synthetic_sample(name: str, number: int, labels: tuple[str, ...], clean: Ten
     """Return the sample of one crop with one or several degradations."""
     crop_name, label = f"{name} {number}", SEPARATOR.join(labels)
     severity = None if label == CLEAN else draw_severity(label, crop_name, protocol)
+    kinds = draw_sample_kinds(label, crop_name, protocol)
     return Sample(
-        name, number, labels, severity, lambda: ImagePair(degrade_crop(clean, label, crop_name, protocol), clean)
+        name, number, labels, severity, lambda: ImagePair(degrade_crop(clean, label, crop_name, protocol), clean, kinds)
     )
 
 

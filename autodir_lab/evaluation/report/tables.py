@@ -23,6 +23,7 @@ def build_tables(results: Results, labels: Sequence[str]) -> list[Table]:
         single_table,
         confusion_matrix,
         severity_table,
+        kind_table,
         mixture_table,
         rounds_table,
         baseline_table,
@@ -133,6 +134,21 @@ def third_cells(results: Results) -> tuple[str, str, str]:
         return "0", "", ""
     gain = f"{mean(result.gain for result in results):+.2f}" if any(result.stopped for result in results) else ""
     return str(len(results)), accuracy(results), gain
+
+
+def kind_table(results: Results, labels: Sequence[str]) -> Table | None:
+    """Accuracy and gain of each kind, where a label has several."""
+    known = [result for result in results if result.single_degradation and result.kinds]
+    groups = {label: sorted({one.kinds[0] for one in with_label(known, label)}) for label in labels}
+    if max(map(len, groups.values()), default=0) < 2:
+        return None
+    rows = tuple(
+        (label, kind, *third_cells([one for one in with_label(known, label) if one.kinds[0] == kind]))
+        for label, kinds in groups.items()
+        for kind in kinds
+    )
+    note = "Kinds are drawn for each sample: rows of few samples say little. Gain in dB of PSNR."
+    return Table("By kind", note, ("degradation", "kind", "samples", "accuracy", "gain"), rows)
 
 
 def mixture_table(results: Results, labels: Sequence[str]) -> Table | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import pytest
 
@@ -137,8 +138,39 @@ def test_contradictory_options_are_refused(refused, photos):
     assert "give one of" in refused(photos, "--unpaired", photos)
     assert "once for each" in refused(photos, "--label", "haze")
     assert "unknown label 'fog'" in refused("--pairs", photos, photos, "--label", "fog")
-    assert "--mixtures and --severity are for clean photos" in refused("--unpaired", photos, "--severity", "0.5")
+    for option in (("--severity", "0.5"), ("--degrader", "families")):
+        assert "--mixtures, --severity and --degrader are for clean photos" in refused("--unpaired", photos, *option)
     assert "--baselines compares restorations" in refused(photos, "--baselines", "--assess-only")
     assert "lower bound last" in refused(photos, "--severity", "0.9:0.1")
     assert "is not in 0..1" in refused(photos, "--severity", "0:2")
     assert "does not exist" in refused(photos / "nowhere")
+
+
+def test_families_are_recorded_kind_by_kind(evaluate, photos, tmp_path, capsys):
+    assert (
+        evaluate(
+            photos, "--crops", "3", "--size", "48", "--assess-only", "--degrader", "families", "-o", tmp_path / "o"
+        )
+        == 0
+    )
+    assert "degraded by families" in (tmp_path / "o" / "evaluation.md").read_text(encoding="utf-8")
+    assert "### By kind" in capsys.readouterr().out
+    results = read_json(tmp_path / "o")["results"]
+    assert all(len(one["kinds"]) == (one["labels"] != ["no"]) for one in results)
+    assert len({(*one["labels"], *one["kinds"]) for one in results}) > 12
+
+
+def test_another_library_s_damage(evaluate, photos, tmp_path):
+    pytest.importorskip("albumentations", reason="albumentations is not installed")
+    assert evaluate(photos, *CLEAN, "--assess-only", "--degrader", "albumentations", "-o", tmp_path / "o") == 0
+    content = read_json(tmp_path / "o")
+    assert content["versions"]["albumentations"].startswith("2.")
+    assert [one["kinds"] for one in content["results"] if one["labels"] == ["raindrop"]] == [["Spatter"]]
+
+
+def test_a_missing_albumentations_is_one_line(refused, photos, monkeypatch):
+    monkeypatch.setitem(sys.modules, "albumentations", None)
+    monkeypatch.delitem(sys.modules, "autodir_lab.evaluation.albumentations_kinds", raising=False)
+    monkeypatch.delattr("autodir_lab.evaluation.albumentations_kinds", raising=False)
+    line = refused(photos, *CLEAN, "--degrader", "albumentations")
+    assert "albumentations cannot be imported" in line and "or choose another --degrader" in line

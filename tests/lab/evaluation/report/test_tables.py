@@ -121,3 +121,16 @@ def test_pictures_of_unknown_degradation(make_result, tables):
 def test_a_bar_inside_a_cell_is_no_new_column():
     assert markdown_table(("a", "b"), [("x|y", "z")]).splitlines()[-1] == r"| x\|y | z |"
     assert "### Title\n\nNote.\n\n| a |" in to_markdown([Table("Title", "Note.", ("a",), (("x",),))])
+
+
+def test_kinds_have_a_table_where_a_label_has_several(make_result, tables):
+    results = [
+        make_result("noise", "noise", kinds=("poisson",)),
+        make_result("noise", "no", kinds=("poisson",)),
+        make_result("noise", "noise", kinds=("banding",)),
+    ]
+    assert tables(results)["By kind"].rows == (
+        ("noise", "banding", "1", "100 %", "+5.00"),
+        ("noise", "poisson", "2", "50 %", "+5.00"),
+    )
+    assert "By kind" not in tables(results[:2]), "one kind for all is the single table again"
