@@ -35,8 +35,10 @@ def add_run(parser: argparse.ArgumentParser) -> None:
     photos = "photos or folders for the node whose input, title or id is NAME; several such options go in step"
     names = ("NAME=PHOTO", "PHOTO")
     parser.add_argument("--input", action="append", nargs="+", default=[], metavar=names, help=photos)
-    parser.add_argument("--out", required=True, metavar="DIR", help="folder for the outputs, created if missing")
-    add_renamed(parser, "--force", "--again", action="store_true", help="repeat finished work (default: skip it)")
+    output = "folder for the outputs, created if missing"
+    parser.add_argument("-o", "--output", required=True, metavar="FOLDER", help=output)
+    again = "repeat finished work and replace its outputs (default: skip it)"
+    add_renamed(parser, "--overwrite", "--force", "--again", action="store_true", help=again)
     seconds = {"type": between(0, MAX_RETRY_TIMEOUT), "default": 300.0, "metavar": "SECONDS"}
     patience = "how long a server may be unavailable before it is given up (default: %(default)g)"
     add_renamed(parser, "--retry-timeout", "--patience", **seconds, help=patience)
@@ -68,10 +70,10 @@ def run_photos(arguments: argparse.Namespace) -> int:
         results = run_workflow(
             arguments.workflow,
             arguments.server or [DEFAULT_SERVER],
-            arguments.out,
+            arguments.output,
             inputs=photo_inputs(arguments.input),
             settings=parse_pairs(arguments.set, "--set NODE.input=value"),
-            force=arguments.force,
+            overwrite=arguments.overwrite,
             retry_timeout=arguments.retry_timeout,
             on_update=board.show,
         )

@@ -100,7 +100,7 @@ def plan_jobs(
     settings: Mapping[str, Any],
     out: Path,
     *,
-    force: bool = False,
+    overwrite: bool = False,
 ) -> list[Job]:
     """Return one job per photo, or a single one where there is none.
 
@@ -109,7 +109,7 @@ def plan_jobs(
         inputs: input name -> photos or folders; one photo serves every job, otherwise all have as many.
         settings: "NODE.input" -> value.
         out: the folder of the outputs.
-        force: whether to repeat what servers and `out` have finished already.
+        overwrite: whether to repeat what servers and `out` have finished already.
 
     Raises InputError where the numbers differ, a file is missing or two jobs would write the same file.
     """
@@ -118,7 +118,7 @@ def plan_jobs(
     for name, some in photos.items():
         if len(some) not in (1, count):
             raise InputError(f"the input {name!r} has {len(some)} photos, another has {count}; give as many, or one")
-    nonce = secrets.token_hex(8) if force else ""
+    nonce = secrets.token_hex(8) if overwrite else ""
     jobs = []
     for number in range(count):
         chosen = {name: some[number if len(some) > 1 else 0] for name, some in photos.items()}
@@ -170,10 +170,10 @@ def load_finished(job: Job) -> JobResult | None:
         record = json.loads(job.record.read_text(encoding="utf-8"))
         key, files, server = record["key"], [job.folder / name for name in record["files"]], record["server"]
     except (ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{job.record} is damaged; remove it, or give --force") from error
+        raise InputError(f"{job.record} is damaged; remove it, or give --overwrite") from error
     if key != job.key:
         raise InputError(
-            f"{job.record} is of another workflow, settings or photo; choose another folder, or replace it with --force"
+            f"{job.record} is of another workflow, settings or photo; choose another folder or give --overwrite"
         )
     present = all(path.is_file() for path in files)
     return JobResult(job.name, photo_paths(job), tuple(files), server, skipped=True) if present else None

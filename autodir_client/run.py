@@ -24,7 +24,7 @@ async def run_workflow_async(
     *,
     inputs: Mapping[str, PathLike | Sequence[PathLike]] | None = None,
     settings: Mapping[str, Any] | None = None,
-    force: bool = False,
+    overwrite: bool = False,
     retry_timeout: float = 300.0,
     on_update: Callable[[Update], None] = lambda update: None,
 ) -> list[JobResult]:
@@ -37,7 +37,7 @@ async def run_workflow_async(
             workflow and settings are skipped.
         inputs: which photos or folders go to which node: its input's name ("image"), title or id -> photos.
         settings: "NODE.input" -> value, where NODE is an id, title or node type.
-        force: whether to repeat finished work.
+        overwrite: whether to repeat finished work.
         retry_timeout: seconds without a sign of life after which a server is given up.
         on_update: called with every change.
 
@@ -46,8 +46,8 @@ async def run_workflow_async(
     left; what was finished is kept, and the same call continues from there.
     """
     workflow = workflow if isinstance(workflow, Workflow) else read_workflow(workflow)
-    jobs = plan_jobs(workflow, inputs or {}, settings or {}, Path(out), force=force)
-    finished = {} if force else {job.name: result for job in jobs if (result := load_finished(job)) is not None}
+    jobs = plan_jobs(workflow, inputs or {}, settings or {}, Path(out), overwrite=overwrite)
+    finished = {} if overwrite else {job.name: result for job in jobs if (result := load_finished(job)) is not None}
     queue = JobQueue(deque(job for job in jobs if job.name not in finished), results=finished)
     for job in jobs:
         if job.name in finished:

@@ -33,7 +33,7 @@ ONE_ROUND_VARIANTS = (*restoration.EMBEDDINGS, *map(restoration.weight_name, res
 
 def run_ablations(arguments: argparse.Namespace, names: Sequence[str]) -> int:
     """Run the named ablations; print their tables, and write them and every number into the output folder."""
-    folder = Path(arguments.out)
+    folder = Path(arguments.output)
     check_writable(folder)
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
@@ -54,7 +54,7 @@ def run_recognition(
     recipe = read_recipe(arguments.recipe)
     sources = replace(recipe.data, photos=arguments.train_photos or recipe.data.photos)
     data = load_data(sources, recipe.metadata.labels, folder, seed=recipe.seed)
-    crops = arguments.crops or RecognitionSettings.crops
+    crops = arguments.crops_per_photo or RecognitionSettings.crops
     settings = RecognitionSettings(arguments.steps, arguments.seeds, crops=crops)
     results = recognition.ablate_recognition(recipe, data, photos, settings, folder)
     seeds = ", ".join(map(str, settings.seeds))
@@ -67,7 +67,7 @@ def run_restoration(
 ) -> tuple[str, Sequence[Any]]:
     """Return the tables and the gains."""
     model = load_model(arguments)
-    protocol = Protocol(crops=arguments.crops or 1, size=arguments.size, steps=arguments.sampling_steps)
+    protocol = Protocol(crops=arguments.crops_per_photo or 1, size=arguments.size, steps=arguments.sampling_steps)
     settings = RestorationSettings(protocol, seeds=arguments.seeds)
     total = restoration.count_images(model, settings, len(photos))
     with tqdm(total=total, unit="image", disable=progress_off(arguments.quiet)) as bar:

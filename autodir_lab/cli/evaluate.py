@@ -15,6 +15,7 @@ from autodir_core.cli.options import (
     add_renamed,
     at_least,
     between,
+    seed,
 )
 from autodir_core.errors import InputError
 
@@ -50,7 +51,10 @@ def add_sources(parser: argparse.ArgumentParser) -> None:
 
 def add_protocol(group: argparse._ArgumentGroup) -> None:
     """Add the options of the protocol, named like its fields."""
-    group.add_argument("--crops", type=at_least(1), default=3, help="per clean photo (default: %(default)s)")
+    count = {"type": at_least(1), "default": 3, "metavar": "N"}
+    add_renamed(
+        group, "--crops-per-photo", "--crops", dest="crops", **count, help="of clean photos (default: %(default)s)"
+    )
     size = "side of a crop in pixels (default: 256 of clean photos; pairs and unpaired photos whole)"
     group.add_argument("--size", type=at_least(32), help=size)
     degrader = f"of clean photos; {DEGRADERS.describe()} (default: %(default)s)"
@@ -62,7 +66,7 @@ def add_protocol(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--max-rounds", type=at_least(1), default=7, help="of the loop (default: %(default)s)")
     add_crops(group, "--assess-crops")
     add_min_confidence(group)
-    group.add_argument("--seed", type=at_least(0), default=2024, help="of everything random (default: %(default)s)")
+    group.add_argument("--seed", type=seed, default=2024, help="of everything random (default: %(default)s)")
     only = "recognition without restoration (default: both)"
     group.add_argument("--assess-only", dest="restore", action="store_false", help=only)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from autodir_core.cli.options import add_model_options, add_quiet, at_least, names
+from autodir_core.cli.options import add_model_options, add_quiet, add_renamed, at_least, names, seed
 
 BOTH = "all"
 ABLATIONS = ("recognition", "restoration")
@@ -14,14 +14,16 @@ ABLATIONS = ("recognition", "restoration")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     what = (
         "recognition trains a plain classifier, CLIP with the classification loss, and with the semantic-agnostic "
-        "term; restoration compares embeddings, correction weights, and the loop with one round (default: both)"
+        "term; restoration compares embeddings, correction weights, and the loop with one round; all runs both "
+        "(default: all)"
     )
-    parser.add_argument("ablation", nargs="?", choices=(BOTH, *ABLATIONS), default=BOTH, help=what)
-    parser.add_argument("-o", "--out", metavar="FOLDER", required=True, help="gets tables, every number, trainings")
+    parser.add_argument("ablation", nargs="?", metavar="ABLATION", choices=(BOTH, *ABLATIONS), default=BOTH, help=what)
+    parser.add_argument("-o", "--output", metavar="FOLDER", required=True, help="gets tables, every number, trainings")
     photos = "clean, to measure on (default: eight that come with Python packages)"
     parser.add_argument("--photos", type=Path, metavar="FOLDER", help=photos)
     parser.add_argument("--seeds", type=seed_list, default=(0, 1, 2), help="between commas (default: 0,1,2)")
-    parser.add_argument("--crops", type=at_least(1), help="per photo and seed (default: recognition 2, restoration 1)")
+    crops = "crops per photo and seed (default: recognition 2, restoration 1)"
+    add_renamed(parser, "--crops-per-photo", "--crops", type=at_least(1), help=crops)
     add_recognition(parser.add_argument_group("recognition"))
     group = parser.add_argument_group("restoration")
     group.add_argument("--sampling-steps", type=at_least(1), default=10, help="of each round (default: %(default)s)")
@@ -40,7 +42,7 @@ def add_recognition(group: argparse._ArgumentGroup) -> None:
 
 def seed_list(text: str) -> tuple[int, ...]:
     """Parse whole numbers between commas."""
-    numbers = tuple(map(at_least(0), names(text)))
+    numbers = tuple(map(seed, names(text)))
     if not numbers:
         raise argparse.ArgumentTypeError("give at least one seed")
     return numbers

@@ -17,8 +17,8 @@ MAX_WORKERS = 4
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    what = f"one stage, or {ALL_STAGES}: all stages of a small model"
-    parser.add_argument("what", choices=(*STAGE_NAMES, ALL_STAGES), help=what)
+    what = f"{', '.join(STAGE_NAMES)}, or {ALL_STAGES}: all stages of a small model"
+    parser.add_argument("what", metavar="STAGE", choices=(*STAGE_NAMES, ALL_STAGES), help=what)
     parser.add_argument("--model", metavar="FILE", help="continue the training of this one (default: from scratch)")
     parser.add_argument("--pairs", metavar="FOLDER", help="LABEL/degraded and LABEL/clean (default: the recipe's)")
     stages = f"with {ALL_STAGES}, between commas, out of (default: all of) {','.join(STAGE_NAMES)}"
@@ -28,13 +28,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def add_training_options(parser: argparse.ArgumentParser, *, recipe: str) -> None:
     """Add what every training takes; `recipe` names the shipped one that is the default."""
-    parser.add_argument("--out", metavar="FOLDER", required=True, help="gets checkpoints, logs, samples and the model")
+    output = "gets checkpoints, logs, samples and the model"
+    parser.add_argument("-o", "--output", metavar="FOLDER", required=True, help=output)
     shipped = "TOML, or one that is shipped: mini, official, teach (default: %(default)s)"
     parser.add_argument("--recipe", default=recipe, metavar="FILE", help=shipped)
     parser.add_argument("--photos", metavar="FOLDER", help="clean photographs to degrade (default: the recipe's)")
     scale = "multiplies the steps of every stage, 0.01 for a quick look (default: %(default)s)"
     add_renamed(parser, "--steps-scale", "--share", type=finite, default=1.0, help=scale)
-    parser.add_argument("--save", metavar="FILE", help=".safetensors or .ckpt (default: the recipe's name, in --out)")
+    parser.add_argument(
+        "--save", metavar="FILE", help=".safetensors or .ckpt (default: the recipe's name, in --output)"
+    )
     parser.add_argument("--device", help="such as cuda, cuda:1, mps or cpu (default: the best there is)")
     parser.add_argument("--threads", type=at_least(1), help="CPU threads (default: as many as torch chooses)")
     ahead = f"processes that draw the same pictures ahead (default: all CPU cores but one, {MAX_WORKERS} at most)"

@@ -13,10 +13,10 @@ from tqdm import tqdm
 
 from autodir_core.choices import CROPS, STANDARD
 from autodir_core.cli.console import complain, progress_off, say
-from autodir_core.cli.options import load_model
+from autodir_core.cli.options import load_model, with_spaces
 from autodir_core.cli.restorer import versions
-from autodir_core.errors import InputError
 from autodir_core.imaging.metrics import Distance, load_lpips
+from autodir_core.labels import check_labels
 from autodir_core.model import MINI, AutoDIR
 from autodir_core.optional_imports import is_installed
 
@@ -94,11 +94,10 @@ def synthetic_source(folder: Path | None, model: AutoDIR, protocol: Protocol) ->
 
 def find_folders(arguments: argparse.Namespace, model: AutoDIR) -> list[PairFolders]:
     """Return the folders of `--pairs`; InputError for a label that the model does not have."""
-    unknown = [label for label in arguments.label if label not in model.labels]
-    if unknown:
-        raise InputError(f"unknown label {unknown[0]!r}; choose among the model's: {', '.join(model.labels)}")
     if arguments.label:
-        labeled = zip(arguments.pairs, arguments.label, strict=True)
+        names = [with_spaces(label, model.labels) for label in arguments.label]
+        check_labels(names, model.labels)
+        labeled = zip(arguments.pairs, names, strict=True)
         return [PairFolders(degraded, reference, label) for (degraded, reference), label in labeled]
     return [one for pair in arguments.pairs for one in find_pair_folders(pair[0], pair[1], model.labels)]
 

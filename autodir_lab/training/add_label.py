@@ -15,7 +15,7 @@ from autodir_core.errors import InputError
 from autodir_core.labels import CLEAN
 from autodir_core.model import AutoDIR
 
-from .data.prepare_data import prepare_pairs
+from .data.prepare_data import match_names, prepare_pairs
 from .data.sources import PairSource, TrainingData, load_sources
 from .data.synthetic import SYNTHETIC, Degradation, degrade_with_depth
 from .objectives.biqa import Teacher, cosine_logits_fn
@@ -53,7 +53,7 @@ def load_data_with(new: NewLabel, model: AutoDIR, recipe: Recipe, folder: Path) 
 
     Raises InputError for a label that the model knows already, and for known labels without examples.
     """
-    labels = insert_label(new.label, model.labels)
+    labels = check_new_label(new, model.labels)
     degradations: Mapping[str, Degradation] = SYNTHETIC
     if new.degradation is not None:
         degradations = {**SYNTHETIC, new.label: partial(degrade_with_depth, new.degradation)}
@@ -61,6 +61,13 @@ def load_data_with(new: NewLabel, model: AutoDIR, recipe: Recipe, folder: Path) 
     if new.pairs is not None:
         sources.append(PairSource({new.label: prepare_pairs(folder, new.pairs)}))
     return TrainingData(labels, tuple(sources), new_label=new.label)
+
+
+def check_new_label(new: NewLabel, known: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the labels with the new one; InputError where it is known already or a picture of it has no pair."""
+    if new.pairs is not None:
+        match_names(new.pairs)
+    return insert_label(new.label, known)
 
 
 def insert_label(label: str, known: tuple[str, ...]) -> tuple[str, ...]:

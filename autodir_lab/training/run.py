@@ -9,13 +9,14 @@ from pathlib import Path
 
 import torch
 
+from autodir_core.checkpoint.inspection import inspect
 from autodir_core.cli.console import say
 from autodir_core.cli.pictures import canonical, check_writable
 from autodir_core.devices import parse_device
 from autodir_core.errors import InputError
-from autodir_core.model import AutoDIR, load_autodir
+from autodir_core.model import MINI, AutoDIR, load_autodir
 
-from .add_label import NewLabel, add_label, load_data_with
+from .add_label import NewLabel, add_label, check_new_label, load_data_with
 from .data.sources import TrainingData, load_data
 from .engine.distributed import find_process_group, main_process_first
 from .init.model import init_model
@@ -26,7 +27,7 @@ from .stages import TrainingRun
 
 def run_training(arguments: argparse.Namespace, stages: Sequence[str]) -> int:
     """Train some stages of a new model or of a file."""
-    recipe, folder = chosen_recipe(arguments), Path(arguments.out)
+    recipe, folder = chosen_recipe(arguments), Path(arguments.output)
     recipe = replace(recipe, data=replace(recipe.data, pairs=arguments.pairs or recipe.data.pairs))
     target = chosen_target(arguments, recipe.name)
     if not arguments.model:
@@ -42,10 +43,11 @@ def run_training(arguments: argparse.Namespace, stages: Sequence[str]) -> int:
 
 def run_fine_tuning(arguments: argparse.Namespace) -> int:
     """Add the label that `teach` names to a model."""
-    recipe, folder = chosen_recipe(arguments), Path(arguments.out)
-    target = chosen_target(arguments, recipe.name)
+    recipe, folder = chosen_recipe(arguments), Path(arguments.output)
     pairs = Path(arguments.pairs) if arguments.pairs else None
     new = NewLabel(arguments.label, pairs=pairs, degradation=arguments.degrade)
+    check_new_label(new, inspect(arguments.model or MINI).metadata.labels)
+    target = chosen_target(arguments, recipe.name)
     run = start_run(arguments, recipe, lambda model: load_data_with(new, model, recipe, folder), from_scratch=False)
     path = add_label(run, target)
     say(f"{path} is written; its labels: {', '.join(run.data.labels)}", quiet=run.group.rank > 0)
@@ -56,7 +58,7 @@ def start_run(
     arguments: argparse.Namespace, recipe: Recipe, load: Callable[[AutoDIR], TrainingData], *, from_scratch: bool
 ) -> TrainingRun:
     """Return what the options of every training ask for: device, processes, model, and the data that `load` returns."""
-    folder = Path(arguments.out)
+    folder = Path(arguments.output)
     check_writable(folder)
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
@@ -87,10 +89,10 @@ def chosen_recipe(arguments: argparse.Namespace) -> Recipe:
 
 def chosen_target(arguments: argparse.Namespace, name: str) -> Path:
     """Return the file to write; InputError for another kind of file, or the file of --model itself."""
-    target = Path(arguments.out) / f"{name}.safetensors" if arguments.save is None else Path(arguments.save)
+    target = Path(arguments.output) / f"{name}.safetensors" if arguments.save is None else Path(arguments.save)
     if target.suffix not in (".safetensors", ".ckpt"):
         raise InputError(f"--save takes a .safetensors or .ckpt file, got {target}")
     if arguments.model and canonical(target) == canonical(Path(arguments.model)):
-        raise InputError(f"{target} is the file of --model, which would be lost; choose another --save or --out")
+        raise InputError(f"{target} is the file of --model, which would be lost; choose another --save or --output")
     check_writable(target.parent)
     return target

@@ -51,32 +51,32 @@ def error_of(capsys) -> str:
 
 def test_run_writes_every_output(fake, flow, tmp_path, capsys):
     photos = f"image={tmp_path / 'a.png'}", tmp_path / "b.png"
-    arguments = ["run", flow, "--server", fake.url, "--input", *photos, "--set", "2.steps=4", "--out", tmp_path / "out"]
+    arguments = ["run", flow, "--server", fake.url, "--input", *photos, "--set", "2.steps=4", "-o", tmp_path / "out"]
     assert call(*arguments) == 0
     assert (tmp_path / "out" / "b_save_image.png").read_bytes() == b"restored b"
     shown = capsys.readouterr().out.splitlines()
     assert len(shown) == 2 and shown[0].startswith(f"a.png: 127.0.0.1:{fake.port}: {tmp_path / 'out'}")
     assert call(*arguments) == 0
     assert capsys.readouterr().out.splitlines() == [f"{name}.png: skipped, its outputs exist" for name in "ab"]
-    assert call(*arguments, "--force", "--quiet") == 0
+    assert call(*arguments, "--overwrite", "--quiet") == 0
     assert capsys.readouterr().out == "" and len(fake.executed) == 4
 
 
 def test_former_names_of_options(fake, flow, tmp_path, capsys):
-    arguments = "run", flow, "--server", fake.url, "--input", f"image={tmp_path / 'a.png'}", "--out", tmp_path / "out"
+    arguments = "run", flow, "--server", fake.url, "--input", f"image={tmp_path / 'a.png'}", "-o", tmp_path / "out"
     for _ in range(2):
         assert call(*arguments, "--again", "--patience", "20") == 0
     assert len(fake.executed) == 2
     with pytest.raises(SystemExit):
         call("run", "--help")
     shown = capsys.readouterr().out
-    assert "--force" in shown and "--again" not in shown and "--patience" not in shown
+    assert "--overwrite" in shown and "--force" not in shown and "--again" not in shown and "--patience" not in shown
 
 
 def test_some_failed(fake, flow, tmp_path, capsys):
     fake.accidents.append("error")
     photos = f"image={tmp_path / 'a.png'}", tmp_path / "b.png"
-    assert call("run", flow, "--server", fake.url, "--input", *photos, "--out", tmp_path / "out") == 1
+    assert call("run", flow, "--server", fake.url, "--input", *photos, "-o", tmp_path / "out") == 1
     assert capsys.readouterr().err.splitlines() == [
         "autodir: a.png: node 2 (Restore) failed: out of memory",
         "autodir: 1 of 2 failed",
@@ -107,13 +107,13 @@ def test_check(fake, flow, capsys):
     ],
 )
 def test_mistakes(flow, tmp_path, options, message, capsys):
-    assert call("run", flow, "--out", tmp_path / "out", *options) == 2
+    assert call("run", flow, "-o", tmp_path / "out", *options) == 2
     assert message in error_of(capsys)
 
 
 def test_a_server_that_is_not_there(flow, tmp_path, capsys):
     port = Fake().port
-    arguments = "run", flow, "--server", f"127.0.0.1:{port}", "--out", tmp_path / "out", "--retry-timeout", "0"
+    arguments = "run", flow, "--server", f"127.0.0.1:{port}", "-o", tmp_path / "out", "--retry-timeout", "0"
     assert call(*arguments) == 2
     last = capsys.readouterr().err.splitlines()[-1]
     assert last.startswith(f"autodir: error: 1 of 1 left, no server can do them: 127.0.0.1:{port} does not answer")
@@ -121,7 +121,7 @@ def test_a_server_that_is_not_there(flow, tmp_path, capsys):
 
 def test_without_aiohttp_the_command_to_install_it_is_named(flow, tmp_path, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "aiohttp", None)
-    assert call("run", flow, "--out", tmp_path / "out") == 2
+    assert call("run", flow, "-o", tmp_path / "out") == 2
     assert "-m pip install aiohttp" in error_of(capsys)
     assert call("check", flow) == 2
     assert "-m pip install aiohttp" in error_of(capsys)

@@ -79,7 +79,7 @@ def test_other_settings_do_not_replace_results_unless_told(client, photos):
             await client([fake], photos[:1])
             with pytest.raises(InputError, match=r"photo0_comfy\.json is of another workflow, settings or photo"):
                 await client([fake], photos[:1], settings={"2.steps": 4})
-            await client([fake], photos[:1], settings={"2.steps": 4}, force=True)
+            await client([fake], photos[:1], settings={"2.steps": 4}, overwrite=True)
             (done,) = await client([fake], photos[:1], settings={"2.steps": 4})
             return len(fake.executed), done.skipped
 
@@ -90,7 +90,7 @@ def test_force_repeats_what_the_server_remembers(client, photos):
     async def story():
         async with Fake() as fake:
             await client([fake], photos[:1])
-            await client([fake], photos[:1], force=True)
+            await client([fake], photos[:1], overwrite=True)
             return len(fake.executed)
 
     assert asyncio.run(story()) == 2

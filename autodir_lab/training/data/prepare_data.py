@@ -125,19 +125,19 @@ def prepare_pairs(folder: Path, pairs: Path, *, workers: int = 2) -> MappedTiles
 
     `pairs` holds the folders `degraded` and `clean` with pictures of the same names and sizes; InputError otherwise.
     """
-    paths = match_names(pairs / "degraded", pairs / "clean")
+    paths = match_names(pairs)
     path = folder / f"pairs-{fingerprint(list(chain.from_iterable(paths)))}.npy"
     with ThreadPoolExecutor(workers) as pool:
         return prepare(path, pair_tiles, list(enumerate(paths)), pool)
 
 
-def match_names(degraded: Path, clean: Path) -> list[tuple[Path, Path]]:
-    """Return the pictures of two folders in pairs of the same name."""
-    references = {path.stem: path for path in list_pictures([clean])}
-    found = list_pictures([degraded])
+def match_names(pairs: Path) -> list[tuple[Path, Path]]:
+    """Return the pictures of `degraded` and `clean` in pairs of the same name; InputError for one without a pair."""
+    references = {path.stem: path for path in list_pictures([pairs / "clean"])}
+    found = list_pictures([pairs / "degraded"])
     unmatched = [path for path in found if path.stem not in references]
     if unmatched:
-        raise InputError(f"{unmatched[0]} has no counterpart in {clean}; both folders need the same names")
+        raise InputError(f"{unmatched[0]} has no counterpart in {pairs / 'clean'}; both folders need the same names")
     return [(path, references[path.stem]) for path in found]
 
 

@@ -12,11 +12,12 @@ import numpy as np
 from torch import Tensor
 
 from autodir_core.errors import InputError
+from autodir_core.imaging.paths import list_pictures
 from autodir_core.labels import CLEAN, LABELS
 
 from .augment import augment
 from .crops import CropConfig, random_crop, random_flip, random_window
-from .prepare_data import Tiles, prepare_pairs, prepare_photos, prepare_scenes
+from .prepare_data import Tiles, match_names, prepare_pairs, prepare_photos, prepare_scenes
 from .synthetic import SYNTHETIC, Degradation, draw_synthetic_pair
 
 
@@ -154,6 +155,9 @@ def load_sources(
         seed: of the scenes.
         degradations: applied to clean pictures, by label.
     """
+    if config.photos:
+        list_pictures([config.photos], recursive=True)  # refused before anything is drawn, as pairs are
+    pairs = find_pairs(Path(config.pairs), labels) if config.pairs else {}
     sources: list[Source] = []
     if config.scenes:
         scenes = prepare_scenes(folder, config.scenes, seed=seed)
@@ -161,15 +165,16 @@ def load_sources(
     if config.photos:
         photos = prepare_photos(folder, Path(config.photos))
         sources.append(CleanSource(photos, config.photos_weight, degradations))
-    if config.pairs:
-        sources.append(PairSource(load_pairs(Path(config.pairs), labels, folder), config.pairs_weight))
+    if pairs:
+        tiles = {label: prepare_pairs(folder, place) for label, place in pairs.items()}
+        sources.append(PairSource(tiles, config.pairs_weight))
     if not sources:
         raise InputError("there is nothing to train on: give --photos, --pairs, or a recipe with scenes")
     return sources
 
 
-def load_pairs(pairs: Path, labels: Sequence[str], folder: Path) -> dict[str, Tiles]:
-    """Return the pairs of each label that has a subfolder, "low_resolution" for "low resolution"."""
+def find_pairs(pairs: Path, labels: Sequence[str]) -> dict[str, Path]:
+    """Return the folder of each label that has one, "low_resolution" for "low resolution"; InputError without pairs."""
     if not pairs.is_dir():
         raise InputError(f"{pairs} is no folder; it should hold LABEL/degraded and LABEL/clean")
     places = {place.name.replace("_", " "): place for place in sorted(pairs.iterdir()) if place.is_dir()}
@@ -178,4 +183,6 @@ def load_pairs(pairs: Path, labels: Sequence[str], folder: Path) -> dict[str, Ti
             raise InputError(f"{place} belongs to no label of this model; it knows: {', '.join(labels)}")
     if not places:
         raise InputError(f"{pairs} holds no folder of a label; it should hold LABEL/degraded and LABEL/clean")
-    return {label: prepare_pairs(folder, place) for label, place in places.items()}
+    for place in places.values():
+        match_names(place)
+    return places

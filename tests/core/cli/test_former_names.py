@@ -58,9 +58,20 @@ def test_evaluate():
     assert parse(["evaluate", *former]) == parse(["evaluate", *current])
 
 
+def test_crops_per_photo():
+    for command in ("evaluate", "study"):
+        shared = [command, "-o", "results"]
+        assert parse([*shared, "--crops", "2"]) == parse([*shared, "--crops-per-photo", "2"])
+
+
 @pytest.mark.parametrize("command", [["train", "mini"], ["teach", "fog", "--pairs", "photos"]])
 def test_training(command):
-    assert parse([*command, "--out", "o", "--share", "0.1"]) == parse([*command, "--out", "o", "--steps-scale", "0.1"])
+    assert parse([*command, "--out", "o", "--share", "0.1"]) == parse([*command, "-o", "o", "--steps-scale", "0.1"])
+
+
+def test_overwrite():
+    shared = ["comfy", "run", "flow.json", "-o", "out"]
+    assert parse([*shared, "--force"]) == parse([*shared, "--again"]) == parse([*shared, "--overwrite"])
 
 
 def test_assess(picture, loaded, capsys):

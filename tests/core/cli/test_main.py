@@ -15,7 +15,7 @@ from autodir_core.cli import COMMANDS, build_parser
 from tests.core.cli.helpers import FAST, call, names_in
 
 ROOT = Path(__file__).resolve().parents[3]
-FORMER = {"--view", "--threshold", "--sheet", "--no-truth", "--tile", "--share", "--again", "--patience"}
+FORMER = {"--view", "--threshold", "--sheet", "--no-truth", "--tile", "--share", "--again", "--force", "--patience"}
 
 
 def leaves(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:

@@ -12,7 +12,7 @@ from autodir_core.imaging.files import write_picture
 from autodir_lab.evaluation.evaluator import Evaluator
 
 FAST = ("--steps", "1", "--max-rounds", "1", "--device", "cpu", "--no-lpips")
-CLEAN = ("--crops", "1", "--size", "48")
+CLEAN = ("--crops-per-photo", "1", "--size", "48")
 
 
 @pytest.fixture

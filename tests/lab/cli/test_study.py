@@ -32,7 +32,7 @@ def study(tiny_recipe, tiny_path, random_image, folder):
 def two_steps(study, folder) -> Path:
     """The folder of both ablations, run with two steps."""
     steps = ("--steps", 2, "--sampling-steps", 2)
-    assert study(*steps, "--size", 32, "--seeds", 3, "--crops", 1, "--quiet") == 0
+    assert study(*steps, "--size", 32, "--seeds", 3, "--crops-per-photo", 1, "--quiet") == 0
     return folder
 
 
@@ -67,6 +67,11 @@ def test_restoration_measures_every_variant_on_every_label(two_steps):
     header, *tables = (two_steps / "restoration.md").read_text(encoding="utf-8").splitlines()
     assert "1 crops of 32 pixels" in header and header.endswith("2 steps")
     assert [line for line in tables if line.startswith(("| **mean** |", "| mixtures |"))]
+
+
+def test_an_unknown_ablation(study, capsys):
+    assert study("segmentation") == 2
+    assert "argument ABLATION: invalid choice: 'segmentation'" in capsys.readouterr().err
 
 
 def test_seeds_that_are_not_numbers(study, capsys):

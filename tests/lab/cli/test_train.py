@@ -45,7 +45,7 @@ def refused(capsys):
 
 def test_asks_for_the_stages_and_the_steps(asked, tmp_path, capsys):
     options = "--stages", "biqa,vae", "--steps-scale", 0.5, "--threads", 1, "--device", "cpu", "--photos", "holiday"
-    assert call("train", "mini", "--out", tmp_path / "run", "--workers", 3, *options) == 0
+    assert call("train", "mini", "-o", tmp_path / "run", "--workers", 3, *options) == 0
     threads, (training, stages, target) = asked
     assert (threads, stages, training.num_workers) == (1, ("biqa", "vae"), 3)
     assert target == tmp_path / "run" / "autodir-mini.safetensors" and training.from_scratch
@@ -56,7 +56,7 @@ def test_asks_for_the_stages_and_the_steps(asked, tmp_path, capsys):
 
 
 def test_the_former_names_of_options_work_but_are_not_shown(asked, tmp_path, capsys):
-    assert call("train", "mini", "--out", tmp_path, "--parts", "biqa", "--share", 0.5, "--device", "cpu") == 0
+    assert call("train", "mini", "-o", tmp_path, "--parts", "biqa", "--share", 0.5, "--device", "cpu") == 0
     [(training, stages, _)] = asked
     assert stages == ("biqa",) and training.recipe.biqa.steps == round(shipped_recipe("mini").biqa.steps / 2)
     with pytest.raises(SystemExit):
@@ -67,27 +67,28 @@ def test_the_former_names_of_options_work_but_are_not_shown(asked, tmp_path, cap
 
 def test_continues_a_stage_of_a_file(asked, tiny_path, tmp_path):
     options = "--model", tiny_path, "--recipe", "official", "--device", "cpu", "--save", tmp_path / "new.ckpt"
-    assert call("train", "ldm", "--out", tmp_path / "run", *options) == 0
+    assert call("train", "ldm", "-o", tmp_path / "run", *options) == 0
     [(training, stages, target)] = asked
     assert (stages, target, training.from_scratch) == (("ldm",), tmp_path / "new.ckpt", False)
     assert training.recipe == shipped_recipe("official")
 
 
 def test_a_stage_without_those_that_it_needs(asked, tmp_path, refused):
-    assert "builds on vae" in refused("train", "ldm", "--out", tmp_path)
+    assert "builds on vae" in refused("train", "ldm", "-o", tmp_path)
     (tmp_path / "vae-final.pt").touch()
-    assert call("train", "mini", "--out", tmp_path, "--stages", "ldm") == 0
+    assert call("train", "mini", "-o", tmp_path, "--stages", "ldm") == 0
     assert [stages for _, stages, _ in asked] == [("ldm",)]
 
 
 def test_values_that_make_no_sense(asked, tiny_path, tmp_path, refused):
-    assert "got 'nafnet'" in refused("train", "mini", "--out", tmp_path, "--stages", "nafnet")
-    assert "--steps-scale must be above 0" in refused("train", "mini", "--out", tmp_path, "--steps-scale", 0)
-    assert "biqa is one stage already" in refused("train", "biqa", "--out", tmp_path, "--stages", "vae")
-    assert "does not exist" in refused("train", "mini", "--out", tmp_path, "--recipe", "gone.toml")
-    assert "--save takes" in refused("train", "mini", "--out", tmp_path, "--save", "model.pt")
+    assert "argument STAGE: invalid choice: 'nafnet'" in refused("train", "nafnet", "-o", tmp_path)
+    assert "got 'nafnet'" in refused("train", "mini", "-o", tmp_path, "--stages", "nafnet")
+    assert "--steps-scale must be above 0" in refused("train", "mini", "-o", tmp_path, "--steps-scale", 0)
+    assert "biqa is one stage already" in refused("train", "biqa", "-o", tmp_path, "--stages", "vae")
+    assert "does not exist" in refused("train", "mini", "-o", tmp_path, "--recipe", "gone.toml")
+    assert "--save takes" in refused("train", "mini", "-o", tmp_path, "--save", "model.pt")
     same = "--model", tiny_path, "--save", tiny_path
-    assert "is the file of --model" in refused("train", "ldm", "--out", tmp_path, *same)
+    assert "is the file of --model" in refused("train", "ldm", "-o", tmp_path, *same)
     assert not asked
 
 
@@ -108,7 +109,7 @@ def test_the_training_of_a_file_is_continued(tiny_path, tmp_path, capsys):
         f"name = 'short'\n{plans}[data]\nscenes = 0\n[scm_objective.crops]\nsize = 64\nclean_fraction = 0.1\n"
     )
     options = "--model", tiny_path, "--recipe", recipe, "--pairs", tmp_path / "pairs", "--device", "cpu"
-    assert call("train", "scm", "--out", tmp_path / "run", *options) == 0
+    assert call("train", "scm", "-o", tmp_path / "run", *options) == 0
     shown = capsys.readouterr().out
     assert "scm: about" in shown and "short.safetensors is written" in shown
     model = ad.load_autodir(tmp_path / "run" / "short.safetensors", device="cpu")

@@ -89,7 +89,7 @@ def recipe(tmp_path) -> Path:
 
 def test_the_embedded_model_learns_jpeg(tmp_path, recipe, capsys):
     done = main(
-        ["teach", "jpeg artifact", "--degrade", "jpeg artifact", "--recipe", str(recipe), "--out", str(tmp_path)]
+        ["teach", "jpeg artifact", "--degrade", "jpeg artifact", "--recipe", str(recipe), "--output", str(tmp_path)]
     )
     assert done == 0, capsys.readouterr().err
     path = tmp_path / "autodir-taught.safetensors"
@@ -104,7 +104,14 @@ def test_the_embedded_model_learns_jpeg(tmp_path, recipe, capsys):
     assert not any("text_model" in key for key in changed)
 
 
-def test_a_known_label_is_refused_before_anything_is_drawn(tmp_path, capsys):
-    assert main(["teach", "haze", "--degrade", "jpeg artifact", "--out", str(tmp_path)]) == 2
-    assert "knows 'haze' already" in capsys.readouterr().err
-    assert not list(tmp_path.iterdir())
+@pytest.mark.parametrize(
+    ("label", "examples", "message"),
+    [
+        ("haze", ("--degrade", "jpeg artifact"), "knows 'haze' already"),
+        ("dust", ("--pairs", "nowhere"), "nowhere/clean does not exist"),
+    ],
+)
+def test_what_is_refused_leaves_no_folder(tmp_path, capsys, label, examples, message):
+    assert main(["teach", label, *examples, "-o", str(tmp_path / "out")]) == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()

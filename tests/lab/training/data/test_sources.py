@@ -69,3 +69,12 @@ def test_sources_of_a_recipe(tmp_path):
         load_data(given, ("haze", "no"), tmp_path)
     with pytest.raises(ad.InputError, match="nothing to train on"):
         load_data(DataConfig(scenes=0), ad.LABELS, tmp_path)
+
+
+@pytest.mark.parametrize("wrong", [{"photos": "nowhere"}, {"pairs": "nowhere"}, {"pairs": "without_clean"}])
+def test_folders_are_checked_before_a_scene_is_drawn(tmp_path, monkeypatch, wrong):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("autodir_lab.training.data.sources.prepare_scenes", None)
+    write_picture("without_clean/haze/degraded/a.png", torch.rand(1, 8, 8, 3))
+    with pytest.raises(ad.InputError, match=r"does not exist|is no folder"):
+        load_data(DataConfig(**wrong), ad.LABELS, tmp_path)
