@@ -139,6 +139,7 @@ DEGRADATIONS = Choices(
             "drops on the glass in front of the lens",
             {
                 "soft": Choice("degrade.wet_glass:soft", "blurred discs of drops out of focus"),
+                "defocused": Choice("degrade.wet_glass:defocused", "refracting drops a little out of focus"),
                 "droplets": Choice("degrade.wet_glass:droplets", "dense fine droplets"),
                 "running": Choice("degrade.wet_glass:running", "drops that run down and leave trails"),
                 "film": Choice("degrade.wet_glass:film", "a film of water, blurred and wavy in patches"),

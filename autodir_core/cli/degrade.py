@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from ..choices import ANY_KIND, DEGRADATIONS, STANDARD, describe_kinds
+from ..choices import ANY_KIND, DEGRADATIONS, STANDARD, describe_kinds, list_kinds
 from .console import say
 from .options import add_output_options, add_quiet, between, check_names, names, seed
 from .pictures import Job, for_each, plan_jobs
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+SHEET_CROP = 256
+"""Pixels a side at most of the pictures of a contact sheet: damage is judged at its own size."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,6 +35,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--severity", type=between(0, 1), default=0.5, help="0 barely visible to 1 severe (default: %(default)s)"
     )
     parser.add_argument("--seed", type=seed, default=0, help="for every picture (default: %(default)s)")
+    parser.add_argument(
+        "--contact-sheet",
+        action="store_true",
+        help="instead: every kind of the labels at three severities, on the center of each picture",
+    )
     add_quiet(parser)
 
 
@@ -40,8 +53,29 @@ def run(arguments: argparse.Namespace) -> int:
 
     def degrade(job: Job) -> None:
         picture = read_picture(job.source)
+        if arguments.contact_sheet:
+            write_picture(job.target, draw_contact_sheet(picture.image, labels, arguments.seed))
+            say(f"{job.source.name}: every kind of {', '.join(labels)} -> {job.target}", quiet=arguments.quiet)
+            return
         degraded = compose(picture.image, labels, severity=arguments.severity, seed=arguments.seed, kind=kind)
         write_picture(job.target, degraded, alpha=picture.alpha)
         say(f"{job.source.name}: {', '.join(labels)} -> {job.target}", quiet=arguments.quiet)
 
     return for_each(plan_jobs(arguments.pictures, arguments, "degraded"), degrade, quiet=arguments.quiet)
+
+
+def draw_contact_sheet(image: Tensor, labels: Sequence[str], seed: int) -> Tensor:
+    """Return every kind of each label at severity 0, 0.5 and 1, of the center of [1, H, W, 3]."""
+    from ..degrade import degrade
+    from ..reporting.drawing import SEAM, add_caption, arrange_in_grid, stack_horizontally, thumbnail, to_tensor
+
+    height, width = image.shape[1:3]
+    top, left = max(height - SHEET_CROP, 0) // 2, max(width - SHEET_CROP, 0) // 2
+    crop = image[:, top : top + SHEET_CROP, left : left + SHEET_CROP]
+    cells = []
+    for label in labels:
+        for kind, row in list_kinds(label).items():
+            three = [degrade(crop, label, severity=severity, seed=seed, kind=kind) for severity in (0.0, 0.5, 1.0)]
+            pictures = stack_horizontally([thumbnail(one, SHEET_CROP) for one in three], SEAM)
+            cells.append(add_caption(pictures, f"{label}: {kind}", row.summary))
+    return to_tensor(arrange_in_grid(cells))

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from ..imaging.filters import binomial_blur, resample
+from .blur import apply_psf, gaussian_psf
 from .draws import Draw
-from .raindrops import Glass, look_through, merge_cap, refract
+from .raindrops import Glass, draw_glass, look_through, merge_cap, refract
 
 
 def soft(image: Tensor, draw: Draw, *, severity: float) -> Tensor:
@@ -35,7 +36,7 @@ def running(image: Tensor, draw: Draw, *, severity: float) -> Tensor:
     """Let drops run down before [3, H, W] in 0..1 and leave wavering trails (Kaneda et al., 1993, on a windshield)."""
     size = image.shape[1], image.shape[2]
     relief, sparkle = torch.zeros(size), torch.zeros(size)
-    for _ in range(max(round(draw.log_level(severity, 2.0, 14.0)), 1)):
+    for _ in range(round(draw.log_level(severity, 3.0, 18.0))):
         _add_trail(relief, sparkle, draw)
     return look_through(image, Glass(relief, sparkle), draw)
 
@@ -53,16 +54,24 @@ def film(image: Tensor, draw: Draw, *, severity: float) -> Tensor:
 
 
 def irregular(image: Tensor, draw: Draw, *, severity: float) -> Tensor:
-    """Splash water of any outline before [3, H, W] in 0..1: what stands above a level of turbulence, as a lens."""
+    """Splash water of any outline before [3, H, W] in 0..1: what stands above a level of smooth noise, as a lens."""
     size = image.shape[1], image.shape[2]
-    rough = draw.turbulence(size, draw.uniform(1.4, 1.9))
-    cells = max(round(min(size) / draw.log_uniform(20, 60)), 3)
-    height = draw.smooth_field(size, cells) - 0.5 + 0.02 * rough
-    height = (height - height.mean()) / height.std().clamp_min(1e-6)
+    sigma = min(draw.log_uniform(5.0, 20.0), min(size) / 4)
+    height = apply_psf(draw.normal(1, *size), gaussian_psf(sigma, sigma, 0.0), linear=False)[0]
+    height = (height - height.mean()) / height.std().clamp_min(1e-6) + 0.03 * draw.turbulence(size, 1.5)
     level = torch.special.ndtri(torch.tensor(1 - draw.log_level(severity, 0.08, 0.4)))
-    scale = draw.log_uniform(0.05, 0.15) * (min(size) / cells) ** 2
-    relief = (height - level).clamp(0.0, 1.5) * scale
+    relief = (height - level).clamp(0.0, 1.5) * sigma**2 * draw.log_uniform(0.3, 1.0)
     return look_through(image, Glass(relief, torch.zeros(size)), draw)
+
+
+def defocused(image: Tensor, draw: Draw, *, severity: float) -> Tensor:
+    """Put refracting drops before [3, H, W] in 0..1, a little out of focus: the picture is sharp, the glass is not."""
+    glass = draw_glass(draw, (image.shape[1], image.shape[2]), severity=severity)
+    sigma = draw.log_uniform(1.5, 5.0)
+    psf = gaussian_psf(sigma, sigma, 0.0)
+    seen = apply_psf(look_through(image, glass, draw), psf)
+    wet = apply_psf((glass.relief > 0).to(image)[None], psf, linear=False)
+    return image + wet * (seen - image)
 
 
 def mixed(image: Tensor, draw: Draw, *, severity: float) -> Tensor:
@@ -119,7 +128,7 @@ def _draw_droplets(draw: Draw, size: tuple[int, int], cell: float, probability: 
 def _add_trail(relief: Tensor, sparkle: Tensor, draw: Draw) -> None:
     """Merge one drop and the trail above it into both maps."""
     height, width = relief.shape
-    radius = min(draw.log_uniform(3.0, 12.0), min(height, width) / 6)
+    radius = min(draw.log_uniform(4.0, 14.0), min(height, width) / 6)
     bottom = draw.uniform(0.2, 1.1) * height
     length = draw.uniform(0.3, 1.0) * height
     y = torch.arange(height)

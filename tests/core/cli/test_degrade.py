@@ -45,3 +45,10 @@ def test_without_a_kind_it_is_what_it_always_was(picture, tmp_path):
     assert np.array_equal(
         pixels(tmp_path / "o.png"), written(degrade(read_picture(picture).image, "rain", kind="standard"))
     )
+
+
+def test_a_contact_sheet_has_every_kind_at_three_severities(picture, tmp_path):
+    assert call("degrade", picture, "-o", tmp_path / "o.png", "--label", "jpeg artifact", "--contact-sheet") == 0
+    height, width = read_picture(picture).image.shape[1:3]
+    sheet = pixels(tmp_path / "o.png")
+    assert sheet.shape[0] * sheet.shape[1] > 4 * 3 * height * width

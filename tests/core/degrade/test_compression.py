@@ -34,3 +34,9 @@ def test_fine_color_is_smeared_more_than_fine_light() -> None:
         degrade(x, "jpeg artifact", kind="standard", severity=0.0).std(2).mean() / x.std(2).mean() for x in (light, hue)
     ]
     assert left[0] > 2 * left[1]
+
+
+def test_a_shift_between_two_compressions_breaks_the_grid(scene: Tensor) -> None:
+    """The strong grid is elsewhere than at multiples of eight."""
+    shifted, aligned = (degrade(scene, "jpeg artifact", kind=kind, severity=1.0) for kind in ("shifted", "standard"))
+    assert blockiness(shifted).mean() < 0.8 * blockiness(aligned).mean()

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from autodir_core.degrade import degrade
+from autodir_core.degrade import degrade, list_kinds
 from autodir_core.degrade.draws import Draw
 from autodir_core.degrade.haze import _draw_depth, haze
 
@@ -45,3 +45,22 @@ def test_drawn_depth_is_smooth_and_in_range() -> None:
         assert depth.min() >= 0.1 and depth.max() <= 1.0
         assert depth[:16].mean() > depth[-16:].mean() - 0.3
         assert depth.diff(dim=0).abs().max() < 0.1
+
+
+@pytest.mark.parametrize("kind", list_kinds("haze"))
+def test_every_kind_lowers_contrast_and_lifts_the_dark(scene: Tensor, kind: str) -> None:
+    hazy = degrade(scene, "haze", kind=kind, severity=0.7, seed=3)
+    assert hazy.std((1, 2, 3)).mean() < 0.9 * scene.std((1, 2, 3)).mean()
+    assert (hazy.amin(-1).mean((1, 2)) > scene.amin(-1).mean((1, 2)) + 0.03).all()
+
+
+@pytest.mark.parametrize("kind", ["standard", "horizon", "planes", "colored"])
+def test_a_given_depth_is_used(scene: Tensor, kind: str) -> None:
+    near = degrade(scene, "haze", kind=kind, severity=1.0, depth=torch.zeros(4, 96, 128))
+    assert torch.allclose(near, scene, atol=1e-6)
+
+
+def test_colored_air_has_a_color() -> None:
+    grey = torch.full((12, 32, 32, 3), 0.4)
+    tints = degrade(grey, "haze", kind="colored", severity=1.0).mean((1, 2))
+    assert (tints.amax(1) - tints.amin(1) > 0.04).float().mean() > 0.8

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from autodir_core.degrade import degrade
+from autodir_core.degrade import degrade, list_kinds
 from autodir_core.degrade.noise import _correlate_channels, _correlate_pixels
 
 
@@ -35,3 +35,49 @@ def test_correlated_pixels_keep_unit_variance() -> None:
     # The autocorrelation of [w, 1, w] one step away is 2 w / (1 + 2 w^2).
     neighbours = torch.corrcoef(torch.stack([field[:, :, 1:].flatten(), field[:, :, :-1].flatten()]))[0, 1]
     assert neighbours.item() == pytest.approx(0.6 / 1.18, abs=0.02)
+
+
+def deviation(kind: str, value: float, severity: float = 0.5) -> torch.Tensor:
+    """The noise [8, 96, 96, 3] of a kind on a flat picture."""
+    flat = torch.full((8, 96, 96, 3), value)
+    return degrade(flat, "noise", kind=kind, severity=severity, seed=4) - flat
+
+
+@pytest.mark.parametrize("kind", [kind for kind in list_kinds("noise") if kind not in ("impulse", "poisson")])
+def test_noise_keeps_the_mean(kind: str) -> None:
+    assert abs(deviation(kind, 0.5, 0.3).mean().item()) < 0.012
+
+
+def test_photon_noise_keeps_the_light() -> None:
+    """Its mean is kept in linear light, and so is a little lower in code values."""
+    seen = deviation("poisson", 0.5) + 0.5
+    assert (seen**2.2).mean().item() == pytest.approx(0.5**2.2, rel=0.02)
+
+
+def test_luminance_noise_is_grey_and_chroma_noise_is_not() -> None:
+    grey = deviation("luminance", 0.5)
+    assert (grey - grey.mean(-1, keepdim=True)).abs().max() < 1e-5
+    color = deviation("chroma", 0.5)
+    assert color.mean(-1).std() < 0.35 * color.std()
+
+
+def test_demosaiced_noise_reaches_its_neighbours() -> None:
+    field = deviation("demosaiced", 0.5)[..., 0]
+    neighbours = torch.corrcoef(torch.stack([field[:, 1:].flatten(), field[:, :-1].flatten()]))[0, 1]
+    assert neighbours > 0.3
+
+
+def test_film_grain_is_strongest_in_the_middle_tones() -> None:
+    dark, middle, bright = (deviation("film grain", value).std() for value in (0.08, 0.5, 0.92))
+    assert middle > 1.5 * dark and middle > 1.5 * bright
+
+
+def test_impulses_leave_the_other_pixels_alone() -> None:
+    changed = (deviation("impulse", 0.4) != 0).float().mean()
+    assert 0.005 < changed < 0.2
+
+
+def test_bands_are_lines() -> None:
+    field = deviation("banding", 0.5).mean(-1)
+    lines = torch.stack([field.mean(1).std(1), field.mean(2).std(1)]).amax(0)
+    assert (lines > 2.5 * field.std((1, 2)) / 96**0.5).all()

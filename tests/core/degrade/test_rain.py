@@ -2,9 +2,10 @@ from __future__ import annotations
 
 import math
 
+import pytest
 import torch
 
-from autodir_core.degrade import degrade
+from autodir_core.degrade import degrade, list_kinds
 from autodir_core.degrade.draws import Draw
 from autodir_core.degrade.rain import _draw_streaks
 
@@ -29,3 +30,24 @@ def test_streaks_are_structured() -> None:
     streaks = _draw_streaks(Draw(3, "rain"), 0.5, (128, 128))
     assert 0.02 < (streaks > 0.15).float().mean() < 0.5
     assert streaks.max() > 0.4 and streaks.median() < 0.05
+
+
+@pytest.mark.parametrize("kind", [kind for kind in list_kinds("rain") if kind not in ("dense", "overcast")])
+def test_no_kind_darkens_a_dark_picture(kind: str) -> None:
+    dark = torch.full((4, 64, 64, 3), 0.2)
+    rain = degrade(dark, "rain", kind=kind, severity=0.8)
+    assert (rain >= dark - 1e-4).all() and (rain > 0.3).any()
+
+
+def test_dense_strokes_are_opaque() -> None:
+    """Whatever lies behind a stroke, little of it is seen."""
+    black, grey = (degrade(torch.full((6, 96, 96, 3), v), "rain", kind="dense", severity=0.7) for v in (0.0, 0.5))
+    strokes = black > 0.5
+    assert 0.02 < strokes.float().mean() < 0.4
+    assert (grey - black)[strokes].mean() < 0.25
+
+
+def test_severe_thin_rain_has_more_strokes_than_mild() -> None:
+    dark = torch.full((4, 96, 96, 3), 0.2)
+    mild, severe = (degrade(dark, "rain", kind="thin", severity=s) > 0.22 for s in (0.0, 1.0))
+    assert severe.float().mean() > 2 * mild.float().mean()
