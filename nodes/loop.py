@@ -136,8 +136,8 @@ class AutoDIRLoopClose:
     CATEGORY = "AutoDIR"
     DESCRIPTION = (
         "Ends a round of your own graph and begins the next one, until the picture is clean, no label is left, the "
-        "rounds are used up or the confidence is too low. Take results from here: a node elsewhere that takes one "
-        "from inside sees the first round."
+        "limit of rounds is reached or the confidence is too low. Take results from here: a node elsewhere that "
+        "takes one from inside sees the first round."
     )
     SEARCH_ALIASES = ["loop end", "repeat until clean", "while", "iterate"]
     RETURN_TYPES = ("IMAGE", "INT", "STRING", "IMAGE", ANY, ANY)

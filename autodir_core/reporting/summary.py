@@ -37,13 +37,13 @@ def stop_line(restoration: Restoration, picture: int = 0) -> str:
     count = len(picture_rounds(restoration, picture))
     last = rank_probabilities(restoration.last_probabilities, restoration.labels, picture)
     reasons = {
-        "clean": f"clean ({percentage(*last[0])})" if last else "clean",
-        "low_confidence": f"low confidence ({percentage(*last[0])})" if last else "low confidence",
-        "max_rounds": f"{count} round{'s' * (count != 1)} used up",
-        "no_labels": "no label left",
-        "prompt": "custom prompt",
+        "clean": f"done: clean ({percentage(*last[0])})" if last else "done: clean",
+        "low_confidence": f"done: low confidence ({percentage(*last[0])})" if last else "done: low confidence",
+        "max_rounds": f"stopped: limit of {count} round{'s' * (count != 1)} reached",
+        "no_labels": "done: no label left",
+        "prompt": "done: custom prompt",
     }
-    return f"done: {reasons[restoration.stopped[picture]]}"
+    return reasons[restoration.stopped[picture]]
 
 
 def batch_text(lines: Callable[[int], Sequence[str]], batch: int) -> str:

@@ -169,7 +169,7 @@ class TestRounds:
 
     def test_as_many_as_allowed(self, server, photo):
         prompt = halving(max_rounds=2)
-        assert report(server.run(prompt))[2:] == ["done: 2 rounds used up"]
+        assert report(server.run(prompt))[2:] == ["stopped: limit of 2 rounds reached"]
         assert torch.equal(kept(server, prompt), photo / 4)
 
     def test_seven_of_the_default_labels(self, server, photo):

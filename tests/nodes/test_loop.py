@@ -165,7 +165,7 @@ class TestLast:
         assert report.splitlines() == ["round 1: rain 100 %", "done: no label left"]
 
     def test_the_rounds_are_used_up(self, loop_open, finished, photo):
-        assert finished(loop_open(photo)[0], photo, 1)[2].splitlines()[-1] == "done: 1 round used up"
+        assert finished(loop_open(photo)[0], photo, 1)[2].splitlines()[-1] == "stopped: limit of 1 round reached"
 
     def test_finished_pictures_stay(self, loop_open, finished, photo, white):
         loop, *_ = loop_open(torch.cat([photo, white]), "underexposure, no")
@@ -173,7 +173,11 @@ class TestLast:
         assert torch.equal(image, torch.cat([photo / 2, white]))
         assert torch.equal(pictures, torch.cat([photo, white, photo / 2, white]))
         one, other = report.split("\n\n")
-        assert one.endswith("done: 1 round used up") and other.startswith("picture 2\ndone: clean") and count == 1
+        assert (
+            one.endswith("stopped: limit of 1 round reached")
+            and other.startswith("picture 2\ndone: clean")
+            and count == 1
+        )
 
     def test_alpha_is_kept_and_grows_with_the_picture(self, loop_open, finished, photo):
         alpha = torch.linspace(0, 1, 72).expand(1, 50, 72)[..., None]

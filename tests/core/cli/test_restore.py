@@ -23,7 +23,7 @@ def test_writes_what_the_api_gives(picture, tiny_path, tiny, tmp_path, capsys):
     assert names_in(out.parent) == ["out.png"]
     shown = capsys.readouterr().out.splitlines()
     assert [line.split()[:3] for line in shown[:2]] == [["photo.png:", "round", f"{n}:"] for n in (1, 2)]
-    assert shown[2] == f"photo.png: done: 2 rounds used up -> {out}"
+    assert shown[2] == f"photo.png: stopped: limit of 2 rounds reached -> {out}"
 
 
 def test_report_rounds_and_montage(picture, loaded, tmp_path, monkeypatch):

@@ -79,8 +79,10 @@ def test_compose_ignores_the_order_given(scene: Tensor) -> None:
 
 
 def test_compose_follows_image_formation(scene: Tensor) -> None:
+    formed = ["haze", "rain", "raindrop", "blur", "underexposure", "noise", "low resolution", "jpeg artifact"]
+    assert [label for label in DEGRADATIONS if label in formed] == formed
     chain = scene
-    for label in ("haze", "rain", "raindrop", "blur", "underexposure", "noise", "low resolution", "jpeg artifact"):
+    for label in DEGRADATIONS:
         chain = degrade(chain, label, severity=0.3, seed=9)
     assert torch.equal(compose(scene, list(DEGRADATIONS), severity=0.3, seed=9), chain)
 

@@ -26,12 +26,12 @@ class TestLines:
         assert round_lines(batch, 0) == ["done: clean (no 90 %)"]
         assert round_lines(batch, 1) == [
             "round 1: noise 50 % (haze 30 %, low resolution 10 %)",
-            "done: 1 round used up",
+            "stopped: limit of 1 round reached",
         ]
 
     def test_other_ends(self, two_rounds, in_words):
         at_most = Restoration(two_rounds.image, two_rounds.rounds, ("max_rounds",), LABELS)
-        assert round_lines(at_most)[-1] == "done: 2 rounds used up"
+        assert round_lines(at_most)[-1] == "stopped: limit of 2 rounds reached"
         nothing_left = Restoration(two_rounds.image, two_rounds.rounds, ("no_labels",), LABELS)
         assert round_lines(nothing_left)[-1] == "done: no label left"
         assert round_lines(in_words) == ["round 1: custom prompt", "done: custom prompt"]
