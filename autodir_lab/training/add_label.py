@@ -49,7 +49,7 @@ class NewLabel:
 
 
 def load_data_with(new: NewLabel, model: AutoDIR, recipe: Recipe, folder: Path) -> TrainingData:
-    """Return the recipe's data with examples of the new label beside those that replay the known ones.
+    """Return the recipe's data with examples of the new label and those that replay the known ones.
 
     Raises InputError for a label that the model knows already, and for known labels without examples.
     """

@@ -44,7 +44,7 @@ def train_stage(run: TrainingRun, stage: Stage) -> None:
     """Train the network of one stage, in place, and keep it for the stages that build on it."""
     network, config = stage.network(run), run.recipe.train_config(stage.name)
     if run.from_scratch and not (run.folder / f"{stage.name}.pt").exists():
-        stage.initialise(run)
+        stage.initialize(run)
     objective = stage.objective(run)
     if config.steps and run.group.rank == 0:
         notify_memory(run, stage, objective)
@@ -60,7 +60,7 @@ def train_stage(run: TrainingRun, stage: Stage) -> None:
         callbacks=[logger, grids],
         num_workers=run.num_workers,
     )
-    stage.finalise(run)
+    stage.finalize(run)
     if run.group.rank == 0:
         with atomic_path(finished_path(run.folder, stage.name)) as temporary:
             torch.save(network.state_dict(), temporary)

@@ -67,11 +67,11 @@ class Stage:
     Attributes:
         name: key of its tables in a recipe, and of its files.
         network: the network that is trained.
-        objective: the losses that it minimises.
+        objective: the losses that it minimizes.
         sample_grid: a picture [1, H, W, 3], 0..1, of what the network does.
         needs: names of the stages whose trained networks it builds on.
-        initialise: called before the first step of a new network.
-        finalise: called after the last step.
+        initialize: called before the first step of a new network.
+        finalize: called after the last step.
     """
 
     name: str
@@ -79,8 +79,8 @@ class Stage:
     objective: Callable[[TrainingRun], Objective]
     sample_grid: Callable[[TrainingRun], Tensor]
     needs: tuple[str, ...] = ()
-    initialise: Callable[[TrainingRun], None] = _nothing
-    finalise: Callable[[TrainingRun], None] = _nothing
+    initialize: Callable[[TrainingRun], None] = _nothing
+    finalize: Callable[[TrainingRun], None] = _nothing
 
 
 def _biqa_objective(run: TrainingRun) -> Objective:
@@ -96,57 +96,37 @@ BIQA = Stage(
     network=lambda run: run.model.networks.clip,
     objective=_biqa_objective,
     sample_grid=lambda run: draw_biqa_grid(run.model, run.data, run.recipe.biqa_objective.crops.size),
-    finalise=lambda run: remove_patch_dropout(run.model.networks.clip),
+    finalize=lambda run: remove_patch_dropout(run.model.networks.clip),
 )
 
 
-def _initialise_vae(run: TrainingRun) -> None:
+def _initialize_vae(run: TrainingRun) -> None:
     recipe = run.recipe
     init_linear_codec(run.model.networks.vae, run.data, steps=recipe.init.codec_steps, seed=recipe.seed)
 
 
-def _finalise_vae(run: TrainingRun) -> None:
-    """Give the latents of a new autoencoder the standard deviation that every consumer of the file expects."""
+def _finalize_vae(run: TrainingRun) -> None:
     if run.from_scratch:
-        std = 1 / run.model.metadata.latent_scale
-        rescale_latents(run.model.networks.vae, run.data, std, seed=run.recipe.seed)
+        rescale_latents(run.model, run.data, seed=run.recipe.seed)
 
 
 VAE = Stage(
     name="vae",
     network=lambda run: run.model.networks.vae,
-    objective=lambda run: vae_objective(run.model.networks.vae, run.data, run.recipe.vae_objective),
+    objective=lambda run: vae_objective(run.model, run.data, run.recipe.vae_objective),
     sample_grid=lambda run: draw_vae_grid(run.model, run.data, run.recipe.vae_objective.crops.size),
-    initialise=_initialise_vae,
-    finalise=_finalise_vae,
+    initialize=_initialize_vae,
+    finalize=_finalize_vae,
 )
-
-
-def _ldm_objective(run: TrainingRun) -> Objective:
-    model = run.model
-    return ldm_objective(
-        model.networks.unet,
-        model.networks.vae,
-        model.prompts(model.labels).states.clone(),
-        model.null_text.clone(),
-        data=run.data,
-        config=run.recipe.ldm_objective,
-        scale=model.metadata.latent_scale,
-    )
-
-
-def _initialise_ldm(run: TrainingRun) -> None:
-    networks, scale = run.model.networks, run.model.metadata.latent_scale
-    init_linear_denoiser(networks.unet, networks.vae, run.data, scale=scale, seed=run.recipe.seed)
 
 
 LDM = Stage(
     name="ldm",
     network=lambda run: run.model.networks.unet,
-    objective=_ldm_objective,
+    objective=lambda run: ldm_objective(run.model, run.data, run.recipe.ldm_objective),
     sample_grid=lambda run: draw_ldm_grid(run.model, run.data, run.recipe.ldm_objective.crops.size),
     needs=("vae",),
-    initialise=_initialise_ldm,
+    initialize=lambda run: init_linear_denoiser(run.model, run.data, seed=run.recipe.seed),
 )
 
 

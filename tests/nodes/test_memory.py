@@ -19,7 +19,7 @@ class CancelledError(Exception):
 
 @pytest.fixture
 def large(golden):
-    """A picture that has room for several of the smallest squares."""
+    """A picture that has room for several of the smallest tiles."""
     return torch.nn.functional.interpolate(
         golden.photo("photo_a_96x128").movedim(-1, 1), (HEIGHT, WIDTH), mode="bilinear"
     ).movedim(1, -1)
@@ -68,7 +68,7 @@ def memory_of(side: int, factor: int, *networks: torch.nn.Module) -> Iterator[li
 
 @pytest.fixture
 def little(model):
-    """Memory for squares of so many pixels in everything but the UNet."""
+    """Memory for tiles of so many pixels in everything but the UNet."""
     networks = model.model.networks
     parts = networks.vae.decoder, networks.vae.encoder, networks.scm
     return lambda side: memory_of(side, model.model.factor, *parts)
@@ -76,7 +76,7 @@ def little(model):
 
 class TestTooLarge:
     @pytest.mark.parametrize(("name", "stages"), [("Sample", 1), ("Decode", 1), ("Correct", 1), ("Restore", 3)])
-    def test_smaller_squares_are_tried_once(self, calls, little, name, stages):
+    def test_smaller_tiles_are_tried_once(self, calls, little, name, stages):
         whole = calls[name]()
         with little(SIDE) as failed:
             found = calls[name]()
@@ -85,7 +85,7 @@ class TestTooLarge:
         assert not torch.equal(found, whole)
         assert torch.equal(calls[name](), whole), "the next run is whole again"
 
-    def test_the_squares_are_those_of_the_command_line(self, calls, little, model, large, core):
+    def test_the_tiles_are_those_of_the_command_line(self, calls, little, model, large, core):
         with little(SIDE):
             found = calls["Restore"]()
         loop, settings = core("settings").LoopSettings(prompt="haze"), core("settings").SamplerSettings(steps=1)
@@ -93,7 +93,7 @@ class TestTooLarge:
         assert torch.equal(found, expected.image)
 
     @pytest.mark.parametrize("name", ["Sample", "Decode", "Correct", "Restore"])
-    def test_what_has_no_room_in_squares_either_is_explained(self, calls, little, core, management, monkeypatch, name):
+    def test_what_has_no_room_in_tiles_either_is_explained(self, calls, little, core, management, monkeypatch, name):
         unloaded = []
         monkeypatch.setattr(management, "unload_all_models", lambda: unloaded.append(True))
         with little(0) as failed, pytest.raises(core("errors").AutoDIRError) as raised:
@@ -125,7 +125,7 @@ class TestTooLarge:
 class TestCPU:
     """Where too much memory ends the process, nothing may be tried that may not fit."""
 
-    def test_large_pictures_are_worked_on_in_squares_from_the_start(self, model, comfy, management, monkeypatch):
+    def test_large_pictures_are_worked_on_in_tiles_from_the_start(self, model, comfy, management, monkeypatch):
         needed = 17 * 32 * 4 * HEIGHT * WIDTH
         for free, tile in ((needed, None), (needed - 1, comfy("memory").DEFAULT_TILE_SIZE)):
             monkeypatch.setattr(management, "get_free_memory", lambda device, free=free: free)
@@ -151,16 +151,16 @@ class TestCancel:
                 calls[name]()
             assert len(done) == limit
 
-    def test_squares_are_evaluations_too(self, calls, little, model, management, monkeypatch):
+    def test_tiles_are_evaluations_too(self, calls, little, model, management, monkeypatch):
         decoder = model.model.networks.vae.decoder
         with little(SIDE), evaluations(decoder) as done:
             calls["Decode"]()
-        squares = len(done)
-        assert squares > 4
+        tiles = len(done)
+        assert tiles > 4
         with little(SIDE), evaluations(decoder) as done, pytest.raises(CancelledError):
-            monkeypatch.setattr(management, "throw_exception_if_processing_interrupted", stopping_at(done, squares - 2))
+            monkeypatch.setattr(management, "throw_exception_if_processing_interrupted", stopping_at(done, tiles - 2))
             calls["Decode"]()
-        assert len(done) == squares - 2
+        assert len(done) == tiles - 2
 
     def test_the_parts_of_a_network_are_too(self, model, large, management, monkeypatch):
         """A large picture keeps the UNet of a CPU busy for minutes."""

@@ -35,7 +35,7 @@ class MicroBatch:
 
     Args:
         seed: of the training.
-        step: index of the optimiser step, from 0.
+        step: index of the optimizer step, from 0.
         indices: of these pictures within the batch.
         batch_size: pictures of the whole batch.
     """

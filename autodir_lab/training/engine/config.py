@@ -16,7 +16,7 @@ class TrainConfig:
     """How one network is trained.
 
     Args:
-        steps: optimiser steps.
+        steps: optimizer steps.
         learning_rate: peak of the schedule.
         batch_size: pictures per step, over all processes and micro-batches.
         gradient_accumulation_steps: micro-batches into which each process splits its part of a batch, to save memory.

@@ -67,7 +67,7 @@ class AccelerateGroup(ProcessGroup):
 
 
 def split_into_buckets(tensors: Iterable[Tensor]) -> Iterator[list[Tensor]]:
-    """Yield neighbours of one type together, up to `BUCKET_BYTES`; a larger tensor alone."""
+    """Yield neighbors of one type together, up to `BUCKET_BYTES`; a larger tensor alone."""
     bucket: list[Tensor] = []
     size = 0
     for tensor in tensors:
@@ -111,7 +111,7 @@ def main_process_first(group: ProcessGroup, work: Callable[[], Result]) -> Resul
 
 @torch.no_grad()
 def broadcast_weights(weights: Sequence[Tensor], group: ProcessGroup) -> None:
-    """Give every process the weights of process 0: different devices may have initialised them a little differently."""
+    """Give every process the weights of process 0: different devices may have initialized them a little differently."""
     if group.world_size > 1:
         for tensor in weights:
             tensor.mul_(group.rank == 0)

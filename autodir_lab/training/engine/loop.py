@@ -36,7 +36,7 @@ def train(
     callbacks: Sequence[Callback] | None = None,
     num_workers: int = 0,
 ) -> nn.Module:
-    """Minimise the sum of the losses of an objective; return the module with its averaged weights, frozen.
+    """Minimize the sum of the losses of an objective; return the module with its averaged weights, frozen.
 
     Args:
         name: of the progress bar and of the files in `folder`.
@@ -102,7 +102,7 @@ def run_steps(
 def train_step(
     state: TrainState, objective: Objective, batches: Batches, config: TrainConfig, group: ProcessGroup
 ) -> dict[str, float]:
-    """Take one optimiser step over all micro-batches of a batch; return the losses of the batch."""
+    """Take one optimizer step over all micro-batches of a batch; return the losses of the batch."""
     state.optimizer.zero_grad(set_to_none=True)
     losses = accumulate_gradients(state, objective, batches, config, group)
     if not all(map(math.isfinite, losses.values())):

@@ -36,7 +36,7 @@ class TrainState:
         optimizer: AdamW over `trainable`.
         scaler: of the loss, for float16.
         initial: the weights by name that the training began with, where they count in its result.
-        step: optimiser steps taken.
+        step: optimizer steps taken.
     """
 
     module: nn.Module
@@ -157,6 +157,6 @@ def lr_factor(step: int, config: TrainConfig) -> float:
 def step_schedule(scheduler: LRScheduler) -> None:
     """Set the learning rate of the next step."""
     with warnings.catch_warnings():
-        # float16 skips optimiser steps whose gradients overflow, usually the very first; the schedule goes on
+        # float16 skips optimizer steps whose gradients overflow, usually the very first; the schedule goes on
         warnings.filterwarnings("ignore", "Detected call of `lr_scheduler.step")
         scheduler.step()

@@ -1,4 +1,4 @@
-"""Initialises a small vision tower as a frequency analyser.
+"""Initializes a small vision tower as a frequency analyzer.
 
 A vision tower must first discover that degradations show in local frequency statistics. Here its patch embedding is a
 DCT, its first MLP gives the magnitudes of the coefficients, and its second attention their mean over the picture.
@@ -28,7 +28,7 @@ COLOR_EVERY = 4
 
 @torch.no_grad()
 def init_dct_patch_embedding(clip: CLIP) -> None:
-    """Turn a freshly built vision tower into the frequency analyser."""
+    """Turn a freshly built vision tower into the frequency analyzer."""
     visual = vision_tower(clip)
     filters = visual.conv1.weight
     width, patch = filters.shape[0], filters.shape[-1]

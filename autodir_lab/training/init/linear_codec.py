@@ -1,4 +1,4 @@
-"""Initialises the autoencoder as the best linear codec (see `signed_pairs`)."""
+"""Initializes the autoencoder as the best linear codec (see `signed_pairs`)."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from .prompts import train_text_tower
 
 
 def init_model(recipe: Recipe) -> AutoDIR:
-    """Return new networks with those initialisations that need no pictures, the same for the same seed.
+    """Return new networks with those initializations that need no pictures, the same for the same seed.
 
     InputError for a recipe without `config`.
     """

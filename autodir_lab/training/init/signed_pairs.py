@@ -1,6 +1,6 @@
 """Signed pairs: how a network with group norms and SiLU can be linear.
 
-Group norms take the size out of what passes and SiLU bends it. Here values travel as pairs +x, -x beside constants of
+Group norms take the size out of what passes and SiLU bends it. Here values travel as pairs +x, -x next to constants of
 a much larger size: the norm then divides by (nearly) a constant, and SiLU(x) - SiLU(-x) = x. Every residual branch is
 zero, so that the network is linear at first and learns what a linear map cannot do.
 """
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from autodir_core.networks.build import submodule
 
 CONSTANT = 10.0
-"""Size of the constants, in standard deviations of the values that travel beside them."""
+"""Size of the constants, in standard deviations of the values that travel next to them."""
 
 
 def zero_residual_branches(network: nn.Module) -> None:

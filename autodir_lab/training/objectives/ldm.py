@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from autodir_core.diffusion.schedule import TIMESTEPS, alphas_cumprod
 from autodir_core.imaging.layout import to_network
+from autodir_core.model import AutoDIR
 from autodir_core.stages.autoencoder import encode_mode
 
 from ..data.crops import CropConfig
 from ..data.dataset import Batch, MicroBatch, PairDataset
 from ..data.sources import TrainingData
 from .losses import Losses, Objective, add_noise, implied_noise, noise_loss
-
-if TYPE_CHECKING:
-    from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
-    from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 
 CONDITION_DROPOUT = 0.05
 """Fraction of pictures that lose the text, that lose the image, and that lose both (official script)."""
@@ -49,36 +45,19 @@ class LDMObjectiveConfig:
     mixed_label_fraction: float = 0.0
 
 
-def ldm_objective(
-    unet: UNet2DConditionModel,
-    vae: AutoencoderKL,
-    texts: Tensor,
-    null_text: Tensor,
-    *,
-    data: TrainingData,
-    config: LDMObjectiveConfig,
-    scale: float,
-) -> Objective:
-    """Return the objective of the diffusion.
-
-    Args:
-        unet: is trained.
-        vae: the frozen autoencoder.
-        texts: states [L, 77, D] of the label prompts.
-        null_text: states [1, 77, D] of the empty prompt.
-        data: sources and labels.
-        config: crops and weights.
-        scale: the latent scale.
-    """
-    signal = alphas_cumprod().to(unet.device)
+def ldm_objective(model: AutoDIR, data: TrainingData, config: LDMObjectiveConfig) -> Objective:
+    """Return the objective of the diffusion: its UNet is trained, the autoencoder and the label prompts are frozen."""
+    unet, vae, scale = model.networks.unet, model.networks.vae, model.metadata.latent_scale
+    texts, null_text = model.prompts(model.labels).states.clone(), model.null_text.clone()
+    signal = alphas_cumprod().to(model.device)
 
     def losses(micro: MicroBatch, batch: Batch) -> Losses:
-        batch = batch.to(unet.device)
+        batch = batch.to(model.device)
         with torch.no_grad():
             target = encode_mode(vae, to_network(batch.clean)) * scale
             image = encode_mode(vae, to_network(batch.degraded))
-        terminal = (micro.uniform("blind") < config.pure_noise_fraction).to(unet.device)
-        t = micro.integers("timesteps", TIMESTEPS).to(unet.device).masked_fill(terminal, TIMESTEPS - 1)
+        terminal = (micro.uniform("blind") < config.pure_noise_fraction).to(model.device)
+        t = micro.integers("timesteps", TIMESTEPS).to(model.device).masked_fill(terminal, TIMESTEPS - 1)
         noise = micro.noise("noise", tuple(target.shape[1:])).to(target)
         x = torch.where(terminal.view(-1, 1, 1, 1), noise, add_noise(target, noise, signal[t]))
         text = mix_label_embeddings(texts, batch.labels, micro, config.mixed_label_fraction)

@@ -22,7 +22,7 @@ class Objective:
     Attributes:
         dataset: gives the pictures of a micro-batch.
         losses: weighted losses of a micro-batch and its pictures, in proportion to its part of the batch: those of all
-            micro-batches of a step add up to the mean over the batch, which is minimised in sum.
+            micro-batches of a step add up to the mean over the batch, which is minimized in sum.
     """
 
     dataset: PairDataset
@@ -45,7 +45,7 @@ def fidelity_loss(probabilities: Tensor, target: Tensor) -> Tensor:
 
 
 def semantic_agnostic_loss(probabilities: Tensor, labels: Tensor) -> Tensor:
-    """Penalise, on a degraded picture's ground truth, the probability of that degradation (paper section 3.2).
+    """Penalize, on a degraded picture's ground truth, the probability of that degradation (paper section 3.2).
 
     The fidelity between (p, 1 - p) and (0, 1): 1 - sqrt(1 - p), mean over the batch.
 

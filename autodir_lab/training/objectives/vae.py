@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from autodir_core.imaging.layout import to_network
+from autodir_core.model import AutoDIR
 from autodir_core.stages.autoencoder import decode, encode_mode, posterior
 
 from ..data.crops import CropConfig
 from ..data.dataset import Batch, MicroBatch, PairDataset, full_batch
 from ..data.sources import TrainingData
 from .losses import Losses, Objective, charbonnier_loss, kl_loss
-
-if TYPE_CHECKING:
-    from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 
 KL_WEIGHT = 1e-5
 
@@ -30,8 +27,9 @@ class VAEObjectiveConfig:
     crops: CropConfig = CropConfig(256, clean_fraction=0.5)
 
 
-def vae_objective(vae: AutoencoderKL, data: TrainingData, config: VAEObjectiveConfig) -> Objective:
+def vae_objective(model: AutoDIR, data: TrainingData, config: VAEObjectiveConfig) -> Objective:
     """Return the objective of the autoencoder: reconstruction and divergence."""
+    vae = model.networks.vae
 
     def losses(micro: MicroBatch, batch: Batch) -> Losses:
         x = to_network(batch.degraded.to(vae.device))
@@ -49,13 +47,15 @@ def vae_objective(vae: AutoencoderKL, data: TrainingData, config: VAEObjectiveCo
 
 
 @torch.no_grad()
-def rescale_latents(vae: AutoencoderKL, data: TrainingData, std: float, *, seed: int = 0) -> float:
-    """Rescale the 1x1 convolutions around the latent to a standard deviation of `std`; return the factor.
+def rescale_latents(model: AutoDIR, data: TrainingData, *, seed: int = 0) -> float:
+    """Rescale the 1x1 convolutions around the latent to a standard deviation of 1 / scale; return the factor.
 
-    With 1 / 0.18215 every consumer of the file finds the official latent scale.
+    So every consumer of the file finds the latent scale of its metadata, officially 0.18215.
     """
+    vae = model.networks.vae
     batch = PairDataset(data, CropConfig(128, clean_fraction=0.5))[full_batch(seed, 32)]
-    factor = std / encode_mode(vae, to_network(batch.degraded.to(vae.device))).std().item()
+    std = encode_mode(vae, to_network(batch.degraded.to(vae.device))).std().item()
+    factor = 1 / model.metadata.latent_scale / std
     back = vae.get_parameter("post_quant_conv.weight")
     scale_posterior(vae.get_parameter("quant_conv.weight"), vae.get_parameter("quant_conv.bias"), factor, len(back))
     back.div_(factor)

@@ -31,7 +31,7 @@ SHIPPED = ("mini", "official", "teach")
 
 @dataclass(frozen=True)
 class InitConfig:
-    """How new networks are initialised.
+    """How new networks are initialized.
 
     Args:
         prompt_steps: steps that train the text tower on the label prompts.
@@ -50,10 +50,10 @@ class Recipe:
         name: of the file that is written.
         config: of the networks; None only continues the training of a file.
         metadata: of a new model; one whose training is continued keeps its own.
-        seed: of the initialisation and the scenes.
+        seed: of the initialization and the scenes.
         save_precision: precision of the written weights, a name of `PRECISIONS`.
         data: sources of the pictures.
-        init: how new networks are initialised.
+        init: how new networks are initialized.
         biqa, vae, ldm, scm: length and learning rate of each stage.
         biqa_objective, vae_objective, ldm_objective, scm_objective: crops and losses of each stage.
     """

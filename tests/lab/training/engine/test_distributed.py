@@ -66,7 +66,7 @@ def test_what_the_first_writes_the_others_find():
     assert calls == ["work", "barrier", "barrier", "work"]
 
 
-def test_neighbours_share_a_bucket_up_to_its_size():
+def test_neighbors_share_a_bucket_up_to_its_size():
     sizes = [1, 2, BUCKET_BYTES // 4, 3, 1, 1]
     tensors = [torch.empty(size) for size in sizes]
     tensors[-1] = tensors[-1].half()

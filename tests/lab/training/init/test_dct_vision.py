@@ -1,4 +1,4 @@
-"""The vision tower's initialisation: its filters are a DCT over luminance and color differences."""
+"""The vision tower's initialization: its filters are a DCT over luminance and color differences."""
 
 from __future__ import annotations
 

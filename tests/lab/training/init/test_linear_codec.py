@@ -1,6 +1,8 @@
-"""Linear initialisations: the networks give what the linear maps give."""
+"""Linear initializations: the networks give what the linear maps give."""
 
 from __future__ import annotations
+
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,8 +17,8 @@ UNET = UNetConfig(16, 8, channels=(48, 32), blocks=1, attention=(False, True), c
 
 
 @pytest.fixture(scope="module")
-def initialised(data):
-    """An autoencoder initialised linearly, and the codec that it was given."""
+def initialized(data):
+    """An autoencoder initialized linearly, and the codec that it was given."""
     codecs = []
     fit = linear.fit_codec
     with pytest.MonkeyPatch.context() as patch:
@@ -28,9 +30,15 @@ def initialised(data):
     return vae, codecs[0]
 
 
+def holding(unet, vae) -> SimpleNamespace:
+    """What a linear denoiser needs of a model."""
+    networks = SimpleNamespace(unet=unet, vae=vae)
+    return SimpleNamespace(networks=networks, metadata=SimpleNamespace(latent_scale=0.5))
+
+
 @torch.no_grad()
-def test_the_autoencoder_begins_as_the_codec(initialised):
-    vae, codec = initialised
+def test_the_autoencoder_begins_as_the_codec(initialized):
+    vae, codec = initialized
     x = torch.nn.functional.interpolate(torch.rand(2, 3, 8, 8) * 2 - 1, size=(64, 64), mode="bicubic")
     posterior = vae.encode(x).latent_dist
     latent, whole = codec.encode(x), codec(x)
@@ -53,11 +61,12 @@ def test_the_codec_learns(scenes):
 
 
 @torch.no_grad()
-def test_the_diffusion_begins_as_the_linear_denoiser(initialised, data):
-    vae, _ = initialised
+def test_the_diffusion_begins_as_the_linear_denoiser(initialized, data):
+    vae, _ = initialized
     unet = build_unet(UNET).eval()
-    init_linear_denoiser(unet, vae, data, scale=0.5)
-    a, b = fit_linear_denoiser(vae, data, 0.5, 0)
+    model = holding(unet, vae)
+    init_linear_denoiser(model, data)
+    a, b = fit_linear_denoiser(model, data, 0)
     x, c = torch.randn(2, 8, 16, 16), 2 * torch.randn(2, 8, 16, 16)
     for t in (0, 999):
         predicted = unet(torch.cat([x, c], dim=1), torch.tensor([t, t]), encoder_hidden_states=torch.randn(2, 77, 64))
@@ -65,7 +74,7 @@ def test_the_diffusion_begins_as_the_linear_denoiser(initialised, data):
         assert (predicted.sample - guess).norm() < 0.02 * guess.norm()
 
 
-def test_norms_too_small_for_a_linear_denoiser_are_refused(initialised, data):
+def test_norms_too_small_for_a_linear_denoiser_are_refused(initialized, data):
     narrow = build_unet(UNetConfig(16, 8, (32, 32), 1, (False, True), context=64, heads=4, groups=8))
     with pytest.raises(ValueError, match="norm groups of six channels"):
-        init_linear_denoiser(narrow, initialised[0], data, scale=0.5)
+        init_linear_denoiser(holding(narrow, initialized[0]), data)

@@ -21,7 +21,7 @@ def test_a_model_begins_with_the_labels_of_its_recipe(small):
 
 
 @torch.no_grad()
-def test_an_initialised_correction_returns_the_degraded_picture():
+def test_an_initialized_correction_returns_the_degraded_picture():
     torch.manual_seed(0)
     scm = build_scm(SCMConfig(width=8, encoder_blocks=(1,), middle_blocks=1, decoder_blocks=(1,))).eval()
     degraded, generated = torch.rand(2, 1, 3, 32, 32) * 2 - 1

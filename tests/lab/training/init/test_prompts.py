@@ -1,4 +1,4 @@
-"""The text tower's initialisation: every label's prompts point their own way."""
+"""The text tower's initialization: every label's prompts point their own way."""
 
 from __future__ import annotations
 

@@ -27,19 +27,10 @@ def model(small):
 @pytest.fixture
 def objectives(model, data, small):
     """Every objective but the assessment's, by name."""
-    ldm = ldm_objective(
-        model.networks.unet,
-        model.networks.vae,
-        model.prompts(model.labels).states.clone(),
-        model.null_text.clone(),
-        data=data,
-        config=replace(small.ldm_objective, mixed_label_fraction=0.5),
-        scale=model.metadata.latent_scale,
-    )
     always = replace(small.scm_objective, second_round_fraction=1.0, wrong_label_fraction=0.5, mixed_label_fraction=0.5)
     return {
-        "vae": vae_objective(model.networks.vae, data, small.vae_objective),
-        "ldm": ldm,
+        "vae": vae_objective(model, data, small.vae_objective),
+        "ldm": ldm_objective(model, data, replace(small.ldm_objective, mixed_label_fraction=0.5)),
         "scm estimated": scm_objective(model, data, replace(always, sampled_fraction=0.0)),
         "scm sampled": scm_objective(model, data, replace(always, sampled_fraction=1.0)),
         "scm pure noise": scm_objective(model, data, replace(always, sampled_fraction=0.0, pure_noise_fraction=1.0)),
@@ -66,13 +57,19 @@ class Watched(torch.nn.Module):
         return SimpleNamespace(sample=torch.zeros_like(x[:, : x.shape[1] // 2]))
 
 
+@pytest.fixture
+def unet(model, monkeypatch):
+    """The UNet of the model for the length of a test."""
+    monkeypatch.setitem(model.networks._modules, "unet", Watched())
+    return model.networks.unet
+
+
 @pytest.mark.parametrize("fraction", [0.0, 0.4, 1.0])
-def test_terminal_noise_steps_begin_as_sampling_does(model, data, small, fraction):
+def test_terminal_noise_steps_begin_as_sampling_does(model, unet, data, small, fraction):
     """At the last timestep and out of the noise alone; the others hold what the schedule leaves of the ground truth."""
-    micro, unet = full_batch(3, 40), Watched()
-    text = model.prompts(model.labels).states.clone()
+    micro = full_batch(3, 40)
     config = replace(small.ldm_objective, pure_noise_fraction=fraction)
-    ldm_objective(unet, model.networks.vae, text, text[:1], data=data, config=config, scale=1.0)(micro)
+    ldm_objective(model, data, config)(micro)
     noisy = unet.shown[:, : unet.shown.shape[1] // 2]
     alone = (noisy == micro.noise("noise", tuple(noisy.shape[1:]))).flatten(1).all(dim=1)
     assert torch.equal(alone, micro.uniform("blind") < fraction)
@@ -80,16 +77,16 @@ def test_terminal_noise_steps_begin_as_sampling_does(model, data, small, fractio
     assert alone.float().mean().item() == pytest.approx(fraction, abs=0.2)
 
 
-def test_terminal_noise_steps_predict_all_that_is_missing(model, data, small):
+def test_terminal_noise_steps_predict_all_that_is_missing(model, unet, data, small):
     """A network that predicts no noise is wrong by what makes the clean latent of the noise."""
-    micro, unet = full_batch(3, 4), Watched()
-    text = model.prompts(model.labels).states.clone()
+    micro = full_batch(3, 4)
     config = replace(small.ldm_objective, pure_noise_fraction=1.0, max_inverse_snr=0.0)
-    loss = ldm_objective(unet, model.networks.vae, text, text[:1], data=data, config=config, scale=2.0)(micro)["noise"]
+    loss = ldm_objective(model, data, config)(micro)["noise"]
     clean = to_network(PairDataset(data, config.crops)[micro].clean)
     signal = alphas_cumprod()[torch.full((4,), TIMESTEPS - 1)].view(4, 1, 1, 1)
     noise = unet.shown[:, : unet.shown.shape[1] // 2]
-    missed = (noise - signal.sqrt() * 2.0 * encode_mode(model.networks.vae, clean)) / (1 - signal).sqrt()
+    latent = encode_mode(model.networks.vae, clean) * model.metadata.latent_scale
+    missed = (noise - signal.sqrt() * latent) / (1 - signal).sqrt()
     assert loss.item() == pytest.approx((missed**2).mean().item(), rel=1e-4)
 
 
