@@ -1,4 +1,4 @@
-"""What can be chosen by name: one row each, read by Python, the command line and the nodes; imports nothing heavy."""
+"""Tables of what can be chosen by name, read by Python, the commands and the nodes; imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class Choices(Mapping[str, Row], Generic[Row]):
         return self.former.get(name, name)
 
     def load(self, name: str) -> Callable[..., Any]:
-        """The function of a row, imported now; InputError for an unknown name."""
+        """Return the function of a row, imported now; InputError for an unknown name."""
         module, _, function = self.rows[self.check(name)].function.partition(":")
         return getattr(import_module(f".{module}", __package__), function)
 
@@ -131,7 +131,7 @@ DEGRADATIONS = Choices(
                 "crossed": Choice("degrade.rain:crossed", "gusts: streaks at several angles"),
                 "mist": Choice("degrade.rain:mist", "a downpour whose far drops merge into mist"),
                 "refracting": Choice("degrade.rain:refracting", "streaks that smear what lies behind them"),
-                "overcast": Choice("degrade.rain:overcast", "even grey strokes under a dark sky"),
+                "overcast": Choice("degrade.rain:overcast", "even gray strokes under a dark sky"),
             },
         ),
         "raindrop": Degradation(
@@ -156,7 +156,7 @@ DEGRADATIONS = Choices(
                 "motion": Choice("degrade.blur:motion", "a straight motion"),
                 "camera shake": Choice("degrade.blur:camera_shake", "a random path of the hand, with pauses"),
                 "rotation": Choice("degrade.blur:rotation", "turned around a point during the exposure"),
-                "zoom": Choice("degrade.blur:zoom", "moved towards a point during the exposure"),
+                "zoom": Choice("degrade.blur:zoom", "moved toward a point during the exposure"),
                 "moving object": Choice("degrade.blur:moving_object", "one part moves, the rest is sharp"),
                 "uneven": Choice("degrade.blur:uneven", "a tilted plane of focus"),
                 "sharpened": Choice("degrade.blur:sharpened", "blur, and halos of sharpening after it"),
@@ -170,7 +170,7 @@ DEGRADATIONS = Choices(
                 "gamma": Choice("degrade.underexposure:gamma", "dark middle tones"),
                 "crushed": Choice("degrade.underexposure:crushed", "an S-curve that crushes the shadows"),
                 "black level": Choice("degrade.underexposure:black_level", "black subtracted, shadows clipped"),
-                "vignette": Choice("degrade.underexposure:vignetted", "dark, and darker towards the borders"),
+                "vignette": Choice("degrade.underexposure:vignetted", "dark, and darker toward the borders"),
                 "backlit": Choice("degrade.underexposure:backlit", "exposed for one bright part"),
                 "low light": Choice("degrade.underexposure:low_light", "dark with a cast and a lifted noise floor"),
             },

@@ -16,7 +16,7 @@ def best_device() -> torch.device:
 
 
 def parse_device(device: str | torch.device | None) -> torch.device:
-    """The named device, or the best one for None; InputError where it does not work here."""
+    """Return the named device, or the best one for None; InputError where it does not work here."""
     if device is None:
         return best_device()
     try:
@@ -29,7 +29,7 @@ def parse_device(device: str | torch.device | None) -> torch.device:
 
 
 def parse_dtype(dtype: str | torch.dtype) -> torch.dtype:
-    """The precision of a name of `PRECISIONS`, or one of these dtypes itself; InputError for any other."""
+    """Return the precision of a name of `PRECISIONS`, or one of these dtypes itself; InputError for any other."""
     return getattr(torch, PRECISIONS.check(str(dtype).removeprefix("torch.")))
 
 

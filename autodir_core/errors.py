@@ -1,4 +1,4 @@
-"""The errors a user can meet; each message says what was expected, what came and what to do."""
+"""The errors a user can meet; each message says what was expected, what was given and what to do."""
 
 from __future__ import annotations
 

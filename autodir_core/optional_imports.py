@@ -1,4 +1,4 @@
-"""Imports packages that may be missing or broken: the error is one line that says which one and how to repair it."""
+"""Import packages that may be missing or broken: the error is one line that says which one and how to repair it."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def is_installed(package: str) -> bool:
 
 
 def describe(error: BaseException, package: str) -> str:
-    """Which package fails, the last line of the root cause, and what to do."""
+    """Return which package fails, the last line of the root cause, and what to do."""
     causes = [*chain(error)][::-1]
     cause, failing = causes[0], failing_package(causes, package)
     reason = ([line.strip() for line in str(cause).splitlines() if line.strip()] or ["no message"])[-1].rstrip(".")
@@ -95,7 +95,7 @@ def chain(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def failing_package(causes: Sequence[BaseException], package: str) -> str:
-    """The package that the root cause names, or else the innermost one in the traceback that can be to blame."""
+    """Return the package that the root cause names, or else the innermost one in the traceback that can be to blame."""
     modules = [causes[0].name] if isinstance(causes[0], ImportError) and causes[0].name else []
     for cause in causes:
         frames = [frame for frame, _ in traceback.walk_tb(cause.__traceback__)]
@@ -105,5 +105,5 @@ def failing_package(causes: Sequence[BaseException], package: str) -> str:
 
 
 def distribution(package: str) -> str:
-    """What pip calls a package."""
+    """Return what pip calls a package."""
     return DISTRIBUTIONS.get(package) or packages_distributions().get(package, [package])[0]

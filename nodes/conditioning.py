@@ -37,7 +37,7 @@ class AutoDIRBlend:
                         "min": 0.01,
                         "max": 10.0,
                         "step": 0.01,
-                        "tooltip": "Raises each probability to 1 / temperature: below 1 favours the strongest label, "
+                        "tooltip": "Raises each probability to 1 / temperature: below 1 favors the strongest label, "
                         "above 1 evens out. The paper uses 1.",
                     },
                 ),

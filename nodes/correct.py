@@ -29,7 +29,7 @@ class AutoDIRCorrect:
     RETURN_NAMES = ("image", "residual")
     OUTPUT_TOOLTIPS = (
         "The corrected pictures; values may be slightly outside 0..1, saving clips them. Alpha is the degraded's.",
-        "What the correction adds at weight 1, in the units of the picture, around the grey 0.5 that means no change.",
+        "What the correction adds at weight 1, in the units of the picture, around the gray 0.5 that means no change.",
     )
     FUNCTION = "correct"
 

@@ -1,4 +1,4 @@
-"""Detects what a weights file is from the shapes of its tensors: the sizes of its networks, or a guess in words."""
+"""Detect what a weights file is from the shapes of its tensors: the sizes of its networks, or a guess in words."""
 
 from __future__ import annotations
 

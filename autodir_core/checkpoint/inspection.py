@@ -1,4 +1,4 @@
-"""Says what a weights file is, from its header alone."""
+"""Say what a weights file is, from its header alone."""
 
 from __future__ import annotations
 

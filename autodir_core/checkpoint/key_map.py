@@ -1,4 +1,4 @@
-"""Translates parameter names and layouts between the official checkpoint and our networks, both ways.
+"""Translate parameter names and layouts between the official checkpoint and our networks, both ways.
 
 The official names are those of LDM (UNet, VAE), Hugging Face CLIP and NAFNet; ours those of diffusers and open_clip.
 """

@@ -118,7 +118,7 @@ def _check_shapes(file: LazyStateDict, key_map: KeyMap, state: Mapping[str, Tens
 
 
 def _squeeze(shape: Sequence[int]) -> list[int]:
-    """A shape without the ones at its end: a 1x1 convolution is a linear layer."""
+    """Return a shape without the ones at its end: a 1x1 convolution is a linear layer."""
     rank = max((i + 1 for i, size in enumerate(shape) if size != 1), default=0)
     return list(shape[:rank])
 

@@ -1,4 +1,4 @@
-"""Opens weights files (safetensors, PyTorch zip checkpoints) as memory maps, without running anything in them."""
+"""Open weights files (safetensors, PyTorch zip checkpoints) as memory maps, without running anything in them."""
 
 from __future__ import annotations
 

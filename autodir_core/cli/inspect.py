@@ -19,7 +19,7 @@ def run(arguments: argparse.Namespace) -> int:
     facts = {
         "it is": f"{seen.guess} ({seen.kind}, {bytes_text(seen.path.stat().st_size)})",
         "name": metadata.name,
-        "licence": metadata.licence,
+        "license": metadata.licence,
         "made from": metadata.provenance,
         "labels": ", ".join(metadata.labels) if seen.problem is None else "",
         "tensors": ", ".join(f"{count} {dtype}" for dtype, count in seen.dtypes.items()),

@@ -67,7 +67,7 @@ def rotation(image: Tensor, draw: Draw, *, severity: float) -> Tensor:
 
 
 def zoom(image: Tensor, draw: Draw, *, severity: float) -> Tensor:
-    """Move [3, H, W] in 0..1 towards a point during the exposure (Hendrycks and Dietterich, 2019)."""
+    """Move [3, H, W] in 0..1 toward a point during the exposure (Hendrycks and Dietterich, 2019)."""
     reach = draw.log_level(severity, 4.0, 45.0)
     return _accumulate(image, draw, reach, zoom=reach / math.hypot(*image.shape[1:]))
 
@@ -82,7 +82,7 @@ def moving_object(image: Tensor, draw: Draw, *, severity: float) -> Tensor:
 
 
 def uneven(image: Tensor, draw: Draw, *, severity: float) -> Tensor:
-    """Defocus [3, H, W] in 0..1 more and more towards one side: a tilted plane of focus, a decentered lens."""
+    """Defocus [3, H, W] in 0..1 more and more toward one side: a tilted plane of focus, a decentered lens."""
     radius = draw.log_level(severity, 2.5, 12.0)
     half, whole = (apply_psf(image, disc_kernel(r, softness=1.0)) for r in (radius / 2, radius))
     angle = draw.uniform(0.0, 2 * math.pi)

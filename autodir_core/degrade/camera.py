@@ -28,7 +28,7 @@ def sharpen(image: Tensor, amount: float) -> Tensor:
 
 
 def vignette(image: Tensor, strength: float, *, y: float = 0.5, x: float = 0.5) -> Tensor:
-    """Darken [3, H, W] towards the corner farthest from (y, x), fractions of the sides, by up to `strength` in 0..1."""
+    """Darken [3, H, W] toward the corner farthest from (y, x), fractions of the sides, by up to `strength` in 0..1."""
     down = torch.linspace(0.0, 1.0, image.shape[1], device=image.device)[:, None] - y
     right = torch.linspace(0.0, 1.0, image.shape[2], device=image.device) - x
     square = down.square() + right.square()

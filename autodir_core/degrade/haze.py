@@ -21,8 +21,8 @@ def haze(image: Tensor, draw: Draw, *, severity: float, depth: Tensor | None = N
     Without `depth` a ground plane with smooth relief is drawn. Source: Koschmieder's law, as in He et al., 2009.
     """
     beta = draw.level(severity, HAZE_BETA)
-    grey = draw.uniform(0.7, 1.0)
-    airlight = (grey + 0.025 * (2 * draw.rand(3, 1, 1) - 1)).clamp(0.0, 1.0).to(image)
+    gray = draw.uniform(0.7, 1.0)
+    airlight = (gray + 0.025 * (2 * draw.rand(3, 1, 1) - 1)).clamp(0.0, 1.0).to(image)
     if depth is None:
         depth = _draw_depth(draw, image.shape[-2], image.shape[-1]).to(image)
     transmission = torch.exp(-beta * depth)
@@ -107,8 +107,8 @@ def scattering(image: Tensor, draw: Draw, *, severity: float, depth: Tensor | No
 
 def veil(image: Tensor, draw: Draw, *, severity: float) -> Tensor:
     """Pale [3, H, W] in 0..1: low contrast and saturation under a smooth veil, as dust, glare or thin mist leave it."""
-    grey = image.mean(0, keepdim=True)
-    pale = grey + (image - grey) * (1 - 0.6 * severity)
+    gray = image.mean(0, keepdim=True)
+    pale = gray + (image - gray) * (1 - 0.6 * severity)
     field = draw.smooth_field((image.shape[1], image.shape[2]), draw.integer(2, 4))
     density = draw.log_level(severity, 0.12, 0.8) * (0.6 + 0.4 * field)
     return _scatter(pale, _draw_airlight(draw, 0.5, 0.95), 1 - density)
@@ -121,7 +121,7 @@ def _scatter(image: Tensor, airlight: Tensor, transmission: Tensor) -> Tensor:
 
 
 def _draw_airlight(draw: Draw, low: float, high: float) -> Tensor:
-    """Draw a nearly grey light [3, 1, 1]."""
+    """Draw a nearly gray light [3, 1, 1]."""
     return (draw.uniform(low, high) + 0.05 * (draw.rand(3, 1, 1) - 0.5)).clamp(0.0, 1.0)
 
 

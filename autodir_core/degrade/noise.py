@@ -13,7 +13,7 @@ from .camera import from_linear, to_linear
 from .draws import Draw
 
 NOISE_SIGMA = (8.0, 25.0, 50.0)
-"""Standard deviation at mid grey, in levels of 255."""
+"""Standard deviation at mid gray, in levels of 255."""
 
 
 def noise(image: Tensor, draw: Draw, *, severity: float) -> Tensor:
@@ -166,7 +166,7 @@ def _correlate_channels(field: Tensor, fraction: float) -> Tensor:
 
 
 def _correlate_pixels(field: Tensor, weight: float) -> Tensor:
-    """Spread each value over its neighbours, as demosaicing does, keeping the variance at one."""
+    """Spread each value over its neighbors, as demosaicing does, keeping the variance at one."""
     line = torch.tensor([weight, 1.0, weight])
     kernel = torch.outer(line, line)
     return convolve(field, kernel / kernel.norm())

@@ -61,7 +61,7 @@ def long_streaks(image: Tensor, draw: Draw, *, severity: float) -> Tensor:
 
 
 def thick(image: Tensor, draw: Draw, *, severity: float) -> Tensor:
-    """Put short wide drops near the camera before [3, H, W] in 0..1, out of focus, brighter than what they hide."""
+    """Put short wide drops, out of focus and brighter than what they hide, in front of [3, H, W] in 0..1."""
     size, width = (image.shape[1], image.shape[2]), draw.log_uniform(2.0, 5.0)
     amount, length = draw.log_level(severity, 0.6, 4.0), width * draw.uniform(3.0, 9.0)
     drops = _draw_layer(draw, size, amount, length=length, angle=_draw_angle(draw), width=width).to(image)
@@ -103,10 +103,10 @@ def refracting(image: Tensor, draw: Draw, *, severity: float) -> Tensor:
 
 
 def overcast(image: Tensor, draw: Draw, *, severity: float) -> Tensor:
-    """Darken and dull [3, H, W] in 0..1 under clouds and draw even grey strokes, soft in focus or not."""
+    """Darken and dull [3, H, W] in 0..1 under clouds and draw even gray strokes, soft in focus or not."""
     size = image.shape[1], image.shape[2]
-    grey = image.mean(0, keepdim=True)
-    dull = image + draw.uniform(0.1, 0.5) * severity * (grey - image)
+    gray = image.mean(0, keepdim=True)
+    dull = image + draw.uniform(0.1, 0.5) * severity * (gray - image)
     dull = dull * (1 - draw.uniform(0.05, 0.35) * severity)
     amount, length = draw.log_level(severity, 0.8, 6.0), draw.log_uniform(6, 45)
     strokes = _draw_layer(draw, size, amount, length=length, angle=_draw_angle(draw), width=1.0, even=True).to(image)

@@ -35,7 +35,7 @@ class Glass:
 
 
 def raindrop(image: Tensor, draw: Draw, *, severity: float) -> Tensor:
-    """Put refracting drops before [3, H, W] in 0..1; not clamped. They cover `MIN_COVERAGE` at least."""
+    """Put refracting drops in front of [3, H, W] in 0..1; not clamped. They cover `MIN_COVERAGE` at least."""
     glass = draw_glass(draw, (image.shape[-2], image.shape[-1]), severity=severity)
     return look_through(image, glass, draw)
 

@@ -51,7 +51,7 @@ def black_level(image: Tensor, draw: Draw, *, severity: float) -> Tensor:
 
 
 def vignetted(image: Tensor, draw: Draw, *, severity: float) -> Tensor:
-    """Darken [3, H, W] in 0..1, and more towards the borders: a weak flash, a small lens (cos^4 law)."""
+    """Darken [3, H, W] in 0..1, and more toward the borders: a weak flash, a small lens (cos^4 law)."""
     strength = draw.uniform(0.6, 0.95)
     light = vignette(to_linear(image), strength, y=draw.uniform(0.3, 0.7), x=draw.uniform(0.3, 0.7))
     return _store(from_linear(2 ** -draw.log_level(severity, 0.7, 4.5) * light), draw)

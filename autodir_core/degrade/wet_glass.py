@@ -14,7 +14,7 @@ from .raindrops import Glass, draw_glass, look_through, merge_cap, refract
 
 
 def soft(image: Tensor, draw: Draw, *, severity: float) -> Tensor:
-    """Put blurred discs before [3, H, W] in 0..1, drops far out of focus: the scene behind them only as a color.
+    """Put blurred discs in front of [3, H, W] in 0..1, drops far out of focus: the scene behind them only as a color.
 
     The circle of confusion of a drop near the lens is larger than the drop (Roser and Geiger, 2009).
     """
@@ -33,7 +33,7 @@ def droplets(image: Tensor, draw: Draw, *, severity: float) -> Tensor:
 
 
 def running(image: Tensor, draw: Draw, *, severity: float) -> Tensor:
-    """Let drops run down before [3, H, W] in 0..1 and leave wavering trails (Kaneda et al., 1993, on a windshield)."""
+    """Let drops run down in front of [3, H, W] in 0..1 and leave wavering trails (Kaneda et al., 1993)."""
     size = image.shape[1], image.shape[2]
     relief, sparkle = torch.zeros(size), torch.zeros(size)
     for _ in range(round(draw.log_level(severity, 3.0, 18.0))):
@@ -54,7 +54,7 @@ def film(image: Tensor, draw: Draw, *, severity: float) -> Tensor:
 
 
 def irregular(image: Tensor, draw: Draw, *, severity: float) -> Tensor:
-    """Splash water of any outline before [3, H, W] in 0..1: what stands above a level of smooth noise, as a lens."""
+    """Splash water of any outline in front of [3, H, W] in 0..1: what is above a level of smooth noise, as a lens."""
     size = image.shape[1], image.shape[2]
     sigma = min(draw.log_uniform(5.0, 20.0), min(size) / 4)
     height = apply_psf(draw.normal(1, *size), gaussian_psf(sigma, sigma, 0.0), linear=False)[0]
@@ -65,7 +65,7 @@ def irregular(image: Tensor, draw: Draw, *, severity: float) -> Tensor:
 
 
 def defocused(image: Tensor, draw: Draw, *, severity: float) -> Tensor:
-    """Put refracting drops before [3, H, W] in 0..1, a little out of focus: the picture is sharp, the glass is not."""
+    """Put refracting drops in front of [3, H, W] in 0..1, a little out of focus while the picture is sharp."""
     glass = draw_glass(draw, (image.shape[1], image.shape[2]), severity=severity)
     sigma = draw.log_uniform(1.5, 5.0)
     psf = gaussian_psf(sigma, sigma, 0.0)
@@ -75,7 +75,7 @@ def defocused(image: Tensor, draw: Draw, *, severity: float) -> Tensor:
 
 
 def mixed(image: Tensor, draw: Draw, *, severity: float) -> Tensor:
-    """Put drops at two distances before [3, H, W] in 0..1: large ones out of focus and small ones in focus."""
+    """Put drops at two distances in front of [3, H, W] in 0..1: large ones out of focus and small ones in focus."""
     mask = _draw_discs(draw, image, draw.log_level(severity, 0.04, 0.3), largest=0.25)
     size = image.shape[1], image.shape[2]
     relief = _draw_droplets(draw, size, draw.log_uniform(14.0, 40.0), draw.log_level(severity, 0.15, 0.8))

@@ -41,7 +41,7 @@ def timestep_to_sigma(timestep: Tensor) -> Tensor:
 
 
 def sigma_to_timestep(sigma: Tensor) -> Tensor:
-    """Return the fractional timestep in 0..999 of a noise level (k-diffusion `sigma_to_t`, not quantised)."""
+    """Return the fractional timestep in 0..999 of a noise level (k-diffusion `sigma_to_t`, not quantized)."""
     table, log_sigma = log_sigmas(), sigma.detach().float().cpu().log()
     low = (torch.searchsorted(table, log_sigma, right=True) - 1).clamp(0, TIMESTEPS - 2)
     share = (table[low] - log_sigma) / (table[low] - table[low + 1])

@@ -42,8 +42,8 @@ class Picture:
 def read_picture(path: PathLike) -> Picture:
     """Read the first frame of a picture file, turned upright (EXIF) and converted to sRGB (embedded ICC profile).
 
-    Any mode Pillow reads: 1-bit, grey, palette, RGB, CMYK, each with its transparency, and grey at 16 or 32 bit,
-    integer or float. Pillow itself reduces 16-bit *color* to 8 bits, so only grey keeps a finer depth. A float
+    Any mode Pillow reads: 1-bit, gray, palette, RGB, CMYK, each with its transparency, and gray at 16 or 32 bit,
+    integer or float. Pillow itself reduces 16-bit *color* to 8 bits, so only gray keeps a finer depth. A float
     picture has no stated range: it is taken as 0..1, 0..255 or 0..65535, whichever is the first to hold its maximum.
     Raises InputError for a path that is no complete picture.
     """
@@ -99,15 +99,15 @@ def _decode(path: Path) -> Image.Image:
 
 def _to_picture(image: Image.Image, path: Path) -> Picture:
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
-        grey = _deep_grey(image, path)
-        return Picture(grey[..., None].expand(*grey.shape, 3).contiguous())
+        gray = _deep_gray(image, path)
+        return Picture(gray[..., None].expand(*gray.shape, 3).contiguous())
     color, alpha = _split_alpha(image)
     color = _to_srgb(color, image.info.get("icc_profile"), path)
     return Picture(from_pil(color)[None], None if alpha is None else from_pil(alpha)[None])
 
 
-def _deep_grey(image: Image.Image, path: Path) -> Tensor:
-    """Return grey of more than 8 bits as [1, H, W] in 0..1; mode "I" may be 16 or 32 bits, which its values tell."""
+def _deep_gray(image: Image.Image, path: Path) -> Tensor:
+    """Return gray of more than 8 bits as [1, H, W] in 0..1; mode "I" may be 16 or 32 bits, which its values tell."""
     values = np.asarray(image).astype(np.float64)
     if not np.isfinite(values).all():
         raise InputError(f"{path} holds values that are not finite (nan or inf)")
@@ -123,7 +123,7 @@ def _split_alpha(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
     if not image.has_transparency_data:
         return image, None
     rgba = image.convert("RGBA")
-    # Grey stays grey, because an embedded grey profile fits nothing else.
+    # Gray stays gray, because an embedded gray profile fits nothing else.
     return rgba.convert("L" if image.mode in ("1", "L", "LA") else "RGB"), rgba.getchannel("A")
 
 

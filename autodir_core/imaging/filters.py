@@ -33,7 +33,7 @@ def disc_kernel(radius: float, *, softness: float = 1.0) -> Tensor:
 
 
 def line_kernel(length: float, angle: float, *, bend: float = 0.0, width: float = 1.0) -> Tensor:
-    """Return the blur of a motion of `length` pixels at `angle` radians from the x axis, centred on its mean.
+    """Return the blur of a motion of `length` pixels at `angle` radians from the x axis, centered on its mean.
 
     `bend` is the height of the arc as a fraction of the length; `width` is the path's thickness in pixels (1 or more).
     The kernel is [K, K], K odd, and sums to one.
@@ -46,7 +46,7 @@ def line_kernel(length: float, angle: float, *, bend: float = 0.0, width: float 
 
 
 def path_kernel(x: Tensor, y: Tensor, *, width: float = 1.0) -> Tensor:
-    """Return the blur of a path through the points [N], in pixels, centred on its mean and `width` pixels thick.
+    """Return the blur of a path through the points [N], in pixels, centered on its mean and `width` pixels thick.
 
     The kernel is [K, K], K odd, and sums to one.
     """

@@ -35,8 +35,8 @@ def fit_map(values: Tensor, images: Tensor, *, name: str, mode: str = "bilinear"
     Raises InputError for any other shape.
     """
     batch, height, width, _ = images.shape
-    grey = values[..., :3].mean(dim=-1) if values.ndim == 4 else values
-    grey = grey[None] if grey.ndim == 2 else grey
-    if grey.ndim != 3 or len(grey) not in (1, batch):
+    gray = values[..., :3].mean(dim=-1) if values.ndim == 4 else values
+    gray = gray[None] if gray.ndim == 2 else gray
+    if gray.ndim != 3 or len(gray) not in (1, batch):
         raise InputError(f"the {name} must be [1 or {batch}, height, width], got {list(values.shape)}")
-    return resize(grey[..., None], height, width, mode=mode)[..., 0].expand(batch, -1, -1)
+    return resize(gray[..., None], height, width, mode=mode)[..., 0].expand(batch, -1, -1)

@@ -42,5 +42,5 @@ def _pictures_in(folder: Path, recursive: bool) -> Iterator[Path]:
 
 
 def _natural_key(path: Path) -> tuple[list[list[str | int]], str]:
-    """Compares the digits of a name as numbers; the plain path last, so that equal keys have one order."""
+    """Compare the digits of a name as numbers; the plain path last, so that equal keys have one order."""
     return [[int(t) if t.isdigit() else t for t in re.split(r"([0-9]+)", p.casefold())] for p in path.parts], str(path)

@@ -1,4 +1,4 @@
-"""Builds the four networks from their configuration, on the current device (the meta device included)."""
+"""Build the four networks from their configuration, on the current device (the meta device included)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reads dataclasses from untrusted JSON or TOML values: every key and every type is checked, errors name the key."""
+"""Read dataclasses from untrusted JSON or TOML values: every key and every type is checked, errors name the key."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def _read_union(kinds: Sequence[Any], value: object, key: str) -> Any:
 
 
 def _read_tuple(kinds: Sequence[Any], value: object, key: str) -> tuple[Any, ...]:
-    """A list as a tuple, of a fixed length unless `kinds` ends in an ellipsis."""
+    """Return a list as a tuple, of a fixed length unless `kinds` ends in an ellipsis."""
     open_end = kinds[-1] is ...
     if not isinstance(value, (list, tuple)) or not (open_end or len(value) == len(kinds)):
         raise _mismatch(key, "a list" if open_end else f"a list of {len(kinds)}", value)

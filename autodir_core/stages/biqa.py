@@ -38,7 +38,7 @@ def encode_prompts(clip: CLIP, labels: tuple[str, ...]) -> Prompts:
 
 
 def clip_pixels(images: Tensor, side: int, device: torch.device | None = None) -> Tensor:
-    """Return the normalised center of [B, H, W, 3] at native resolution, what the vision tower sees.
+    """Return the normalized center of [B, H, W, 3] at native resolution, what the vision tower sees.
 
     Only the crop goes to `device`. Returns [B, 3, side, side]; what a smaller picture lacks is black.
     """

@@ -35,7 +35,10 @@ def tokenizer() -> Any:
 
 
 def clean_text(x: str) -> str:
-    """Mended, lower case, single spaces; HTML entities stay (official: Hugging Face CLIPTokenizer with ftfy)."""
+    """Return the text repaired, in lower case, with single spaces; HTML entities stay.
+
+    Official: Hugging Face's CLIPTokenizer with ftfy.
+    """
     with optional_import("ftfy"):
         import ftfy
 
@@ -94,7 +97,7 @@ def sharpen_probabilities(
 
     Args:
         probabilities: [B, L], from an assessment.
-        temperature: above 0; below 1 favours the most probable label, above 1 evens out, 1 changes nothing.
+        temperature: above 0; below 1 favors the most probable label, above 1 evens out, 1 changes nothing.
         top_k: how many of the most probable labels of a picture stay; 0 keeps all.
         excluded: bool [L], True for labels that get 0; they do not count among the `top_k`.
 

@@ -87,7 +87,7 @@ def ablate_restoration(
 
 
 def count_images(model: AutoDIR, settings: RestorationSettings, photos: int) -> int:
-    """Return how many degraded crops of so many photos are restored."""
+    """Return how many degraded crops of `photos` photos are restored."""
     return len(settings.seeds) * settings.protocol.crops * photos * (len(model.labels) - 1 + settings.mixtures)
 
 

@@ -1,4 +1,4 @@
-"""Trains the stages of a model one after another and writes the file."""
+"""Train the stages of a model one after another and writes the file."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ def node(class_type: str, **inputs: Any) -> dict[str, Any]:
 
 @pytest.fixture
 def tools() -> dict[str, Any]:
-    """A clean picture is degraded twice, restored, matched in colour, and compared with the clean one."""
+    """A clean picture is degraded twice, restored, matched in color, and compared with the clean one."""
     return {
         "model": node("AutoDIRLoadModel", file="tiny.safetensors", precision="float32"),
         "photo": node("LoadImage", image="small.png"),

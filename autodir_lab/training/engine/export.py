@@ -1,4 +1,4 @@
-"""Writes a trained model under the official names; a .ckpt also gets every key that the official code loads."""
+"""Write a trained model under the official names; a .ckpt also gets every key that the official code loads."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ class TrainState:
     step: int = 0
 
     def update_ema(self, decay: float) -> None:
-        """Move the average towards the present weights."""
+        """Move the average toward the present weights."""
         get_ema_multi_avg_fn(decay)(list(self.ema.values()), list(self.trainable.values()), None)
 
     def final_weights(self, init_weight_alpha: float) -> dict[str, Tensor]:

@@ -1,4 +1,4 @@
-"""Initializes a small vision tower as a frequency analyzer.
+"""Initialize a small vision tower as a frequency analyzer.
 
 A vision tower must first discover that degradations show in local frequency statistics. Here its patch embedding is a
 DCT, its first MLP gives the magnitudes of the coefficients, and its second attention their mean over the picture.
@@ -23,7 +23,7 @@ CARRIERS = 8
 
 CARRIER_SIZE = 4.0
 COLOR_EVERY = 4
-"""One of so many filters looks at color differences instead of luminance."""
+"""One filter in `COLOR_EVERY` looks at color differences instead of luminance."""
 
 
 @torch.no_grad()

@@ -1,4 +1,4 @@
-"""Initializes the autoencoder as the best linear codec (see `signed_pairs`)."""
+"""Initialize the autoencoder as the best linear codec (see `signed_pairs`)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Initializes the diffusion as the best linear predictor of the noise (see `signed_pairs`)."""
+"""Initialize the diffusion as the best linear predictor of the noise (see `signed_pairs`)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Builds a new model from a recipe."""
+"""Build a new model from a recipe."""
 
 from __future__ import annotations
 

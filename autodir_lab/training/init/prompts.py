@@ -1,4 +1,4 @@
-"""Initializes a small text tower: prompts of different labels, and their paraphrases, get orthogonal embeddings."""
+"""Initialize a small text tower: prompts of different labels, and their paraphrases, get orthogonal embeddings."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from open_clip import CLIP
 
 REFERENCE_EVERY = 4
-"""One picture of so many in a batch is joined by its ground truth."""
+"""Every `REFERENCE_EVERY`-th picture of a batch is joined by its ground truth."""
 
 MAX_LOGIT_SCALE = math.log(100)
 """CLIP's own limit."""
@@ -131,7 +131,7 @@ def classification_losses(logits: Tensor, labels: Tensor) -> Losses:
 
 
 def agnostic_sum(probabilities: Tensor, labels: Tensor, clean: int) -> Tensor:
-    """Return the sum of the semantic-agnostic terms on ground truths [R, L] of pictures labelled [R].
+    """Return the sum of the semantic-agnostic terms on ground truths [R, L] of pictures labeled [R].
 
     Pictures under the label `clean` have no such term.
     """

@@ -51,7 +51,7 @@ class SCMObjectiveConfig:
 
 
 def scm_objective(model: AutoDIR, data: TrainingData, config: SCMObjectiveConfig) -> Objective:
-    """Return the objective of the correction: the error of what it makes of the generated pictures."""
+    """Return the objective of the correction: the error of the corrected pictures."""
     texts = model.prompts(model.labels).states.clone()
     scm = model.networks.scm
 
@@ -90,7 +90,7 @@ def corrupt_labels(labels: Tensor, count: int, micro: MicroBatch, fraction: floa
 
 @torch.no_grad()
 def generate(model: AutoDIR, batch: Batch, texts: Tensor, micro: MicroBatch, config: SCMObjectiveConfig) -> Tensor:
-    """Generate pictures [B, S, S, 3] of a batch: sampled, or estimated in one step, as the step's lot has it."""
+    """Generate pictures [B, S, S, 3]: sampled, or estimated in one step, depending on a random draw for the step."""
     text = mix_label_embeddings(texts, batch.labels, micro, config.mixed_label_fraction)
     image_latent = model.encode(batch.degraded).clone()
     rng, size = micro.step_rng("generate"), (batch.clean.shape[1], batch.clean.shape[2])

@@ -21,7 +21,7 @@ from tests.conftest import GOLDEN, tiny_state
 
 @pytest.fixture(scope="session")
 def lightning_path(tmp_path_factory):
-    """The tiny model as PyTorch Lightning 1.4 writes it: buffers, optimiser state and a foreign class in the pickle."""
+    """The tiny model as PyTorch Lightning 1.4 writes it: buffers, optimizer state and a foreign class in the pickle."""
     path = tmp_path_factory.mktemp("ckpt") / "tiny.ckpt"
     buffers = {key: torch.zeros(1000) for key in NOT_NEEDED}
     callbacks = {Foreign: {"best_model_score": torch.tensor(1.0)}}

@@ -10,12 +10,12 @@ from autodir_core.degrade.draws import Draw
 
 @pytest.mark.parametrize("seed", range(4))
 def test_constant_picture_is_not_blurred(seed: int) -> None:
-    grey = torch.full((1, 48, 48, 3), 0.6)
-    assert torch.allclose(degrade(grey, "blur", kind="standard", severity=1.0, seed=seed), grey, atol=1e-4)
+    gray = torch.full((1, 48, 48, 3), 0.6)
+    assert torch.allclose(degrade(gray, "blur", kind="standard", severity=1.0, seed=seed), gray, atol=1e-4)
 
 
 def test_light_is_mixed_linearly() -> None:
-    """Fine black and white stripes blur to the grey of half their light, sqrt(1 / 2), not to half their value."""
+    """Fine black and white stripes blur to the gray of half their light, sqrt(1 / 2), not to half their value."""
     stripes = (torch.arange(128) % 2).float().expand(3, 128, 128)
     for seed in range(6):
         blurred = blur(stripes, Draw(seed, "blur"), severity=1.0)[:, 32:-32, 32:-32]
@@ -48,8 +48,8 @@ def test_kinds_differ() -> None:
 
 @pytest.mark.parametrize("kind", list_kinds("blur"))
 def test_no_kind_changes_a_flat_picture(kind: str) -> None:
-    grey = torch.full((3, 40, 56, 3), 0.6)
-    assert torch.allclose(degrade(grey, "blur", kind=kind, severity=1.0, seed=2), grey, atol=2e-3)
+    gray = torch.full((3, 40, 56, 3), 0.6)
+    assert torch.allclose(degrade(gray, "blur", kind=kind, severity=1.0, seed=2), gray, atol=2e-3)
 
 
 @pytest.mark.parametrize("kind", [kind for kind in list_kinds("blur") if kind != "sharpened"])

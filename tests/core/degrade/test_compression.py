@@ -7,7 +7,7 @@ from autodir_core.degrade import degrade
 
 
 def blockiness(pictures: Tensor) -> Tensor:
-    """Jumps between neighbouring rows at the borders of 8-pixel blocks, over those elsewhere; [B]."""
+    """Jumps between neighboring rows at the borders of 8-pixel blocks, over those elsewhere; [B]."""
     jumps = (pictures[:, 1:] - pictures[:, :-1]).abs().mean((2, 3))
     at_borders = torch.arange(1, pictures.shape[1]) % 8 == 0
     return jumps[:, at_borders].mean(1) / jumps[:, ~at_borders].mean(1)
@@ -21,8 +21,8 @@ def test_severe_compression_shows_its_blocks(scene: Tensor) -> None:
 
 
 def test_a_flat_picture_stays_flat() -> None:
-    grey = torch.full((1, 40, 51, 3), 128 / 255)
-    assert (degrade(grey, "jpeg artifact", kind="standard", severity=1.0) - grey).abs().max() < 0.02
+    gray = torch.full((1, 40, 51, 3), 128 / 255)
+    assert (degrade(gray, "jpeg artifact", kind="standard", severity=1.0) - gray).abs().max() < 0.02
 
 
 def test_fine_color_is_smeared_more_than_fine_light() -> None:

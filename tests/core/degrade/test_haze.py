@@ -61,6 +61,6 @@ def test_a_given_depth_is_used(scene: Tensor, kind: str) -> None:
 
 
 def test_colored_air_has_a_color() -> None:
-    grey = torch.full((12, 32, 32, 3), 0.4)
-    tints = degrade(grey, "haze", kind="colored", severity=1.0).mean((1, 2))
+    gray = torch.full((12, 32, 32, 3), 0.4)
+    tints = degrade(gray, "haze", kind="colored", severity=1.0).mean((1, 2))
     assert (tints.amax(1) - tints.amin(1) > 0.04).float().mean() > 0.8

@@ -8,9 +8,9 @@ from autodir_core.degrade.noise import _correlate_channels, _correlate_pixels
 
 
 @pytest.mark.parametrize(("severity", "sigma"), [(0.0, 9.0), (0.5, 25.0), (1.0, 48.0)])
-def test_noise_is_near_its_nominal_deviation_at_mid_grey(severity: float, sigma: float) -> None:
-    grey = torch.full((96, 32, 32, 3), 0.5)
-    deviation = (degrade(grey, "noise", kind="standard", severity=severity) - grey).std((1, 2, 3)) * 255
+def test_noise_is_near_its_nominal_deviation_at_mid_gray(severity: float, sigma: float) -> None:
+    gray = torch.full((96, 32, 32, 3), 0.5)
+    deviation = (degrade(gray, "noise", kind="standard", severity=severity) - gray).std((1, 2, 3)) * 255
     assert deviation.mean().item() == pytest.approx(sigma, rel=0.06)
 
 
@@ -33,8 +33,8 @@ def test_correlated_pixels_keep_unit_variance() -> None:
     field = _correlate_pixels(torch.randn(3, 200, 200, generator=torch.Generator().manual_seed(0)), 0.3)
     assert field.std().item() == pytest.approx(1.0, abs=0.02)
     # The autocorrelation of [w, 1, w] one step away is 2 w / (1 + 2 w^2).
-    neighbours = torch.corrcoef(torch.stack([field[:, :, 1:].flatten(), field[:, :, :-1].flatten()]))[0, 1]
-    assert neighbours.item() == pytest.approx(0.6 / 1.18, abs=0.02)
+    neighbors = torch.corrcoef(torch.stack([field[:, :, 1:].flatten(), field[:, :, :-1].flatten()]))[0, 1]
+    assert neighbors.item() == pytest.approx(0.6 / 1.18, abs=0.02)
 
 
 def deviation(kind: str, value: float, severity: float = 0.5) -> torch.Tensor:
@@ -54,17 +54,17 @@ def test_photon_noise_keeps_the_light() -> None:
     assert (seen**2.2).mean().item() == pytest.approx(0.5**2.2, rel=0.02)
 
 
-def test_luminance_noise_is_grey_and_chroma_noise_is_not() -> None:
-    grey = deviation("luminance", 0.5)
-    assert (grey - grey.mean(-1, keepdim=True)).abs().max() < 1e-5
+def test_luminance_noise_is_gray_and_chroma_noise_is_not() -> None:
+    gray = deviation("luminance", 0.5)
+    assert (gray - gray.mean(-1, keepdim=True)).abs().max() < 1e-5
     color = deviation("chroma", 0.5)
     assert color.mean(-1).std() < 0.35 * color.std()
 
 
-def test_demosaiced_noise_reaches_its_neighbours() -> None:
+def test_demosaiced_noise_reaches_its_neighbors() -> None:
     field = deviation("demosaiced", 0.5)[..., 0]
-    neighbours = torch.corrcoef(torch.stack([field[:, 1:].flatten(), field[:, :-1].flatten()]))[0, 1]
-    assert neighbours > 0.3
+    neighbors = torch.corrcoef(torch.stack([field[:, 1:].flatten(), field[:, :-1].flatten()]))[0, 1]
+    assert neighbors > 0.3
 
 
 def test_film_grain_is_strongest_in_the_middle_tones() -> None:

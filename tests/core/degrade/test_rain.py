@@ -41,10 +41,10 @@ def test_no_kind_darkens_a_dark_picture(kind: str) -> None:
 
 def test_dense_strokes_are_opaque() -> None:
     """Whatever lies behind a stroke, little of it is seen."""
-    black, grey = (degrade(torch.full((6, 96, 96, 3), v), "rain", kind="dense", severity=0.7) for v in (0.0, 0.5))
+    black, gray = (degrade(torch.full((6, 96, 96, 3), v), "rain", kind="dense", severity=0.7) for v in (0.0, 0.5))
     strokes = black > 0.5
     assert 0.02 < strokes.float().mean() < 0.4
-    assert (grey - black)[strokes].mean() < 0.25
+    assert (gray - black)[strokes].mean() < 0.25
 
 
 def test_severe_thin_rain_has_more_strokes_than_mild() -> None:

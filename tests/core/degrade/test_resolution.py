@@ -8,8 +8,8 @@ from autodir_core.degrade import degrade, list_kinds
 
 @pytest.mark.parametrize("seed", range(6))
 def test_constant_picture_stays_constant(seed: int) -> None:
-    grey = torch.full((1, 45, 62, 3), 0.3)
-    assert torch.allclose(degrade(grey, "low resolution", kind="standard", severity=0.8, seed=seed), grey, atol=1e-5)
+    gray = torch.full((1, 45, 62, 3), 0.3)
+    assert torch.allclose(degrade(gray, "low resolution", kind="standard", severity=0.8, seed=seed), gray, atol=1e-5)
 
 
 def test_fine_detail_is_lost() -> None:
@@ -23,12 +23,12 @@ def test_fine_detail_is_lost() -> None:
     "kind", [kind for kind in list_kinds("low resolution") if kind not in ("noisy", "second order")]
 )
 def test_no_kind_changes_a_flat_picture(kind: str) -> None:
-    grey = torch.full((3, 45, 62, 3), 128 / 255)
-    assert torch.allclose(degrade(grey, "low resolution", kind=kind, severity=0.8), grey, atol=0.01)
+    gray = torch.full((3, 45, 62, 3), 128 / 255)
+    assert torch.allclose(degrade(gray, "low resolution", kind=kind, severity=0.8), gray, atol=0.01)
 
 
 def test_pixelated_pictures_are_blocks() -> None:
-    """Most neighbours are equal; enlarged in another way none are."""
+    """Most neighbors are equal; enlarged in another way none are."""
     texture = torch.rand(4, 96, 96, 3, generator=torch.Generator().manual_seed(0))
     blocks, smooth = (degrade(texture, "low resolution", kind=kind, severity=0.6) for kind in ("pixelated", "bicubic"))
     assert (blocks.diff(dim=1).abs() < 1e-6).float().mean() > 0.5 > (smooth.diff(dim=1).abs() < 1e-6).float().mean()

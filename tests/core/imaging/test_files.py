@@ -48,37 +48,37 @@ class TestModes:
         assert torch.equal(picture.image, torch.tensor([[[[1, 2, 254], [255, 0, 0]]]]) / 255)
         assert picture.alpha is None
 
-    def test_grey_becomes_three_equal_channels(self, tmp_path):
+    def test_gray_becomes_three_equal_channels(self, tmp_path):
         assert pixels(read_picture(saved(tmp_path, np.array([[0, 51]], np.uint8)))) == [[[0] * 3, [51] * 3]]
 
     def test_one_bit(self, tmp_path):
         picture = read_picture(saved(tmp_path, np.array([[0, 255]], np.uint8), mode="1"))
         assert pixels(picture) == [[[0] * 3, [255] * 3]]
 
-    @pytest.mark.parametrize("name", ["grey.png", "grey.tif"])
-    def test_16_bit_grey_keeps_its_depth(self, tmp_path, name):
+    @pytest.mark.parametrize("name", ["gray.png", "gray.tif"])
+    def test_16_bit_gray_keeps_its_depth(self, tmp_path, name):
         picture = read_picture(saved(tmp_path, np.array([[0, 257, 258, 65535]], np.uint16), name))
         expected = torch.tensor([0, 257, 258, 65535], dtype=torch.float64) / 65535
         assert torch.equal(picture.image[0, 0, :, 1], expected.float())
 
-    def test_big_endian_16_bit_grey(self, tmp_path):
-        Image.frombytes("I;16B", (2, 1), struct.pack(">2H", 256, 65535)).save(tmp_path / "grey.tif")
-        assert read_picture(tmp_path / "grey.tif").image[0, 0, :, 0].tolist() == pytest.approx([256 / 65535, 1])
+    def test_big_endian_16_bit_gray(self, tmp_path):
+        Image.frombytes("I;16B", (2, 1), struct.pack(">2H", 256, 65535)).save(tmp_path / "gray.tif")
+        assert read_picture(tmp_path / "gray.tif").image[0, 0, :, 0].tolist() == pytest.approx([256 / 65535, 1])
 
     @pytest.mark.parametrize(("values", "top"), [([0, 300, 65535], 65535), ([0, 300, 2**31 - 1], 2**31 - 1)])
     def test_32_bit_integers_are_scaled_by_the_range_they_need(self, tmp_path, values, top):
-        picture = read_picture(saved(tmp_path, np.array([values], np.int32), "grey.tif"))
+        picture = read_picture(saved(tmp_path, np.array([values], np.int32), "gray.tif"))
         assert picture.image[0, 0, :, 2].tolist() == pytest.approx([value / top for value in values])
 
     @pytest.mark.parametrize(("values", "top"), [([0, 0.25, 0.5], 1), ([-3, 51, 255], 255), ([0, 300, 65535], 65535)])
     def test_float_is_scaled_by_the_first_range_that_holds_it(self, tmp_path, values, top):
-        picture = read_picture(saved(tmp_path, np.array([values], np.float32), "grey.tif"))
+        picture = read_picture(saved(tmp_path, np.array([values], np.float32), "gray.tif"))
         assert picture.image[0, 0, :, 0].tolist() == pytest.approx([max(value, 0) / top for value in values])
 
     @pytest.mark.parametrize(("value", "says"), [(float("nan"), "not finite"), (1e6, "scale them to 0..1")])
     def test_float_without_a_usable_range_is_refused(self, tmp_path, value, says):
         with pytest.raises(InputError, match=says):
-            read_picture(saved(tmp_path, np.array([[0, value]], np.float32), "grey.tif"))
+            read_picture(saved(tmp_path, np.array([[0, value]], np.float32), "gray.tif"))
 
     def test_16_bit_color_comes_as_8_bit(self, tmp_path):
         path = tmp_path / "deep.png"
@@ -91,7 +91,7 @@ class TestModes:
         assert picture.alpha is not None and picture.alpha.shape == (1, 1, 2)
         assert (picture.alpha * 255).tolist() == [[[0, 51]]]
 
-    def test_grey_with_alpha(self, tmp_path):
+    def test_gray_with_alpha(self, tmp_path):
         picture = read_picture(saved(tmp_path, colors((40, 40, 40, 10)), mode="LA"))
         assert pixels(picture) == [[[40, 40, 40]]]
         assert picture.alpha is not None and picture.alpha.item() == pytest.approx(10 / 255)

@@ -1,4 +1,4 @@
-"""Layouts, padding and the centre square."""
+"""Layouts, padding and the center square."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_multiples_are_not_padded():
     assert pad_to_multiple(x, 64) is x
 
 
-def test_centre_square_crops_and_frames():
+def test_center_square_crops_and_frames():
     x = torch.ones(1, 1, 5, 9)
     square = center_crop(x, 7)
     assert square.shape == (1, 1, 7, 7)

@@ -64,16 +64,16 @@ class TestGrid:
     def test_borders_count(self, tiny):
         other = self.IMAGE.clone()
         other[:, :20] = 1
-        centre, grid = ([tiny.assess(image, crops=crops) for image in (self.IMAGE, other)] for crops in CROPS)
-        assert torch.equal(centre[0].probabilities, centre[1].probabilities)
+        center, grid = ([tiny.assess(image, crops=crops) for image in (self.IMAGE, other)] for crops in CROPS)
+        assert torch.equal(center[0].probabilities, center[1].probabilities)
         assert not torch.allclose(grid[0].probabilities, grid[1].probabilities)
 
     @pytest.mark.parametrize("size", [(1, 1), (48, 64), (224, 224), (100, 224)])
-    def test_no_larger_than_the_square_it_is_the_centre(self, tiny, size):
+    def test_no_larger_than_the_square_it_is_the_center(self, tiny, size):
         image = pictures(1, *size)
-        centre, grid = (tiny.assess(image, crops=crops) for crops in CROPS)
-        assert torch.equal(centre.probabilities, grid.probabilities)
-        assert torch.equal(centre.embedding, grid.embedding)
+        center, grid = (tiny.assess(image, crops=crops) for crops in CROPS)
+        assert torch.equal(center.probabilities, grid.probabilities)
+        assert torch.equal(center.embedding, grid.embedding)
 
     def test_a_picture_of_a_batch_gives_what_it_gives_alone(self, tiny):
         batch = pictures(2, 230, 300)

@@ -49,7 +49,7 @@ def low_key(rng: np.random.Generator, encoded: np.ndarray) -> np.ndarray:
 
 
 def stretch_contrast(encoded: np.ndarray, *, strength: float) -> np.ndarray:
-    """Move black and white points towards the ends by a fraction; the mean, and so the key, stays."""
+    """Move black and white points toward the ends by a fraction; the mean, and so the key, stays."""
     dark, bright = np.quantile(encoded[::8, ::8], (0.01, 0.99))
     levelled = (encoded - encoded.mean()) * np.float32(min(0.95 / max(bright - dark, 0.05), 2.5)) + encoded.mean()
     return encoded + np.float32(strength) * (levelled - encoded)

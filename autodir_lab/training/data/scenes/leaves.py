@@ -81,7 +81,7 @@ def leaf_radii(rng: np.random.Generator, count: int, *, smallest: float, largest
 
 
 def outline(rng: np.random.Generator, radius: float) -> np.ndarray:
-    """A closed outline [N, 2] around the origin: ellipse, smooth blob, polygon, box or star."""
+    """Return a closed outline [N, 2] around the origin: ellipse, smooth blob, polygon, box or star."""
     form = rng.choice(5, p=(0.25, 0.3, 0.2, 0.2, 0.05))
     count = int(np.clip(radius * 1.5, 8, 48)) if form < 2 else (int(rng.integers(3, 8)), 4, 10)[form - 2]
     angle = np.linspace(0, 2 * math.pi, count, endpoint=False)

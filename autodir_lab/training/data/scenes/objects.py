@@ -10,7 +10,7 @@ from .leaves import LeafMap, outline, rotation
 
 
 def add_foliage(rng: np.random.Generator, leaf_map: LeafMap, *, depth: float) -> None:
-    """A dense patch of like things of like size: leaves, pebbles, petals, a crowd."""
+    """Draw a dense patch of like things of like size: leaves, pebbles, petals, a crowd."""
     size = leaf_map.size
     radius = float(np.exp(rng.uniform(math.log(1.5), math.log(max(size / 25, 2)))))
     extent = size * rng.uniform(0.08, 0.4, 2)
@@ -28,7 +28,7 @@ def add_foliage(rng: np.random.Generator, leaf_map: LeafMap, *, depth: float) ->
 
 
 def add_hair(rng: np.random.Generator, leaf_map: LeafMap, *, depth: float) -> None:
-    """A tuft of hair-like curves or grass in a few tones."""
+    """Draw a tuft of hair-like curves or grass in a few tones."""
     size = leaf_map.size
     center, spread = rng.uniform(0, size, 2), rng.uniform(0.05, 0.3, 2) * size
     length, angle, bend = rng.uniform(0.05, 0.3) * size, rng.uniform(0, 6.3), rng.normal(0, 0.6)
@@ -42,7 +42,7 @@ def add_hair(rng: np.random.Generator, leaf_map: LeafMap, *, depth: float) -> No
 
 
 def add_tree(rng: np.random.Generator, leaf_map: LeafMap, *, depth: float) -> None:
-    """A branching tree, sometimes with leaves on its twigs."""
+    """Draw a branching tree, sometimes with leaves on its twigs."""
     size = leaf_map.size
     root = np.array([rng.uniform(0, size), size * rng.uniform(0.6, 1.1)])
     bark = leaf_map.add((root[0], root[1]), size * 0.3, depth=depth)
@@ -65,7 +65,7 @@ def add_tree(rng: np.random.Generator, leaf_map: LeafMap, *, depth: float) -> No
 
 
 def wavy_line(rng: np.random.Generator, start: np.ndarray, *, angle: float, length: float, bend: float) -> np.ndarray:
-    """A slightly wavy line [9, 2] that turns by `bend` radians on its way."""
+    """Return a slightly wavy line [9, 2] that turns by `bend` radians on its way."""
     steps = 8
     angles = angle + np.linspace(0, bend, steps) + rng.normal(0, 0.05, steps)
     return (
@@ -74,7 +74,7 @@ def wavy_line(rng: np.random.Generator, start: np.ndarray, *, angle: float, leng
 
 
 def add_wires(rng: np.random.Generator, leaf_map: LeafMap, *, depth: float) -> None:
-    """One to six wires that sag between two heights."""
+    """Draw one to six wires that sag between two heights."""
     size = leaf_map.size
     wire = leaf_map.add((size / 2, size / 2), size, depth=depth, kind="flat")
     heights, sag = rng.uniform(0, size, 2), rng.uniform(0, 0.15) * size
@@ -86,7 +86,7 @@ def add_wires(rng: np.random.Generator, leaf_map: LeafMap, *, depth: float) -> N
 
 
 def add_marks(rng: np.random.Generator, leaf_map: LeafMap, *, depth: float) -> None:
-    """Lines of glyph-like marks on a plate, as on signs, books and packages."""
+    """Draw lines of glyph-like marks on a plate, as on signs, books and packages."""
     size = leaf_map.size
     height = float(np.exp(rng.uniform(math.log(4), math.log(max(size / 8, 5)))))
     rows, columns = int(rng.integers(1, 8)), int(rng.integers(3, 16))
@@ -104,7 +104,7 @@ def add_marks(rng: np.random.Generator, leaf_map: LeafMap, *, depth: float) -> N
 
 
 def add_facade(rng: np.random.Generator, leaf_map: LeafMap, *, depth: float) -> None:
-    """A building front in perspective with rows of windows."""
+    """Draw a building front in perspective with rows of windows."""
     size = leaf_map.size
     left, right = np.sort(rng.uniform(-0.2, 1.2, 2)) * size
     tops, foot = size * rng.uniform(-0.1, 0.6, 2), size * rng.uniform(0.8, 1.4)
@@ -125,7 +125,7 @@ def add_facade(rng: np.random.Generator, leaf_map: LeafMap, *, depth: float) -> 
 
 
 def add_hills(rng: np.random.Generator, leaf_map: LeafMap, *, horizon: float) -> None:
-    """Ridges before a sky, the last one the ground that comes towards the viewer."""
+    """Draw ridges in front of a sky, the last one the ground that comes toward the viewer."""
     size = leaf_map.size
     x = np.linspace(-2, size + 2, 64)
     count = int(rng.integers(1, 5))

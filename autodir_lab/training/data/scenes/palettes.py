@@ -54,7 +54,7 @@ def draw_style(rng: np.random.Generator) -> Style:
 
 
 def sky_color(rng: np.random.Generator, style: Style) -> np.ndarray:
-    """A blue, cloudy or warm sky, linear RGB [3]."""
+    """Return a blue, cloudy or warm sky, linear RGB [3]."""
     blue, cloudy, warm = (72.0, -6.0, -26.0), (90.0, 0.0, -2.0), (75.0, 14.0, 25.0)
     lab = np.array((blue, cloudy, warm)[rng.choice(3, p=(0.5, 0.38, 0.12))]) + rng.normal(0, (8, 2, 5))
     lab[1:] *= style.saturation

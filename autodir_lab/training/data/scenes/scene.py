@@ -1,4 +1,4 @@
-"""Composes a picture: a far layer, things before it, and the camera that takes it."""
+"""Compose a picture: a far layer, things in front of it, and the camera that takes it."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def draw_scene(seed: int, size: int = 512) -> Scene:
 
 
 def far_layer(rng: np.random.Generator, style: Style, *, size: int, defocus: float) -> tuple[np.ndarray, np.ndarray]:
-    """The far part of a scene, out of focus by `defocus` pixels; radiance [H, W, 3], depth [H, W]."""
+    """Return the far part of a scene, out of focus by `defocus` pixels; radiance [H, W, 3], depth [H, W]."""
     sky = rng.random() < 0.35
     horizon = float(rng.uniform(0.15, 0.75))
     leaf_map = LeafMap(size, 1 if defocus > 1.5 else SUPERSAMPLING, top=horizon if sky else 0.0)
@@ -72,7 +72,7 @@ def far_layer(rng: np.random.Generator, style: Style, *, size: int, defocus: flo
 def near_layer(
     rng: np.random.Generator, style: Style, *, radiance: np.ndarray, depth: np.ndarray, sharp: bool
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Things before the scene, with their shadow on it; rarely out of focus unless they must be `sharp`."""
+    """Draw things in front of the scene, with their shadow on it; rarely out of focus unless they must be `sharp`."""
     size = len(depth)
     leaf_map = LeafMap(size, SUPERSAMPLING)
     leaf_map.add((0, 0), 1.0, depth=1.0)

@@ -57,7 +57,7 @@ def shade_band(
 def texture_values(
     column: Callable[[np.ndarray, int], np.ndarray], surfaces: Surfaces, *, x: np.ndarray, y: np.ndarray
 ) -> np.ndarray:
-    """What each pixel takes from the bank, [H, W]; `column` gives a value of a per-leaf table to each pixel."""
+    """Return what each pixel takes from the bank, [H, W]; `column` gives a value of a per-leaf table to each pixel."""
     cosine, sine = column(surfaces.mapping, 0), column(surfaces.mapping, 1)
     u = (cosine * x - sine * y + column(surfaces.mapping, 2)).astype(np.int32) & (BANK_SIZE - 1)
     v = (sine * x + cosine * y + column(surfaces.mapping, 3)).astype(np.int32) & (BANK_SIZE - 1)

@@ -1,4 +1,4 @@
-"""What each leaf is made of: its color, texture, slope towards the light and gloss."""
+"""What each leaf is made of: its color, texture, slope toward the light and gloss."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ SPECTRA, STREAKS, CLOUDS, PATTERNS = range(0, 14), range(14, 22), range(22, 26),
 
 @lru_cache(maxsize=1)
 def texture_bank() -> np.ndarray:
-    """Textures of zero mean and unit variance [n, 512, 512], drawn from a constant seed."""
+    """Return textures of zero mean and unit variance [n, 512, 512], drawn from a constant seed."""
     rng = np.random.default_rng(BANK_SEED)
     bank = [spectrum(rng, slope, stretch=float(rng.uniform(1, 1.6))) for slope in np.linspace(0.5, 2.2, len(SPECTRA))]
     bank += [spectrum(rng, slope, stretch=8.0) for slope in np.linspace(0.6, 1.8, len(STREAKS))]

@@ -46,7 +46,7 @@ def test_without_augmentation_a_crop_stays(crops):
 
 
 def test_low_key_is_dark_but_its_lights_stay_bright():
-    """Grey becomes dark; white keeps what the tint leaves of it, at least 0.6."""
+    """Gray becomes dark; white keeps what the tint leaves of it, at least 0.6."""
     half = torch.full((256, 256, 4), 0.5)
     half[:, 128:, :3] = 1.0
     evening = augment(half, lambda: half, np.random.default_rng(8), AugmentationProbs(low_key=1.0))[..., :3]

@@ -12,7 +12,7 @@ from autodir_lab.training.stages import STAGES, TrainingRun
 
 
 def test_pictures_stand_in_rows_and_columns():
-    red, blue = (torch.tensor(colour).expand(2, 64, 64, 3) for colour in ([1.0, 0.0, 0.0], [0.0, 0.0, 1.0]))
+    red, blue = (torch.tensor(color).expand(2, 64, 64, 3) for color in ([1.0, 0.0, 0.0], [0.0, 0.0, 1.0]))
     page = draw_grid({"a": red, "b": blue}, ["first", "second"])
     assert page.shape == (1, CAPTION_HEIGHT + 2 * (128 + CAPTION_HEIGHT), 256, 3)
     for row in range(2):

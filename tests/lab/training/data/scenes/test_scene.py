@@ -74,7 +74,7 @@ def test_gradients_are_sparse(scenes):
     assert np.median(kurtosis) > 6
 
 
-def test_brightness_and_colour_vary(scenes):
+def test_brightness_and_color_vary(scenes):
     means = [_luminance(scene).mean() for scene in scenes]
     assert np.std(means) > 10
     assert 70 < np.median(means) < 160
