@@ -62,16 +62,11 @@ class PairFolders:
 
 
 def load_photos(folder: Path | None = None) -> dict[str, Tensor]:
-    """Return the photos [1, H, W, 3] of a folder in 0..1 by name; without one the packaged ones."""
-    return folder_photos(folder) if folder else packaged_photos()
-
-
-def packaged_photos() -> dict[str, Tensor]:
-    """Return eight photographs [1, H, W, 3] in 0..1 by name.
+    """Return the photos [1, H, W, 3] of a folder in 0..1 by name; without one the eight of Python packages.
 
     Raises PackageError where one of the three packages is missing.
     """
-    return {name: read_packaged_photo(*place) for name, place in PHOTOS.items()}
+    return folder_photos(folder) if folder else {name: read_packaged_photo(*place) for name, place in PHOTOS.items()}
 
 
 def read_packaged_photo(package: str, name: str) -> Tensor:

@@ -19,9 +19,8 @@ from .data.prepare_data import match_names, prepare_pairs
 from .data.sources import PairSource, TrainingData, load_sources
 from .data.synthetic import SYNTHETIC, Degradation, degrade_with_depth
 from .objectives.biqa import Teacher, cosine_logits_fn
-from .pipeline import train_stages
+from .pipeline import TrainingRun, train_stages
 from .recipes import Recipe
-from .stages import TrainingRun
 
 TUNED_STAGES = ("biqa", "ldm", "scm")
 """The text tower and the autoencoder serve the new label as they are."""

@@ -20,9 +20,8 @@ from .add_label import NewLabel, add_label, check_new_label, load_data_with
 from .data.sources import TrainingData, load_data
 from .engine.distributed import find_process_group, main_process_first
 from .init.model import init_model
-from .pipeline import check_needs, train_stages
+from .pipeline import TrainingRun, check_needs, train_stages
 from .recipes import Recipe, read_recipe, scale_steps
-from .stages import TrainingRun
 
 
 def run_training(arguments: argparse.Namespace, stages: Sequence[str]) -> int:

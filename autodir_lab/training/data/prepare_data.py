@@ -20,7 +20,7 @@ from autodir_core.imaging.layout import reflect_indices, to_uint8
 from autodir_core.imaging.paths import list_pictures
 from autodir_core.serialization.atomic import atomic_path
 
-from .scenes import draw_scene
+from .scenes.scene import draw_scene
 
 logger = logging.getLogger(__name__)
 

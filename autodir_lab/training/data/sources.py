@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 from torch import Tensor
@@ -42,26 +41,13 @@ class DataConfig:
     pairs_weight: float = 1.0
 
 
-class Source(Protocol):
-    """Gives training pairs of some labels."""
-
-    @property
-    def weight(self) -> float:
-        """How often it is drawn from, relative to the other sources that offer the label."""
-        ...
-
-    def offers(self, label: str) -> bool:
-        """Return whether it has pairs of the label."""
-        ...
-
-    def draw(self, label: str, config: CropConfig, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-        """Return a clean crop [S, S, 3] and its degraded version, both in 0..1."""
-        ...
-
-
 @dataclass(frozen=True)
 class CleanSource:
-    """Clean tiles uint8 [N, 512, 512, 4] (color, depth), degraded on the fly."""
+    """Clean tiles uint8 [N, 512, 512, 4] (color, depth), degraded on the fly.
+
+    Like `PairSource` it `offers` labels, and `draw`s a clean crop [S, S, 3] and its degraded version, both in 0..1.
+    `weight` is how often it is drawn from, relative to the other sources that offer the label.
+    """
 
     tiles: Tiles
     weight: float = 1.0
@@ -91,6 +77,10 @@ class PairSource:
         pair = random_flip(random_window(self.tiles[owner], config.size, rng), rng)
         clean = pair[..., 3:]
         return clean, clean if label == CLEAN else pair[..., :3]
+
+
+Source = CleanSource | PairSource
+"""Gives training pairs of some labels."""
 
 
 @dataclass(frozen=True)

@@ -49,21 +49,20 @@ class ProgressBar(Callback):
     """A bar on stderr: steps taken, speed, and the losses every `log_every` steps."""
 
     def __init__(self, name: str, steps: int, log_every: int) -> None:
-        self.name, self.steps, self.log_every = name, steps, log_every
-        self.bar: tqdm[NoReturn] | None = None
+        self.log_every = log_every
+        self.bar: tqdm[NoReturn] = tqdm(total=steps, desc=name, unit="step")
 
     def on_start(self, state: TrainState) -> None:
-        self.bar = tqdm(initial=state.step, total=self.steps, desc=self.name, unit="step")
+        self.bar.initial = self.bar.n = state.step
+        self.bar.refresh()
 
     def on_step(self, state: TrainState, losses: Mapping[str, float]) -> None:
-        if self.bar is not None:
-            self.bar.update()
-            if (state.step - 1) % self.log_every == 0:
-                self.bar.set_postfix({key: f"{value:.4g}" for key, value in losses.items()})
+        self.bar.update()
+        if (state.step - 1) % self.log_every == 0:
+            self.bar.set_postfix({key: f"{value:.4g}" for key, value in losses.items()})
 
     def close(self) -> None:
-        if self.bar is not None:
-            self.bar.close()
+        self.bar.close()
 
 
 class TrainingLogger(Callback):
@@ -84,7 +83,9 @@ class TrainingLogger(Callback):
     def on_start(self, state: TrainState) -> None:
         self.truncate(state.step)
         if self.tensorboard:
-            self.writer = open_tensorboard(self.folder / "tensorboard" / self.name)
+            with optional_import("tensorboard"):
+                from torch.utils.tensorboard import SummaryWriter
+            self.writer = SummaryWriter(str(self.folder / "tensorboard" / self.name))
 
     def on_step(self, state: TrainState, losses: Mapping[str, float]) -> None:
         if (state.step - 1) % self.log_every == 0:
@@ -145,13 +146,6 @@ class SampleGrids(Callback):
         if state.step == self.steps or (self.every and state.step % self.every == 0):
             with state.ema_weights():
                 self.logger.add_sample_grid(state.step, self.draw())
-
-
-def open_tensorboard(folder: Path) -> SummaryWriter:
-    """Return TensorBoard's writer; PackageError where it is missing."""
-    with optional_import("tensorboard"):
-        from torch.utils.tensorboard import SummaryWriter
-    return SummaryWriter(str(folder))
 
 
 def read_log(path: Path) -> list[dict[str, float]]:

@@ -66,11 +66,6 @@ def noise_loss(predicted: Tensor, noise: Tensor, weight: Tensor | None = None) -
     return error.mean() if weight is None else (weight.view(-1, 1, 1, 1) * error).mean()
 
 
-def correction_loss(corrected: Tensor, target: Tensor) -> Tensor:
-    """Return the mean squared error of the corrected picture, [B, 3, H, W] each (official `NAFNet` loss)."""
-    return torch.nn.functional.mse_loss(corrected, target)
-
-
 def psnr_loss(corrected: Tensor, target: Tensor, floor: float = 1e-4) -> Tensor:
     """Return log10 of each picture's mean squared error, mean over the batch (NAFNet's own training loss).
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from autodir_core.diffusion.schedule import TIMESTEPS, alphas_cumprod
 from autodir_core.imaging.layout import from_network, to_network
@@ -16,7 +16,7 @@ from ..data.crops import CropConfig
 from ..data.dataset import Batch, MicroBatch, PairDataset
 from ..data.sources import TrainingData
 from .ldm import mix_label_embeddings
-from .losses import Losses, Objective, add_noise, charbonnier_loss, correction_loss, predict_x0, psnr_loss
+from .losses import Losses, Objective, add_noise, charbonnier_loss, predict_x0, psnr_loss
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def scm_objective(model: AutoDIR, data: TrainingData, config: SCMObjectiveConfig
 def correction_losses(corrected: Tensor, target: Tensor, config: SCMObjectiveConfig) -> Losses:
     """Return the weighted losses that have a weight, [B, 3, H, W] each picture."""
     weighted = {
-        "mse": (config.mse_weight, correction_loss),
+        "mse": (config.mse_weight, nn.functional.mse_loss),  # official
         "psnr": (config.psnr_weight, psnr_loss),
         "charbonnier": (config.charbonnier_weight, charbonnier_loss),
     }

@@ -20,9 +20,8 @@ from autodir_lab.training.data.dataset import full_batch
 from autodir_lab.training.data.sources import synthetic_data
 from autodir_lab.training.init.model import init_model
 from autodir_lab.training.objectives.scm import scm_objective
-from autodir_lab.training.pipeline import train_stages
+from autodir_lab.training.pipeline import STAGES, TrainingRun, train_stages
 from autodir_lab.training.recipes import shipped_recipe
-from autodir_lab.training.stages import STAGES, TrainingRun
 
 MANIFEST = Path(__file__).resolve().parents[2] / "golden" / "manifest.json"
 

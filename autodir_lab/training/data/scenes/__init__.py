@@ -3,9 +3,3 @@
 Shapes are drawn as leaf numbers into an integer map at twice the size, then all pixels are shaded together from
 per-leaf tables; this makes thousands of leaves affordable and gives anti-aliased edges.
 """
-
-from __future__ import annotations
-
-from .scene import Scene, draw_scene
-
-__all__ = ["Scene", "draw_scene"]

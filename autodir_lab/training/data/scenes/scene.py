@@ -9,13 +9,11 @@ import numpy as np
 
 from autodir_core.errors import InputError
 
-from .camera import take_photograph
+from .camera import gaussian_blur, take_photograph
 from .leaves import LeafMap, add_leaves
-from .lens import gaussian_blur
 from .objects import add_foliage, add_hills, add_objects
-from .palettes import Style, draw_style
 from .shading import shade, shadow
-from .surfaces import draw_surfaces
+from .surfaces import Style, draw_style, draw_surfaces
 
 SUPERSAMPLING = 2
 

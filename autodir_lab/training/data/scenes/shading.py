@@ -6,10 +6,9 @@ from collections.abc import Callable
 
 import numpy as np
 
+from .camera import downscale, gaussian_blur
 from .leaves import LeafMap
-from .lens import downscale, gaussian_blur
-from .surfaces import Surfaces
-from .textures import BANK_SIZE, texture_bank
+from .surfaces import BANK_SIZE, Surfaces, texture_bank
 
 BAND_ROWS = 64
 

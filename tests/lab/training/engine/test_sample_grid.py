@@ -8,7 +8,7 @@ import torch
 import autodir_core as ad
 from autodir_lab.training.engine.sample_grid import CAPTION_HEIGHT, draw_grid, sample_pairs
 from autodir_lab.training.init.model import init_model
-from autodir_lab.training.stages import STAGES, TrainingRun
+from autodir_lab.training.pipeline import STAGES, TrainingRun
 
 
 def test_pictures_stand_in_rows_and_columns():

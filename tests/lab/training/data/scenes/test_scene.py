@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from autodir_core.errors import InputError
-from autodir_lab.training.data.scenes import Scene, draw_scene
+from autodir_lab.training.data.scenes.scene import Scene, draw_scene
 
 SIZE = 128
 SEEDS = range(16)

@@ -3,9 +3,8 @@ from __future__ import annotations
 import numpy as np
 
 from autodir_lab.training.data.scenes.leaves import LeafMap
-from autodir_lab.training.data.scenes.palettes import draw_style
 from autodir_lab.training.data.scenes.shading import shade
-from autodir_lab.training.data.scenes.surfaces import draw_surfaces
+from autodir_lab.training.data.scenes.surfaces import draw_style, draw_surfaces
 
 
 def test_later_leaves_cover_earlier_ones_and_are_nearer():
