@@ -23,15 +23,7 @@ VENV = ROOT / ".venv"
 VENV_PYTHON = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 STAMP = VENV / "autodir-setup.txt"  # the requirements that are installed; written last, so it proves a finished set-up
 OLDEST_PYTHON = (3, 10)
-EXTRAS = {
-    "test": "dev",
-    "check": "dev",
-    "evaluate": "eval",
-    "study": "eval",
-    "train": "train",
-    "teach": "train",
-    "comfy": "comfy",
-}
+EXTRAS = {"dev": ("test", "check"), "eval": ("evaluate", "study"), "train": ("train", "teach"), "comfy": ("comfy",)}
 TORCH_PACKAGES = ("torch", "torchvision")  # one pip call, so that pip chooses builds that match
 MODULES = {
     "open_clip_torch": "open_clip",
@@ -90,7 +82,7 @@ def is_valid(arguments: list[str]) -> bool:
 
 def requirements(command: str) -> list[str]:
     """Return what `command` needs with this Python, as pyproject.toml lists it."""
-    lists = ["dependencies", *([EXTRAS[command]] if command in EXTRAS else [])]
+    lists = ["dependencies", *(extra for extra, commands in EXTRAS.items() if command in commands)]
     return [requirement for name in lists for requirement in requirement_list(name) if applies(requirement)]
 
 

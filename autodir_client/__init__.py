@@ -18,21 +18,10 @@ from .run import run_workflow, run_workflow_async
 from .server import Server
 from .workflow import Workflow, apply_settings, read_workflow
 
-__all__ = [
-    "run_workflow",
-    "run_workflow_async",
-    "check_workflow",
-    "check_workflow_async",
-    "read_workflow",
-    "apply_settings",
-    "missing_requirements",
-    "Server",
-    "Workflow",
-    "CheckResult",
-    "JobResult",
-    "Update",
-    "PromptResult",
-    "Output",
+__all__ = ["run_workflow", "run_workflow_async", "check_workflow", "check_workflow_async", "missing_requirements"]
+__all__ += ["Server", "Workflow", "read_workflow", "apply_settings"]
+__all__ += ["CheckResult", "JobResult", "Update", "PromptResult", "Output"]
+__all__ += [
     "ServerError",
     "ServerUnavailableError",
     "MissingRequirementsError",

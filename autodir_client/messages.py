@@ -111,19 +111,14 @@ def read_history(entry: Mapping[str, Any]) -> PromptResult:
     if status.get("status_str", "success") != "success":
         return PromptResult(error=failure_message(status.get("messages") or []))
     shown_as = {number: meta["display_node"] for number, meta in (entry.get("meta") or {}).items()}
-    return PromptResult(
-        tuple(
-            output
-            for number, shown in entry["outputs"].items()
-            for items in shown.values()
-            if isinstance(items, list)
-            for output in read_outputs(shown_as.get(number, number), items)
-        )
-    )
+    nodes = entry["outputs"].items()
+    shown = ((shown_as.get(number, number), items) for number, kinds in nodes for items in kinds.values())
+    return PromptResult(tuple(output for node, items in shown for output in read_outputs(node, items)))
 
 
-def read_outputs(node: str, items: list[Any]) -> list[Output]:
-    """Return the files and texts among the things that a node showed."""
+def read_outputs(node: str, items: Any) -> list[Output]:
+    """Return the files and texts among the things that a node showed; none of what is no list."""
+    items = items if isinstance(items, list) else []
     files = [Output(node, file=item) for item in items if isinstance(item, dict) and "filename" in item]
     return files + [Output(node, text=item) for item in items if isinstance(item, str) and item]
 

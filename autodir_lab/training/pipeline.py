@@ -177,26 +177,19 @@ def train_stages(run: TrainingRun, names: Sequence[str], target: Path) -> Path:
 def train_stage(run: TrainingRun, stage: Stage) -> None:
     """Train the network of one stage, in place, and keep it for the stages that build on it."""
     network, config = stage.network(run), run.recipe.train_config(stage.name)
-    if run.from_scratch and not (run.folder / f"{stage.name}.pt").exists():
+    group, folder = run.group, run.folder
+    if run.from_scratch and not (folder / f"{stage.name}.pt").exists():
         stage.initialize(run)
     objective = stage.objective(run)
-    if config.steps and run.group.rank == 0:
+    if config.steps and group.rank == 0:
         notify_memory(run, stage, objective)
-    logger = TrainingLogger(run.folder, stage.name, config.log_every, tensorboard=run.tensorboard)
+    logger = TrainingLogger(folder, stage.name, config.log_every, tensorboard=run.tensorboard)
     grids = SampleGrids(lambda: stage.sample_grid(run), logger, every=config.sample_every, steps=config.steps)
-    train(
-        stage.name,
-        network,
-        objective,
-        config,
-        run.folder,
-        group=run.group,
-        callbacks=[logger, grids],
-        num_workers=run.num_workers,
-    )
+    workers, callbacks = run.num_workers, [logger, grids]
+    train(stage.name, network, objective, config, folder, group=group, callbacks=callbacks, num_workers=workers)
     stage.finalize(run)
-    if run.group.rank == 0:
-        with atomic_path(finished_path(run.folder, stage.name)) as temporary:
+    if group.rank == 0:
+        with atomic_path(finished_path(folder, stage.name)) as temporary:
             torch.save(network.state_dict(), temporary)
 
 

@@ -17,60 +17,15 @@ from .table import Table
 MAX_HEIGHT, JPEG_QUALITY = 160, 85
 """Height in pixels and quality of the pictures on the page."""
 
-STYLE = """
-:root { color-scheme: light dark; --ink: #1d1f24; --dim: #5c616b; --line: #d9dce1; --paper: #fff; --band: #f5f6f8; }
-@media (prefers-color-scheme: dark) {
-  :root { --ink: #eceef2; --dim: #a5abb6; --line: #383c44; --paper: #17181b; --band: #1f2125; }
-}
-body { margin: 0; background: var(--paper); color: var(--ink); font: 16px/1.55 system-ui, sans-serif; }
-main { max-width: 72rem; margin: 0 auto; padding: 2rem 1.25rem 4rem; }
-h1 { font-size: 1.7rem; margin: 0 0 .25rem; }
-h2 { font-size: 1.25rem; margin: 2.75rem 0 .25rem; }
-h3 { font-size: 1rem; margin: 1.75rem 0 .5rem; }
-p { margin: .25rem 0 .75rem; max-width: 46rem; color: var(--dim); }
-.scroll { overflow-x: auto; }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .92rem; }
-caption { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
-th, td { padding: .35rem .8rem; border-bottom: 1px solid var(--line); text-align: right; white-space: nowrap; }
-thead th { color: var(--dim); font-weight: 600; vertical-align: bottom; }
-tbody th, thead th:first-child { text-align: left; }
-tbody th { font-weight: 500; }
-tbody tr:nth-child(even) { background: var(--band); }
-tbody tr.total th, tbody tr.total td { font-weight: 700; }
-td.text { text-align: left; }
-table.settings td { text-align: left; white-space: normal; overflow-wrap: anywhere; }
-.gallery { display: flex; flex-wrap: wrap; gap: 1rem; }
-figure { margin: 0; max-width: 100%; }
-figure img { display: block; max-width: 100%; height: auto; border-radius: 4px; }
-figcaption { contain: inline-size; font-size: .85rem; color: var(--dim); margin-top: .3rem; }
-"""
 
-
-def render_page(
-    title: str,
-    headline: str,
-    tables: Iterable[Table],
-    results: Sequence[SampleResult],
-    settings: Iterable[tuple[str, str]],
-    *,
-    image_path: Callable[[SampleResult], Path],
-) -> str:
-    """Return the whole page.
-
-    Args:
-        title, headline: its first lines.
-        tables: of the results.
-        results: the worst, a middle and the best one of each label are shown.
-        settings: names and values of the provenance.
-        image_path: of a sample's side-by-side images.
-    """
-    body = [f"<h1>{escape(title)}</h1>", f"<p>{escape(headline)}</p>"]
-    body += [render_table(table) for table in tables]
-    body += [render_gallery(results, image_path), render_settings(settings)]
+def render_page(title: str, headline: str, sections: Iterable[str]) -> str:
+    """Return the whole page: its title, a headline, and rendered sections."""
+    style = Path(__file__).with_name("page.css").read_text(encoding="utf-8")
+    body = [f"<h1>{escape(title)}</h1>", f"<p>{escape(headline)}</p>", *sections]
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{escape(title)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<main>\n"
+        f"<title>{escape(title)}</title>\n<style>\n{style}</style>\n</head>\n<body>\n<main>\n"
         + "\n".join(body)
         + "\n</main>\n</body>\n</html>\n"
     )
@@ -108,7 +63,7 @@ def plain_text(markdown: str) -> str:
 
 
 def render_gallery(results: Sequence[SampleResult], image_path: Callable[[SampleResult], Path]) -> str:
-    """Return a section with the worst, a middle and the best sample of each label."""
+    """Return a section with the worst, a middle and the best sample of each label; `image_path` is of their images."""
     order = "input, result and reference" if any(result.before for result in results) else "input and result"
     parts = [f"<section>\n<h2>Pictures</h2>\n<p>The worst, a middle and the best sample; each shows {order}.</p>"]
     for group in dict.fromkeys(map(gallery_group, results)):

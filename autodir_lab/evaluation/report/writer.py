@@ -18,7 +18,7 @@ from autodir_core.serialization.atomic import atomic_path
 
 from ..result_store import Provenance, ResultStore
 from ..sample_result import SampleResult
-from .html_page import rank_by_gain, render_page
+from .html_page import rank_by_gain, render_gallery, render_page, render_settings, render_table
 from .table import Table, markdown_table, to_markdown
 
 WORST_COUNT = 24
@@ -47,14 +47,9 @@ class EvaluationReport:
         """Write evaluation.md, evaluation.csv, evaluation.json, report.html and worst.png into the store's folder."""
         settings = self.provenance.rows()
         appendix = f"### Settings\n\n{markdown_table(('setting', 'value'), settings)}\n"
-        page = render_page(
-            f"Evaluation of {self.provenance.model}",
-            self.headline,
-            self.tables,
-            self.results,
-            settings,
-            image_path=store.image_path,
-        )
+        sections = [render_gallery(self.results, store.image_path), render_settings(settings)]
+        title = f"Evaluation of {self.provenance.model}"
+        page = render_page(title, self.headline, [*map(render_table, self.tables), *sections])
         write_text(store.folder / "evaluation.md", f"{self.markdown()}\n{appendix}")
         write_text(store.folder / "evaluation.csv", to_csv(self.results))
         write_text(store.folder / "evaluation.json", self.json())

@@ -66,10 +66,10 @@ def dct_filters(patch: int, count: int) -> Tensor:
     return filters * torch.tensor(CLIP_STD).view(1, 3, 1, 1) / float(np.mean(CLIP_STD))
 
 
-def damp_attention(attention: nn.MultiheadAttention, scale: float = 0.1) -> None:
+def damp_attention(attention: nn.MultiheadAttention) -> None:
     """Scale an attention down until it is nearly uniform and adds nearly nothing."""
-    attention.in_proj_weight[: 2 * attention.embed_dim].mul_(scale)
-    attention.out_proj.weight.mul_(scale)
+    attention.in_proj_weight[: 2 * attention.embed_dim].mul_(0.1)
+    attention.out_proj.weight.mul_(0.1)
 
 
 def init_magnitudes(first: nn.Linear, second: nn.Linear, count: int) -> None:

@@ -69,12 +69,12 @@ class LinearCodec(nn.Module):
         return self.conv_out(self.decode_features(self.encode(x)))
 
 
-def fit_codec(codec: LinearCodec, crops: Tensor, *, steps: int, batch: int = 8) -> LinearCodec:
+def fit_codec(codec: LinearCodec, crops: Tensor, *, steps: int) -> LinearCodec:
     """Fit a linear codec to crops [N, 3, S, S] (mean squared error)."""
     optimizer = torch.optim.Adam(codec.parameters(), lr=LEARNING_RATE, betas=(0.9, 0.99))
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, LEARNING_RATE, total_steps=steps, pct_start=0.1)
     for _ in range(steps):
-        x = crops[torch.randint(len(crops), (batch,))]
+        x = crops[torch.randint(len(crops), (8,))]
         loss = nn.functional.mse_loss(codec(x), x)
         optimizer.zero_grad()
         loss.backward()
