@@ -112,22 +112,25 @@ def warp(color: Tensor, rng: np.random.Generator) -> Tensor:
 
 def add_ellipsoid(color: Tensor, rng: np.random.Generator) -> Tensor:
     """Add to [S, S, 3] a shaded ellipsoid of its own color or the picture's, a dark rim and perhaps a highlight."""
-    axis = torch.arange(len(color), dtype=torch.float32)
     y, x = rng.uniform(0, len(color), 2)
     radius, stretch, edge = rng.uniform(4, 50), rng.uniform(0.6, 1.6), rng.uniform(0.5, 3)
-    down, right = (axis[:, None] - y) * stretch / radius, (axis[None] - x) / radius
+    reach = radius + 7 * edge  # beyond it the mask is below a thousandth
+    axis = torch.arange(len(color), dtype=torch.float32)
+    rows, columns = ((axis - y).abs() < reach / stretch).nonzero()[:, 0], ((axis - x).abs() < reach).nonzero()[:, 0]
+    part = color[rows][:, columns]
+    down, right = (rows[:, None] - float(y)) * (stretch / radius), (columns - float(x)) / radius
     square = down**2 + right**2
     mask = torch.sigmoid((1 - square.sqrt()) * radius / edge)[..., None] * float(rng.uniform(0.4, 1))
     height = (1 - square).clamp(min=0).sqrt()
     light = torch.from_numpy(rng.normal(0, 0.6, 2).astype(np.float32))
     shading = (height + light[0] * down + light[1] * right).clamp(0, 1.5)[..., None]
-    albedo = torch.from_numpy(rng.uniform(0, 1, 3).astype(np.float32)) if rng.random() < 0.6 else color
+    albedo = torch.from_numpy(rng.uniform(0, 1, 3).astype(np.float32)) if rng.random() < 0.6 else part
     body = albedo * (float(rng.uniform(0.2, 0.7)) + float(rng.uniform(0.2, 0.9)) * shading)
     if rng.random() < 0.5:
         offset = (down - light[0] / 2) ** 2 + (right - light[1] / 2) ** 2
         highlight = torch.exp(-offset / float(rng.uniform(0.005, 0.06)))
         body = body + float(rng.uniform(0.3, 1)) * highlight[..., None]
-    return color + mask * (body - color)
+    return color.index_put((rows[:, None], columns), part + mask * (body - part))
 
 
 def apply_depth_of_field(color: Tensor, rng: np.random.Generator, *, depth: Tensor) -> Tensor:

@@ -84,3 +84,13 @@ def test_a_kind_for_each_label(scene: Tensor) -> None:
 def test_the_docs_name_every_kind() -> None:
     page = (Path(__file__).resolve().parents[3] / "docs/degradations.md").read_text(encoding="utf-8")
     assert [f"{label}: {kind}" for label, kind in KINDS if f"| {kind} |" not in page] == []
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA GPU here")
+@every_kind
+def test_cuda_gives_the_cpu_picture(scene: Tensor, label: str, kind: str) -> None:
+    there = degrade(scene[:1].cuda(), label, kind=kind, seed=3)
+    assert there.is_cuda
+    # a count of photons or a level of JPEG may fall on the other side
+    assert (there.cpu() - degrade(scene[:1], label, kind=kind, seed=3)).abs().mean() < 1e-3
