@@ -43,54 +43,8 @@ SETTINGS = {
     "LiteGraph.Canvas.LowQualityRenderingZoomThreshold": 0.1,
 }
 """Settings of the page under which nothing covers the graph and its text is drawn at every scale."""
-FOCUS = "() => { app.extensionManager.focusMode = true; }"
 HIDDEN = ".workflow-tabs-container, .comfy-menu-hamburger, .p-toast, .p-dialog-mask { display: none !important; }"
 """What covers the graph all the same."""
-LOAD_PROMPT = """async ([prompt, name]) => {
-    app.clean();  // else nodes show the results of earlier ones with their ids
-    await app.loadApiJson(prompt, name);
-}"""
-RUN = """() => new Promise(async (resolve, reject) => {
-    const refuse = ({detail}) => reject(new Error(`${detail.node_type}: ${detail.exception_message}`));
-    app.api.addEventListener('execution_success', () => resolve(), {once: true});
-    app.api.addEventListener('execution_error', refuse, {once: true});
-    try {
-        // not what the button calls: that asks for a login on the net first
-        const {node_errors} = await app.api.queuePrompt(0, await app.graphToPrompt());
-        if (Object.keys(node_errors ?? {}).length) reject(new Error(JSON.stringify(node_errors)));
-    } catch (error) {
-        reject(new Error(`${error.message} ${JSON.stringify(error.response ?? {})}`));
-    }
-})"""
-ALL_DRAWN = """() => app.graph.nodes.every(node => !app.nodeOutputs[node.id]?.images?.length
-    || (node.imgs?.length && node.imgs.every(one => one.complete && one.naturalWidth)))"""
-REMOVE = "first => app.graph.nodes.filter(node => node.id >= first).forEach(node => app.graph.remove(node))"
-LAY_OUT = """columns => {
-    let x = 0;
-    for (const nodes of columns.map(column => column.map(number => app.graph.getNodeById(number)))) {
-        let y = 0;
-        for (const node of nodes) {
-            node.pos = [x, y];
-            node.setSize([Math.max(node.size[0], 240), node.size[1]]);  // a narrow one cuts off its title
-            y += node.size[1] + 70;
-        }
-        x += Math.max(...nodes.map(node => node.size[0])) + 80;
-    }
-}"""
-BOUNDS = """() => {
-    const boxes = [...app.graph.nodes, ...app.graph.groups].map(one => [...one.pos, ...one.size]);
-    const tops = app.graph.nodes.map(node => node.pos[1] - 52);  // the title and the pack's name above it
-    return [
-        Math.min(...boxes.map(box => box[0])), Math.min(...tops, ...boxes.map(box => box[1])),
-        Math.max(...boxes.map(box => box[0] + box[2])), Math.max(...boxes.map(box => box[1] + box[3])),
-    ];
-}"""
-FRAME = """([left, top, scale]) => {
-    app.canvas.deselectAll();
-    app.canvas.ds.scale = scale;
-    app.canvas.ds.offset = [-left, -top];
-    app.canvas.setDirty(true, true);
-}"""
 MARGIN = 16
 
 
@@ -144,7 +98,8 @@ def prepare_page(page: Page) -> None:
     """Let the graph fill the window."""
     for name, value in SETTINGS.items():
         page.set(name, value)
-    page.page.evaluate(FOCUS)
+    page.page.add_script_tag(path=Path(__file__).with_suffix(".js"))
+    page.page.evaluate("pictures.focus()")
     page.page.add_style_tag(content=HIDDEN)
 
 
@@ -166,18 +121,18 @@ def render_examples(page: Page, server: Server, folders: list[Path], language: s
 def render_example(page: Page, path: Path, definitions: dict[str, Any]) -> None:
     """Render the example of a help page."""
     example = parse_example(path.parent, definitions)
-    page.page.evaluate(LOAD_PROMPT, [complete_example(example, definitions), path.parent.name])
+    page.page.evaluate("given => pictures.load(given)", [complete_example(example, definitions), path.parent.name])
     run(page)
-    page.page.evaluate(REMOVE, FIRST_HELPER_ID)
-    page.page.evaluate(LAY_OUT, layout_columns(example))
+    page.page.evaluate("first => pictures.removeFrom(first)", FIRST_HELPER_ID)
+    page.page.evaluate("columns => pictures.layOut(columns)", layout_columns(example))
     save(screenshot(page, HELP_WIDTH, enlarge=False), path, HELP_BYTES)
 
 
 def run(page: Page) -> None:
     """Queue the open graph and wait until its results are on the nodes."""
     fit_window(page, RUN_WIDTH)  # only visible nodes load their pictures
-    page.page.evaluate(RUN)
-    page.page.wait_for_function(ALL_DRAWN)
+    page.page.evaluate("pictures.run()")
+    page.page.wait_for_function("pictures.allDrawn()")
     page.page.wait_for_timeout(500)
 
 
@@ -191,13 +146,13 @@ def screenshot(page: Page, width: int, enlarge: bool = True) -> Image.Image:
 
 def fit_window(page: Page, width: int, supersampling: int = 1, enlarge: bool = True) -> tuple[int, int]:
     """Fit the window to the graph with a margin; return the size of the picture, without supersampling."""
-    left, top, right, bottom = page.page.evaluate(BOUNDS)
+    left, top, right, bottom = page.page.evaluate("pictures.bounds()")
     across, down = right - left + 2 * MARGIN, bottom - top + 2 * MARGIN
     scale = width / across if enlarge else min(1, width / across)
     size = round(across * scale), math.ceil(down * scale)
     page.page.set_viewport_size({"width": size[0] * supersampling, "height": size[1] * supersampling})
     page.page.wait_for_timeout(500)
-    page.page.evaluate(FRAME, [left - MARGIN, top - MARGIN, scale * supersampling])
+    page.page.evaluate("place => pictures.frame(place)", [left - MARGIN, top - MARGIN, scale * supersampling])
     return size
 
 

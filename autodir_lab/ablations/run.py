@@ -18,7 +18,7 @@ from autodir_core.cli.console import progress_off, say
 from autodir_core.cli.options import load_model
 from autodir_core.cli.pictures import check_writable
 
-from ..evaluation import Protocol
+from ..evaluation.protocol import Protocol
 from ..evaluation.report.table import markdown_table
 from ..evaluation.report.writer import write_text
 from ..evaluation.sources import load_photos

@@ -6,8 +6,7 @@ import pytest
 import torch
 
 import autodir_core as ad
-from autodir_lab.ablations import RecognitionSettings
-from autodir_lab.ablations.recognition import VARIANTS, RecognitionResult, measure_accuracy
+from autodir_lab.ablations.recognition import VARIANTS, RecognitionResult, RecognitionSettings, measure_accuracy
 from autodir_lab.ablations.run import recognition_table
 
 PHOTOS = {"gray": torch.full((1, 260, 260, 3), 0.5)}

@@ -7,11 +7,16 @@ import torch
 
 from autodir_core.imaging.metrics import psnr
 from autodir_core.settings import SamplerSettings
-from autodir_lab.ablations import RestorationSettings, ablate_restoration
-from autodir_lab.ablations.restoration import MIXTURES, Gain, count_images, one_round_gains
+from autodir_lab.ablations.restoration import (
+    MIXTURES,
+    Gain,
+    RestorationSettings,
+    ablate_restoration,
+    count_images,
+    one_round_gains,
+)
 from autodir_lab.ablations.run import restoration_tables
-from autodir_lab.evaluation import Protocol
-from autodir_lab.evaluation.protocol import degrade_crop
+from autodir_lab.evaluation.protocol import Protocol, degrade_crop
 
 SETTINGS = RestorationSettings(Protocol(crops=1, size=64, steps=2, max_rounds=2), mixtures=2, seeds=(4,))
 

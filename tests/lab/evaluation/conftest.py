@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from autodir_lab.evaluation import Protocol, Quality, SampleResult
 from autodir_lab.evaluation.evaluator import SampleImages
+from autodir_lab.evaluation.protocol import Protocol
 from autodir_lab.evaluation.result_store import Provenance, ResultStore
+from autodir_lab.evaluation.sample_result import Quality, SampleResult
 
 
 @pytest.fixture

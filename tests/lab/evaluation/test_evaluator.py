@@ -7,7 +7,8 @@ import torch
 
 import autodir_core as ad
 from autodir_core.imaging.metrics import luminance, psnr
-from autodir_lab.evaluation import Protocol, evaluate
+from autodir_lab.evaluation.evaluator import evaluate
+from autodir_lab.evaluation.protocol import Protocol
 from autodir_lab.evaluation.sources import ImagePair, Sample, photo_samples
 
 SMALL = Protocol(crops=2, size=48, steps=1, max_rounds=1)

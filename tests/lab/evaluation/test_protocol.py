@@ -7,8 +7,7 @@ import torch
 
 import autodir_core as ad
 from autodir_core.degrade import compose, degrade
-from autodir_lab.evaluation import Protocol
-from autodir_lab.evaluation.protocol import degrade_crop, draw_severity, label_pairs, random_crops
+from autodir_lab.evaluation.protocol import Protocol, degrade_crop, draw_severity, label_pairs, random_crops
 
 
 def test_a_photo_must_hold_a_crop(random_image):

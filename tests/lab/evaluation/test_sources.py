@@ -9,7 +9,7 @@ import torch
 
 import autodir_core as ad
 from autodir_core.imaging.files import read_picture, write_picture
-from autodir_lab.evaluation import Protocol
+from autodir_lab.evaluation.protocol import Protocol
 from autodir_lab.evaluation.sources import (
     PHOTOS,
     PairFolders,
