@@ -60,15 +60,15 @@ def camera_shake(image: Tensor, draw: Draw, *, severity: float) -> Tensor:
 
 
 def rotation(image: Tensor, draw: Draw, *, severity: float) -> Tensor:
-    """Turn [3, H, W] in 0..1 around a point during the exposure; its corners move by 5 to 60 pixels."""
-    reach = draw.log_level(severity, 5.0, 60.0)
+    """Turn [3, H, W] in 0..1 around a point during the exposure; its corners move by 7 to 70 pixels."""
+    reach = draw.log_level(severity, 7.0, 70.0)
     angle = reach / math.hypot(*image.shape[1:]) * (1 if draw.chance(0.5) else -1)
     return _accumulate(image, draw, reach, angle=angle)
 
 
 def zoom(image: Tensor, draw: Draw, *, severity: float) -> Tensor:
     """Move [3, H, W] in 0..1 toward a point during the exposure (Hendrycks and Dietterich, 2019)."""
-    reach = draw.log_level(severity, 4.0, 45.0)
+    reach = draw.log_level(severity, 6.0, 55.0)
     return _accumulate(image, draw, reach, zoom=reach / math.hypot(*image.shape[1:]))
 
 

@@ -46,7 +46,7 @@ def horizon(image: Tensor, draw: Draw, *, severity: float, depth: Tensor | None 
         below = y - draw.uniform(0.0, 0.5) + draw.uniform(-0.3, 0.3) * x
         nearest = draw.uniform(0.05, 0.3)
         depth = (nearest / below.clamp_min(nearest)).clamp(0.0, 1.0)
-    return _scatter(image, _draw_airlight(draw, 0.6, 1.0), torch.exp(-draw.log_level(severity, 0.4, 4.0) * depth))
+    return _scatter(image, _draw_airlight(draw, 0.6, 1.0), torch.exp(-draw.log_level(severity, 0.35, 3.2) * depth))
 
 
 def planes(image: Tensor, draw: Draw, *, severity: float, depth: Tensor | None = None) -> Tensor:
