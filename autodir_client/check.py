@@ -102,10 +102,14 @@ def installation_hint(name: str, known: Mapping[str, str]) -> str:
 
 def node_packs(workflow: Workflow | None) -> dict[str, str]:
     """Return node type -> pack, as the page writes it into the nodes of a saved graph."""
-    nodes = workflow.content["nodes"] if workflow and workflow.is_graph else []
-    properties = {node["type"]: node.get("properties") or {} for node in nodes}
-    packs = {name: one.get("cnr_id") or one.get("aux_id") for name, one in properties.items()}
+    packs = {name: one.get("cnr_id") or one.get("aux_id") for name, one in node_properties(workflow)}
     return {name: pack for name, pack in packs.items() if pack}
+
+
+def node_properties(workflow: Workflow | None) -> list[tuple[str, Mapping[str, Any]]]:
+    """Return type and properties of every node of a saved graph; none of another workflow."""
+    nodes = workflow.content["nodes"] if workflow and workflow.is_graph else []
+    return [(node["type"], node.get("properties") or {}) for node in nodes]
 
 
 def outdated(version: str, workflow: Workflow | None, incomplete: bool) -> Iterator[str]:
@@ -119,9 +123,8 @@ def outdated(version: str, workflow: Workflow | None, incomplete: bool) -> Itera
 
 def saved_with(workflow: Workflow | None) -> str:
     """Return the newest ComfyUI among the versions of a saved graph's core nodes; "" where it names none."""
-    nodes = workflow.content["nodes"] if workflow and workflow.is_graph else []
-    properties = [node.get("properties") or {} for node in nodes]
-    return max((one.get("ver", "") for one in properties if one.get("cnr_id") == CORE), key=parse_version, default="")
+    core = (one for _, one in node_properties(workflow) if one.get("cnr_id") == CORE)
+    return max((one.get("ver", "") for one in core), key=parse_version, default="")
 
 
 def parse_version(version: str) -> tuple[int, ...]:

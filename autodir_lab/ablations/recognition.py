@@ -24,7 +24,7 @@ from ..training.engine.loop import train
 from ..training.init.model import init_model
 from ..training.objectives.biqa import LogitsFn, biqa_objective, cosine_logits_fn
 from ..training.objectives.patch_dropout import remove_patch_dropout
-from ..training.recipes import Recipe
+from ..training.recipes.recipe import Recipe
 
 VARIANTS = ("classifier", "classification loss", "semantic-agnostic term")
 """A plain ViT classifier; CLIP with the classification loss alone; CLIP with the semantic-agnostic term too."""

@@ -108,10 +108,8 @@ def mixture_gains(
     pairs = label_pairs(model.labels)
     chosen = np.random.default_rng([seed, *crop_name.encode()]).choice(len(pairs), settings.mixtures, replace=False)
     for pair in (pairs[i] for i in chosen):
-        yield (
-            MIXTURES,
-            loop_gains(model, clean, degrade_crop(clean, SEPARATOR.join(pair), crop_name, protocol), protocol),
-        )
+        degraded = degrade_crop(clean, SEPARATOR.join(pair), crop_name, protocol)
+        yield MIXTURES, loop_gains(model, clean, degraded, protocol)
 
 
 def one_round_gains(

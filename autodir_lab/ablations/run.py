@@ -19,11 +19,11 @@ from autodir_core.cli.options import load_model
 from autodir_core.cli.pictures import check_writable
 
 from ..evaluation.protocol import Protocol
-from ..evaluation.report.table import markdown_table
+from ..evaluation.report.tables import markdown_table
 from ..evaluation.report.writer import write_text
 from ..evaluation.sources import load_photos
 from ..training.data.sources import load_data
-from ..training.recipes import read_recipe
+from ..training.recipes.recipe import read_recipe
 from . import recognition, restoration
 from .recognition import RecognitionResult, RecognitionSettings
 from .restoration import Gain, RestorationSettings

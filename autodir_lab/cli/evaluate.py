@@ -7,16 +7,7 @@ from itertools import chain
 from pathlib import Path
 
 from autodir_core.choices import DEGRADERS
-from autodir_core.cli.options import (
-    add_crops,
-    add_min_confidence,
-    add_model_options,
-    add_quiet,
-    add_renamed,
-    at_least,
-    between,
-    seed,
-)
+from autodir_core.cli import options
 from autodir_core.errors import InputError
 
 
@@ -27,10 +18,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "same command again to resume (default: print the tables)"
     )
     parser.add_argument("-o", "--output", metavar="FOLDER", help=output)
-    add_model_options(parser)
+    options.add_model_options(parser)
     add_protocol(parser.add_argument_group("protocol"))
     add_metrics(parser.add_argument_group("comparison"))
-    add_quiet(parser)
+    options.add_quiet(parser)
 
 
 def add_sources(parser: argparse.ArgumentParser) -> None:
@@ -46,27 +37,26 @@ def add_sources(parser: argparse.ArgumentParser) -> None:
     label = "of the pairs, once for each --pairs (default: unknown)"
     parser.add_argument("--label", action="append", default=[], help=label)
     unpaired = "instead: photos without references (default: none)"
-    add_renamed(parser, "--unpaired", "--no-truth", type=Path, metavar="FOLDER", help=unpaired)
+    options.add_renamed(parser, "--unpaired", "--no-truth", type=Path, metavar="FOLDER", help=unpaired)
 
 
 def add_protocol(group: argparse._ArgumentGroup) -> None:
     """Add the options of the protocol, named like its fields."""
-    count = {"type": at_least(1), "default": 3, "metavar": "N"}
-    add_renamed(
-        group, "--crops-per-photo", "--crops", dest="crops", **count, help="of clean photos (default: %(default)s)"
-    )
+    crops = {"dest": "crops", "type": options.at_least(1), "default": 3, "metavar": "N"}
+    photos = "of clean photos (default: %(default)s)"
+    options.add_renamed(group, "--crops-per-photo", "--crops", help=photos, **crops)
     size = "side of a crop in pixels (default: 256 of clean photos; pairs and unpaired photos whole)"
-    group.add_argument("--size", type=at_least(32), help=size)
+    group.add_argument("--size", type=options.at_least(32), help=size)
     degrader = f"of clean photos; {DEGRADERS.describe()} (default: %(default)s)"
     group.add_argument("--degrader", choices=list(DEGRADERS), default=DEGRADERS.default, help=degrader)
     severity = "0 barely visible to 1 severe; LOW:HIGH draws it (default: 0.5)"
     group.add_argument("--severity", type=severities, metavar="S", help=severity)
     group.add_argument("--mixtures", action="store_true", help="every pair of degradations too (default: single ones)")
-    group.add_argument("--steps", type=at_least(1), default=20, help="of the sampler (default: %(default)s)")
-    group.add_argument("--max-rounds", type=at_least(1), default=7, help="of the loop (default: %(default)s)")
-    add_crops(group, "--assess-crops")
-    add_min_confidence(group)
-    group.add_argument("--seed", type=seed, default=2024, help="of everything random (default: %(default)s)")
+    group.add_argument("--steps", type=options.at_least(1), default=20, help="of the sampler (default: %(default)s)")
+    group.add_argument("--max-rounds", type=options.at_least(1), default=7, help="of the loop (default: %(default)s)")
+    options.add_crops(group, "--assess-crops")
+    options.add_min_confidence(group)
+    group.add_argument("--seed", type=options.seed, default=2024, help="of everything random (default: %(default)s)")
     only = "recognition without restoration (default: both)"
     group.add_argument("--assess-only", dest="restore", action="store_false", help=only)
 
@@ -85,8 +75,8 @@ def severities(text: str) -> float | tuple[float, float]:
     """Parse a severity, or two with a colon between them."""
     low, colon, high = text.partition(":")
     if not colon:
-        return between(0, 1)(low)
-    bounds = between(0, 1)(low), between(0, 1)(high)
+        return options.between(0, 1)(low)
+    bounds = options.between(0, 1)(low), options.between(0, 1)(high)
     if bounds[0] > bounds[1]:
         raise argparse.ArgumentTypeError(f"{text!r} has its lower bound last; write LOW:HIGH")
     return bounds

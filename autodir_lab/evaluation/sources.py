@@ -114,12 +114,11 @@ def pair_samples(folders: Sequence[PairFolders], protocol: Protocol) -> list[Sam
 
     Raises InputError where a picture has no reference, or two of the folders hold the same picture.
     """
+    size = protocol.size
     samples = [
-        Sample(
-            path.as_posix(), None, (one.label,) * bool(one.label), None, partial(read_pair, path, ref, protocol.size)
-        )
+        Sample(path.as_posix(), None, (one.label,) * bool(one.label), None, partial(read_pair, path, reference, size))
         for one in folders
-        for path, ref in match_references(one.degraded, one.reference)
+        for path, reference in match_references(one.degraded, one.reference)
     ]
     if len({sample.key for sample in samples}) < len(samples):
         raise InputError("a folder of pairs is given twice; name each folder once")

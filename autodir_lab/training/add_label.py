@@ -20,7 +20,7 @@ from .data.sources import PairSource, TrainingData, load_sources
 from .data.synthetic import SYNTHETIC, Degradation, degrade_with_depth
 from .objectives.biqa import Teacher, cosine_logits_fn
 from .pipeline import TrainingRun, train_stages
-from .recipes import Recipe
+from .recipes.recipe import Recipe
 
 TUNED_STAGES = ("biqa", "ldm", "scm")
 """The text tower and the autoencoder serve the new label as they are."""

@@ -21,7 +21,7 @@ from .data.sources import TrainingData, load_data
 from .engine.distributed import find_process_group, main_process_first
 from .init.model import init_model
 from .pipeline import TrainingRun, check_needs, train_stages
-from .recipes import Recipe, read_recipe, scale_steps
+from .recipes.recipe import Recipe, read_recipe, scale_steps
 
 
 def run_training(arguments: argparse.Namespace, stages: Sequence[str]) -> int:

@@ -16,7 +16,7 @@ from autodir_core.networks.build import build_clip, build_vae
 from autodir_core.networks.config import VAEConfig
 from autodir_core.optional_imports import optional_import
 from autodir_core.stages.conditioning import tokenizer
-from autodir_lab.training.recipes import shipped_recipe
+from autodir_lab.training.recipes.recipe import read_recipe
 
 ROOT = Path(__file__).resolve().parents[2]
 WRAPPED = """
@@ -152,7 +152,7 @@ class TestWhereTheNetworksComeFrom:
     def test_open_clip(self, hidden):
         hidden("open_clip")
         with pytest.raises(PackageError, match=r"open_clip cannot be imported.*pip install open_clip_torch$"):
-            build_clip(shipped_recipe("mini").config.clip)
+            build_clip(read_recipe("mini").config.clip)
 
     def test_the_tokenizer(self, hidden):
         hidden("open_clip")

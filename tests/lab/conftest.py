@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from autodir_lab.training.data.sources import DataConfig
-from autodir_lab.training.recipes import InitConfig, Recipe, shipped_recipe
+from autodir_lab.training.recipes.recipe import InitConfig, Recipe, read_recipe
 
 
 @pytest.fixture(scope="session")
@@ -21,7 +21,7 @@ def random_image() -> Callable[..., torch.Tensor]:
 @pytest.fixture(scope="session")
 def tiny_recipe() -> Recipe:
     """The mini recipe with a smaller vision tower, two scenes and hardly any initialization."""
-    mini = shipped_recipe("mini")
+    mini = read_recipe("mini")
     clip = replace(mini.config.clip, vision_width=96, vision_layers=2, vision_heads=4, vision_hidden=192, image=64)
     return replace(
         mini,

@@ -12,7 +12,7 @@ from pathlib import Path
 from PIL import Image
 
 from ..sample_result import SampleResult
-from .table import Table
+from .tables import Table
 
 MAX_HEIGHT, JPEG_QUALITY = 160, 85
 """Height in pixels and quality of the pictures on the page."""

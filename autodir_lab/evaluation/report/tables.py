@@ -1,20 +1,31 @@
-"""The tables of an evaluation, each from the sample results."""
+"""The tables of an evaluation, each from the sample results, and their Markdown."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from statistics import mean
 
 from autodir_core.labels import CLEAN
 
 from ..sample_result import Quality, SampleResult
-from .table import Table, percentage
 
 Results = Sequence[SampleResult]
 
 SEVERITY_THIRDS = ("mild", "medium", "severe")
 """Names of the thirds of the severity range 0..1."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A title, a note, the header, and rows whose first cell names them; the last row may be a total."""
+
+    title: str
+    note: str
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    total: bool = False
 
 
 def build_tables(results: Results, labels: Sequence[str]) -> list[Table]:
@@ -240,3 +251,21 @@ def unlabeled_row(name: str, results: Results, columns: Sequence[str]) -> tuple[
 def with_label(results: Results, label: str) -> list[SampleResult]:
     """Return the results with this ground truth."""
     return [result for result in results if result.ground_truth == label]
+
+
+def to_markdown(tables: Iterable[Table]) -> str:
+    """Return the tables one below the other, each under its title."""
+    return "\n\n".join(
+        f"### {table.title}\n\n{table.note}\n\n{markdown_table(table.header, table.rows)}" for table in tables
+    )
+
+
+def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return header and rows as a Markdown table."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+
+
+def percentage(hits: Iterable[bool]) -> str:
+    """Return the share of true values, such as "88 %"."""
+    return f"{100 * mean(map(float, hits)):.0f} %"

@@ -19,7 +19,7 @@ from autodir_core.serialization.atomic import atomic_path
 from ..result_store import Provenance, ResultStore
 from ..sample_result import SampleResult
 from .html_page import rank_by_gain, render_gallery, render_page, render_settings, render_table
-from .table import Table, markdown_table, to_markdown
+from .tables import Table, markdown_table, to_markdown
 
 WORST_COUNT = 24
 """Samples on the sheet."""

@@ -37,6 +37,9 @@ MIN_CONTRAST = 12.0
 MIN_SIDE = TILE // 2
 """Photos with a shorter side would have to be enlarged too much to count as clean."""
 
+WORKERS = 2
+"""Processes that draw scenes, threads that read pictures."""
+
 Item = TypeVar("Item")
 
 
@@ -64,10 +67,9 @@ class MappedTiles:
 Tiles = np.ndarray | MappedTiles
 
 
-def prepare_scenes(folder: Path, count: int, *, seed: int = 0, workers: int = 2) -> MappedTiles:
+def prepare_scenes(folder: Path, count: int, *, seed: int = 0) -> MappedTiles:
     """Return `count` scenes as tiles of color and depth, drawn unless `folder` has them."""
-    with ProcessPoolExecutor(workers) as pool:
-        return prepare(folder / f"scenes-{seed}-{count}.npy", scene_tiles, range(seed, seed + count), pool)
+    return prepare(folder / f"scenes-{seed}-{count}.npy", scene_tiles, range(seed, seed + count), ProcessPoolExecutor)
 
 
 def scene_tiles(seed: int) -> list[np.ndarray]:
@@ -76,7 +78,7 @@ def scene_tiles(seed: int) -> list[np.ndarray]:
     return [np.concatenate([scene.image, scene.depth[..., None]], axis=-1)]
 
 
-def prepare_photos(folder: Path, photos: Path, *, workers: int = 2) -> MappedTiles:
+def prepare_photos(folder: Path, photos: Path) -> MappedTiles:
     """Return tiles of clean photographs, of color and depth, at scales from native to the whole picture.
 
     The depth is made up: far above, with smooth folds. InputError for a folder without pictures that are large and
@@ -84,8 +86,8 @@ def prepare_photos(folder: Path, photos: Path, *, workers: int = 2) -> MappedTil
     """
     paths = list_pictures([photos], recursive=True)
     path = folder / f"photos-{fingerprint(paths)}.npy"
-    with ThreadPoolExecutor(workers) as pool:  # torch, which reads the files, must not be forked
-        return prepare(path, photo_tiles, list(enumerate(paths)), pool)
+    # torch, which reads the files, must not be forked
+    return prepare(path, photo_tiles, list(enumerate(paths)), ThreadPoolExecutor)
 
 
 def photo_tiles(item: tuple[int, Path]) -> list[np.ndarray]:
@@ -120,15 +122,14 @@ def random_depth(rng: np.random.Generator) -> np.ndarray:
     return (0.6 * np.linspace(255, 0, TILE)[:, None] + 0.4 * folds).clip(0, 255).astype(np.uint8)
 
 
-def prepare_pairs(folder: Path, pairs: Path, *, workers: int = 2) -> MappedTiles:
+def prepare_pairs(folder: Path, pairs: Path) -> MappedTiles:
     """Return tiles of pairs, six channels (degraded, clean), never rescaled.
 
     `pairs` holds the folders `degraded` and `clean` with pictures of the same names and sizes; InputError otherwise.
     """
     paths = match_names(pairs)
     path = folder / f"pairs-{fingerprint(list(chain.from_iterable(paths)))}.npy"
-    with ThreadPoolExecutor(workers) as pool:
-        return prepare(path, pair_tiles, list(enumerate(paths)), pool)
+    return prepare(path, pair_tiles, list(enumerate(paths)), ThreadPoolExecutor)
 
 
 def match_names(pairs: Path) -> list[tuple[Path, Path]]:
@@ -169,13 +170,13 @@ def fingerprint(paths: Sequence[Path]) -> str:
 
 
 def prepare(
-    path: Path, make_tiles: Callable[[Item], list[np.ndarray]], items: Sequence[Item], pool: Executor
+    path: Path, make: Callable[[Item], list[np.ndarray]], items: Sequence[Item], executor: Callable[[int], Executor]
 ) -> MappedTiles:
     """Return the tiles of all items from the file at `path`, which is written when missing."""
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_path(path) as temporary:
-            tiles = pool.map(make_tiles, items, chunksize=8)
+        with executor(WORKERS) as pool, atomic_path(path) as temporary:
+            tiles = pool.map(make, items, chunksize=8)
             write_tiles(temporary, chain.from_iterable(tqdm(tiles, total=len(items), desc=path.stem)))
     mapped = MappedTiles(path)
     if not len(mapped):

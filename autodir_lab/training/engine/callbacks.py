@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
+import torch
 from torch import Tensor
 from tqdm import tqdm
 
@@ -144,7 +145,7 @@ class SampleGrids(Callback):
 
     def on_step(self, state: TrainState, losses: Mapping[str, float]) -> None:
         if state.step == self.steps or (self.every and state.step % self.every == 0):
-            with state.ema_weights():
+            with state.ema_weights(), torch.no_grad():
                 self.logger.add_sample_grid(state.step, self.draw())
 
 

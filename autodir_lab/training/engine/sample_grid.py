@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-import torch
 from PIL import Image, ImageDraw
 from torch import Tensor
 
@@ -36,7 +35,6 @@ def sample_pairs(data: TrainingData, size: int) -> Batch:
     return stack_pairs(pairs, range(len(pairs)))
 
 
-@torch.no_grad()
 def draw_biqa_grid(model: AutoDIR, data: TrainingData, size: int) -> Tensor:
     """Show degraded crops with the predicted labels, and ground truths with the probability of that degradation."""
     batch = sample_pairs(data, size).to(model.device)
@@ -53,7 +51,6 @@ def draw_biqa_grid(model: AutoDIR, data: TrainingData, size: int) -> Tensor:
     )
 
 
-@torch.no_grad()
 def draw_vae_grid(model: AutoDIR, data: TrainingData, size: int) -> Tensor:
     """Show degraded crops and their reconstructions."""
     batch = sample_pairs(data, size).to(model.device)
@@ -62,7 +59,6 @@ def draw_vae_grid(model: AutoDIR, data: TrainingData, size: int) -> Tensor:
     return draw_grid({"picture": batch.degraded, "reconstruction": reconstruction}, data.labels)
 
 
-@torch.no_grad()
 def draw_ldm_grid(model: AutoDIR, data: TrainingData, size: int) -> Tensor:
     """Show degraded crops, what ten sampling steps generate under the right label, and ground truths."""
     batch = sample_pairs(data, size)
@@ -70,7 +66,6 @@ def draw_ldm_grid(model: AutoDIR, data: TrainingData, size: int) -> Tensor:
     return draw_grid(columns, data.labels)
 
 
-@torch.no_grad()
 def draw_scm_grid(model: AutoDIR, data: TrainingData, size: int) -> Tensor:
     """Show degraded, generated and corrected crops, and ground truths."""
     batch = sample_pairs(data, size)

@@ -10,7 +10,7 @@ from autodir_core.model import AutoDIR
 from autodir_core.networks.build import Networks, restore_buffers
 from autodir_core.networks.nafnet import NAFNet
 
-from ..recipes import Recipe
+from ..recipes.recipe import Recipe
 from .dct_vision import init_dct_patch_embedding
 from .prompts import train_text_tower
 

@@ -96,31 +96,19 @@ def read_recipe(path: str | Path) -> Recipe:
     Raises InputError for a file that is not there, is not TOML, or has unknown keys or values of another type.
     """
     path = Path(path)
-    if path.is_file():
-        return parse_recipe(path.read_text(encoding="utf-8"), str(path))
-    if path.name.removesuffix(".toml") in SHIPPED and path.parent == Path():
-        return shipped_recipe(path.name.removesuffix(".toml"))
-    raise InputError(f"{path} does not exist; give a recipe's TOML file, or one of: {', '.join(SHIPPED)}")
-
-
-def shipped_recipe(name: str) -> Recipe:
-    """Return one of `SHIPPED`."""
-    return parse_recipe((Path(__file__).parent / f"{name}.toml").read_text(encoding="utf-8"), name)
-
-
-def parse_recipe(text: str, where: str) -> Recipe:
-    """Return the recipe of a TOML text; `where` begins the errors."""
+    name = path.name.removesuffix(".toml")
+    if not path.is_file() and name in SHIPPED and path.parent == Path():
+        path = Path(__file__).with_name(f"{name}.toml")
+    if not path.is_file():
+        raise InputError(f"{path} does not exist; give a recipe's TOML file, or one of: {', '.join(SHIPPED)}")
     if sys.version_info >= (3, 11):
         import tomllib
     else:
         with optional_import("tomli"):
             import tomli as tomllib  # pyright: ignore[reportMissingImports] - Pythons with tomllib do without it
-
     try:
-        values = tomllib.loads(text)
+        return read_dataclass(Recipe, tomllib.loads(path.read_text(encoding="utf-8")))
     except tomllib.TOMLDecodeError as error:
-        raise InputError(f"{where} is not TOML: {error}") from error
-    try:
-        return read_dataclass(Recipe, values)
+        raise InputError(f"{path} is not TOML: {error}") from error
     except InputError as error:
-        raise InputError(f"{where}: {error}") from error
+        raise InputError(f"{path}: {error}") from error

@@ -6,7 +6,7 @@ import pytest
 from torch import nn
 
 from autodir_core.networks.build import build_clip, submodule, vision_image_size
-from autodir_lab.training.recipes import shipped_recipe
+from autodir_lab.training.recipes.recipe import read_recipe
 
 
 def test_a_part_is_what_stands_at_the_path():
@@ -20,6 +20,6 @@ def test_a_part_of_another_kind_is_refused():
 
 
 def test_the_vision_tower_knows_its_side():
-    mini = shipped_recipe("mini").config.clip
+    mini = read_recipe("mini").config.clip
     clip = build_clip(replace(mini, image=64, vision_layers=1, text_layers=1, vocabulary=50))
     assert vision_image_size(clip) == 64

@@ -7,7 +7,7 @@ import pytest
 import autodir_core as ad
 from autodir_core.cli import main
 from autodir_lab.training import STAGE_NAMES
-from autodir_lab.training.recipes import shipped_recipe
+from autodir_lab.training.recipes.recipe import read_recipe
 
 
 def call(*argv: object) -> int:
@@ -49,7 +49,7 @@ def test_asks_for_the_stages_and_the_steps(asked, tmp_path, capsys):
     threads, (training, stages, target) = asked
     assert (threads, stages, training.num_workers) == (1, ("biqa", "vae"), 3)
     assert target == tmp_path / "run" / "autodir-mini.safetensors" and training.from_scratch
-    assert training.recipe.biqa.steps == round(shipped_recipe("mini").biqa.steps / 2)
+    assert training.recipe.biqa.steps == round(read_recipe("mini").biqa.steps / 2)
     sources, labels, folder = training.data
     assert (sources.photos, labels, folder) == ("holiday", ad.LABELS, tmp_path / "run")
     assert "autodir-mini.safetensors is written" in capsys.readouterr().out
@@ -58,7 +58,7 @@ def test_asks_for_the_stages_and_the_steps(asked, tmp_path, capsys):
 def test_the_former_names_of_options_work_but_are_not_shown(asked, tmp_path, capsys):
     assert call("train", "mini", "-o", tmp_path, "--parts", "biqa", "--share", 0.5, "--device", "cpu") == 0
     [(training, stages, _)] = asked
-    assert stages == ("biqa",) and training.recipe.biqa.steps == round(shipped_recipe("mini").biqa.steps / 2)
+    assert stages == ("biqa",) and training.recipe.biqa.steps == round(read_recipe("mini").biqa.steps / 2)
     with pytest.raises(SystemExit):
         call("train", "--help")
     shown = capsys.readouterr().out
@@ -70,7 +70,7 @@ def test_continues_a_stage_of_a_file(asked, tiny_path, tmp_path):
     assert call("train", "ldm", "-o", tmp_path / "run", *options) == 0
     [(training, stages, target)] = asked
     assert (stages, target, training.from_scratch) == (("ldm",), tmp_path / "new.ckpt", False)
-    assert training.recipe == shipped_recipe("official")
+    assert training.recipe == read_recipe("official")
 
 
 def test_a_stage_without_those_that_it_needs(asked, tmp_path, refused):

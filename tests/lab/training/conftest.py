@@ -12,12 +12,12 @@ from autodir_lab.training.data.crops import CropConfig
 from autodir_lab.training.data.prepare_data import prepare_scenes
 from autodir_lab.training.data.sources import DataConfig, synthetic_data
 from autodir_lab.training.init import linear_codec as linear
-from autodir_lab.training.recipes import InitConfig, Recipe, shipped_recipe
+from autodir_lab.training.recipes.recipe import InitConfig, Recipe, read_recipe
 
 
 @pytest.fixture(scope="session")
 def scenes(tmp_path_factory):
-    return np.array(prepare_scenes(tmp_path_factory.mktemp("scenes"), 2, seed=5, workers=1).array)
+    return np.array(prepare_scenes(tmp_path_factory.mktemp("scenes"), 2, seed=5).array)
 
 
 @pytest.fixture(scope="session")
@@ -34,7 +34,7 @@ def few_crops(monkeypatch):
 @pytest.fixture(scope="session")
 def small() -> Recipe:
     """The mini recipe with networks and crops so small that a step takes a moment."""
-    mini = shipped_recipe("mini")
+    mini = read_recipe("mini")
     clip = replace(
         mini.config.clip,
         vision_width=96,

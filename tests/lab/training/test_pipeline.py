@@ -21,7 +21,7 @@ from autodir_lab.training.data.sources import synthetic_data
 from autodir_lab.training.init.model import init_model
 from autodir_lab.training.objectives.scm import scm_objective
 from autodir_lab.training.pipeline import STAGES, TrainingRun, train_stages
-from autodir_lab.training.recipes import shipped_recipe
+from autodir_lab.training.recipes.recipe import read_recipe
 
 MANIFEST = Path(__file__).resolve().parents[2] / "golden" / "manifest.json"
 
@@ -29,7 +29,7 @@ MANIFEST = Path(__file__).resolve().parents[2] / "golden" / "manifest.json"
 @pytest.fixture
 def official(tiny_path, scenes, tmp_path):
     """The official recipe in the official layout at small size, for a few short steps."""
-    recipe = shipped_recipe("official")
+    recipe = read_recipe("official")
     recipe = replace(
         recipe,
         biqa=replace(recipe.biqa, steps=2, batch_size=4, precision="float32"),

@@ -6,8 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from autodir_lab.evaluation.report.table import Table, markdown_table, to_markdown
-from autodir_lab.evaluation.report.tables import build_tables
+from autodir_lab.evaluation.report.tables import Table, build_tables, markdown_table, to_markdown
 from autodir_lab.evaluation.sample_result import Quality
 
 LABELS = ("noise", "haze", "no")

@@ -86,7 +86,7 @@ def test_a_recipe_may_name_official_labels_that_a_model_lacks(data):
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory):
     """Every augmentation, on tiles in a file, as a training has them."""
-    tiles = prepare_scenes(tmp_path_factory.mktemp("tiles"), 2, seed=5, workers=1)
+    tiles = prepare_scenes(tmp_path_factory.mktemp("tiles"), 2, seed=5)
     config = CropConfig(96, clean_fraction=0.2, augmentation=AugmentationProbs(*[0.5] * 11))
     return PairDataset(TrainingData(ad.LABELS, (CleanSource(tiles),)), config)
 

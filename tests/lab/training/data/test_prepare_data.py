@@ -23,7 +23,7 @@ def waves():
 
 
 def test_scenes_are_drawn_once(tmp_path):
-    first = prepare_scenes(tmp_path, 2, seed=4, workers=1).array
+    first = prepare_scenes(tmp_path, 2, seed=4).array
     assert first.shape == (2, 512, 512, 4) and first.dtype == np.uint8 and first.std() > 10
     stamp = (tmp_path / "scenes-4-2.npy").stat().st_mtime_ns
     assert np.array_equal(prepare_scenes(tmp_path, 2, seed=4).array, first)
@@ -36,7 +36,7 @@ def test_photos_give_tiles_at_several_scales(tmp_path, waves):
     write_picture(tmp_path / "photos" / "inner" / "small.png", waves(512, 512))
     write_picture(tmp_path / "photos" / "flat.png", torch.full((1, 600, 600, 3), 0.5))
     write_picture(tmp_path / "photos" / "tiny.png", waves(100, 900))
-    tiles = prepare_photos(tmp_path, tmp_path / "photos", workers=1).array
+    tiles = prepare_photos(tmp_path, tmp_path / "photos").array
     assert tiles.shape == (14, 512, 512, 4), "ten of the large one, four of the small one"
     whole = (waves(512, 512)[0].numpy() * 255).round()
     assert sum(np.array_equal(tile[..., :3], whole) for tile in tiles) == 4
@@ -44,20 +44,20 @@ def test_photos_give_tiles_at_several_scales(tmp_path, waves):
 
     assert len(list(tmp_path.glob("photos-*.npy"))) == 1
     write_picture(tmp_path / "photos" / "another.png", waves(512, 520))
-    assert len(prepare_photos(tmp_path, tmp_path / "photos", workers=1)) == 18, "another folder is another file"
+    assert len(prepare_photos(tmp_path, tmp_path / "photos")) == 18, "another folder is another file"
 
 
 def test_a_folder_without_usable_photos(tmp_path):
     write_picture(tmp_path / "photos" / "flat.png", torch.full((1, 600, 600, 3), 0.5))
     with pytest.raises(InputError, match="no usable picture"):
-        prepare_photos(tmp_path, tmp_path / "photos", workers=1)
+        prepare_photos(tmp_path, tmp_path / "photos")
 
 
 def test_pairs_stay_together_and_keep_their_scale(tmp_path, waves):
     clean = waves(700, 300)
     write_picture(tmp_path / "haze" / "clean" / "a.png", clean)
     write_picture(tmp_path / "haze" / "degraded" / "a.png", clean / 2)
-    tiles = prepare_pairs(tmp_path, tmp_path / "haze", workers=1).array
+    tiles = prepare_pairs(tmp_path, tmp_path / "haze").array
     assert tiles.shape == (4, 512, 512, 6)
     degraded, clean = tiles[..., :3].astype(int), tiles[..., 3:].astype(int)
     assert np.abs(2 * degraded - clean).max() <= 1
@@ -73,4 +73,4 @@ def test_pairs_that_do_not_fit(tmp_path, waves):
         prepare_pairs(tmp_path, tmp_path)
     write_picture(tmp_path / "clean" / "a.png", waves(64, 65))
     with pytest.raises(InputError, match="one size"):
-        prepare_pairs(tmp_path, tmp_path, workers=1)
+        prepare_pairs(tmp_path, tmp_path)

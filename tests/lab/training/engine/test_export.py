@@ -7,11 +7,11 @@ import torch
 from autodir_core.checkpoint.key_map import NOT_NEEDED
 from autodir_core.diffusion.schedule import alphas_cumprod
 from autodir_lab.training.engine.export import official_buffers
-from autodir_lab.training.recipes import shipped_recipe
+from autodir_lab.training.recipes.recipe import read_recipe
 
 
 def test_the_buffers_are_complete_and_right():
-    buffers = official_buffers(shipped_recipe("mini").config.clip)
+    buffers = official_buffers(read_recipe("mini").config.clip)
     assert buffers.keys() == NOT_NEEDED
     product = buffers["alphas_cumprod"]
     assert torch.equal(product, alphas_cumprod()) and product.dtype == torch.float32

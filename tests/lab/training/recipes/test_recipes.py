@@ -9,7 +9,7 @@ from autodir_lab.training import STAGE_NAMES
 from autodir_lab.training.data.augment import AugmentationProbs
 from autodir_lab.training.data.sources import DataConfig
 from autodir_lab.training.init.model import init_model
-from autodir_lab.training.recipes import read_recipe, scale_steps, shipped_recipe
+from autodir_lab.training.recipes.recipe import read_recipe, scale_steps
 
 OTHERS = "".join(f"[{stage}]\nsteps = 3\nlearning_rate = 1\n" for stage in STAGE_NAMES if stage != "ldm")
 PLANS = OTHERS + "[ldm]\nsteps = 3\nlearning_rate = 1\n"
@@ -30,7 +30,7 @@ def refused(tmp_path):
 
 
 def test_the_mini_recipe_is_the_shipped_model():
-    mini = shipped_recipe("mini")
+    mini = read_recipe("mini")
     assert mini.name == mini.metadata.name == "autodir-mini" and mini.save_precision == "float16"
     assert [mini.train_config(stage).steps for stage in STAGE_NAMES] == [13000, 0, 8000, 10000]
     assert mini.biqa.trainable_prefixes == ("visual", "logit_scale") and mini.biqa.batch_size == 24
@@ -53,7 +53,7 @@ def test_the_mini_recipe_is_the_shipped_model():
 
 
 def test_the_official_recipe_has_what_paper_and_code_tell():
-    official = shipped_recipe("official")
+    official = read_recipe("official")
     assert official.config is None
     assert official.biqa.learning_rate == 3e-6 and official.biqa.trainable_prefixes == ("visual",)
     assert (official.biqa_objective.fidelity_weight, official.biqa_objective.cross_entropy_weight) == (1, 0)
@@ -81,8 +81,8 @@ def test_a_recipe_of_ones_own(tmp_path):
     assert [scale_steps(recipe, 0.4).train_config(stage).steps for stage in STAGE_NAMES] == [2, 2, 2, 2]
 
 
-def test_shipped_recipes_by_name():
-    assert read_recipe("mini.toml") == read_recipe("mini") == shipped_recipe("mini")
+def test_read_recipes_by_name():
+    assert read_recipe("mini.toml") == read_recipe("mini") == read_recipe("mini")
     with pytest.raises(InputError, match="does not exist; give a recipe's TOML file, or one of: mini, official"):
         read_recipe("maxi")
 
