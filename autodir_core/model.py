@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -13,20 +13,22 @@ from .checkpoint.load import load_networks
 from .checkpoint.metadata import ModelMetadata
 from .choices import CROPS, SAMPLERS
 from .devices import memory_format, natural_dtype, network_dtype, parse_device, parse_dtype
-from .diffusion.guidance import branch_weights, guided_denoiser
+from .diffusion.guidance import Denoise, branch_weights, guided_denoiser
 from .diffusion.noise import Seed, seeded_noise
 from .diffusion.samplers import NoiseSampler, OnStep
 from .diffusion.schedule import sigmas
 from .errors import InputError
-from .imaging.layout import check_images, check_layout, crop, from_network, pad_to_multiple, to_network
+from .imaging.layout import check_images, check_layout
 from .imaging.tile_sizes import MIN_TILE_SIZE
-from .imaging.tiling import retry_smaller_tiles
+from .imaging.tiling import OnTile
 from .labels import check_labels
+from .memory import FreeMemory, free_memory
 from .networks.build import Networks
 from .networks.config import ModelConfig
 from .outputs import Assessment
-from .settings import SamplerSettings
-from .stages import autoencoder, biqa, conditioning, correction
+from .settings import SamplerSettings, settings_or_default
+from .stages import biqa, conditioning, correction
+from .tiled_networks import TiledNetworks
 
 MINI = Path(__file__).parent / "assets" / "autodir-mini.safetensors"
 """The embedded model."""
@@ -57,18 +59,18 @@ def load_autodir(
 class AutoDIR:
     """One loaded model. Pictures are float32 [B, H, W, 3] in 0..1, values outside allowed, any size and batch.
 
-    Encoding, decoding and correction that do not fit into the memory of a GPU are tried once more in smaller tiles.
-    The methods that end in `_pixels` take and return pictures in network layout, [B, 3, H, W] in -1..1 on the model's
-    device, so that a round of `pipeline.restore` brings a picture there once.
-    """
+    Large pictures go through the networks in tiles, of a size that the free memory allows. `on_tile` of the methods is
+    called with the number of finished tiles and of all.
 
-    tile_size: int | None = None
-    """Side in pixels of the tiles in which larger pictures are encoded, decoded and corrected; None is no limit."""
+    Attributes:
+        stages: the networks for pictures that were checked before; what the methods and the pipeline call.
+    """
 
     def __init__(self, networks: Networks, config: ModelConfig, metadata: ModelMetadata) -> None:
         self.networks = networks
         self.config = config
         self.metadata = metadata
+        self.stages = TiledNetworks(networks, config)
         self._prompts: dict[str, biqa.Prompts] = {}
         self._null_text: Tensor | None = None
 
@@ -89,37 +91,35 @@ class AutoDIR:
     @property
     def factor(self) -> int:
         """Pixels per latent value along a side: 8 officially."""
-        return 2 ** (len(self.config.vae.channels) - 1)
+        return self.stages.factor
 
     @property
     def stride(self) -> int:
         """Pixels that sides are padded to a multiple of: 64 officially."""
-        return self.factor * 2 ** (len(self.config.unet.channels) - 1)
+        return self.stages.stride
 
-    def tiled(self, tile_size: int | None) -> AutoDIR:
-        """Return the same networks, which take larger pictures in tiles of so many pixels; the UNet sees them whole.
+    @property
+    def tile_size(self) -> int | None:
+        """The side in pixels of all tiles; None where the free memory decides."""
+        return self.stages.tile_size
 
-        Needs less memory; the result is close to the whole picture's, not equal. None is no limit. InputError below
-        128 pixels.
+    def tiled(self, tile_size: int | None = None, *, free_memory: FreeMemory = free_memory) -> AutoDIR:
+        """Return the same networks, which take larger pictures in other tiles; the result is close, not equal.
+
+        Args:
+            tile_size: side in pixels, 128 or more; None chooses it for each stage, and keeps pictures of up to a
+                megapixel whole where they fit.
+            free_memory: returns the bytes that are free on a device.
         """
         if tile_size is not None and tile_size < MIN_TILE_SIZE:
             raise InputError(f"tiles need {MIN_TILE_SIZE} pixels a side or more, got {tile_size}")
         other = copy.copy(self)
-        other.tile_size = tile_size
+        other.stages = TiledNetworks(self.networks, self.config, tile_size, free_memory)
         return other
-
-    def pad(self, x: Tensor) -> Tensor:
-        """Extend [B, 3, H, W] by reflection to multiples of the stride."""
-        x = pad_to_multiple(x, self.stride)
-        single = x.shape[-2] == x.shape[-1] == self.stride
-        if single and self.config.unet.groups in (*self.config.unet.channels, *self.config.vae.channels):
-            # a group norm over one value is undefined, and networks this narrow have one channel per group
-            return pad_to_multiple(x, 2 * self.stride)
-        return x
 
     def latent_shape(self, height: int, width: int) -> tuple[int, int, int]:
         """Return (C, h, w) of the latent of a picture of this size."""
-        sides = self.pad(torch.empty(1, 3, height, width, device="meta")).shape[-2:]
+        sides = self.stages.pad(torch.empty(1, height, width, 3, device="meta")).shape[1:3]
         return self.config.vae.latent_channels, sides[0] // self.factor, sides[1] // self.factor
 
     @torch.inference_mode()
@@ -162,44 +162,29 @@ class AutoDIR:
             self._null_text = self.embed_text([""])
         return self._null_text
 
-    def network_input(self, images: Tensor) -> Tensor:
-        """Return [B, H, W, 3] in network layout on the model's device."""
-        return to_network(images.to(self.device))
-
     @torch.inference_mode()
-    def encode(self, images: Tensor) -> Tensor:
+    def encode(self, images: Tensor, *, on_tile: OnTile | None = None) -> Tensor:
         """Encode to the conditioning latent [B, C, h, w]: the posterior's mode, not scaled; padded by reflection."""
-        return self.encode_pixels(self.network_input(check_images(images)))
-
-    def encode_pixels(self, x: Tensor) -> Tensor:
-        """Encode [B, 3, H, W] as `encode` does."""
-        x = self.pad(x)
-        return retry_smaller_tiles(
-            lambda tile_size: autoencoder.encode_mode(self.networks.vae, x, tile_size),
-            self.tile_size,
-            max(x.shape[-2:]),
-        )
+        return self.stages.encode(check_images(images), on_tile)
 
     @torch.inference_mode()
-    def decode(self, latent: Tensor, size: tuple[int, int] | None = None, *, scale: float | None = None) -> Tensor:
+    def decode(
+        self,
+        latent: Tensor,
+        size: tuple[int, int] | None = None,
+        *,
+        scale: float | None = None,
+        on_tile: OnTile | None = None,
+    ) -> Tensor:
         """Decode scaled latents to pictures [B, H, W, 3], not clamped.
 
         Args:
             latent: [B, C, h, w], scaled as `sample` returns it.
             size: crops to (H, W).
             scale: what the latents were multiplied by, if not the model's own scale.
+            on_tile: see the class.
         """
-        images = from_network(self.decode_pixels(latent, scale=scale))
-        return images if size is None else crop(images, *size)
-
-    def decode_pixels(self, latent: Tensor, *, scale: float | None = None) -> Tensor:
-        """Decode as `decode` does, to [B, 3, H, W] with the padding."""
-        z, scale = latent.to(self.device), self.metadata.latent_scale if scale is None else scale
-        return retry_smaller_tiles(
-            lambda tile_size: autoencoder.decode(self.networks.vae, z, scale, tile_size),
-            self.tile_size,
-            self.factor * max(z.shape[-2:]),
-        )
+        return self.stages.decode(latent, self.metadata.latent_scale if scale is None else scale, size, on_tile)
 
     @torch.inference_mode()
     def predict_noise(
@@ -230,6 +215,7 @@ class AutoDIR:
         noise: Tensor | None = None,
         noise_sampler: NoiseSampler | None = None,
         on_step: OnStep | None = None,
+        on_tile: OnTile | None = None,
     ) -> Tensor:
         """Draw a restored latent (paper section 3.3, official `sample` script).
 
@@ -242,51 +228,73 @@ class AutoDIR:
             noise: initial noise [B, C, h, w] of unit variance, instead of the seed's.
             noise_sampler: (sigma, sigma_next) -> [B, C, h, w], instead of the seed's; not called for the step to 0.
             on_step: called with the step's number and the estimate of the result [B, C, h, w] after each evaluation.
+            on_tile: called with the number of finished tiles of all steps and of all.
 
         Returns the scaled latent [B, C, h, w], float32.
         """
-        settings = settings or SamplerSettings()
+        settings = settings_or_default(settings, SamplerSettings, "settings")
         c = image_latent.to(self.device)
         drawn, draw = seeded_noise(seed, c.shape)
         levels = sigmas(settings.steps)
         initial = check_noise(noise, c) if noise is not None else drawn
-        step_noise = noise_sampler or draw
+        step_noise, counter = noise_sampler or draw, StepCounter(settings.steps, on_step, on_tile)
         return SAMPLERS.load(settings.sampler)(
-            guided_denoiser(
-                self.predict_noise,
-                c,
-                text_embedding.to(c).expand(len(c), -1, -1),
-                null_text=self.null_text.to(c),
-                weights=branch_weights(settings.text_guidance, settings.image_guidance),
-            ),
+            self.stages.tiled_denoiser(self.denoiser(text_embedding, settings), c, counter.on_tile),
             initial.to(c) * levels[0].item(),
             levels,
             noise=lambda sigma, sigma_next: step_noise(sigma, sigma_next).to(c),
-            on_step=on_step or ignore_step,
+            on_step=counter.on_step,
         )
 
+    def denoiser(self, text_embedding: Tensor, settings: SamplerSettings) -> Callable[[Tensor], Denoise]:
+        """Return what makes the guided denoiser of a conditioning latent [B, C, h, w] or of a part of one."""
+        weights = branch_weights(settings.text_guidance, settings.image_guidance)
+
+        def make(condition: Tensor) -> Denoise:
+            text, null_text = text_embedding.to(condition).expand(len(condition), -1, -1), self.null_text.to(condition)
+            return guided_denoiser(self.predict_noise, condition, text, null_text=null_text, weights=weights)
+
+        return make
+
     @torch.inference_mode()
-    def correct(self, images: Tensor, generated: Tensor, weight: float | Tensor = 1.0) -> Tensor:
+    def correct(
+        self,
+        images: Tensor,
+        generated: Tensor,
+        weight: float | Tensor = 1.0,
+        *,
+        on_tile: OnTile | None = None,
+    ) -> Tensor:
         """Correct the structure: [B, H, W, 3], not clamped, generated + weight * residual (paper section 3.4).
 
         Args:
             images: the degraded pictures [B, H, W, 3].
             generated: the decoder's pictures, same shape.
             weight: 0 keeps the generated picture, 1 is the official correction; a tensor weighs per picture or pixel.
+            on_tile: see the class.
         """
         degraded, generated = check_images(images), check_images(generated, "generated")
         if degraded.shape != generated.shape:
             raise InputError(f"both pictures need one shape, got {list(degraded.shape)} and {list(generated.shape)}")
-        x = self.correct_pixels(self.network_input(degraded), self.network_input(generated))
-        return correction.lerp_correction(generated, from_network(x).to(generated.device), weight)
+        corrected = self.stages.correct(degraded, generated, on_tile)
+        return correction.lerp_correction(generated, corrected.to(generated.device), weight)
 
-    def correct_pixels(self, degraded: Tensor, generated: Tensor) -> Tensor:
-        """Correct [B, 3, H, W] as `correct` does at weight 1."""
-        return retry_smaller_tiles(
-            lambda tile_size: correction.correct(self.networks.scm, degraded, generated, tile_size),
-            self.tile_size,
-            max(degraded.shape[-2:]),
-        )
+
+class StepCounter:
+    """Reports the steps of a run, and the tiles of all steps."""
+
+    def __init__(self, steps: int, on_step: OnStep | None, on_tile: OnTile | None) -> None:
+        self.steps, self.step_callback, self.tile_callback = steps, on_step, on_tile
+        self.finished = 0
+
+    def on_step(self, step: int, estimate: Tensor) -> None:
+        self.finished = step + 1
+        if self.step_callback:
+            self.step_callback(step, estimate)
+
+    def on_tile(self, done: int, total: int) -> None:
+        if self.tile_callback:
+            self.tile_callback(self.finished * total + done, self.steps * total)
 
 
 def check_noise(noise: Tensor, image_latent: Tensor) -> Tensor:
@@ -294,7 +302,3 @@ def check_noise(noise: Tensor, image_latent: Tensor) -> Tensor:
     if noise.shape != image_latent.shape:
         raise InputError(f"noise must have the latent's shape {list(image_latent.shape)}, got {list(noise.shape)}")
     return noise
-
-
-def ignore_step(step: int, estimate: Tensor) -> None:
-    """Do nothing after a step."""

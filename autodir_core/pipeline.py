@@ -8,9 +8,11 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from .diffusion.noise import PictureNoise, Seed, picture_noises, picture_seeds
+from .diffusion.noise import PictureNoise, Seed, picture_noises
 from .diffusion.samplers import NoiseSampler
-from .imaging.layout import check_finite, check_images, crop, from_network, to_network
+from .imaging.filters import resize
+from .imaging.layout import check_finite, check_images
+from .imaging.tiling import OnTile
 from .labels import check_labels
 from .loop_policy import LoopState
 from .model import AutoDIR
@@ -29,8 +31,52 @@ class Progress:
     steps: int
 
 
+@dataclass(frozen=True)
+class StageProgress:
+    """What a restoration is doing: tiles of a stage, of all steps where it is "sample".
+
+    Attributes:
+        picture, round: count from 0.
+        stage: "assess", "encode", "sample", "decode" or "correct".
+        done: finished tiles; 0 when the stage begins.
+        total: tiles of the stage.
+    """
+
+    picture: int
+    round: int
+    stage: str
+    done: int
+    total: int
+
+    @property
+    def fraction(self) -> float:
+        """About which part of the round is finished, 0..1."""
+        stages = list(STAGE_SHARES)
+        before = sum(STAGE_SHARES[stage] for stage in stages[: stages.index(self.stage)])
+        return (before + STAGE_SHARES[self.stage] * self.done / self.total) / sum(STAGE_SHARES.values())
+
+
+STAGE_SHARES = {"assess": 1, "encode": 4, "sample": 75, "decode": 8, "correct": 12}
+"""The stages of a round in their order, and about how long they take."""
+
 OnStep = Callable[[Progress, Tensor], None]
+OnStage = Callable[[StageProgress], None]
 OnRound = Callable[[int, Round], None]
+
+
+@dataclass(frozen=True)
+class Callbacks:
+    """Who watches a restoration; what a callback raises ends it.
+
+    Attributes:
+        on_step: called with the progress and the estimate [1, C, h, w] after each network evaluation.
+        on_round: called with the picture's number and the round's outcome when a round is done.
+        on_stage: called when a stage of a round begins and after each of its tiles.
+    """
+
+    on_step: OnStep | None = None
+    on_round: OnRound | None = None
+    on_stage: OnStage | None = None
 
 
 def restore(
@@ -44,6 +90,7 @@ def restore(
     noise_sampler: NoiseSampler | None = None,
     on_step: OnStep | None = None,
     on_round: OnRound | None = None,
+    on_stage: OnStage | None = None,
 ) -> Restoration:
     """Restore pictures of unknown degradation, one degradation per round (paper figure 2, official `sample` script).
 
@@ -53,8 +100,7 @@ def restore(
         loop: rounds, labels or a custom prompt; None is the paper's way.
         sampler: how the diffusion runs; None is the paper's way.
         seed, noise, noise_sampler: as in `AutoDIR.sample`; the noise repeats in every round.
-        on_step: called with the progress and the estimate [1, C, h, w] after each network evaluation.
-        on_round: called with the picture's number and the round's outcome when a round is done.
+        on_step, on_round, on_stage: see `Callbacks`.
 
     Raises InputError for pictures, labels or settings that cannot be used.
     """
@@ -62,7 +108,8 @@ def restore(
     loop = settings_or_default(loop, LoopSettings, "loop")
     sampler = settings_or_default(sampler, SamplerSettings, "sampler")
     noises = picture_noises(len(images), seed, noise=noise, noise_sampler=noise_sampler)
-    runners = [RoundRunner(model, loop, sampler, i, row, on_step, on_round) for i, row in enumerate(noises)]
+    callbacks = Callbacks(on_step, on_round, on_stage)
+    runners = [RoundRunner(model, loop, sampler, i, row, callbacks) for i, row in enumerate(noises)]
     run = run_prompt if loop.prompt is not None else run_loop
     return merge_restorations([run(runner, image) for runner, image in zip(runners, images.split(1), strict=True)])
 
@@ -74,7 +121,10 @@ def run_loop(runner: RoundRunner, image: Tensor) -> Restoration:
     labels = check_labels(model.labels if loop.labels is None else loop.labels, model.labels)
     state = LoopState.start(image, labels)
     while state.stop_reason(loop.max_rounds) is None:
+        report = runner.reporter("assess", len(state.rounds))
+        report(0, 1)
         assessment = model.assess(state.image, state.remaining, loop.crops)
+        report(1, 1)
         state = state.apply_assessment(assessment).apply_confidence(loop.min_confidence)
         if state.label is not None:
             state = runner.run(state, assessment.embedding)
@@ -97,6 +147,7 @@ def sample_each(
     *,
     seed: Seed = 0,
     on_step: OnStep | None = None,
+    on_stage: OnStage | None = None,
 ) -> Tensor:
     """Draw the restored latents [B, C, h, w] of a batch, one picture at a time as `restore` does.
 
@@ -108,21 +159,15 @@ def sample_each(
         text_embedding: [B, T, D].
         sampler: None is the paper's way.
         seed: as in `AutoDIR.sample`.
-        on_step: called with the progress and the estimate [1, C, h, w] after each network evaluation.
+        on_step, on_stage: see `Callbacks`.
     """
-    sampler = sampler or SamplerSettings()
-
-    def sample_one(picture: int, picture_seed: int) -> Tensor:
-        row = slice(picture, picture + 1)
-
-        def notify(step: int, estimate: Tensor) -> None:
-            if on_step:
-                on_step(Progress(picture, 0, step + 1, sampler.steps), estimate)
-
-        latent = model.encode(images[row])
-        return model.sample(latent, text_embedding[row], sampler, seed=picture_seed, on_step=notify)
-
-    return torch.cat([sample_one(*pair) for pair in enumerate(picture_seeds(seed, len(images)))])
+    settings = LoopSettings(), settings_or_default(sampler, SamplerSettings, "sampler")
+    noises = picture_noises(len(images), seed)
+    runners = [
+        RoundRunner(model, *settings, i, row, Callbacks(on_step, None, on_stage)) for i, row in enumerate(noises)
+    ]
+    rows = zip(runners, images.split(1), text_embedding.split(1), strict=True)
+    return torch.cat([runner.sample(check_images(image), text, 0) for runner, image, text in rows])
 
 
 @dataclass(frozen=True)
@@ -134,35 +179,64 @@ class RoundRunner:
     sampler: SamplerSettings
     picture: int
     noise: PictureNoise
-    on_step: OnStep | None
-    on_round: OnRound | None
+    callbacks: Callbacks
 
     def run(self, state: LoopState, embedding: Tensor) -> LoopState:
-        """Remove the degradation that `state` names: encode, sample, decode, correct."""
-        model, number = self.model, len(state.rounds)
-        degraded = model.network_input(state.image)
-        latent = model.sample(
-            model.encode_pixels(degraded),
+        """Remove the degradation that `state` names."""
+        number = len(state.rounds)
+        generated, corrected = self.generate(state.image, embedding, number)
+        check_finite(corrected, f"the picture of round {number + 1}")
+        weight = scm_weight(state.label, self.model.metadata.scm_weight, self.loop.scm_weight)
+        image = lerp_correction(generated, corrected, weight)
+        probabilities = None if state.assessment is None else state.assessment.probabilities
+        done = Round((state.label,), probabilities, generated, corrected, image)
+        if self.callbacks.on_round:
+            self.callbacks.on_round(self.picture, done)
+        if self.loop.round_height is not None:
+            done = scale_round(done, self.loop.round_height)
+        return state.apply_round(done, image)
+
+    def generate(self, image: Tensor, embedding: Tensor, number: int) -> tuple[Tensor, Tensor]:
+        """Encode, sample, decode and correct; return the generated and the corrected picture."""
+        stages, size = self.model.stages, (image.shape[1], image.shape[2])
+        degraded = stages.place(image)
+        latent = self.sample(degraded, embedding, number)
+        generated = stages.decode(latent, self.model.metadata.latent_scale, size, self.reporter("decode", number))
+        corrected = stages.correct(degraded, generated, self.reporter("correct", number))
+        return generated.to(image.device), corrected.to(image.device)
+
+    def sample(self, degraded: Tensor, embedding: Tensor, number: int) -> Tensor:
+        """Encode a picture [1, H, W, 3] and draw its restored latent [1, C, h, w]."""
+        return self.model.sample(
+            self.model.stages.encode(degraded, self.reporter("encode", number)),
             embedding,
             self.sampler,
             seed=self.noise.seed,
             noise=self.noise.initial,
             noise_sampler=self.noise.sampler,
             on_step=lambda step, estimate: self.notify_step(number, step, estimate),
+            on_tile=self.reporter("sample", number),
         )
-        generated = crop(from_network(model.decode_pixels(latent)), *degraded.shape[-2:]).contiguous()
-        # rounded as the single methods and nodes hand it on, so that they all give one result
-        corrected = from_network(model.correct_pixels(degraded, to_network(generated)))
-        check_finite(corrected, f"the picture of round {number + 1}")
-        generated, corrected = generated.to(state.image.device), corrected.to(state.image.device)
-        weight = scm_weight(state.label, model.metadata.scm_weight, self.loop.scm_weight)
-        image = lerp_correction(generated, corrected, weight)
-        probabilities = None if state.assessment is None else state.assessment.probabilities
-        done = Round((state.label,), probabilities, generated, corrected, image)
-        if self.on_round:
-            self.on_round(self.picture, done)
-        return state.apply_round(done, image)
 
     def notify_step(self, number: int, step: int, estimate: Tensor) -> None:
-        if self.on_step:
-            self.on_step(Progress(self.picture, number, step + 1, self.sampler.steps), estimate)
+        if self.callbacks.on_step:
+            self.callbacks.on_step(Progress(self.picture, number, step + 1, self.sampler.steps), estimate)
+
+    def reporter(self, stage: str, number: int) -> OnTile:
+        """Return what reports the tiles of a stage."""
+
+        def report(done: int, total: int) -> None:
+            if self.callbacks.on_stage:
+                self.callbacks.on_stage(StageProgress(self.picture, number, stage, done, total))
+
+        return report
+
+
+def scale_round(done: Round, height: int) -> Round:
+    """Return a round with its pictures scaled to `height` pixels; lower ones stay as they are."""
+
+    def scale(images: Tensor) -> Tensor:
+        rows, columns = images.shape[1:3]
+        return resize(images, height, max(columns * height // rows, 1)) if rows > height else images
+
+    return replace(done, generated=scale(done.generated), corrected=scale(done.corrected), image=scale(done.image))

@@ -50,6 +50,8 @@ class LoopSettings:
         crops: one of `choices.CROPS`, what part of a picture is assessed; the official one is "center".
         min_confidence: 0..1, how probable a degradation must be to be restored; a picture whose most probable one is
             less so is finished. 0 restores whatever wins, as the paper does.
+        round_height: pixels that the pictures of finished rounds are scaled to in the result, so that those of a large
+            one take no memory; None keeps them as they are. `on_round` gets them in full size.
     """
 
     max_rounds: int = 7
@@ -58,12 +60,15 @@ class LoopSettings:
     scm_weight: float | Mapping[str, float] | None = None
     crops: str = "center"
     min_confidence: float = 0.0
+    round_height: int | None = None
 
     def __post_init__(self) -> None:
         if self.max_rounds < 1:
             raise InputError(f"max_rounds must be 1 or more, got {self.max_rounds}")
         if self.labels is not None:
             check_list(self.labels)
+        if self.round_height is not None and self.round_height < 1:
+            raise InputError(f"round_height must be 1 or more, got {self.round_height}")
         CROPS.check(self.crops)
         check_confidence(self.min_confidence)
 

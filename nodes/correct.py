@@ -11,6 +11,7 @@ from ..autodir_core.settings import SCM_WEIGHT_RANGE
 from ..autodir_core.stages.correction import lerp_correction
 from .comfy import devices
 from .comfy.memory import HostedModel
+from .comfy.progress import NodeProgress
 from .shared import io
 
 ZERO_RESIDUAL = 0.5
@@ -72,7 +73,8 @@ class AutoDIRCorrect:
             )
         pairs = zip(original.split(1), drawn.split(1), strict=True)
         with model.loaded_for(*original.shape[1:3]) as autodir:
-            corrected = torch.cat([autodir.correct(*pair) for pair in pairs])
+            bar = NodeProgress(autodir, len(original))
+            corrected = torch.cat([autodir.correct(*pair, on_tile=bar.on_tile(i)) for i, pair in enumerate(pairs)])
         image = apply_mask(original, lerp_correction(drawn, corrected, weight), mask)
         return (
             io.with_alpha(image, alpha).to(devices.intermediate_device()),

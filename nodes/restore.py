@@ -9,7 +9,7 @@ from torch import Tensor
 from ..autodir_core.imaging.mask import apply_mask
 from ..autodir_core.labels import parse_labels
 from ..autodir_core.pipeline import restore
-from ..autodir_core.reporting.montage import batch_montage
+from ..autodir_core.reporting.montage import MAX_HEIGHT, batch_montage
 from ..autodir_core.reporting.summary import batch_text, round_lines
 from ..autodir_core.settings import SCM_WEIGHT_RANGE, LoopSettings, SamplerSettings
 from .comfy import devices, folders, progress
@@ -105,11 +105,20 @@ class AutoDIRRestore:
             scm_weight=None if scm_weight < 0 else scm_weight,
             crops=crops,
             min_confidence=min_confidence,
+            round_height=MAX_HEIGHT,
         )
         settings = SamplerSettings(steps, sampler, text_guidance, image_guidance)
         with model.loaded_for(*colors.shape[1:3]) as autodir:
-            bar = progress.StepProgress(autodir, steps)
-            done = restore(autodir, colors, loop, settings, seed=seed, on_step=lambda at, seen: bar(at.step, seen))
+            bar = progress.NodeProgress(autodir)
+            done = restore(
+                autodir,
+                colors,
+                loop,
+                settings,
+                seed=seed,
+                on_step=bar.on_step,
+                on_stage=lambda at: bar.move(0, at.fraction),
+            )
         report = batch_text(lambda i: round_lines(done, i), len(colors))
         result = io.with_alpha(apply_mask(colors, done.image, mask), alpha).to(devices.intermediate_device())
         montage = batch_montage(colors, done)

@@ -6,9 +6,8 @@ import torch
 from torch import Tensor
 
 from ..autodir_core.errors import InputError
-from ..autodir_core.imaging.layout import crop
 from ..autodir_core.model import AutoDIR
-from ..autodir_core.pipeline import Progress, sample_each
+from ..autodir_core.pipeline import StageProgress, sample_each
 from ..autodir_core.settings import SamplerSettings
 from .comfy import devices, progress
 from .comfy.memory import HostedModel
@@ -65,12 +64,12 @@ class AutoDIRSample:
         texts = io.condition_of(conditioning, len(colors), model.model.config.unet.context)
         settings = SamplerSettings(steps, sampler, text_guidance, image_guidance)
         with model.loaded_for(*colors.shape[1:3]) as autodir:
-            bar = progress.StepProgress(autodir, steps * len(colors))
+            bar = progress.NodeProgress(autodir, len(colors))
 
-            def on_step(at: Progress, estimate: Tensor) -> None:
-                bar(at.picture * steps + at.step, estimate)
+            def on_stage(at: StageProgress) -> None:
+                bar.move(at.picture, at.done / at.total if at.stage == "sample" else 0)
 
-            scaled = sample_each(autodir, colors, texts, settings, seed=seed, on_step=on_step)
+            scaled = sample_each(autodir, colors, texts, settings, seed=seed, on_step=bar.on_step, on_stage=on_stage)
             latent = (scaled / autodir.metadata.latent_scale).to(devices.intermediate_device())
         return ({"samples": latent, SIZE: (colors.shape[1], colors.shape[2])},)
 
@@ -112,9 +111,12 @@ class AutoDIRDecode:
             )
         height, width = (side * factor for side in samples.shape[-2:])
         with model.loaded_for(height, width) as autodir:
+            bar, size = progress.NodeProgress(autodir, len(samples)), crop_size(latent, autodir)
             # decoded as they are: scaling them back and forth would round them
-            images = torch.cat([autodir.decode(row, scale=1.0) for row in samples.split(1)])
-        return (crop(images, *crop_size(latent, autodir)).to(devices.intermediate_device()),)
+            images = [
+                autodir.decode(row, size, scale=1.0, on_tile=bar.on_tile(i)) for i, row in enumerate(samples.split(1))
+            ]
+        return (torch.cat(images).to(devices.intermediate_device()),)
 
 
 def crop_size(latent: io.Latent, autodir: AutoDIR) -> tuple[int, int]:

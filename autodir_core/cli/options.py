@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ..choices import CROPS, PRECISIONS
 from ..errors import InputError
 from ..imaging.paths import FORMATS
-from ..imaging.tile_sizes import DEFAULT_TILE_SIZE, MIN_TILE_SIZE
+from ..imaging.tile_sizes import MIN_TILE_SIZE
 from ..labels import check_labels
 
 if TYPE_CHECKING:
@@ -75,15 +75,15 @@ def add_output_options(parser: argparse.ArgumentParser, marker: str) -> None:
 
 
 def add_tile_size(parser: argparse.ArgumentParser) -> None:
-    """Add the option of the tiles that large pictures are processed in where memory is short."""
+    """Add the option of the tiles that large pictures are processed in."""
     add_renamed(
         parser,
         "--tile-size",
         "--tile",
         type=at_least(MIN_TILE_SIZE),
         metavar="PIXELS",
-        help="side of the tiles to encode, decode and correct in, which takes less memory and is not quite the same "
-        f"(default: no tiles, and tiles of {DEFAULT_TILE_SIZE} where the memory of a GPU runs out)",
+        help="side of the overlapping tiles in which larger pictures are processed; smaller ones take less memory "
+        "(default: a picture of up to a megapixel whole, larger ones in tiles that fit into the free memory)",
     )
 
 

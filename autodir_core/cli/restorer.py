@@ -20,11 +20,12 @@ from ..choices import COLOR_METHODS
 from ..errors import AutoDIRError
 from ..imaging.color import match_color
 from ..imaging.files import Picture, read_picture, write_picture
+from ..imaging.layout import from_uint8, to_uint8
 from ..imaging.mask import apply_mask
 from ..model import MINI, AutoDIR
 from ..outputs import Restoration, Round
-from ..pipeline import Progress, restore
-from ..reporting.montage import round_montage
+from ..pipeline import StageProgress, restore
+from ..reporting.montage import MAX_HEIGHT, round_montage
 from ..reporting.summary import round_line, stop_line, to_dict
 from ..serialization.atomic import atomic_path
 from ..settings import LoopSettings, SamplerSettings
@@ -41,11 +42,18 @@ def loop_settings(arguments: argparse.Namespace, labels: Sequence[str]) -> LoopS
         scm_weight=arguments.scm_weight,
         crops=arguments.crops,
         min_confidence=arguments.min_confidence,
+        round_height=MAX_HEIGHT,
     )
 
 
 def sampler_settings(arguments: argparse.Namespace) -> SamplerSettings:
     return SamplerSettings(arguments.steps, arguments.sampler, arguments.text_guidance, arguments.image_guidance)
+
+
+BAR = "{desc} {percentage:3.0f}%|{bar}| {elapsed}{postfix}"
+
+LINES_FROM_TILES = 9
+"""Tiles of a stage from which on it is announced where there is no progress bar: it may take a minute."""
 
 
 class Restorer:
@@ -61,11 +69,11 @@ class Restorer:
     def restore(self, job: Job) -> None:
         """Restore one file; the result is written last, so that a picture whose result exists is done."""
         picture = read_picture(job.source)
-        reporter = ProgressReporter(job.source.name, self.labels, self.sampler.steps, quiet=self.arguments.quiet)
+        reporter = ProgressReporter(job.source.name, self.labels, self.arguments)
         with reporter.bar:
             restoration = self.run_loop(job, picture.image, reporter)
         restoration = replace(restoration, image=self.finish(job, picture.image, restoration))
-        self.write_extras(job, picture, restoration, reporter.seconds)
+        self.write_extras(job, picture, restoration, reporter)
         write_picture(job.target, restoration.image, alpha=picture.alpha)
         say(f"{job.source.name}: {stop_line(restoration)} -> {job.target}", quiet=self.arguments.quiet)
 
@@ -78,8 +86,8 @@ class Restorer:
                 self.loop,
                 self.sampler,
                 seed=self.arguments.seed,
-                on_step=reporter.on_step,
                 on_round=reporter.on_round,
+                on_stage=reporter.on_stage,
             )
         except torch.cuda.OutOfMemoryError as error:
             raise AutoDIRError(
@@ -94,16 +102,15 @@ class Restorer:
             result = match_color(result, image, method)
         return apply_mask(image, result, read_picture(find_mask(mask, job.source)).image if mask else None)
 
-    def write_extras(self, job: Job, picture: Picture, restoration: Restoration, seconds: Sequence[float]) -> None:
+    def write_extras(self, job: Job, picture: Picture, restoration: Restoration, reporter: ProgressReporter) -> None:
         """Write what `--save-rounds`, `--montage` and `--report` ask for."""
-        if self.arguments.save_rounds:
-            for number, done in enumerate(restoration.rounds, start=1):
-                write_picture(job.sibling(round_ending(number)), done.image, alpha=picture.alpha)
+        for number, levels in enumerate(reporter.rounds, start=1):
+            write_picture(job.sibling(round_ending(number)), from_uint8(levels), alpha=picture.alpha)
         if self.arguments.montage:
             write_picture(job.sibling(self.arguments.montage), round_montage(picture.image, restoration))
         if self.arguments.report:
             with atomic_path(job.sibling(REPORT_ENDING)) as temporary:
-                text = json.dumps(self.report(job, restoration, seconds), indent=2, ensure_ascii=False)
+                text = json.dumps(self.report(job, restoration, reporter.seconds), indent=2, ensure_ascii=False)
                 temporary.write_text(text + "\n", encoding="utf-8")
 
     def report(self, job: Job, restoration: Restoration, seconds: Sequence[float]) -> dict[str, Any]:
@@ -119,7 +126,7 @@ class Restorer:
             "model": {"file": Path(self.arguments.model or MINI).name, "name": self.model.metadata.name},
             "device": str(self.model.device),
             "precision": str(self.model.dtype).removeprefix("torch."),
-            "settings": asdict(self.sampler) | asdict(self.loop) | options,
+            "settings": asdict(self.sampler) | asdict(replace(self.loop, round_height=None)) | options,
             "seed": self.arguments.seed,
             "versions": versions(),
             **outcome,
@@ -138,23 +145,31 @@ def versions() -> dict[str, str]:
 
 
 class ProgressReporter:
-    """The progress bar of one picture, the line of each round, and the seconds it took."""
+    """The progress bar of one picture, the line of each round, its seconds, and its picture if it will be saved.
 
-    def __init__(self, name: str, labels: Sequence[str], steps: int, *, quiet: bool) -> None:
-        self.name, self.labels, self.quiet = name, labels, quiet
-        self.bar = tqdm(total=steps, desc=name, unit="step", disable=progress_off(quiet), leave=False)
+    Where there is no terminal to draw a bar on, each stage of a large picture is announced by a line.
+    """
+
+    def __init__(self, name: str, labels: Sequence[str], arguments: argparse.Namespace) -> None:
+        self.name, self.labels, self.quiet = name, labels, arguments.quiet
+        self.bar = tqdm(total=1.0, desc=name, bar_format=BAR, disable=progress_off(self.quiet), leave=False)
+        self.save_rounds = arguments.save_rounds
+        self.rounds: list[Tensor] = []  # with 8 bits, a quarter of the memory
         self.seconds: list[float] = []
         self.round_start = perf_counter()
 
-    def on_step(self, progress: Progress, estimate: Tensor) -> None:
-        if progress.step == 1:
-            self.bar.reset(progress.steps)
-            self.bar.set_description(f"{self.name}, round {progress.round + 1}")
-        self.bar.update()
+    def on_stage(self, at: StageProgress) -> None:
+        if at.done == 0 and at.total >= LINES_FROM_TILES and self.bar.disable:
+            say(f"{self.name}: round {at.round + 1}, {at.stage} in {at.total} tiles", quiet=self.quiet)
+        self.bar.set_description(f"{self.name}, round {at.round + 1}, {at.stage}", refresh=False)
+        self.bar.set_postfix_str(f"{at.done}/{at.total}", refresh=False)
+        self.bar.update(at.fraction - self.bar.n)
 
     def on_round(self, picture: int, done: Round) -> None:
         now = perf_counter()
         self.seconds.append(now - self.round_start)
         self.round_start = now
+        if self.save_rounds:
+            self.rounds.append(to_uint8(done.image))
         line = round_line(len(self.seconds), done, self.labels)
         say(f"{self.name}: {line}, {self.seconds[-1]:.1f} s", quiet=self.quiet)

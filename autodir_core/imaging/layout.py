@@ -51,8 +51,8 @@ def check_layout(images: Tensor, name: str = "images") -> Tensor:
 
 def to_network(images: Tensor) -> Tensor:
     """Convert [B, H, W, 3] in 0..1 to [B, 3, H, W] in -1..1."""
-    # contiguous: convolutions give other last bits for other memory layouts, and callers have them all
-    return (images.permute(0, 3, 1, 2) * 2 - 1).contiguous()
+    # one memory format: convolutions give other last bits for others, and callers have them all
+    return (images.permute(0, 3, 1, 2) * 2 - 1).contiguous(memory_format=torch.channels_last)
 
 
 def from_network(x: Tensor) -> Tensor:
@@ -81,17 +81,17 @@ def from_pil(image: Image.Image) -> Tensor:
     return from_uint8(np.asarray(image))
 
 
-def pad_to_multiple(x: Tensor, stride: int) -> Tensor:
-    """Extend [B, C, H, W] at the bottom and right by reflection until both sides are multiples of `stride`.
+def pad_to_multiple(images: Tensor, stride: int) -> Tensor:
+    """Extend [B, H, W, 3] at the bottom and right by reflection until both sides are multiples of `stride`.
 
     Reflects as often as it takes, so that any size works down to 1x1.
     """
-    for dim in (-2, -1):
-        size = x.shape[dim]
+    for dim in (1, 2):
+        size = images.shape[dim]
         target = -(-size // stride) * stride
         if target != size:
-            x = x.index_select(dim, reflect_indices(size, target).to(x.device))
-    return x
+            images = images.index_select(dim, reflect_indices(size, target).to(images.device))
+    return images
 
 
 def reflect_indices(size: int, target: int) -> Tensor:

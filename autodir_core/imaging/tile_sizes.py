@@ -1,7 +1,16 @@
-"""Sizes of tiles; imports nothing, so that help pages can name them."""
+"""Sizes of tiles in pixels; imports nothing, so that help pages can name them."""
 
-DEFAULT_TILE_SIZE = 512
-"""Side in pixels of the tiles that are tried first where a picture does not fit."""
+WHOLE_PIXELS = 1024 * 1024
+"""Pictures of no more pixels go through the networks whole where the memory holds them."""
+
+MAX_TILE_SIZE = 1024
+"""Side of a tile of the autoencoder and of the structure correction."""
+
+MAX_DIFFUSION_TILE_SIZE = 768
+"""Side of a tile of the diffusion, near what it was trained with; its attention grows with the square of the area."""
 
 MIN_TILE_SIZE = 128
-"""Side in pixels below which tiles show too little of a picture."""
+"""Side below which a tile shows too little of a picture."""
+
+OVERLAP, MIN_OVERLAP = 8, 32
+"""Neighboring tiles share one part in so many of a side, and so many pixels at least."""

@@ -1,153 +1,170 @@
-"""Tiled inference: pictures that are too large for the memory go through a network in overlapping tiles."""
+"""Tiled inference: overlapping tiles go through a network one by one and are blended with smooth windows."""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from functools import partial
-from typing import TypeVar
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from .tile_sizes import DEFAULT_TILE_SIZE, MIN_TILE_SIZE
+from .tile_sizes import MIN_OVERLAP, OVERLAP
 
-logger = logging.getLogger(__name__)
+OnTile = Callable[[int, int], None]
 
-T = TypeVar("T")
-Network = Callable[[Tensor], Tensor]
-
-OVERLAP = 4
-"""Neighbouring tiles overlap by at least one part in so many of a side: a quarter."""
-
-PATCH = 8
-"""Side of the patches that a picture's statistics are taken from, in steps of the network's grid."""
-
-GLOBAL_MODULES = (nn.GroupNorm, nn.AdaptiveAvgPool2d)
-"""The modules whose results depend on the whole picture, however large. Attention, which does too, is left alone."""
+PICTURE, LATENT = 1, 2
+"""The dimension of the height, which the width follows: of pictures [B, H, W, C] and of latents [B, C, h, w]."""
 
 
-def run_tiled(network: Network, x: Tensor, tile_size: int | None, *, grid: int, module: nn.Module) -> Tensor:
-    """Run `network` over overlapping tiles of `x` and cross-fade the results; what fits into one tile runs whole.
+@dataclass(frozen=True)
+class Span:
+    """Where a tile lies along one side, and where its neighbours fade in and out.
+
+    Attributes:
+        start, end: of the tile.
+        fade_in, fade_out: (from, to), where it replaces the tile before and is replaced by the one after; None at the
+            borders of the picture.
+    """
+
+    start: int
+    end: int
+    fade_in: tuple[float, float] | None
+    fade_out: tuple[float, float] | None
+
+    def window(self, scale: float) -> Tensor:
+        """Return the weights of a result that has `scale` values for each of the tile; those of all tiles sum to 1."""
+        count = round((self.end - self.start) * scale)
+        places = self.start + (torch.arange(count, dtype=torch.float64) + 0.5) / scale
+        weights = torch.ones_like(places) if self.fade_in is None else rise(places, *self.fade_in)
+        return (weights if self.fade_out is None else weights - rise(places, *self.fade_out)).float()
+
+
+def rise(places: Tensor, start: float, end: float) -> Tensor:
+    """Return 0 before `start`, 1 after `end` and half a period of a cosine between."""
+    return (1 - (((places - start) / (end - start)).clamp(0, 1) * math.pi).cos()) / 2
+
+
+def plan_spans(size: int, tile_size: int, *, overlap: int, grid: int) -> list[Span]:
+    """Return the tiles along a side: as few as possible, of one size, no larger than needed.
 
     Args:
-        network: [B, C, h, w] to [B, D, s h, s w], with the same s for all sizes.
-        x: [B, C, H, W].
-        tile_size: side of the tiles in values of `x`, rounded up to a multiple of the grid; None runs the whole.
-        grid: tiles start at its multiples: what the network divides its sides by.
-        module: the part of the network whose norms and averages are to be those of the whole picture.
+        size: of the side.
+        tile_size: of a tile at most, a multiple of the grid.
+        overlap: of neighbors at least, a multiple of the grid, half a tile at most. They are blended over its middle
+            half: what a network computes next to the border of a tile is not used.
+        grid: tiles start at its multiples and end there, the last one at the end of the side.
     """
-    if tile_size is None or max(x.shape[-2:]) <= tile_size:
-        return network(x)
-    tile_size = -(-tile_size // grid) * grid
-    columns = partial(run_bands, network, dim=-1, tile_size=tile_size, grid=grid)
-    with global_statistics(module, lambda: network(sample_patches(x, tile_size, min(PATCH * grid, tile_size)))):
-        return run_bands(columns, x, dim=-2, tile_size=tile_size, grid=grid)
+    if size <= tile_size:
+        return [Span(0, size, None, None)]
+    count = math.ceil((size - overlap) / (tile_size - overlap))
+    length = math.ceil((size + (count - 1) * overlap) / count / grid) * grid
+    last = math.ceil((size - length) / grid) * grid
+    starts = [i * last // (count - 1) // grid * grid for i in range(count)]
+    ends = [min(start + length, size) for start in starts]
+    fades = [middle_half(start, end) for start, end in zip(starts[1:], ends[:-1], strict=True)]
+    return [Span(*span) for span in zip(starts, ends, [None, *fades], [*fades, None], strict=True)]
 
 
-def run_bands(network: Network, x: Tensor, *, dim: int, tile_size: int, grid: int) -> Tensor:
-    """Run `network` over overlapping bands of `x` along one dimension, -1 or -2, and cross-fade the results."""
-    size = x.shape[dim]
-    bands = [
-        (start, x.narrow(dim, start, min(tile_size, size - start))) for start in tile_starts(size, tile_size, grid)
-    ]
-    done = network(bands[0][1])
-    scaled_size, tile_size = done.shape[dim], bands[0][1].shape[dim]
-    for start, band in bands[1:]:
-        done = cross_fade(done, network(band), start * scaled_size // tile_size, dim)
-    return done
+def middle_half(start: int, end: int) -> tuple[float, float]:
+    """Return the range without its first and last quarter."""
+    quarter = (end - start) / 4
+    return start + quarter, end - quarter
 
 
-def tile_starts(size: int, tile_size: int, grid: int) -> list[int]:
-    """Return where tiles start along a side: evenly spread; only the last may be smaller, by less than the grid."""
-    last = -(-max(size - tile_size, 0) // grid) * grid
-    steps = -(-last // (tile_size - tile_size // OVERLAP))
-    return [round(i * last / steps / grid) * grid for i in range(steps)] + [last]
+@dataclass(frozen=True)
+class Tile:
+    """One tile of a picture or latent."""
+
+    rows: Span
+    columns: Span
+
+    def cut(self, x: Tensor, dim: int) -> Tensor:
+        """Return the tile's part of `x`, a view; `dim` is `PICTURE` or `LATENT`."""
+        x = x.narrow(dim, self.rows.start, self.rows.end - self.rows.start)
+        return x.narrow(dim + 1, self.columns.start, self.columns.end - self.columns.start)
+
+    def blend(self, result: Tensor, into: Tensor, dim: int) -> None:
+        """Add the tile's result, weighted by its window, to what all tiles give together; cropped where that ends."""
+        scale = result.shape[dim] / (self.rows.end - self.rows.start)
+        weight = torch.outer(self.rows.window(scale), self.columns.window(scale)).to(result.device)
+        result = result * (weight if dim == LATENT else weight[..., None])
+        for axis, span in ((dim, self.rows), (dim + 1, self.columns)):
+            start = round(span.start * scale)
+            into = into.narrow(axis, start, min(result.shape[axis], into.shape[axis] - start))
+            result = result.narrow(axis, 0, into.shape[axis])
+        into += result.to(into.device)
 
 
-def cross_fade(first: Tensor, second: Tensor, start: int, dim: int) -> Tensor:
-    """Join two parts: the second starts at `start` of the first, and up to the end of the first both are mixed."""
-    overlap = first.shape[dim] - start
-    before, end = first.split([start, overlap], dim)
-    beginning, after = second.split([overlap, second.shape[dim] - overlap], dim)
-    weight = (torch.arange(overlap, dtype=first.dtype, device=first.device) + 0.5) / overlap
-    mixed = torch.lerp(end, beginning, weight if dim == -1 else weight[:, None])
-    return torch.cat([before, mixed, after], dim)
-
-
-def sample_patches(x: Tensor, side: int, patch: int) -> Tensor:
-    """Return a sample of [B, C, H, W] with sides of `side` at most: patches from all over it, put together."""
-    rows, columns = (patch_indices(size, side, patch).to(x.device) for size in x.shape[-2:])
-    return x.index_select(-2, rows).index_select(-1, columns)
-
-
-def patch_indices(size: int, side: int, patch: int) -> Tensor:
-    """Return evenly spread runs of `patch` indices out of 0..size-1, `side` indices at most; all of a short side."""
-    if size <= side:
-        return torch.arange(size)
-    begins = torch.linspace(0, size // patch - 1, side // patch).round().long() * patch
-    return (begins[:, None] + torch.arange(patch)).flatten()
-
-
-@contextmanager
-def global_statistics(network: nn.Module, probe: Callable[[], object]) -> Iterator[None]:
-    """Let norms and averages over the picture be, within the block, those that `network` computes during `probe`.
-
-    Otherwise a tile of plain sky would be normalized by itself and come out with other colors and contrasts than the
-    same sky next to a mountain.
-    """
-    modules = [module for module in network.modules() if isinstance(module, GLOBAL_MODULES)]
-    results: dict[nn.Module, Network] = {}
-
-    def remember(module: nn.Module, inputs: tuple[Tensor], output: Tensor) -> None:
-        results[module] = fixed_group_norm(module, inputs[0]) if isinstance(module, nn.GroupNorm) else lambda x: output
-
-    with forward_hooks(modules, remember):
-        probe()
-    with forward_hooks(modules, lambda module, inputs, output: results[module](inputs[0])):
-        yield
-
-
-@contextmanager
-def forward_hooks(modules: Sequence[nn.Module], hook: Callable[..., Tensor | None]) -> Iterator[None]:
-    """Register `hook` on the forward of every module within the block."""
-    with ExitStack() as handles:
-        for module in modules:
-            handles.enter_context(module.register_forward_hook(hook))
-        yield
-
-
-def fixed_group_norm(norm: nn.GroupNorm, x: Tensor) -> Network:
-    """Return the group norm with the mean and variance of `x` [B, C, ...], whatever it is applied to."""
-    groups = x.float().unflatten(1, (norm.num_groups, -1)).flatten(2)
-    variance, mean = (
-        values.repeat_interleave(norm.num_channels // norm.num_groups, dim=1)
-        for values in torch.var_mean(groups, dim=2, correction=0)
-    )
-    scale = (variance + norm.eps).rsqrt() * norm.weight
-    scale, shift = (values.view(*values.shape, *[1] * (x.ndim - 2)) for values in (scale, norm.bias - mean * scale))
-    return lambda y: torch.addcmul(shift, y.float(), scale).to(y.dtype)
-
-
-def retry_smaller_tiles(call: Callable[[int | None], T], tile_size: int | None, side: int) -> T:
-    """Return `call(tile_size)`; where the memory of a GPU runs out, try once more with smaller tiles.
+def plan_tiles(height: int, width: int, tile_size: int | None, *, grid: int, unit: int = 1) -> list[Tile]:
+    """Return the tiles of a picture or latent, row by row; one where it fits or `tile_size` is None.
 
     Args:
-        call: what to do in tiles of so many pixels, None without tiles.
-        tile_size: the first choice.
-        side: of the picture in pixels, the longer one.
+        height, width: in values.
+        tile_size: side of a tile in pixels, at most.
+        grid: values; see `plan_spans`.
+        unit: pixels per value.
     """
-    try:
-        return call(tile_size)
-    except torch.cuda.OutOfMemoryError:
-        smaller = smaller_tile_size(min(tile_size or side, side))
-    # outside the except block, which would keep what the first attempt has allocated
-    logger.warning("the GPU's memory does not hold %d pixels a side: trying tiles of %d", side, smaller)
-    torch.cuda.empty_cache()
-    return call(smaller)
+    if tile_size is None:
+        return [Tile(Span(0, height, None, None), Span(0, width, None, None))]
+    side = max(tile_size // unit // grid, 2) * grid
+    overlap = math.ceil(min(max(side / OVERLAP, MIN_OVERLAP / unit), side / 2) / grid) * grid
+    rows, columns = (plan_spans(size, side, overlap=overlap, grid=grid) for size in (height, width))
+    return [Tile(row, column) for row in rows for column in columns]
 
 
-def smaller_tile_size(side: int) -> int:
-    """Return the tile size to try after `side` was too large: `DEFAULT_TILE_SIZE`, else the half."""
-    return DEFAULT_TILE_SIZE if side > DEFAULT_TILE_SIZE else max(side // 2, MIN_TILE_SIZE)
+def run_tiled(
+    network: Callable[..., Tensor],
+    inputs: Sequence[Tensor],
+    tiles: Sequence[Tile],
+    *,
+    dims: tuple[int, int],
+    size: tuple[int, int] | None = None,
+    on_tile: OnTile | None = None,
+) -> Tensor:
+    """Run a network over the tiles of its inputs and blend the results; a single tile's result is returned as it is.
+
+    Args:
+        network: takes the same part of each input; gives s values for each along a side, with the same s for all tiles.
+        inputs: all of one size.
+        tiles: from `plan_tiles`.
+        dims: `PICTURE` or `LATENT`: what goes in and what comes out.
+        size: (height, width) to crop the result to.
+        on_tile: called with the number of finished tiles, first 0, and of all.
+
+    Returns the result on the device of the inputs.
+    """
+    report = on_tile or ignore_tile
+    report(0, len(tiles))
+    blended = None
+    for number, tile in enumerate(tiles, start=1):
+        result = network(*(tile.cut(x, dims[0]) for x in inputs))
+        if len(tiles) == 1:
+            blended = crop_to(result, size, dims[1])
+        else:
+            blended = allocate(result, tile, inputs[0], dims=dims, size=size) if blended is None else blended
+            tile.blend(result, blended, dims[1])
+        report(number, len(tiles))
+    if blended is None:
+        raise ValueError("no tiles were given")
+    return blended
+
+
+def ignore_tile(done: int, total: int) -> None:
+    """Report nothing."""
+
+
+def allocate(result: Tensor, tile: Tile, x: Tensor, *, dims: tuple[int, int], size: tuple[int, int] | None) -> Tensor:
+    """Return zeros for the blended result of all tiles, given that of one."""
+    before, after = dims
+    scale = result.shape[after] / (tile.rows.end - tile.rows.start)
+    shape = list(result.shape)
+    shape[after : after + 2] = size or [round(side * scale) for side in x.shape[before : before + 2]]
+    return torch.zeros(shape, dtype=result.dtype, device=x.device)
+
+
+def crop_to(x: Tensor, size: tuple[int, int] | None, dim: int) -> Tensor:
+    """Return the top left part of a picture or latent; all of it where `size` is None."""
+    if size is None or tuple(x.shape[dim : dim + 2]) == tuple(size):
+        return x
+    return x.narrow(dim, 0, size[0]).narrow(dim + 1, 0, size[1]).contiguous()

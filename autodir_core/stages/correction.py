@@ -8,23 +8,21 @@ import torch
 from torch import Tensor
 
 from ..errors import InputError
-from ..imaging.tiling import run_tiled
 from ..networks.nafnet import NAFNet
 
 
-def correct(scm: NAFNet, degraded: Tensor, generated: Tensor, tile_size: int | None = None) -> Tensor:
-    """Return the generated picture plus the whole residual, [B, 3, H, W] in -1..1, not clamped (paper section 3.4).
+def correct(scm: NAFNet, degraded: Tensor, generated: Tensor) -> Tensor:
+    """Return the generated picture plus the whole residual, not clamped (paper section 3.4).
 
     Args:
         scm: the correction network.
         degraded: [B, 3, H, W] in -1..1.
         generated: the same shape.
-        tile_size: side in pixels of the tiles that larger pictures are corrected in; None corrects them whole.
 
-    Returns float32.
+    Returns float32 [B, 3, H, W].
     """
-    pair = torch.cat([degraded, generated], dim=1).to(scm.intro.weight.dtype)
-    return run_tiled(lambda piece: scm(*piece.split(3, dim=1)).float(), pair, tile_size, grid=scm.stride, module=scm)
+    dtype = scm.intro.weight.dtype
+    return scm(degraded.to(dtype), generated.to(dtype)).float()
 
 
 def lerp_correction(generated: Tensor, corrected: Tensor, weight: float | Tensor | Sequence[float]) -> Tensor:

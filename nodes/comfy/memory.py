@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -12,7 +11,7 @@ import torch
 from comfy.model_patcher import ModelPatcher
 
 from ...autodir_core.errors import AutoDIRError
-from ...autodir_core.imaging.tile_sizes import DEFAULT_TILE_SIZE
+from ...autodir_core.imaging.tile_sizes import MAX_TILE_SIZE
 from ...autodir_core.model import AutoDIR
 from .devices import load_device
 from .progress import raise_if_interrupted
@@ -43,36 +42,23 @@ class HostedModel:
         return self.model
 
     def memory_required(self, height: int, width: int) -> int:
-        """Return the bytes that the decoder needs at its peak for one image of this size in pixels."""
-        values = PEAK_VALUES * self.model.config.vae.channels[0] * height * width
+        """Return the bytes that the decoder needs at its peak for one image of this size, or for a tile of it."""
+        values = PEAK_VALUES * self.model.config.vae.channels[0] * min(height * width, MAX_TILE_SIZE**2)
         return values * self.model.networks.vae.dtype.itemsize
 
     @contextmanager
     def loaded_for(self, height: int, width: int) -> Iterator[AutoDIR]:
         """Load the model to restore images of this size in pixels, one at a time.
 
-        An image that does not fit into memory is restored in tiles. Raises AutoDIRError with advice where even tiles
-        do not fit.
+        An image that does not fit into memory is restored in tiles. Raises AutoDIRError with advice where not even the
+        smallest ones fit.
         """
         try:
-            autodir = self.load(height, width)
-            yield autodir.tiled(DEFAULT_TILE_SIZE) if self.exceeds_cpu_memory(height, width) else autodir
+            yield self.load(height, width).tiled(free_memory=comfy.model_management.get_free_memory)
         except comfy.model_management.OOM_EXCEPTION as error:
             comfy.model_management.unload_all_models()
             comfy.model_management.soft_empty_cache()
             raise AutoDIRError(out_of_memory_message(height, width, self.model.dtype)) from error
-
-    def exceeds_cpu_memory(self, height: int, width: int) -> bool:
-        """Return whether an image may be too large for a CPU: no error would follow, the system ends the process."""
-        device = self.patcher.load_device
-        if device.type != "cpu":
-            return False
-        if self.memory_required(height, width) <= comfy.model_management.get_free_memory(device):
-            return False
-        logging.info(
-            "AutoDIR: %d x %d pixels may not fit into memory: using tiles of %d", width, height, DEFAULT_TILE_SIZE
-        )
-        return True
 
     def load_remaining_weights(self) -> None:
         """Move the weights that ComfyUI left behind: `--novram` loads no plain torch layer, yet counts it as loaded."""

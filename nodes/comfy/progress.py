@@ -15,7 +15,9 @@ from PIL import Image
 from torch import Tensor
 
 from ...autodir_core.imaging.layout import to_pil
+from ...autodir_core.imaging.tiling import OnTile
 from ...autodir_core.model import AutoDIR
+from ...autodir_core.pipeline import Progress
 
 SD15_LATENT = (4, 8)
 """Channels and pixels per value of the latents that ComfyUI has its own previews for."""
@@ -31,22 +33,39 @@ def raise_if_interrupted() -> None:
     comfy.model_management.throw_exception_if_processing_interrupted()
 
 
-class StepProgress:
-    """Called after each step: moves the progress bar, shows a preview, and stops after a cancel."""
+RESOLUTION = 1000
+"""Parts of the progress bar."""
 
-    def __init__(self, model: AutoDIR, total: int) -> None:
-        self.bar, self.total = comfy.utils.ProgressBar(total), total
+
+class NodeProgress:
+    """Moves the progress bar of a node, shows previews of its pictures, and stops it after a cancel."""
+
+    def __init__(self, model: AutoDIR, pictures: int = 1) -> None:
+        """Let the bar be full when so many pictures are done."""
+        self.bar, self.pictures, self.done = comfy.utils.ProgressBar(RESOLUTION), pictures, 0
         self.preview = latent_previewer(model)
 
-    def __call__(self, done: int, estimate: Tensor) -> None:
-        """Report that `done` steps are finished; `estimate` of the result is [B, C, h, w], scaled."""
+    def move(self, picture: int, fraction: float) -> None:
+        """Report that a fraction 0..1 of a picture, counted from 0, is finished."""
         raise_if_interrupted()
-        self.bar.update_absolute(done, preview=jpeg_preview(self.preview(done, estimate)))
+        self.done = round(RESOLUTION * (picture + fraction) / self.pictures)
+        self.bar.update_absolute(self.done)
+
+    def on_tile(self, picture: int) -> OnTile:
+        """Return what reports the finished tiles of a picture and all of them."""
+        return lambda done, total: self.move(picture, done / total)
+
+    def on_step(self, at: Progress, estimate: Tensor) -> None:
+        """Show the estimate [1, C, h, w], scaled, of a result."""
+        raise_if_interrupted()
+        preview = jpeg_preview(self.preview(at.step, estimate))
+        if preview:
+            self.bar.update_absolute(self.done, preview=preview)
 
     def show_result(self, image: Tensor) -> None:
         """Show [H, W, 3] as the last preview, which would otherwise hide the images that the node shows."""
         if args.preview_method != LatentPreviewMethod.NoPreviews:
-            self.bar.update_absolute(self.total, preview=jpeg_preview(to_pil(image)))
+            self.bar.update_absolute(RESOLUTION, preview=jpeg_preview(to_pil(image)))
 
 
 def latent_previewer(model: AutoDIR) -> Previewer:

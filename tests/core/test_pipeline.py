@@ -190,8 +190,8 @@ def test_padding_is_reflection_that_the_user_does_not_see(tiny):
 
 def test_a_round_crosses_the_device_border_once_and_checks_the_input_once(tiny, monkeypatch):
     uploads, checks = [], []
-    upload, finite = type(tiny).network_input, torch.isfinite
-    monkeypatch.setattr(type(tiny), "network_input", lambda model, x: uploads.append(x.shape) or upload(model, x))
+    place, finite = type(tiny.stages).place, torch.isfinite
+    monkeypatch.setattr(type(tiny.stages), "place", lambda stages, x: uploads.append(x.shape) or place(stages, x))
     monkeypatch.setattr(torch, "isfinite", lambda x: checks.append(x.numel()) or finite(x))
     image = pictures(1, 300, 320)
     ad.restore(tiny, image, ad.LoopSettings(max_rounds=2, labels=["haze", "rain"]), FAST)
@@ -206,7 +206,8 @@ def test_a_batch_of_one_copies_nothing(tiny):
 
 
 def test_a_round_that_is_not_finite_is_an_error(tiny, monkeypatch):
-    monkeypatch.setattr(type(tiny), "correct_pixels", lambda model, degraded, generated: generated * float("nan"))
+    broken = staticmethod(lambda degraded, generated, on_tile: generated * float("nan"))
+    monkeypatch.setattr(type(tiny.stages), "correct", broken)
     with pytest.raises(ad.InputError, match="the picture of round 1 holds values that are not finite"):
         ad.restore(tiny, pictures(1), ad.LoopSettings(max_rounds=1), FAST)
 
@@ -302,3 +303,34 @@ def test_the_former_spelling_of_crops_is_understood(tiny):
     image = pictures(1)
     assert torch.equal(tiny.assess(image, None, "centre").probabilities, tiny.assess(image).probabilities)
     assert ad.LoopSettings(1, None, None, None, "centre").max_rounds == 1
+
+
+def test_stages_report_in_order(tiny):
+    seen = []
+    ad.restore(tiny, pictures(1), ad.LoopSettings(max_rounds=2, labels=["haze", "rain"]), FAST, on_stage=seen.append)
+    stages = [(at.round, at.stage) for at in seen if at.done == 0]
+    first = list(dict.fromkeys(stages))
+    assert first == [(n, stage) for n in (0, 1) for stage in ("assess", "encode", "sample", "decode", "correct")]
+    for number in (0, 1):
+        fractions = [at.fraction for at in seen if at.round == number]
+        assert fractions == sorted(fractions) and fractions[0] == 0 and fractions[-1] == pytest.approx(1)
+
+
+def test_what_a_watcher_raises_ends_the_run_within_a_tile(tiny):
+    class CancelledError(Exception):
+        pass
+
+    def cancel(at):
+        if (at.stage, at.done) == ("sample", 1):
+            raise CancelledError
+
+    with pytest.raises(CancelledError):
+        ad.restore(tiny.tiled(128), pictures(1, 200, 200), ad.LoopSettings(1, prompt="haze"), FAST, on_stage=cancel)
+
+
+def test_the_pictures_of_rounds_can_be_small(tiny):
+    whole, loop = [], ad.LoopSettings(max_rounds=1, labels=["haze"], round_height=16)
+    out = ad.restore(tiny, pictures(1), loop, FAST, on_round=lambda picture, done: whole.append(done))
+    assert out.image.shape == pictures(1).shape == whole[0].image.shape
+    assert torch.equal(out.image, whole[0].image)
+    assert out.rounds[0].generated.shape[1] == out.rounds[0].corrected.shape[1] == out.rounds[0].image.shape[1] == 16

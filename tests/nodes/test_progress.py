@@ -55,9 +55,25 @@ class TestPreview:
         def stop():
             raise CancelledError
 
-        watch = progress.StepProgress(model.model, 3)
-        watch(1, torch.zeros(1, 4, 8, 8))
+        watch = progress.NodeProgress(model.model)
+        watch.move(0, 0.25)
         monkeypatch.setattr(progress.comfy.model_management, "throw_exception_if_processing_interrupted", stop)
-        with pytest.raises(CancelledError):
-            watch(2, torch.zeros(1, 4, 8, 8))
-        assert watch.bar.done == [1]
+        for report in (
+            lambda: watch.move(0, 0.5),
+            lambda: watch.on_tile(0)(1, 2),
+            lambda: watch.on_step(pack_progress(progress), torch.zeros(1, 4, 8, 8)),
+        ):
+            with pytest.raises(CancelledError):
+                report()
+        assert watch.bar.done == [250]
+
+    def test_the_bar_fills_over_all_pictures(self, progress, model):
+        watch = progress.NodeProgress(model.model, 2)
+        for picture in (0, 1):
+            for done in range(3):
+                watch.on_tile(picture)(done, 2)
+        assert watch.bar.done == [0, 250, 500, 500, 750, 1000]
+
+
+def pack_progress(progress):
+    return progress.Progress(picture=0, round=0, step=1, steps=3)

@@ -29,18 +29,18 @@ def test_network_layout_and_range():
 
 
 def test_padding_reflects_without_repeating_the_edge():
-    x = torch.arange(5.0).view(1, 1, 1, 5)
-    assert pad_to_multiple(x, 8).shape == (1, 1, 8, 8)
-    assert pad_to_multiple(x, 8)[0, 0, 0].tolist() == [0, 1, 2, 3, 4, 3, 2, 1]
+    x = torch.arange(5.0).view(1, 1, 5, 1)
+    assert pad_to_multiple(x, 8).shape == (1, 8, 8, 1)
+    assert pad_to_multiple(x, 8)[0, 0, :, 0].tolist() == [0, 1, 2, 3, 4, 3, 2, 1]
 
 
 def test_padding_folds_as_often_as_it_takes():
-    x = torch.tensor([[1.0, 2.0]]).view(1, 1, 1, 2)
-    assert pad_to_multiple(x, 7)[0, 0, 3].tolist() == [1, 2, 1, 2, 1, 2, 1]
+    x = torch.tensor([1.0, 2.0]).view(1, 1, 2, 1)
+    assert pad_to_multiple(x, 7)[0, 3, :, 0].tolist() == [1, 2, 1, 2, 1, 2, 1]
 
 
 def test_multiples_are_not_padded():
-    x = torch.rand(1, 3, 64, 128)
+    x = torch.rand(1, 64, 128, 3)
     assert pad_to_multiple(x, 64) is x
 
 

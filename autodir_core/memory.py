@@ -1,0 +1,118 @@
+"""How large a part of a picture fits into memory at once, and what to do when it did not."""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import math
+import os
+import sys
+from collections.abc import Callable
+from typing import TypeVar
+
+import torch
+
+from .imaging.tile_sizes import MAX_DIFFUSION_TILE_SIZE, MAX_TILE_SIZE, MIN_TILE_SIZE, WHOLE_PIXELS
+from .networks.build import Networks
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+FreeMemory = Callable[[torch.device], int]
+
+USABLE = 0.6
+"""Part of the free memory that a tile may take: allocators leave gaps, and the pictures need theirs."""
+
+TILE_SIDE_STEP = 64
+"""Sides of tiles that memory decides are multiples of so many pixels."""
+
+
+def free_memory(device: torch.device) -> int:
+    """Return the bytes that are free for tensors on a device."""
+    if device.type == "cuda":
+        cached = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return torch.cuda.mem_get_info(device)[0] + cached
+    if device.type == "mps":
+        return torch.mps.recommended_max_memory() - torch.mps.current_allocated_memory()
+    return free_cpu_memory()
+
+
+def free_cpu_memory() -> int:
+    """Return the bytes that this machine can still give to programs."""
+    if sys.platform == "win32":
+        status = (ctypes.c_ulonglong * 8)(64)  # MEMORYSTATUSEX: its length, ..., as the third number what is free
+        ctypes.windll.kernel32.GlobalMemoryStatusEx(ctypes.byref(status))
+        return status[2]
+    if os.path.exists("/proc/meminfo"):
+        with open("/proc/meminfo", encoding="ascii") as lines:
+            return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2  # macOS counts no free pages
+
+
+def bytes_per_pixel(networks: Networks) -> dict[str, int]:
+    """Return what a pixel of a picture needs at the peak of each stage: so many values at its widest resolution.
+
+    Measured with the embedded model and at the official size; ComfyUI's estimate for the decoder is 2178 / 128 = 17.
+    """
+    vae, scm, unet = networks.vae, networks.scm, networks.unet
+    factor = 2 ** (len(vae.config["block_out_channels"]) - 1)
+    decoder = 17 * vae.config["block_out_channels"][0] * vae.dtype.itemsize
+    return {
+        "encode": decoder // 2,
+        "sample": 3 * 40 * unet.config["block_out_channels"][0] * unet.dtype.itemsize // factor**2,
+        "decode": decoder,
+        "correct": 6 * scm.intro.out_channels * scm.intro.weight.dtype.itemsize,
+    }
+
+
+def choose_tile_size(stage: str, pixels: int, need: int, free: int) -> int | None:
+    """Return the side of the tiles in which a stage sees a picture, None for the whole.
+
+    Args:
+        stage: "encode", "sample", "decode" or "correct".
+        pixels: of the picture.
+        need: bytes per pixel.
+        free: bytes.
+    """
+    fitting = USABLE * free / need
+    if pixels <= min(fitting, WHOLE_PIXELS):
+        return None
+    largest = MAX_DIFFUSION_TILE_SIZE if stage == "sample" else MAX_TILE_SIZE
+    side = math.isqrt(int(fitting)) // TILE_SIDE_STEP * TILE_SIDE_STEP
+    return min(max(side, MIN_TILE_SIZE), largest)
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Return whether an error says that a device's memory is full; PyTorch has three ways to say so."""
+    text = str(error)
+    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or (
+        isinstance(error, RuntimeError) and ("out of memory" in text or "can't allocate memory" in text)
+    )
+
+
+def retry_smaller_tiles(
+    call: Callable[[int | None], T], tile_size: int | None, side: int, on_smaller: Callable[[int], object]
+) -> T:
+    """Return `call(tile_size)`; where memory runs out, try with tiles of half the size, and so on.
+
+    Args:
+        call: what to do in tiles of a side in pixels, None without tiles.
+        tile_size: the first choice.
+        side: of the picture in pixels, the longer one.
+        on_smaller: called with each smaller size.
+
+    Raises the last error where not even the smallest tiles fit.
+    """
+    while True:
+        try:
+            return call(tile_size)
+        except (RuntimeError, MemoryError) as error:
+            current = min(tile_size or side, side)
+            if not is_out_of_memory(error) or current <= MIN_TILE_SIZE:
+                raise
+        # outside the except block, which would keep what the attempt has allocated
+        tile_size = max(current // 2, MIN_TILE_SIZE)
+        logger.warning("memory does not hold tiles of %d pixels a side: trying %d", current, tile_size)
+        on_smaller(tile_size)
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
