@@ -21,6 +21,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("what", metavar="STAGE", choices=(*STAGE_NAMES, ALL_STAGES), help=what)
     parser.add_argument("--model", metavar="FILE", help="continue the training of this one (default: from scratch)")
     parser.add_argument("--pairs", metavar="FOLDER", help="LABEL/degraded and LABEL/clean (default: the recipe's)")
+    negatives = 'pictures that only look degraded, such as paintings; drawn as "no" (default: the recipe\'s)'
+    parser.add_argument("--negatives", metavar="FOLDER", help=negatives)
     stages = f"with {ALL_STAGES}, between commas, out of (default: all of) {','.join(STAGE_NAMES)}"
     add_renamed(parser, "--stages", "--parts", type=names, help=stages)
     add_training_options(parser, recipe="mini")

@@ -11,15 +11,19 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from autodir_core.checkpoint.save import official_state, save_model
 from autodir_core.choices import CROPS, STANDARD
 from autodir_core.cli.console import complain, progress_off, say
+from autodir_core.cli.convert import check_target
 from autodir_core.cli.options import load_model, with_spaces
 from autodir_core.cli.restorer import versions
+from autodir_core.devices import parse_dtype
 from autodir_core.imaging.metrics import Distance, load_lpips
 from autodir_core.labels import check_labels
-from autodir_core.model import MINI, AutoDIR
+from autodir_core.model import MINI, AutoDIR, load_autodir
 from autodir_core.optional_imports import is_installed
 
+from .calibration import calibrate
 from .evaluator import SampleImages, evaluate
 from .protocol import CROP_SIZE, Protocol
 from .report.tables import build_tables
@@ -55,6 +59,21 @@ def run_evaluation(arguments: argparse.Namespace) -> int:
     say(report.markdown(), quiet=arguments.quiet)
     if store:
         report.write(store)
+    return 0
+
+
+def run_calibration(arguments: argparse.Namespace) -> int:
+    """Fit a temperature to photographs of all severities, and write the calibrated model."""
+    check_target(Path(arguments.model or MINI), arguments.output, arguments.overwrite)
+    model = load_autodir(arguments.model, arguments.device, "float32")
+    protocol = Protocol(
+        crops=arguments.crops_per_photo, degrader=arguments.degrader, severity=(0.0, 1.0), seed=arguments.seed
+    )
+    samples = photo_samples(load_photos(arguments.photos), model.labels, protocol)
+    calibrated, line = calibrate(model, tqdm(samples, unit="sample", disable=progress_off(arguments.quiet)))
+    state = official_state(calibrated.networks, calibrated.config)
+    save_model(arguments.output, state, calibrated.metadata, parse_dtype(arguments.precision))
+    say(f"{arguments.output} is written: {line}", quiet=arguments.quiet)
     return 0
 
 

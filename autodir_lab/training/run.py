@@ -27,7 +27,8 @@ from .recipes.recipe import Recipe, read_recipe, scale_steps
 def run_training(arguments: argparse.Namespace, stages: Sequence[str]) -> int:
     """Train some stages of a new model or of a file."""
     recipe, folder = chosen_recipe(arguments), Path(arguments.output)
-    recipe = replace(recipe, data=replace(recipe.data, pairs=arguments.pairs or recipe.data.pairs))
+    given = {name: getattr(arguments, name) for name in ("pairs", "negatives") if getattr(arguments, name)}
+    recipe = replace(recipe, data=replace(recipe.data, **given))
     target = chosen_target(arguments, recipe.name)
     if not arguments.model:
         check_needs(stages, folder)

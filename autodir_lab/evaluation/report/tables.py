@@ -5,13 +5,18 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from statistics import mean
 
 from autodir_core.labels import CLEAN
 
+from ..calibration import expected_calibration_error
 from ..sample_result import Quality, SampleResult
 
 Results = Sequence[SampleResult]
+
+CONFIDENCES = (0.0, 0.5, 0.7, 0.9, 0.97)
+"""Lowest probability of each row of the calibration table."""
 
 SEVERITY_THIRDS = ("mild", "medium", "severe")
 """Names of the thirds of the severity range 0..1."""
@@ -33,6 +38,7 @@ def build_tables(results: Results, labels: Sequence[str]) -> list[Table]:
     builders: tuple[Callable[[Results, Sequence[str]], Table | None], ...] = (
         single_table,
         confusion_matrix,
+        calibration_table,
         severity_table,
         kind_table,
         mixture_table,
@@ -117,6 +123,24 @@ def prediction_counts(results: Results, labels: Sequence[str]) -> tuple[str, ...
     """Return how often each label was predicted; empty for never."""
     counts = Counter(result.predicted for result in results)
     return tuple(str(counts[label] or "") for label in labels)
+
+
+def calibration_table(results: Results, labels: Sequence[str]) -> Table | None:
+    """Accuracy by the probability of the top label, and the expected calibration error."""
+    labeled = [result for result in results if len(result.labels) == 1]
+    groups = [[one for one in labeled if low <= one.probability < high] for low, high in pairwise((*CONFIDENCES, 2.0))]
+    rows = [
+        (f"from {low:.0%}", str(len(some)), f"{100 * mean(one.probability for one in some):.0f} %", accuracy(some))
+        for low, some in zip(CONFIDENCES, groups, strict=True)
+        if some
+    ]
+    if not rows:
+        return None
+    hits = [one.predicted == one.ground_truth for one in labeled]
+    error = expected_calibration_error([one.probability for one in labeled], hits)
+    rows.append(("**expected calibration error**", str(len(labeled)), f"{error:.3f}", ""))
+    note = "Where the mean probability is the accuracy, a threshold means what it says. 15 bins (Guo et al. 2017)."
+    return Table("Calibration", note, ("top label's probability", "samples", "mean", "accuracy"), tuple(rows), True)
 
 
 def severity_table(results: Results, labels: Sequence[str]) -> Table | None:

@@ -29,6 +29,8 @@ class DataConfig:
         scenes_weight: how often a crop is of a scene.
         photos: a folder of clean photographs; "" for none.
         photos_weight: how often a crop is of a photograph.
+        negatives: a folder of pictures that only look degraded, such as paintings, drawn as "no" alone; "" for none.
+        negatives_weight: how often a crop under "no" is of one.
         pairs: a folder with `<label>/degraded` and `<label>/clean`; "" for none.
         pairs_weight: how often a crop under such a label, or "no", is of the pairs.
     """
@@ -37,6 +39,8 @@ class DataConfig:
     scenes_weight: float = 0.53
     photos: str = ""
     photos_weight: float = 0.47
+    negatives: str = ""
+    negatives_weight: float = 0.25
     pairs: str = ""
     pairs_weight: float = 1.0
 
@@ -145,8 +149,8 @@ def load_sources(
         seed: of the scenes.
         degradations: applied to clean pictures, by label.
     """
-    if config.photos:
-        list_pictures([config.photos], recursive=True)  # refused before anything is drawn, as pairs are
+    for folder_of_pictures in filter(None, (config.photos, config.negatives)):
+        list_pictures([folder_of_pictures], recursive=True)  # refused before anything is drawn, as pairs are
     pairs = find_pairs(Path(config.pairs), labels) if config.pairs else {}
     sources: list[Source] = []
     if config.scenes:
@@ -155,6 +159,8 @@ def load_sources(
     if config.photos:
         photos = prepare_photos(folder, Path(config.photos))
         sources.append(CleanSource(photos, config.photos_weight, degradations))
+    if config.negatives:
+        sources.append(CleanSource(prepare_photos(folder, Path(config.negatives)), config.negatives_weight, {}))
     if pairs:
         tiles = {label: prepare_pairs(folder, place) for label, place in pairs.items()}
         sources.append(PairSource(tiles, config.pairs_weight))

@@ -23,6 +23,8 @@ class TrainConfig:
         trainable_prefixes: of the names of the parameters to train, the others are frozen; empty trains all.
         precision: of the forward pass, where it is safe (torch.autocast): float32, bfloat16 or float16.
         warmup_steps: of linear rise of the learning rate.
+        decay_fraction: fraction of the steps, the last ones, in which the learning rate falls by a cosine. Before them
+            it is constant, so that a training may be prolonged, or ended early (warmup-stable-decay, Hu et al. 2024).
         final_lr_fraction: where the cosine ends, as a fraction of the peak.
         weight_decay: of AdamW, on matrices and convolutions only.
         betas: of AdamW.
@@ -43,6 +45,7 @@ class TrainConfig:
     trainable_prefixes: tuple[str, ...] = ()
     precision: str = "float32"
     warmup_steps: int = 100
+    decay_fraction: float = 1.0
     final_lr_fraction: float = 0.01
     weight_decay: float = 0.01
     betas: tuple[float, float] = (0.9, 0.99)
@@ -60,8 +63,9 @@ class TrainConfig:
         for name in ("batch_size", "gradient_accumulation_steps", "save_every", "log_every"):
             if getattr(self, name) < 1:
                 raise InputError(f"{name} must be 1 or more, got {getattr(self, name)}")
-        if not 0 <= self.init_weight_alpha <= 1:
-            raise InputError(f"init_weight_alpha must be within 0..1, got {self.init_weight_alpha}")
+        for name in ("decay_fraction", "init_weight_alpha"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise InputError(f"{name} must be within 0..1, got {getattr(self, name)}")
         PRECISIONS.check(self.precision)
 
     def autocast(self, device: torch.device) -> torch.autocast:

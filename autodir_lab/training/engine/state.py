@@ -146,10 +146,11 @@ def warmup_cosine(optimizer: Optimizer, config: TrainConfig, last_step: int = -1
 
 
 def lr_factor(step: int, config: TrainConfig) -> float:
-    """Return the fraction of the peak at a step: linear warm-up, then a cosine down to `final_lr_fraction`."""
+    """Return the fraction of the peak at a step: linear warm-up, constant, then a cosine to `final_lr_fraction`."""
     if step < config.warmup_steps:
         return (step + 1) / config.warmup_steps
-    progress = (step - config.warmup_steps) / max(config.steps - config.warmup_steps, 1)
+    start = max(config.warmup_steps, round(config.steps * (1 - config.decay_fraction)))
+    progress = max(step - start, 0) / max(config.steps - start, 1)
     cosine = 0.5 * (1 + math.cos(math.pi * progress))
     return config.final_lr_fraction + (1 - config.final_lr_fraction) * cosine
 

@@ -17,6 +17,7 @@ from autodir_core.stages.biqa import clip_pixels, encode_prompts
 from ..data.crops import CropConfig
 from ..data.dataset import Batch, MicroBatch, PairDataset
 from ..data.sources import TrainingData
+from ..data.synthetic import ALIKE
 from .losses import Losses, Objective, fidelity_loss, semantic_agnostic_loss
 from .patch_dropout import PatchDropout, add_patch_dropout, sample_patches
 
@@ -57,6 +58,8 @@ class BIQAObjectiveConfig:
         unmasked_fraction: fraction of the steps, the last ones, in which it sees all of them.
         fidelity_weight: of the paper's loss.
         cross_entropy_weight: of a loss that helps networks without pretraining; 0 officially.
+        label_smoothing: of the cross entropy, spread over all labels.
+        neighbor_smoothing: of the cross entropy, what of a picture's target goes to the other label of `ALIKE`.
         semantic_agnostic_weight: of the paper's term on the ground truths.
         distillation_weight: of the loss that keeps the teacher's probabilities, on pictures without the new label.
     """
@@ -66,6 +69,8 @@ class BIQAObjectiveConfig:
     unmasked_fraction: float = 0.02
     fidelity_weight: float = 1.0
     cross_entropy_weight: float = 0.0
+    label_smoothing: float = 0.05
+    neighbor_smoothing: float = 0.0
     semantic_agnostic_weight: float = 1.0
     distillation_weight: float = 0.0
 
@@ -94,6 +99,7 @@ def biqa_objective(
     for tower in (clip, teacher.clip) if teacher else (clip,):
         add_patch_dropout(tower, dropout)
     clean = data.labels.index(CLEAN)
+    targets = smooth_neighbors(data.labels, config.neighbor_smoothing)
 
     def losses(micro: MicroBatch, batch: Batch) -> Losses:
         batch = batch.to(clip.logit_scale.device)
@@ -104,7 +110,8 @@ def biqa_objective(
             logits = logits_fn(torch.cat([batch.degraded, batch.clean[rows]]))
             probabilities = teacher_probabilities(batch, data, teacher.logits_fn) if teacher else None
         references = torch.full_like(batch.labels[rows], clean)
-        classification = classification_losses(logits, torch.cat([batch.labels, references]))
+        labels = torch.cat([batch.labels, references])
+        classification = classification_losses(logits, labels, targets.to(logits), config.label_smoothing)
         weight = len(logits) / (micro.batch_size + len(range(0, micro.batch_size, REFERENCE_EVERY)))
         degraded = sum(label != CLEAN for label in dataset.draw_labels(micro)[::REFERENCE_EVERY])
         agnostic = agnostic_sum(logits[len(batch.labels) :].softmax(dim=1), batch.labels[rows], clean)
@@ -121,13 +128,26 @@ def biqa_objective(
     return Objective(dataset, losses)
 
 
-def classification_losses(logits: Tensor, labels: Tensor) -> Losses:
-    """Return fidelity loss and cross entropy of logits [N, L] under labels [N], mean over the pictures."""
+def classification_losses(logits: Tensor, labels: Tensor, targets: Tensor, label_smoothing: float) -> Losses:
+    """Return fidelity loss and cross entropy of logits [N, L] under labels [N], mean over the pictures.
+
+    The cross entropy is with the label's row of `targets` [L, L], smoothed over all labels.
+    """
     one_hot = nn.functional.one_hot(labels, logits.shape[1]).float()
     return {
         "fidelity": fidelity_loss(logits.softmax(dim=1), one_hot),
-        "cross_entropy": nn.functional.cross_entropy(logits, labels, label_smoothing=0.05),
+        "cross_entropy": nn.functional.cross_entropy(logits, targets[labels], label_smoothing=label_smoothing),
     }
+
+
+def smooth_neighbors(labels: Sequence[str], smoothing: float) -> Tensor:
+    """Return the target [L, L] of each label: `smoothing` of it is the other label of `ALIKE`, where it has one."""
+    targets = torch.eye(len(labels))
+    alike = [index for index, label in enumerate(labels) if label in ALIKE]
+    if len(alike) == len(ALIKE):
+        rows = torch.tensor(alike)
+        targets[rows, rows], targets[rows, rows.flip(0)] = 1 - smoothing, smoothing
+    return targets
 
 
 def agnostic_sum(probabilities: Tensor, labels: Tensor, clean: int) -> Tensor:

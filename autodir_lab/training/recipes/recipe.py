@@ -25,7 +25,7 @@ from ..objectives.ldm import LDMObjectiveConfig
 from ..objectives.scm import SCMObjectiveConfig
 from ..objectives.vae import VAEObjectiveConfig
 
-SHIPPED = ("mini", "official", "teach")
+SHIPPED = ("mini", "official", "teach", "families")
 """The recipes that come with this package."""
 
 

@@ -55,6 +55,21 @@ def test_lpips_has_columns_if_measured(make_result, tables):
     assert table.header[-2:] == ("LPIPS before", "after") and table.rows[0][-2:] == ("0.400", "0.200")
 
 
+def test_calibration(make_result, tables):
+    """Half of those at 0.8 are right, the one at 0.6 is: (2 * 0.3 + 0.4) / 3."""
+    results = [
+        make_result("noise", "noise", probability=0.8),
+        make_result("noise", "no", probability=0.8),
+        make_result("no", "no", probability=0.6),
+        make_result("noise + haze", "no", probability=1.0),
+    ]
+    assert tables(results)["Calibration"].rows == (
+        ("from 50%", "1", "60 %", "100 %"),
+        ("from 70%", "2", "80 %", "50 %"),
+        ("**expected calibration error**", "3", "0.333", ""),
+    )
+
+
 def test_severity_by_thirds(make_result, tables):
     results = [
         make_result("noise", "noise", 10, 11, severity=0.1),

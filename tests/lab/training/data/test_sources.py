@@ -65,13 +65,18 @@ def test_sources_of_a_recipe(tmp_path):
     photos, pairs = load_data(given, ad.LABELS, tmp_path).sources
     assert photos.weight == 0.47 and photos.offers("haze") and photos.tiles.array.shape == (4, 512, 512, 4)
     assert pairs.weight == 3.0 and pairs.offers("low resolution") and not pairs.offers("haze")
+    given_negatives = DataConfig(scenes=0, photos=str(tmp_path / "photos"), negatives=str(tmp_path / "photos"))
+    _, negatives = load_data(given_negatives, ad.LABELS, tmp_path).sources
+    assert negatives.weight == 0.25 and [label for label in ad.LABELS if negatives.offers(label)] == ["no"]
     with pytest.raises(ad.InputError, match="belongs to no label of this model"):
         load_data(given, ("haze", "no"), tmp_path)
     with pytest.raises(ad.InputError, match="nothing to train on"):
         load_data(DataConfig(scenes=0), ad.LABELS, tmp_path)
 
 
-@pytest.mark.parametrize("wrong", [{"photos": "nowhere"}, {"pairs": "nowhere"}, {"pairs": "without_clean"}])
+@pytest.mark.parametrize(
+    "wrong", [{"photos": "nowhere"}, {"negatives": "nowhere"}, {"pairs": "nowhere"}, {"pairs": "without_clean"}]
+)
 def test_folders_are_checked_before_a_scene_is_drawn(tmp_path, monkeypatch, wrong):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("autodir_lab.training.data.sources.prepare_scenes", None)

@@ -224,6 +224,10 @@ def test_the_schedule():
     assert lr_factor(10, config) == pytest.approx(1.0)
     assert lr_factor(60, config) == pytest.approx(0.505)
     assert lr_factor(110, config) == pytest.approx(0.01)
+    late = replace(config, decay_fraction=0.5)
+    assert [lr_factor(step, late) for step in (10, 55, 110)] == pytest.approx([1.0, 1.0, 0.01])
+    assert lr_factor(82, late) == pytest.approx(0.52, abs=0.01), "half of the way down"
+    assert lr_factor(110, replace(config, decay_fraction=0.0)) == 1.0
     flat = replace(config, warmup_steps=0, final_lr_fraction=1.0)
     assert {lr_factor(step, flat) for step in (0, 50, 109)} == {1.0}
 

@@ -18,6 +18,7 @@ from autodir_lab.training.objectives.biqa import (
     cosine_logits_fn,
     label_embeddings,
     label_logits,
+    smooth_neighbors,
 )
 from autodir_lab.training.objectives.patch_dropout import remove_patch_dropout
 
@@ -32,6 +33,13 @@ def test_only_references_of_degraded_pictures_have_an_agnostic_term():
     probabilities = torch.tensor([[0.36, 0.64], [0.5, 0.5]])
     assert agnostic_sum(probabilities, torch.tensor([0, 1]), clean=1).item() == pytest.approx(0.2, abs=1e-4)
     assert agnostic_sum(probabilities, torch.tensor([1, 1]), clean=1).item() == 0
+
+
+def test_some_of_a_target_goes_to_its_neighbor():
+    """Blur and low resolution have each other, no other label has one, nor has one of the two without the other."""
+    targets = smooth_neighbors(("blur", "haze", "low resolution"), 0.1)
+    assert targets.tolist() == torch.tensor([[0.9, 0, 0.1], [0, 1, 0], [0.1, 0, 0.9]]).tolist()
+    assert torch.equal(smooth_neighbors(("blur", "no"), 0.1), torch.eye(2))
 
 
 @pytest.mark.parametrize("step", [0, 5])

@@ -72,6 +72,13 @@ def test_the_official_recipe_has_what_paper_and_code_tell():
         init_model(official)
 
 
+def test_the_recipe_of_families_continues_the_assessment_alone():
+    families = read_recipe("families")
+    assert [families.train_config(stage).steps for stage in STAGE_NAMES] == [30000, 0, 0, 0]
+    assert families.config is None and families.biqa.decay_fraction < 1
+    assert families.biqa.trainable_prefixes == ("visual", "logit_scale")
+
+
 def test_a_recipe_of_ones_own(tmp_path):
     path = tmp_path / "mine.toml"
     path.write_text(PLANS + "[data]\nscenes = 7\n[metadata]\nlabels = ['noise', 'no']\n", encoding="utf-8")
