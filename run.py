@@ -23,7 +23,12 @@ VENV = ROOT / ".venv"
 VENV_PYTHON = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 STAMP = VENV / "autodir-setup.txt"  # the requirements that are installed; written last, so it proves a finished set-up
 OLDEST_PYTHON = (3, 10)
-EXTRAS = {"dev": ("test", "check"), "eval": ("evaluate", "calibrate", "study"), "train": ("train", "teach"), "comfy": ("comfy",)}
+EXTRAS = {
+    "dev": ("test", "check"),
+    "eval": ("evaluate", "calibrate", "study"),
+    "train": ("train", "teach"),
+    "comfy": ("comfy",),
+}
 TORCH_PACKAGES = ("torch", "torchvision")  # one pip call, so that pip chooses builds that match
 MODULES = {
     "open_clip_torch": "open_clip",

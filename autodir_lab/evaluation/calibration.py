@@ -74,7 +74,7 @@ def sample_logits(model: AutoDIR, samples: Iterable[Sample]) -> tuple[Tensor, Te
 @torch.no_grad()
 def scale_logits(clip: CLIP, temperature: float) -> None:
     """Divide the assessment's logits by a temperature, for good."""
-    clip.logit_scale -= math.log(temperature)
+    clip.logit_scale.sub_(math.log(temperature))
 
 
 def calibrate(model: AutoDIR, samples: Iterable[Sample]) -> tuple[AutoDIR, str]:
