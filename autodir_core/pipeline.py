@@ -11,7 +11,9 @@ from torch import Tensor
 from .diffusion.noise import PictureNoise, Seed, picture_noises
 from .diffusion.samplers import NoiseSampler
 from .imaging.filters import resize
+from .imaging.guided import transfer_change
 from .imaging.layout import check_finite, check_images
+from .imaging.tile_sizes import WHOLE_PIXELS
 from .imaging.tiling import OnTile
 from .labels import check_labels
 from .loop_policy import LoopState
@@ -19,6 +21,9 @@ from .model import AutoDIR
 from .outputs import Restoration, Round, merge_restorations
 from .settings import LoopSettings, SamplerSettings, settings_or_default
 from .stages.correction import lerp_correction, scm_weight
+
+REDUCED_FROM_PIXELS = 2 * WHOLE_PIXELS
+"""Pixels above which the labels in `LoopSettings.reduced_labels` are restored on a reduced copy."""
 
 
 @dataclass(frozen=True)
@@ -184,7 +189,8 @@ class RoundRunner:
     def run(self, state: LoopState, embedding: Tensor) -> LoopState:
         """Remove the degradation that `state` names."""
         number = len(state.rounds)
-        generated, corrected = self.generate(state.image, embedding, number)
+        reduce = state.label in self.loop.reduced_labels and state.image[0, ..., 0].numel() > REDUCED_FROM_PIXELS
+        generated, corrected = (self.generate_reduced if reduce else self.generate)(state.image, embedding, number)
         check_finite(corrected, f"the picture of round {number + 1}")
         weight = scm_weight(state.label, self.model.metadata.scm_weight, self.loop.scm_weight)
         image = lerp_correction(generated, corrected, weight)
@@ -195,6 +201,15 @@ class RoundRunner:
         if self.loop.round_height is not None:
             done = scale_round(done, self.loop.round_height)
         return state.apply_round(done, image)
+
+    def generate_reduced(self, image: Tensor, embedding: Tensor, number: int) -> tuple[Tensor, Tensor]:
+        """Restore a copy of about a megapixel and change the picture as that was changed; both results are alike."""
+        height, width = image.shape[1:3]
+        scale = (WHOLE_PIXELS / (height * width)) ** 0.5
+        small = resize(image, max(round(height * scale), 1), max(round(width * scale), 1))
+        _, corrected = self.generate(small, embedding, number)
+        changed = transfer_change(image, small, corrected)
+        return changed, changed
 
     def generate(self, image: Tensor, embedding: Tensor, number: int) -> tuple[Tensor, Tensor]:
         """Encode, sample, decode and correct; return the generated and the corrected picture."""

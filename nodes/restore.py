@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from torch import Tensor
 
+from ..autodir_core import settings as core_settings
 from ..autodir_core.imaging.mask import apply_mask
 from ..autodir_core.labels import parse_labels
 from ..autodir_core.pipeline import restore
@@ -77,6 +79,7 @@ class AutoDIRRestore:
                 "sampler": io.advanced(io.SAMPLER),
                 "crops": io.advanced(io.CROPS),
                 "min_confidence": io.MIN_CONFIDENCE,
+                "preset": io.PRESET,
             },
         }
 
@@ -96,9 +99,12 @@ class AutoDIRRestore:
         sampler: str = io.SAMPLER[1]["default"],
         crops: str = io.CROPS[1]["default"],
         min_confidence: float = io.MIN_CONFIDENCE[1]["default"],
+        preset: str = io.CUSTOM,
     ) -> dict[str, Any]:
         colors, alpha = io.split_alpha(image)
-        loop = LoopSettings(
+        base, settings = settings_of(preset, SamplerSettings(steps, sampler, text_guidance, image_guidance))
+        loop = replace(
+            base,
             max_rounds=max_rounds,
             labels=parse_labels(labels) or None,
             prompt=prompt.strip() or None,
@@ -107,7 +113,6 @@ class AutoDIRRestore:
             min_confidence=min_confidence,
             round_height=MAX_HEIGHT,
         )
-        settings = SamplerSettings(steps, sampler, text_guidance, image_guidance)
         with model.loaded_for(*colors.shape[1:3]) as autodir:
             bar = progress.NodeProgress(autodir)
             done = restore(
@@ -125,3 +130,8 @@ class AutoDIRRestore:
         bar.show_result(montage[0])
         shown = {"images": folders.save_previews(montage[:MAX_SHOWN]), "text": [report]}
         return {"ui": shown, "result": (result, report, montage.to(devices.intermediate_device()))}
+
+
+def settings_of(name: str, given: SamplerSettings) -> tuple[LoopSettings, SamplerSettings]:
+    """Return the settings of a preset; for "custom" the paper's loop and the given ones."""
+    return (LoopSettings(), given) if name == io.CUSTOM else core_settings.preset(name)

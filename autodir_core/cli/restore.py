@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ..choices import COLOR_METHODS, SAMPLERS
+from ..choices import COLOR_METHODS, PRESETS, SAMPLERS
 from ..errors import InputError
 from ..settings import GUIDANCE_RANGE, SCM_WEIGHT_RANGE, preset
 from .console import say
@@ -25,7 +25,7 @@ from .options import (
 from .pictures import REPORT_ENDING, find_mask, for_each, plan_jobs, round_ending
 
 SAMPLE = Path(__file__).parents[1] / "assets" / "sample.png"
-LOOP, SAMPLER = preset("best")
+LOOP = preset(PRESETS.default)[0]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -57,15 +57,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def add_sampler_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("diffusion")
     group.add_argument(
-        "--steps", type=at_least(1), default=SAMPLER.steps, help="network evaluations per round (default: %(default)s)"
+        "--preset",
+        choices=PRESETS,
+        default=PRESETS.default,
+        help=f"how a round is restored, {PRESETS.describe()}; the other options of this group change it "
+        "(default: %(default)s)",
     )
-    group.add_argument(
-        "--sampler", choices=SAMPLERS, default=SAMPLER.sampler, help=f"{SAMPLERS.describe()} (default: %(default)s)"
-    )
+    group.add_argument("--steps", type=at_least(1), help="network evaluations per round (default: the preset's)")
+    group.add_argument("--sampler", choices=SAMPLERS, help=f"{SAMPLERS.describe()} (default: the preset's)")
     low, high = GUIDANCE_RANGE
-    for name, default in (("--text-guidance", SAMPLER.text_guidance), ("--image-guidance", SAMPLER.image_guidance)):
-        text = f"{low:g} to {high:g}, 1 is no extrapolation (default: %(default)s)"
-        group.add_argument(name, type=between(low, high), default=default, help=text)
+    for name in ("--text-guidance", "--image-guidance"):
+        text = f"{low:g} to {high:g}, 1 is no extrapolation (default: the preset's)"
+        group.add_argument(name, type=between(low, high), help=text)
     group.add_argument("--seed", type=seed, default=0, help="of the noise, for every picture (default: %(default)s)")
 
 

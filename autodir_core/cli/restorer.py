@@ -28,14 +28,15 @@ from ..pipeline import StageProgress, restore
 from ..reporting.montage import MAX_HEIGHT, round_montage
 from ..reporting.summary import round_line, stop_line, to_dict
 from ..serialization.atomic import atomic_path
-from ..settings import LoopSettings, SamplerSettings
+from ..settings import LoopSettings, SamplerSettings, preset
 from .console import progress_off, say
 from .options import chosen_labels
 from .pictures import REPORT_ENDING, Job, find_mask, round_ending
 
 
 def loop_settings(arguments: argparse.Namespace, labels: Sequence[str]) -> LoopSettings:
-    return LoopSettings(
+    return replace(
+        preset(arguments.preset)[0],
         max_rounds=arguments.max_rounds,
         labels=None if arguments.labels is None else labels,
         prompt=arguments.prompt or None,
@@ -47,7 +48,9 @@ def loop_settings(arguments: argparse.Namespace, labels: Sequence[str]) -> LoopS
 
 
 def sampler_settings(arguments: argparse.Namespace) -> SamplerSettings:
-    return SamplerSettings(arguments.steps, arguments.sampler, arguments.text_guidance, arguments.image_guidance)
+    names = ("steps", "sampler", "text_guidance", "image_guidance")
+    given = {name: getattr(arguments, name) for name in names if getattr(arguments, name) is not None}
+    return replace(preset(arguments.preset)[1], **given)
 
 
 BAR = "{desc} {percentage:3.0f}%|{bar}| {elapsed}{postfix}"
@@ -119,7 +122,7 @@ class Restorer:
         outcome["rounds"] = [
             done | {"seconds": round(s, 3)} for done, s in zip(outcome["rounds"], seconds, strict=True)
         ]
-        options = {name: getattr(self.arguments, name) for name in ("match_color", "mask", "tile_size")}
+        options = {name: getattr(self.arguments, name) for name in ("preset", "match_color", "mask", "tile_size")}
         return {
             "input": job.source.name,
             "output": job.target.name,

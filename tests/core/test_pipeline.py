@@ -6,6 +6,7 @@ import pytest
 import torch
 
 import autodir_core as ad
+from autodir_core import pipeline
 from autodir_core.labels import parse_labels
 from autodir_core.pipeline import sample_each
 from autodir_core.stages.correction import lerp_correction, scm_weight
@@ -334,3 +335,18 @@ def test_the_pictures_of_rounds_can_be_small(tiny):
     assert out.image.shape == pictures(1).shape == whole[0].image.shape
     assert torch.equal(out.image, whole[0].image)
     assert out.rounds[0].generated.shape[1] == out.rounds[0].corrected.shape[1] == out.rounds[0].image.shape[1] == 16
+
+
+def test_darkness_of_large_pictures_is_restored_on_a_reduced_copy(tiny, monkeypatch):
+    monkeypatch.setattr(pipeline, "WHOLE_PIXELS", 64 * 64)
+    monkeypatch.setattr(pipeline, "REDUCED_FROM_PIXELS", 2 * 64 * 64)
+    sizes = []
+    place = type(tiny.stages).place
+    monkeypatch.setattr(type(tiny.stages), "place", lambda stages, x: sizes.append(x.shape[1:3]) or place(stages, x))
+    image = pictures(1, 96, 120)
+    for reduced, expected in ((("haze",), (57, 72)), (("rain",), (96, 120))):
+        loop = ad.LoopSettings(max_rounds=1, labels=["haze"], reduced_labels=reduced)
+        out = ad.restore(tiny, image, loop, FAST)
+        assert out.image.shape == image.shape and tuple(sizes[-1]) == expected
+    ad.restore(tiny, pictures(1, 60, 60), ad.LoopSettings(1, labels=["haze"], reduced_labels=["haze"]), FAST)
+    assert tuple(sizes[-1]) == (60, 60), "small ones are not reduced"

@@ -9,6 +9,9 @@ import pytest
 import torch
 
 import autodir_core
+from autodir_core.choices import PRESETS
+from autodir_core.cli import parse
+from autodir_core.cli.restorer import loop_settings, sampler_settings
 from autodir_core.imaging.color import match_color
 from autodir_core.imaging.files import read_picture, write_picture
 from autodir_core.imaging.mask import apply_mask
@@ -180,3 +183,19 @@ class TestTroubleMidway:
 
         monkeypatch.setattr("autodir_core.cli.restorer.write_picture", full)
         assert "No space left" in refused("restore", picture, "-o", tmp_path / "o.png", "--quiet", *FAST)
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_preset_names_the_settings(picture, loaded, tmp_path, name):
+    given = "--preset", name, "--steps", 1, "--max-rounds", 1, "--report"
+    assert call("restore", picture, "-o", tmp_path / "o.png", *given) == 0
+    told = json.loads((tmp_path / "o.json").read_text(encoding="utf-8"))["settings"]
+    loop, sampler = autodir_core.preset(name)
+    assert (told["preset"], told["steps"], told["sampler"]) == (name, 1, sampler.sampler), "an option wins"
+    assert tuple(told["reduced_labels"]) == tuple(loop.reduced_labels)
+
+
+def test_best_is_the_default():
+    arguments = parse(["restore", "x.png", "-o", "y.png"])
+    loop, sampler = autodir_core.preset("best")
+    assert sampler_settings(arguments) == sampler and loop_settings(arguments, []).reduced_labels == loop.reduced_labels
