@@ -21,6 +21,7 @@ COMMANDS = {
     "inspect": ("autodir_core.cli.inspect", "identify a weights file by its header"),
     "convert": ("autodir_core.cli.convert", "rewrite a weights file as safetensors in the precision you choose"),
     "degrade": ("autodir_core.cli.degrade", "degrade pictures on purpose, to try a restoration against a reference"),
+    "bench": ("autodir_core.cli.bench", "measure what restoring costs here in seconds and memory"),
     "train": ("autodir_lab.cli.train", "train a model from scratch or continue the training of one"),
     "teach": ("autodir_lab.cli.teach", "teach a model one more degradation by fine-tuning"),
     "evaluate": ("autodir_lab.cli.evaluate", "measure recognition and restoration"),
