@@ -55,6 +55,8 @@ class BIQAObjectiveConfig:
     Args:
         crops: how crops are drawn; their side is the vision tower's own. A quarter as many ground truths are added.
         patch_keep_ratio: fraction of a picture's patches that the tower sees in training, which saves time.
+        patch_blocks: sides, in patches, of the square blocks in which patches are kept, one drawn for each picture. In
+            larger ones the tower sees neighbors together, and so the outlines of drops and strokes.
         unmasked_fraction: fraction of the steps, the last ones, in which it sees all of them.
         fidelity_weight: of the paper's loss.
         cross_entropy_weight: of a loss that helps networks without pretraining; 0 officially.
@@ -66,6 +68,7 @@ class BIQAObjectiveConfig:
 
     crops: CropConfig = CropConfig(224, clean_fraction=0.125)
     patch_keep_ratio: float = 1.0
+    patch_blocks: tuple[int, ...] = (1,)
     unmasked_fraction: float = 0.02
     fidelity_weight: float = 1.0
     cross_entropy_weight: float = 0.0
@@ -105,7 +108,7 @@ def biqa_objective(
         batch = batch.to(clip.logit_scale.device)
         rows = [row for row, index in enumerate(micro.indices) if index % REFERENCE_EVERY == 0]
         keep_ratio = 1.0 if micro.step >= unmasked_from else config.patch_keep_ratio
-        patches = None if keep_ratio == 1 else sample_patches(clip, micro, rows, keep_ratio)
+        patches = None if keep_ratio == 1 else sample_patches(clip, micro, rows, keep_ratio, config.patch_blocks)
         with dropout.keep_only(patches):
             logits = logits_fn(torch.cat([batch.degraded, batch.clean[rows]]))
             probabilities = teacher_probabilities(batch, data, teacher.logits_fn) if teacher else None
