@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from ..model import AutoDIR
+    from ..outputs import Restoration
     from .measurement import Cost, Machine, Meter, Spread
 
 Result = TypeVar("Result")
@@ -87,8 +88,9 @@ def run(arguments: argparse.Namespace) -> int:
         bench.report.interrupted = True
         raise
     finally:
-        bench.save()
-        say(bench.report.markdown())
+        if bench.report.rows:
+            bench.save()
+            say(bench.report.markdown())
     return 1 if any(row.cost is None for row in bench.report.rows) else 0
 
 
@@ -151,6 +153,11 @@ class Row:
             number_text(speed) if speed is not None else "",
             self.note,
         ]
+
+
+def describe_round(restoration: Restoration) -> str:
+    """Return the label that was restored: some may be restored in another way than others."""
+    return f"restored {restoration.rounds[0].labels[0]}"
 
 
 def spread_text(spread: Spread) -> str:
@@ -217,14 +224,16 @@ class Bench:
         self.measure("step", lambda: model.sample(latent, text, replace(sampler, steps=1)))
         generated = self.measure("decode", lambda: model.decode(latent, (image.shape[1], image.shape[2]), scale=1.0))
         self.measure("correct", lambda: model.correct(image, generated))
-        self.measure("round", lambda: restore(model, image, loop, sampler))
+        self.measure("round", lambda: restore(model, image, loop, sampler), describe_round)
 
-    def measure(self, stage: str, call: Callable[[], Result]) -> Result:
-        """Add the row of a stage and return its result."""
+    def measure(
+        self, stage: str, call: Callable[[], Result], describe: Callable[[Result], str] = lambda result: ""
+    ) -> Result:
+        """Add the row of a stage, with the note that `describe` makes of its result, and return the result."""
         self.stage = stage
         write(f"{self.name} ...", sys.stderr)
         cost, result = self.meter.measure(call, self.report_run)
-        self.add(cost)
+        self.add(cost, describe(result))
         write(f"{self.name}: {spread_text(cost.seconds)} s", sys.stderr)
         return result
 

@@ -39,6 +39,7 @@ def test_files(loaded, tmp_path, capsys):
         assert row["peak_bytes"] is None or row["peak_bytes"] >= 0
     assert [(row["width"], row["height"]) for row in report["rows"]] == [(None, None), *[(64, 48)] * 6]
     last = report["rows"][-1]
+    assert last["note"].removeprefix("restored ") in loaded.labels
     assert last["megapixels_per_second"] == pytest.approx(64 * 48 / 1e6 / last["seconds"]["median"])
 
 
@@ -50,6 +51,14 @@ def test_existing_results_are_refused(refused, loaded, tmp_path):
 @pytest.mark.parametrize("size", ["512", "512x", "0x64", "64x64x64", "wide"])
 def test_a_size_spelled_wrongly(refused, size):
     assert f"'{size}' is not a size such as 1024x768" in refused("bench", "--size", "64x64", size)
+
+
+def test_nothing_is_written_before_there_is_a_figure(tmp_path, capsys):
+    assert call("bench", *SMALL, "-o", tmp_path / "out", "--model", tmp_path / "nothing.ckpt") == 2
+    shown = capsys.readouterr()
+    assert "nothing.ckpt does not exist" in shown.err.splitlines()[-1]
+    assert not shown.out
+    assert names_in(tmp_path / "out") == []
 
 
 def stop_at(monkeypatch, tiny, error):
