@@ -81,7 +81,7 @@ def prepared(path: Path, **changes: Any) -> dict[str, Any]:
 
 def prepare(prompt: dict[str, Any], **changes: Any) -> dict[str, Any]:
     """A prompt on the tiny model and the small picture; keywords change inputs of whatever node has them."""
-    values = {"file": "tiny.safetensors", "steps": STEPS, "seed": SEED, "max_rounds": ROUNDS}
+    values = {"file": "tiny.safetensors", "preset": "custom", "steps": STEPS, "seed": SEED, "max_rounds": ROUNDS}
     for node in prompt.values():
         inputs = node["inputs"]
         inputs.update({key: value for key, value in {**values, **changes}.items() if key in inputs})

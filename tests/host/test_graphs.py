@@ -22,6 +22,8 @@ from tests.nodes.test_definitions import NODES
 pytestmark = pytest.mark.host
 
 JPEG_EVENT = 1
+SAMPLING_BEGINS = 50
+"""Of the 1000 parts of the Restore node's bar: assessment and encoding come before."""
 ENDS = ("execution_success", "execution_error", "execution_interrupted")
 
 
@@ -97,7 +99,8 @@ def test_the_page_hears_progress_and_previews(server, workflow):
                 progress.append((event["data"]["value"], event["data"]["max"]))
             elif isinstance(event, dict) and event["type"] in ENDS and event["data"]["prompt_id"] == number:
                 break
-    assert progress == [(step + 1, STEPS) for step in range(STEPS)]
+    parts = [value / total for value, total in progress]
+    assert parts == sorted(parts) and {round(part * STEPS) for part in parts} == set(range(STEPS + 1))
     assert len(previews) == STEPS
     picture = Image.open(io.BytesIO(previews[0][8:]))
     assert (picture.format, picture.mode) == ("JPEG", "RGB")
@@ -123,11 +126,11 @@ def test_cancel_stops_within_a_step(server, workflow):
         for event in page.events():
             if isinstance(event, dict) and event["type"] == "progress" and event["data"]["max"] == 1000:
                 done = event["data"]["value"]
-                if done == 1:
+                if done > SAMPLING_BEGINS:
                     server.call("/interrupt", {})
             elif isinstance(event, dict) and event["type"] in ENDS:
                 break
-    assert done < 100
+    assert SAMPLING_BEGINS < done < 150
     assert any(kind == "execution_interrupted" for kind, _ in server.result(number)["status"]["messages"])
     server.run(workflow("restore"))
 

@@ -458,11 +458,11 @@ class TestTrouble:
                     samples.append(event["data"]["node"])
                 elif event["type"] == "progress" and len(samples) == 2:
                     steps = event["data"]["value"]
-                    if steps == 1:
+                    if steps > 0:
                         server.call("/interrupt", {})
                 elif event["type"] in ENDS:
                     break
-        assert len(samples) == 2 and 0 < steps < 40
+        assert len(samples) == 2 and 0 < steps < 1000
         assert any(kind == "execution_interrupted" for kind, _ in server.result(number)["status"]["messages"])
         prompt["sample"]["inputs"]["steps"] = 1
         server.run(prompt)
