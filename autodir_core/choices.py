@@ -265,7 +265,7 @@ PRECISIONS = Choices(
 PRESETS = Choices(
     "preset",
     {
-        "best": Choice("", "12 ancestral steps per round; darkness and haze of large pictures on a reduced copy"),
+        "best": Choice("", "12 ancestral steps per round; darkness of large pictures on a reduced copy"),
         "fast": Choice("", "the same with 4 steps"),
         "paper": Choice("", "the official way: 100 ancestral steps per round, everything in full size"),
     },

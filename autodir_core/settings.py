@@ -96,8 +96,8 @@ def check_confidence(min_confidence: float) -> float:
     return min_confidence
 
 
-LOW_FREQUENCY_LABELS = ("underexposure", "haze")
-"""Labels whose damage has low frequencies only."""
+LOW_FREQUENCY_LABELS = ("underexposure",)
+"""Labels that lose nothing on a reduced copy; haze, which follows the edges of depth, lost up to 0.8 dB."""
 
 
 def preset(name: str) -> tuple[LoopSettings, SamplerSettings]:
