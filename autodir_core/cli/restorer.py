@@ -55,7 +55,7 @@ def sampler_settings(arguments: argparse.Namespace) -> SamplerSettings:
 
 BAR = "{desc} {percentage:3.0f}%|{bar}| {elapsed}{postfix}"
 
-LINES_FROM_TILES = 9
+LINES_FROM_TILES = 4
 """Tiles of a stage from which on it is announced where there is no progress bar: it may take a minute."""
 
 
@@ -72,7 +72,7 @@ class Restorer:
     def restore(self, job: Job) -> None:
         """Restore one file; the result is written last, so that a picture whose result exists is done."""
         picture = read_picture(job.source)
-        reporter = ProgressReporter(job.source.name, self.labels, self.arguments)
+        reporter = ProgressReporter(job.source.name, self.labels, self.sampler.steps, self.arguments)
         with reporter.bar:
             restoration = self.run_loop(job, picture.image, reporter)
         restoration = replace(restoration, image=self.finish(job, picture.image, restoration))
@@ -153,8 +153,8 @@ class ProgressReporter:
     Where there is no terminal to draw a bar on, each stage of a large picture is announced by a line.
     """
 
-    def __init__(self, name: str, labels: Sequence[str], arguments: argparse.Namespace) -> None:
-        self.name, self.labels, self.quiet = name, labels, arguments.quiet
+    def __init__(self, name: str, labels: Sequence[str], steps: int, arguments: argparse.Namespace) -> None:
+        self.name, self.labels, self.steps, self.quiet = name, labels, steps, arguments.quiet
         self.bar = tqdm(total=1.0, desc=name, bar_format=BAR, disable=progress_off(self.quiet), leave=False)
         self.save_rounds = arguments.save_rounds
         self.rounds: list[Tensor] = []  # with 8 bits, a quarter of the memory
@@ -162,8 +162,9 @@ class ProgressReporter:
         self.round_start = perf_counter()
 
     def on_stage(self, at: StageProgress) -> None:
-        if at.done == 0 and at.total >= LINES_FROM_TILES and self.bar.disable:
-            say(f"{self.name}: round {at.round + 1}, {at.stage} in {at.total} tiles", quiet=self.quiet)
+        tiles = at.total // self.steps if at.stage == "sample" else at.total
+        if at.done == 0 and tiles >= LINES_FROM_TILES and self.bar.disable:
+            say(f"{self.name}: round {at.round + 1}, {at.stage} in {tiles} tiles", quiet=self.quiet)
         self.bar.set_description(f"{self.name}, round {at.round + 1}, {at.stage}", refresh=False)
         self.bar.set_postfix_str(f"{at.done}/{at.total}", refresh=False)
         self.bar.update(at.fraction - self.bar.n)

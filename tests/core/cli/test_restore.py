@@ -199,3 +199,12 @@ def test_best_is_the_default():
     arguments = parse(["restore", "x.png", "-o", "y.png"])
     loop, sampler = autodir_core.preset("best")
     assert sampler_settings(arguments) == sampler and loop_settings(arguments, []).reduced_labels == loop.reduced_labels
+
+
+def test_without_a_terminal_the_stages_of_large_pictures_are_lines(loaded, tmp_path, capsys):
+    for height, width, lines in ((64, 64, 0), (200, 260, 4)):
+        source = saved(tmp_path / f"{height}.png", height=height, width=width)
+        given = "--tile-size", 128, "--max-rounds", 1, "--steps", 5
+        assert call("restore", source, "-o", tmp_path / f"out{height}.png", *given) == 0
+        shown = [line for line in capsys.readouterr().out.splitlines() if line.endswith("tiles")]
+        assert len(shown) == lines, shown
