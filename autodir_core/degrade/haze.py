@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from ..imaging.filters import resample
+from ..imaging.filters import convolve, disc_kernel, resample
 from .blur import apply_psf, gaussian_psf
 from .draws import Draw
 
@@ -88,6 +88,30 @@ def patchy(image: Tensor, draw: Draw, *, severity: float) -> Tensor:
     if draw.chance(0.5):
         cloud = cloud * _draw_depth(draw, *size)
     return _scatter(image, _draw_airlight(draw, 0.65, 1.0), torch.exp(-draw.log_level(severity, 0.4, 4.0) * cloud))
+
+
+def smoke(image: Tensor, draw: Draw, *, severity: float) -> Tensor:
+    """Let puffs of smoke or steam drift over [3, H, W] in 0..1; what is behind them blurs a little.
+
+    Their optical depths add up (Beer's law), and light that is scattered forward softens what it carries (Narasimhan
+    and Nayar, 2003).
+    """
+    size = image.shape[1], image.shape[2]
+    coarse = max(size[0] // 4, 2), max(size[1] // 4, 2)
+    depth = torch.zeros(1, *coarse)
+    for _ in range(2):
+        radius = min(draw.log_uniform(2.0, 12.0), min(coarse) / 2 - 0.5)
+        sources = draw.rand(1, *coarse) * (draw.rand(1, *coarse) < draw.log_uniform(0.2, 2.0) / (radius + 1) ** 2)
+        depth += convolve(sources, disc_kernel(radius, softness=draw.uniform(0.3, 1.0) * radius)) * (radius + 1) ** 2
+    cloud = resample(depth, size, kernel="cubic")[0].clamp_min(0.0)
+    if draw.chance(0.6):
+        cloud = cloud * draw.smooth_field(size, draw.integer(2, 3))
+    cloud = cloud / cloud.mean().clamp_min(1e-6)
+    transmission = torch.exp(-draw.log_level(severity, 0.12, 0.9) * cloud).to(image)
+    sigma = draw.uniform(0.0, 0.3) + draw.log_level(severity, 0.4, 2.0)
+    soft = apply_psf(image, gaussian_psf(sigma, sigma, 0.0))
+    blurred = image + (1 - transmission.square()) * (soft - image)
+    return _scatter(blurred, _draw_airlight(draw, 0.55, 1.0), transmission)
 
 
 def scattering(image: Tensor, draw: Draw, *, severity: float, depth: Tensor | None = None) -> Tensor:

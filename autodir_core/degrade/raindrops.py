@@ -85,11 +85,20 @@ def irregular(image: Tensor, draw: Draw, *, severity: float) -> Tensor:
     """Splash water of any outline in front of [3, H, W] in 0..1: what is above a level of smooth noise, as a lens."""
     size = image.shape[1], image.shape[2]
     sigma = min(draw.log_uniform(5.0, 20.0), min(size) / 4)
-    height = apply_psf(draw.normal(1, *size), gaussian_psf(sigma, sigma, 0.0), linear=False)[0]
-    height = (height - height.mean()) / height.std().clamp_min(1e-6) + 0.03 * draw.turbulence(size, 1.5)
-    level = torch.special.ndtri(torch.tensor(1 - draw.log_level(severity, 0.08, 0.4)))
-    relief = (height - level).clamp(0.0, 1.5) * sigma**2 * draw.log_uniform(0.3, 1.0)
+    above = _draw_splashes(draw, size, sigma, draw.log_level(severity, 0.08, 0.4))
+    relief = above.clamp(0.0, 1.5) * sigma**2 * draw.log_uniform(0.3, 1.0)
     return look_through(image, Glass(relief, torch.zeros(size)), draw)
+
+
+def dirty(image: Tensor, draw: Draw, *, severity: float) -> Tensor:
+    """Splash milky or muddy water in front of [3, H, W] in 0..1: it hides the scene and shows a color of its own."""
+    size = image.shape[1], image.shape[2]
+    above = _draw_splashes(draw, size, draw.log_uniform(1.5, 8.0), draw.log_level(severity, 0.05, 0.35)).to(image)
+    body = (above * draw.log_uniform(2.0, 12.0)).clamp(0.0, 1.0)
+    tint = torch.tensor(draw.choice(((1.0, 1.0, 1.0), (1.0, 0.93, 0.75), (0.9, 0.75, 0.55), (0.85, 0.92, 1.0))))
+    rim = draw.uniform(-0.3, 0.3) * (1 - (2 * above).clamp(0.0, 1.0))
+    color = tint.view(3, 1, 1).to(image) * (draw.uniform(0.25, 0.95) + rim)
+    return image + draw.uniform(0.5, 1.0) * body * (color - image)
 
 
 def defocused(image: Tensor, draw: Draw, *, severity: float) -> Tensor:
@@ -263,6 +272,13 @@ def _add_trail(relief: Tensor, sparkle: Tensor, draw: Draw) -> None:
     x = middle[min(max(round(bottom), 0), height - 1)].item()
     merge_cap(relief, bottom, x, radius)
     merge_cap(sparkle, bottom - 0.4 * radius, x, 0.25 * radius, peak=draw.uniform(0.4, 1.5))
+
+
+def _draw_splashes(draw: Draw, size: tuple[int, int], sigma: float, coverage: float) -> Tensor:
+    """Draw how far noise smoothed over `sigma` pixels is above the level that a fraction `coverage` of it exceeds."""
+    height = apply_psf(draw.normal(1, *size), gaussian_psf(sigma, sigma, 0.0), linear=False)[0]
+    height = (height - height.mean()) / height.std().clamp_min(1e-6) + 0.03 * draw.turbulence(size, 1.5)
+    return height - torch.special.ndtri(torch.tensor(1 - coverage))
 
 
 def _glints(draw: Draw, relief: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ from autodir_core.labels import CLEAN
 from autodir_core.networks.build import vision_image_size
 from autodir_core.stages.biqa import clip_pixels, encode_prompts
 
+from ..data.augment import apply_web
 from ..data.crops import CropConfig
 from ..data.dataset import Batch, MicroBatch, PairDataset
 from ..data.sources import TrainingData
@@ -107,13 +108,13 @@ def biqa_objective(
     def losses(micro: MicroBatch, batch: Batch) -> Losses:
         batch = batch.to(clip.logit_scale.device)
         rows = [row for row, index in enumerate(micro.indices) if index % REFERENCE_EVERY == 0]
+        references = publish_references(batch.clean[rows], micro, rows, config.crops.augmentation.web)
         keep_ratio = 1.0 if micro.step >= unmasked_from else config.patch_keep_ratio
         patches = None if keep_ratio == 1 else sample_patches(clip, micro, rows, keep_ratio, config.patch_blocks)
         with dropout.keep_only(patches):
-            logits = logits_fn(torch.cat([batch.degraded, batch.clean[rows]]))
+            logits = logits_fn(torch.cat([batch.degraded, references]))
             probabilities = teacher_probabilities(batch, data, teacher.logits_fn) if teacher else None
-        references = torch.full_like(batch.labels[rows], clean)
-        labels = torch.cat([batch.labels, references])
+        labels = torch.cat([batch.labels, torch.full_like(batch.labels[rows], clean)])
         classification = classification_losses(logits, labels, targets.to(logits), config.label_smoothing)
         weight = len(logits) / (micro.batch_size + len(range(0, micro.batch_size, REFERENCE_EVERY)))
         degraded = sum(label != CLEAN for label in dataset.draw_labels(micro)[::REFERENCE_EVERY])
@@ -129,6 +130,19 @@ def biqa_objective(
         return found
 
     return Objective(dataset, losses)
+
+
+def publish_references(clean: Tensor, micro: MicroBatch, rows: Sequence[int], probability: float) -> Tensor:
+    """Do to ground truths [R, S, S, 3] what the web does to the degraded pictures, as often.
+
+    Without it compression would tell against "no".
+    """
+    rngs = (rng for row, rng in enumerate(micro.rngs("published reference")) if row in rows)
+    published = [
+        apply_web(image.cpu(), rng).to(clean) if rng.random() < probability else image
+        for image, rng in zip(clean, rngs, strict=True)
+    ]
+    return torch.stack(published) if published else clean
 
 
 def classification_losses(logits: Tensor, labels: Tensor, targets: Tensor, label_smoothing: float) -> Losses:

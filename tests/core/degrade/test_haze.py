@@ -64,3 +64,21 @@ def test_colored_air_has_a_color() -> None:
     gray = torch.full((12, 32, 32, 3), 0.4)
     tints = degrade(gray, "haze", kind="colored", severity=1.0).mean((1, 2))
     assert (tints.amax(1) - tints.amin(1) > 0.04).float().mean() > 0.8
+
+
+def test_puffs_of_smoke_leave_some_of_the_scene_clear(scene: Tensor) -> None:
+    dark = torch.zeros(8, 96, 128, 3)
+    smoke = degrade(dark, "haze", kind="smoke", severity=0.6).mean(-1)
+    assert (smoke.amax((1, 2)) > 3 * smoke.amin((1, 2)) + 0.1).float().mean() > 0.8
+
+
+def test_smoke_blurs_what_is_behind_it() -> None:
+    """Fine detail fades more than the transmission alone would make it."""
+
+    def smoke(image: Tensor) -> Tensor:
+        return degrade(image, "haze", kind="smoke", severity=1.0)
+
+    texture = torch.rand(8, 96, 128, 3, generator=torch.Generator().manual_seed(0))
+    detail, before = (x.diff(dim=1).std((1, 2, 3)) for x in (smoke(texture), texture))
+    transmission = (smoke(torch.ones_like(texture)) - smoke(torch.zeros_like(texture))).mean((1, 2, 3))
+    assert (detail / before < 0.98 * transmission).all()

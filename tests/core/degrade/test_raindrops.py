@@ -79,3 +79,11 @@ def test_droplets_are_caps_of_at_most_half_a_cell() -> None:
     relief = _draw_droplets(Draw(0, "drops"), (90, 70), 12.0, 0.8)
     assert relief.shape == (90, 70) and relief.min() >= 0 and relief.max() <= 6.0**2 / 2
     assert 0.05 < (relief > 0).float().mean() < 0.6
+
+
+def test_dirty_water_hides_the_scene() -> None:
+    """What two scenes show in the splashes is nearly the same, outside they stay as they are."""
+    black, white = torch.zeros(8, 128, 128, 3), torch.ones(8, 128, 128, 3)
+    transparent = (degrade(white, "raindrop", kind="dirty") - degrade(black, "raindrop", kind="dirty")).mean(-1)
+    assert ((transparent > 0.99).float().mean((1, 2)) > 0.5).all()
+    assert (transparent.amin((1, 2)) < 0.6).all()

@@ -18,6 +18,7 @@ from autodir_lab.training.objectives.biqa import (
     cosine_logits_fn,
     label_embeddings,
     label_logits,
+    publish_references,
     smooth_neighbors,
 )
 from autodir_lab.training.objectives.patch_dropout import remove_patch_dropout
@@ -89,3 +90,12 @@ def test_outside_of_training_all_patches_are_seen(clip, data, small):
         objective(full_batch(1, 9, step=0))
     torch.testing.assert_close(label_logits(clip, pictures, label_embeddings(clip, data.labels)), alone)
     remove_patch_dropout(clip)
+
+
+def test_ground_truths_see_as_much_web_as_the_degraded_pictures():
+    pictures, micro = torch.rand(4, 64, 64, 3), full_batch(1, 4)
+    changed = (publish_references(pictures, micro, range(4), 0.5) != pictures).flatten(1).any(dim=1)
+    assert torch.equal(publish_references(pictures, micro, range(4), 0.0), pictures)
+    assert changed.any() and not changed.all()
+    alone = publish_references(pictures[2:3], micro, [2], 0.5)
+    assert torch.equal(alone, publish_references(pictures, micro, range(4), 0.5)[2:3]), "however a batch is split"
