@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import struct
+import warnings
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,9 +85,11 @@ def _existing_file(path: PathLike) -> Path:
 def _decode(path: Path) -> Image.Image:
     """Decode the first frame, upright; whatever Pillow raises on bad data becomes an InputError."""
     try:
-        with Image.open(path) as file:
-            file.load()
-            return ImageOps.exif_transpose(file)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # of half the pixels that are its error
+            with Image.open(path) as file:
+                file.load()
+                return ImageOps.exif_transpose(file)
     except UnidentifiedImageError as error:
         raise InputError(f"{path} is not a picture; give a PNG, JPEG, WebP, TIFF, BMP or GIF file") from error
     except Image.DecompressionBombError as error:

@@ -5,6 +5,8 @@ Pictures are [B, H, W, 3] in 0..1, networks see [B, 3, H, W] in -1..1, files and
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import torch
 from PIL import Image
@@ -25,7 +27,7 @@ def check_images(images: Tensor, name: str = "images") -> Tensor:
     InputError unless it is a [B, H, W, 3] tensor of finite numbers that is not empty and whose range is about 0..1:
     values up to `MAX_VALUE` are fine, as decoders give them, 0..255 is not.
     """
-    low, high = check_finite(check_layout(images, name), name).aminmax()
+    low, high = finite_range(check_layout(images, name), name)
     if max(-low, high) > MAX_VALUE:
         raise InputError(f"{name} must have values in about 0..1, got {low:g}..{high:g}; divide by the value of white")
     return images.float()
@@ -33,9 +35,16 @@ def check_images(images: Tensor, name: str = "images") -> Tensor:
 
 def check_finite(images: Tensor, name: str = "images") -> Tensor:
     """Return `images`; InputError where a value is not a finite number."""
-    if not torch.isfinite(images).all():
-        raise InputError(f"{name} holds values that are not finite (nan or inf)")
+    finite_range(images, name)
     return images
+
+
+def finite_range(images: Tensor, name: str) -> tuple[float, float]:
+    """Return the smallest and the largest value; InputError where a value is not a finite number."""
+    low, high = (extreme.item() for extreme in images.aminmax())  # nan where a value is, and no copy of a large picture
+    if not (math.isfinite(low) and math.isfinite(high)):
+        raise InputError(f"{name} holds values that are not finite (nan or inf)")
+    return low, high
 
 
 def check_layout(images: Tensor, name: str = "images") -> Tensor:
@@ -62,13 +71,13 @@ def from_network(x: Tensor) -> Tensor:
 
 def to_uint8(values: Tensor) -> Tensor:
     """Round values in 0..1 to the 256 levels of 8 bits; those outside are clamped."""
-    return (values.detach().float().clamp(0, 1) * 255).round().to(torch.uint8)
+    return values.detach().float().clamp(0, 1).mul_(255).round_().to(torch.uint8)
 
 
 def from_uint8(levels: Tensor | np.ndarray) -> Tensor:
     """Convert the 256 levels of 8 bits to float32 in 0..1."""
     tensor = levels if isinstance(levels, Tensor) else torch.from_numpy(np.array(levels))
-    return tensor.float() / 255
+    return tensor.to(torch.float32, copy=True).div_(255)
 
 
 def to_pil(image: Tensor) -> Image.Image:

@@ -7,6 +7,7 @@ import torch
 
 import autodir_core as ad
 from autodir_core import pipeline
+from autodir_core.imaging import layout
 from autodir_core.labels import parse_labels
 from autodir_core.pipeline import sample_each
 from autodir_core.stages.correction import lerp_correction, scm_weight
@@ -171,7 +172,7 @@ def test_the_result_follows_from_the_records(tiny):
     assert ad.restore(tiny, pictures(1), ad.LoopSettings(labels=["haze"]), FAST).stopped == ("no_labels",)
 
 
-@pytest.mark.parametrize("size", [(1, 1), (3, 50), (47, 33), (17, 16)])
+@pytest.mark.parametrize("size", [(1, 1), (1, 100), (100, 1), (3, 50), (47, 33), (17, 16)])
 def test_any_size_comes_back_as_it_came(tiny, size):
     out = ad.restore(tiny, pictures(1, *size), ad.LoopSettings(max_rounds=1), FAST)
     assert out.image.shape == (1, *size, 3) and torch.isfinite(out.image).all()
@@ -191,9 +192,9 @@ def test_padding_is_reflection_that_the_user_does_not_see(tiny):
 
 def test_a_round_crosses_the_device_border_once_and_checks_the_input_once(tiny, monkeypatch):
     uploads, checks = [], []
-    place, finite = type(tiny.stages).place, torch.isfinite
+    place, finite = type(tiny.stages).place, layout.finite_range
     monkeypatch.setattr(type(tiny.stages), "place", lambda stages, x: uploads.append(x.shape) or place(stages, x))
-    monkeypatch.setattr(torch, "isfinite", lambda x: checks.append(x.numel()) or finite(x))
+    monkeypatch.setattr(layout, "finite_range", lambda x, name: checks.append(x.numel()) or finite(x, name))
     image = pictures(1, 300, 320)
     ad.restore(tiny, image, ad.LoopSettings(max_rounds=2, labels=["haze", "rain"]), FAST)
     assert uploads == [image.shape] * 2

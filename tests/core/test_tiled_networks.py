@@ -122,7 +122,7 @@ class TestModel:
         assert torch.equal(tiny.tiled(128).encode(image), tiny.encode(image))
         assert torch.equal(tiny.tiled(128).correct(image, image), tiny.correct(image, image))
 
-    @pytest.mark.parametrize("size", [(130, 203), (1, 400), (400, 3)])
+    @pytest.mark.parametrize("size", [(130, 203), (1, 400), (400, 3), (3, 2000)])
     def test_a_tiled_restoration_keeps_the_size(self, tiny, size):
         image = torch.rand(1, *size, 3)
         done = restore(tiny.tiled(128), image, ad.LoopSettings(1, prompt="haze"), ad.SamplerSettings(steps=1))
@@ -165,7 +165,7 @@ class TestModel:
             tiny.tiled(64)
 
 
-@pytest.mark.parametrize("size", [(1500, 2000), (3000, 4000), (4000, 6000)])
+@pytest.mark.parametrize("size", [(1500, 2000), (3000, 4000), (4000, 6000), (8700, 11500), (300, 30000), (30000, 300)])
 def test_the_overlap_of_tiles_is_bounded(size):
     """Tiles of the diffusion hold no more than a third more pixels than the picture."""
     height, width = (side // 4 for side in size)

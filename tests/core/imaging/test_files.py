@@ -185,6 +185,11 @@ class TestNoPictures:
         monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
         self.refuse(saved(tmp_path, np.zeros((5, 5), np.uint8)), "too many pixels")
 
+    def test_what_pillow_only_warns_of_is_a_large_picture(self, tmp_path, monkeypatch, recwarn):
+        monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 15)
+        assert read_picture(saved(tmp_path, np.zeros((5, 5), np.uint8))).image.shape == (1, 5, 5, 3)
+        assert not recwarn.list
+
 
 class TestWriting:
     @pytest.mark.parametrize("name", ["a.png", "a.tif", "a.TIFF"])
