@@ -5,10 +5,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from .checkpoint.metadata import GateThresholds
 from .labels import CLEAN
 from .outputs import Assessment, Restoration, Round, spread_probabilities
 
@@ -26,8 +27,10 @@ class LoopState:
         remaining: those to ask about next: a label that won is asked about no more (official `sample` script).
         rounds: the finished ones.
         label: the degradation to restore in the round in progress; None before an assessment and at the end.
-        stopped: what the last assessment ended the loop with, "clean" or "low_confidence"; None while it goes on.
+        stopped: what the last assessment ended the loop with, "clean", "no_improvement" (what was left to restore was
+            refused) or "low_confidence"; None while it goes on.
         assessment: the last one, over all L labels, probability 0 for those that were removed before.
+        overall: the probabilities of all labels in `image`, as if none had been removed; what a gate judges by.
     """
 
     image: Tensor
@@ -37,23 +40,30 @@ class LoopState:
     label: str | None = None
     stopped: str | None = None
     assessment: Assessment | None = None
+    overall: Mapping[str, float] = field(default_factory=dict[str, float])
 
     @classmethod
     def start(cls, image: Tensor, labels: tuple[str, ...]) -> LoopState:
         """Return the state of a picture [1, H, W, C] before its first assessment."""
         return cls(image, labels, labels)
 
-    def apply_assessment(self, assessment: Assessment) -> LoopState:
+    def apply_assessment(self, assessment: Assessment, overall: Mapping[str, float] | None = None) -> LoopState:
         """Let the most probable label win; "no" ends the loop.
 
         Args:
             assessment: of this one picture, over `remaining`.
+            overall: its probabilities of all labels; None where those of `assessment` may do.
         """
-        label = most_probable(assessment.probabilities[0].tolist(), self.remaining)
+        asked = dict(zip(self.remaining, assessment.probabilities[0].tolist(), strict=True))
+        label = max(asked, key=lambda name: asked[name])  # the first one of a tie
         probabilities = spread_probabilities(assessment.probabilities, self.remaining, self.labels)
-        seen = replace(self, assessment=Assessment(self.labels, probabilities, assessment.embedding))
+        seen = replace(
+            self,
+            assessment=Assessment(self.labels, probabilities, assessment.embedding),
+            overall=asked if overall is None else overall,
+        )
         if label == CLEAN:
-            return replace(seen, stopped="clean")
+            return replace(seen, stopped="no_improvement" if self.is_refused() else "clean")
         return replace(seen, label=label, remaining=tuple(other for other in self.remaining if other != label))
 
     @property
@@ -63,20 +73,31 @@ class LoopState:
             return 1.0
         return self.assessment.probabilities[0, self.labels.index(self.label)].item()
 
-    def apply_confidence(self, min_confidence: float) -> LoopState:
-        """End the loop where the degradation is less probable than `min_confidence`; one exactly there goes on."""
-        return self.give_up() if self.confidence < min_confidence else self
+    def apply_confidence(self, min_confidence: float, gate: Mapping[str, GateThresholds] | None = None) -> LoopState:
+        """End the loop where the degradation is less probable than `min_confidence`; one exactly there goes on.
+
+        A gate asks so of its probability among all labels.
+        """
+        if self.label is None:
+            return self
+        asked = 0.0 if gate is None else gate.get(self.label, GateThresholds()).min_confidence
+        doubtful = self.confidence < min_confidence or self.overall.get(self.label, 1.0) < asked
+        return self.give_up() if doubtful else self
 
     def give_up(self) -> LoopState:
         """End the loop before the round in progress, the picture as it entered it."""
         return replace(self, label=None, stopped="low_confidence")
+
+    def is_refused(self) -> bool:
+        """Whether the gate refused the last round."""
+        return bool(self.rounds) and not self.rounds[-1].changed(0)
 
     def apply_round(self, done: Round, image: Tensor) -> LoopState:
         """Close the round in progress; the next one starts from `image`."""
         return replace(self, image=image, rounds=(*self.rounds, done), label=None)
 
     def stop_reason(self, max_rounds: int) -> str | None:
-        """Why no assessment follows: "clean", "low_confidence", "max_rounds" or "no_labels"; None while one does."""
+        """Why no assessment follows: as `stopped`, "max_rounds" or "no_labels"; None while one does."""
         if self.stopped is not None:
             return self.stopped
         if len(self.rounds) >= max_rounds:
@@ -92,8 +113,3 @@ class LoopState:
         last = None if self.assessment is None else self.assessment.probabilities
         reason = self.stop_reason(max_rounds) or ""
         return Restoration(self.image, list(self.rounds), (reason,), self.labels, last)
-
-
-def most_probable(probabilities: Sequence[float], labels: Sequence[str]) -> str:
-    """Return the label of the largest probability, the first one of a tie."""
-    return max(zip(probabilities, labels, strict=True), key=lambda pair: pair[0])[1]

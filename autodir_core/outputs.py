@@ -32,6 +32,29 @@ class Assessment:
 
 
 @dataclass(frozen=True)
+class Verdict:
+    """What the quality gate found about one picture's round.
+
+    Attributes:
+        refusal: why the round was refused; "" where it was accepted.
+        strength: the part of the change that was judged, 0..1; the accepted one.
+        removed: the part of the label's probability that was gone after it, below 0 where it rose.
+        edges: correlation of the edges before and after, -1..1.
+        shift: change of the light at large, RMS in 0..1.
+    """
+
+    refusal: str
+    strength: float
+    removed: float
+    edges: float
+    shift: float
+
+    @property
+    def accepted(self) -> bool:
+        return not self.refusal
+
+
+@dataclass(frozen=True)
 class Round:
     """One round of the loop over a batch.
 
@@ -41,6 +64,8 @@ class Round:
         generated: [B, H, W, 3], the decoder's picture, not clamped.
         corrected: [B, H, W, 3], the structure correction's picture at weight 1, not clamped.
         image: [B, H, W, 3], generated + w (corrected - generated) with the label's weight: what the next round gets.
+            With a gate the accepted part of that change; the picture before the round where it was refused.
+        verdicts: per picture what the gate found, None where it was not asked; empty without a gate.
     """
 
     labels: tuple[str | None, ...]
@@ -48,6 +73,16 @@ class Round:
     generated: Tensor
     corrected: Tensor
     image: Tensor
+    verdicts: tuple[Verdict | None, ...] = ()
+
+    def verdict(self, picture: int) -> Verdict | None:
+        """Return what the gate found about one picture's round; None where it was not asked."""
+        return self.verdicts[picture] if self.verdicts else None
+
+    def changed(self, picture: int) -> bool:
+        """Whether the round of a picture was accepted, or there was no gate."""
+        verdict = self.verdict(picture)
+        return verdict is None or verdict.accepted
 
     @property
     def label(self) -> str | None:
@@ -64,7 +99,8 @@ class Restoration:
     Attributes:
         image: [B, H, W, 3]; the untouched input where the first assessment found nothing, or nothing for sure.
         rounds: what happened in each round, in order.
-        stopped: per picture why it ended: "clean", "low_confidence", "max_rounds", "no_labels" or "prompt".
+        stopped: per picture why it ended: "clean", "no_improvement", "low_confidence", "max_rounds", "no_labels" or
+            "prompt".
         labels: the L labels that the probabilities of the rounds are over; empty with a custom prompt.
         last_probabilities: [B, L], each picture's last assessment: the one that ended it where one did.
     """
@@ -110,6 +146,9 @@ def merge_rounds(parts: Sequence[Restoration], number: int) -> Round:
         torch.cat([row.generated for row in rows]),
         torch.cat([row.corrected for row in rows]),
         torch.cat([row.image for row in rows]),
+        tuple(verdict for row in rows for verdict in row.verdicts or (None,))
+        if any(row.verdicts for row in rows)
+        else (),
     )
 
 

@@ -18,7 +18,8 @@ from .imaging.tiling import OnTile
 from .labels import check_labels
 from .loop_policy import LoopState
 from .model import AutoDIR
-from .outputs import Restoration, Round, merge_restorations
+from .outputs import Restoration, Round, Verdict, merge_restorations
+from .quality_gate import QualityGate
 from .settings import LoopSettings, SamplerSettings, settings_or_default
 from .stages.correction import lerp_correction, scm_weight
 
@@ -124,17 +125,20 @@ def run_loop(runner: RoundRunner, image: Tensor) -> Restoration:
     """Restore one picture [1, H, W, 3]: the assessment names a degradation, a round removes it, until one stops."""
     model, loop = runner.model, runner.loop
     labels = check_labels(model.labels if loop.labels is None else loop.labels, model.labels)
+    gate = QualityGate.of(model, labels, loop.crops) if loop.gate else None
     state = LoopState.start(image, labels)
     while state.stop_reason(loop.max_rounds) is None:
         report = runner.reporter("assess", len(state.rounds))
         report(0, 1)
         assessment = model.assess(state.image, state.remaining, loop.crops)
         report(1, 1)
-        state = state.apply_assessment(assessment).apply_confidence(loop.min_confidence)
+        overall = gate.probabilities(state.image) if gate and state.rounds else None
+        state = state.apply_assessment(assessment, overall)
+        state = state.apply_confidence(loop.min_confidence, gate.thresholds if gate else None)
         if state.label is not None:
-            state = runner.run(state, assessment.embedding)
+            state = runner.run(state, assessment.embedding, gate)
     done = state.restoration(loop.max_rounds)
-    return done if done.rounds else replace(done, image=image.clone())  # never the caller's own memory
+    return replace(done, image=image.clone()) if done.image is image else done  # never the caller's own memory
 
 
 @torch.no_grad()
@@ -186,16 +190,22 @@ class RoundRunner:
     noise: PictureNoise
     callbacks: Callbacks
 
-    def run(self, state: LoopState, embedding: Tensor) -> LoopState:
-        """Remove the degradation that `state` names."""
+    def run(self, state: LoopState, embedding: Tensor, gate: QualityGate | None = None) -> LoopState:
+        """Remove the degradation that `state` names, as far as the gate accepts it."""
         number = len(state.rounds)
         reduce = state.label in self.loop.reduced_labels and state.image[0, ..., 0].numel() > REDUCED_FROM_PIXELS
         generated, corrected = (self.generate_reduced if reduce else self.generate)(state.image, embedding, number)
         check_finite(corrected, f"the picture of round {number + 1}")
         weight = scm_weight(state.label, self.model.metadata.scm_weight, self.loop.scm_weight)
         image = lerp_correction(generated, corrected, weight)
+        if self.loop.strength != 1:
+            image = lerp_correction(state.image, image, self.loop.strength)
+        verdicts: tuple[Verdict, ...] = ()
+        if gate and state.label:
+            verdict, image = gate.choose(state.image, image, state.label, state.overall)
+            verdicts = (verdict,)
         probabilities = None if state.assessment is None else state.assessment.probabilities
-        done = Round((state.label,), probabilities, generated, corrected, image)
+        done = Round((state.label,), probabilities, generated, corrected, image, verdicts)
         if self.callbacks.on_round:
             self.callbacks.on_round(self.picture, done)
         if self.loop.round_height is not None:

@@ -54,6 +54,9 @@ class LoopSettings:
             one take no memory; None keeps them as they are. `on_round` gets them in full size.
         reduced_labels: labels whose damage has low frequencies only: they are restored on a copy of one megapixel, and
             pictures of more than two are changed as the copy was. The paper's way is none.
+        gate: accept a round only where the damage went and the content stayed (`quality_gate`), so that the result is
+            never worse than the input for all that can be told; the paper's way has none.
+        strength: 0..1, the part of each round's change that is applied.
     """
 
     max_rounds: int = 7
@@ -64,6 +67,8 @@ class LoopSettings:
     min_confidence: float = 0.0
     round_height: int | None = None
     reduced_labels: Sequence[str] = ()
+    gate: bool = False
+    strength: float = 1.0
 
     def __post_init__(self) -> None:
         if self.max_rounds < 1:
@@ -74,6 +79,8 @@ class LoopSettings:
             raise InputError(f"round_height must be 1 or more, got {self.round_height}")
         CROPS.check(self.crops)
         check_confidence(self.min_confidence)
+        if not 0 <= self.strength <= 1:
+            raise InputError(f"strength must be in 0..1, got {self.strength}")
 
 
 Settings = TypeVar("Settings", SamplerSettings, LoopSettings)
@@ -104,6 +111,6 @@ def preset(name: str) -> tuple[LoopSettings, SamplerSettings]:
     """Return the settings of one of `choices.PRESETS`; InputError for another name."""
     return {
         "paper": (LoopSettings(), SamplerSettings()),
-        "best": (LoopSettings(reduced_labels=LOW_FREQUENCY_LABELS), SamplerSettings(steps=12)),
-        "fast": (LoopSettings(reduced_labels=LOW_FREQUENCY_LABELS), SamplerSettings(steps=4)),
+        "best": (LoopSettings(reduced_labels=LOW_FREQUENCY_LABELS, gate=True), SamplerSettings(steps=12)),
+        "fast": (LoopSettings(reduced_labels=LOW_FREQUENCY_LABELS, gate=True), SamplerSettings(steps=4)),
     }[PRESETS.check(name)]

@@ -10,6 +10,7 @@ from ..autodir_core.errors import InputError
 from ..autodir_core.imaging.layout import check_images
 from ..autodir_core.labels import check_labels, parse_labels
 from ..autodir_core.model import AutoDIR
+from ..autodir_core.quality_gate import QualityGate
 from ..autodir_core.reporting.summary import batch_text, round_lines
 from ..autodir_core.settings import check_confidence
 from .assess import AssessmentOutput
@@ -83,6 +84,7 @@ class AutoDIRLoopOpen:
                 loop_graph.PREVIOUS: ("AUTODIR_LOOP", {}),
                 loop_graph.LAST: ("BOOLEAN", {}),
                 loop_graph.LOW_CONFIDENCE: ("STRING", {}),
+                loop_graph.GATE: ("BOOLEAN", {}),
             },
         }
 
@@ -97,16 +99,18 @@ class AutoDIRLoopOpen:
         previous: loop_state.Loop | None = None,
         last: bool = False,
         low_confidence: str = "",
+        gate: bool = False,
     ) -> tuple[Any, ...]:
         refuse_lists()
+        values = value_a, value_b
         if previous is None:
             check_images(io.split_alpha(image)[0])
             asked = check_labels(parse_labels(labels) or model.model.labels, model.model.labels)
-            loop = loop_state.start(image, asked, (value_a, value_b))
+            loop = loop_state.start(image, asked, values, model.model.metadata)
         else:
-            loop = loop_state.apply_round(
-                loop_state.mark_low_confidence(previous, low_confidence), image, (value_a, value_b)
-            )
+            before = loop_state.mark_low_confidence(previous, low_confidence)
+            judge = QualityGate.of(model.load(*image.shape[1:3]), before.labels, crops) if gate else None
+            loop = loop_state.apply_round(before, image, values, judge)
         if last:
             return self.blocked_outputs(loop)
         autodir = model.load(*image.shape[1:3])
@@ -173,6 +177,14 @@ class AutoDIRLoopClose:
                 "value_a": (ANY, {**LAZY_RAW_LINK, "tooltip": "Your own value for the next round; unlinked it stays."}),
                 "value_b": (ANY, {**LAZY_RAW_LINK, "tooltip": "Your second value for the next round, as the first."}),
                 "min_confidence": io.explain(io.MIN_CONFIDENCE, REUSED),
+                "gate": (
+                    "BOOLEAN",
+                    {
+                        "default": False,
+                        "tooltip": "Accept a round only where the damage went and the content stayed, else a half or a "
+                        "quarter of the change, or the picture as it was. Your own nodes are judged as ours are.",
+                    },
+                ),
             },
             "hidden": {"node_id": "UNIQUE_ID", "graph": "DYNPROMPT"},
         }
@@ -185,6 +197,7 @@ class AutoDIRLoopClose:
         value_a: Link | None = None,
         value_b: Link | None = None,
         min_confidence: float = io.MIN_CONFIDENCE[1]["default"],
+        gate: bool = False,
         node_id: str = "",
         graph: Any = None,
     ) -> tuple[Any, ...] | dict[str, Any]:
@@ -192,7 +205,7 @@ class AutoDIRLoopClose:
         refuse_lists()
         if not 1 <= max_rounds <= io.ROUNDS_LIMIT:
             raise InputError(f"max_rounds must be in 1..{io.ROUNDS_LIMIT}, got {max_rounds}")
-        loop = loop_state.apply_confidence(loop, check_confidence(min_confidence))
+        loop = loop_state.apply_confidence(loop, check_confidence(min_confidence), gate)
         if not loop.in_progress:
             return self.final_outputs(loop, max_rounds)
         last, low_confidence = loop_state.is_last_round(loop, max_rounds), loop_state.low_confidence_indices(loop)

@@ -80,6 +80,8 @@ class AutoDIRRestore:
                 "crops": io.advanced(io.CROPS),
                 "min_confidence": io.MIN_CONFIDENCE,
                 "preset": io.PRESET,
+                "gate": io.GATE,
+                "strength": io.STRENGTH,
             },
         }
 
@@ -100,6 +102,8 @@ class AutoDIRRestore:
         crops: str = io.CROPS[1]["default"],
         min_confidence: float = io.MIN_CONFIDENCE[1]["default"],
         preset: str = io.CUSTOM,
+        gate: str = io.GATE_FROM_PRESET,
+        strength: float = io.STRENGTH[1]["default"],
     ) -> dict[str, Any]:
         colors, alpha = io.split_alpha(image)
         base, settings = settings_of(preset, SamplerSettings(steps, sampler, text_guidance, image_guidance))
@@ -112,6 +116,8 @@ class AutoDIRRestore:
             crops=crops,
             min_confidence=min_confidence,
             round_height=MAX_HEIGHT,
+            gate=base.gate if gate == io.GATE_FROM_PRESET else gate == "on",
+            strength=strength,
         )
         with model.loaded_for(*colors.shape[1:3]) as autodir:
             bar = progress.NodeProgress(autodir)

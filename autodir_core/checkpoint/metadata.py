@@ -24,6 +24,29 @@ MAX_SCM_WEIGHT = 2.0
 
 
 @dataclass(frozen=True)
+class GateThresholds:
+    """What a round under one label must reach to be accepted (`quality_gate`).
+
+    Attributes:
+        min_confidence: least probability of the label before it, 0..1, for a round to begin at all.
+        min_removed: least part of that probability that must be gone after it, 0..1.
+        min_edges: least correlation of the edges before and after, -1..1.
+        max_shift: greatest change of the light at large, RMS in 0..1; where the damage is one of light, beyond one
+            change of brightness and contrast per channel.
+    """
+
+    min_confidence: float = 0.0
+    min_removed: float = 0.0
+    min_edges: float = 0.5
+    max_shift: float = 0.15
+
+    def __post_init__(self) -> None:
+        for name, low in {"min_confidence": 0, "min_removed": 0, "min_edges": -1, "max_shift": 0}.items():
+            if not low <= getattr(self, name) <= 1:
+                raise InputError(f"{name} of the gate must be in {low}..1, got {getattr(self, name)}")
+
+
+@dataclass(frozen=True)
 class ModelMetadata:
     """What shapes cannot tell, with the official values as defaults.
 
@@ -35,6 +58,7 @@ class ModelMetadata:
             its rounds or its labels are used up.
         scm_weight: strength of the structure correction by label, 0..2; 1 where a label is not named. It may name
             labels that the model lacks.
+        gate: by label what its rounds must reach, where a gate is asked for; the defaults where a label is not named.
         name, provenance, licence: of the weights, free text.
 
     Raises InputError for values outside these ranges.
@@ -47,6 +71,7 @@ class ModelMetadata:
     latent_scale: float = 0.18215
     labels: tuple[str, ...] = LABELS
     scm_weight: Mapping[str, float] = field(default_factory=lambda: {"low resolution": 0.0})
+    gate: Mapping[str, GateThresholds] = field(default_factory=dict[str, GateThresholds])
     name: str = ""
     provenance: str = ""
     licence: str = ""

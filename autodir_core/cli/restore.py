@@ -84,6 +84,10 @@ def add_loop_options(parser: argparse.ArgumentParser) -> None:
     low, high = SCM_WEIGHT_RANGE
     weight = f"strength of the structure correction, {low:g} to {high:g} (default: the model's own table)"
     group.add_argument("--scm-weight", type=between(low, high), help=weight)
+    gate = "accept a round only where the damage went and the content stayed (default: the preset's: not for paper)"
+    group.add_argument("--gate", action=argparse.BooleanOptionalAction, help=gate)
+    strength = "part of each round's change that is applied, 0 to 1 (default: %(default)s)"
+    group.add_argument("--strength", type=between(0, 1), default=LOOP.strength, help=strength)
     group.add_argument(
         "--match-color",
         choices=("none", *COLOR_METHODS),

@@ -35,8 +35,9 @@ from .pictures import REPORT_ENDING, Job, find_mask, round_ending
 
 
 def loop_settings(arguments: argparse.Namespace, labels: Sequence[str]) -> LoopSettings:
+    base = preset(arguments.preset)[0]
     return replace(
-        preset(arguments.preset)[0],
+        base,
         max_rounds=arguments.max_rounds,
         labels=None if arguments.labels is None else labels,
         prompt=arguments.prompt or None,
@@ -44,6 +45,8 @@ def loop_settings(arguments: argparse.Namespace, labels: Sequence[str]) -> LoopS
         crops=arguments.crops,
         min_confidence=arguments.min_confidence,
         round_height=MAX_HEIGHT,
+        gate=base.gate if arguments.gate is None else arguments.gate,
+        strength=arguments.strength,
     )
 
 
@@ -101,7 +104,7 @@ class Restorer:
     def finish(self, job: Job, image: Tensor, restoration: Restoration) -> Tensor:
         """Return the result with matched colors inside the mask, the input outside."""
         result, method, mask = restoration.image, self.arguments.match_color, self.arguments.mask
-        if method in COLOR_METHODS and restoration.rounds:
+        if method in COLOR_METHODS and any(done.changed(0) for done in restoration.rounds):
             result = match_color(result, image, method)
         return apply_mask(image, result, read_picture(find_mask(mask, job.source)).image if mask else None)
 

@@ -33,7 +33,10 @@ def round_montage(images: Tensor, restoration: Restoration, picture: int = 0, he
     """
     images, rounds = check_images(images), picture_rounds(restoration, picture)
     check_picture_index(picture, len(images))
-    captions = [f"round {n}: {winner_text(r, restoration.labels, picture)}" for n, r in enumerate(rounds, start=1)]
+    captions = [
+        f"round {n}: {winner_text(r, restoration.labels, picture)}{' refused' * (not r.changed(picture))}"
+        for n, r in enumerate(rounds, start=1)
+    ]
     captions = captions or [f"{restoration.stopped[picture].replace('_', ' ')}, left as it is"]
     shown = [images, *(done.image for done in rounds[:-1]), restoration.image]
     titles = ["input", *captions[:-1], "result"]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from torch import Tensor
 
 from ..errors import InputError
-from ..outputs import Assessment, Restoration, Round
+from ..outputs import Assessment, Restoration, Round, Verdict
 
 RUNNERS_UP = 2
 """How many labels a round's line names besides the winner."""
@@ -29,7 +30,15 @@ def round_line(number: int, done: Round, labels: Sequence[str], picture: int = 0
         pair for pair in rank_probabilities(done.probabilities, labels, picture) if pair[0] != done.labels[picture]
     ]
     close = [percentage(*pair) for pair in others[:RUNNERS_UP] if pair[1] >= 0.01]
-    return f"round {number}: {winner_text(done, labels, picture)}" + (f" ({', '.join(close)})" if close else "")
+    found = f"round {number}: {winner_text(done, labels, picture)}" + (f" ({', '.join(close)})" if close else "")
+    return found + verdict_text(done.verdict(picture))
+
+
+def verdict_text(verdict: Verdict | None) -> str:
+    """Return what follows the label where the gate refused a round or accepted a part of its change, else nothing."""
+    if verdict is None or (verdict.accepted and verdict.strength == 1):
+        return ""
+    return f", {verdict.strength:.0%} of it accepted" if verdict.accepted else f", refused: {verdict.refusal}"
 
 
 def stop_line(restoration: Restoration, picture: int = 0) -> str:
@@ -38,6 +47,7 @@ def stop_line(restoration: Restoration, picture: int = 0) -> str:
     last = rank_probabilities(restoration.last_probabilities, restoration.labels, picture)
     reasons = {
         "clean": f"done: clean ({percentage(*last[0])})" if last else "done: clean",
+        "no_improvement": f"done: no improvement ({percentage(*last[0])})" if last else "done: no improvement",
         "low_confidence": f"done: low confidence ({percentage(*last[0])})" if last else "done: low confidence",
         "max_rounds": f"stopped: limit of {count} round{'s' * (count != 1)} reached",
         "no_labels": "done: no label left",
@@ -67,7 +77,8 @@ def assessment_lines(assessment: Assessment, picture: int = 0) -> list[str]:
 def to_dict(restoration: Restoration, picture: int = 0) -> dict[str, Any]:
     """Return what happened to one picture, ready for `json.dump`.
 
-    "rounds" holds a "label" and "probabilities" by label for each round, without the labels that were removed before;
+    "rounds" holds a "label" and "probabilities" by label for each round, without the labels that were removed before,
+    and the gate's "verdict" where there is one: "accepted", "refusal" and its scores (`Verdict`);
     "stopped" is why the loop ended; "last_probabilities" are those of the last assessment. A custom prompt has no
     assessment: its label is null and there are no probabilities.
     """
@@ -76,10 +87,20 @@ def to_dict(restoration: Restoration, picture: int = 0) -> dict[str, Any]:
     report: dict[str, Any] = {"rounds": [], "stopped": restoration.stopped[picture]}
     for number, (label, done) in enumerate(zip(won, rounds, strict=True)):
         asked = probabilities_by_label(done.probabilities, labels, picture, exclude=won[:number])
-        report["rounds"].append({"label": label} | ({"probabilities": asked} if asked else {}))
-    removed = won if restoration.stopped[picture] in ("clean", "low_confidence") else won[:-1]
+        report["rounds"].append(
+            {"label": label} | ({"probabilities": asked} if asked else {}) | verdict_dict(done, picture)
+        )
+    removed = won[:-1] if restoration.stopped[picture] in ("max_rounds", "no_labels", "prompt") else won
     last = probabilities_by_label(restoration.last_probabilities, labels, picture, exclude=removed)
     return report | ({"last_probabilities": last} if last else {})
+
+
+def verdict_dict(done: Round, picture: int) -> dict[str, Any]:
+    verdict = done.verdict(picture)
+    if verdict is None:
+        return {}
+    scores = {name: round(value, 4) if isinstance(value, float) else value for name, value in asdict(verdict).items()}
+    return {"verdict": {"accepted": verdict.accepted} | scores}
 
 
 def assessment_dict(assessment: Assessment) -> dict[str, Any]:

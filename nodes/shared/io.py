@@ -140,6 +140,28 @@ MIN_CONFIDENCE: Widget = (
     },
 )
 
+GATE_FROM_PRESET = "preset"
+GATE: Widget = (
+    [GATE_FROM_PRESET, "on", "off"],
+    {
+        "default": GATE_FROM_PRESET,
+        "advanced": True,
+        "tooltip": "The quality gate accepts a round only where the damage went and the content stayed; else it tries "
+        "half and a quarter of the change, then keeps the picture as it was. preset: on with best and fast, off "
+        "with paper and custom.",
+    },
+)
+STRENGTH: Widget = (
+    "FLOAT",
+    {
+        "default": PAPER_LOOP.strength,
+        "min": 0.0,
+        "max": 1.0,
+        "step": 0.05,
+        "tooltip": "Part of each round's change that is applied: 1 restores in full, 0 leaves the picture as it is.",
+    },
+)
+
 
 def advanced(socket: Widget) -> Widget:
     """Return a widget as one that the page shows only on demand."""

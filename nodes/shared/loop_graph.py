@@ -14,9 +14,9 @@ Graph = Mapping[str, Node]
 """The nodes of one level of a running graph by id: those that the user drew, or those that one node expanded to."""
 
 OPEN, CLOSE = "AutoDIRLoopOpen", "AutoDIRLoopClose"
-PREVIOUS, LAST, LOW_CONFIDENCE = "previous", "last", "low_confidence"
-"""Inputs of Loop Open that only its clones have: the previous round, whether it was the last, and the pictures that
-Loop Close gave up in it, as indices from 0 separated by commas.
+PREVIOUS, LAST, LOW_CONFIDENCE, GATE = "previous", "last", "low_confidence", "gate"
+"""Inputs of Loop Open that only its clones have: the previous round, whether it was the last, the pictures that
+Loop Close gave up in it, as indices from 0 separated by commas, and whether the quality gate judges it.
 
 The link to the previous round bypasses Loop Close, so that the cache finds a round again whatever `min_confidence` is,
 as long as the same pictures were given up.
@@ -127,7 +127,8 @@ def clone_round(
     }
     given = graph[close_id]["inputs"]
     carried = {name: given[name] for name in CARRIED if name in given}
-    clones[ids[open_id]]["inputs"] |= {**carried, PREVIOUS: given["loop"], LAST: last, LOW_CONFIDENCE: low_confidence}
+    hidden = {PREVIOUS: given["loop"], LAST: last, LOW_CONFIDENCE: low_confidence, GATE: given.get(GATE, False)}
+    clones[ids[open_id]]["inputs"] |= carried | hidden
     return clones
 
 

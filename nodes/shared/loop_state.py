@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from ...autodir_core.checkpoint.metadata import GateThresholds, ModelMetadata
 from ...autodir_core.errors import InputError
 from ...autodir_core.imaging.filters import resize
 from ...autodir_core.labels import CLEAN
 from ...autodir_core.loop_policy import LoopState
 from ...autodir_core.model import AutoDIR
-from ...autodir_core.outputs import Assessment, Restoration, Round, merge_restorations
+from ...autodir_core.outputs import Assessment, Restoration, Round, Verdict, merge_restorations
+from ...autodir_core.quality_gate import QualityGate
 from ...autodir_core.stages.correction import scm_weight
 from ..comfy import progress
 from . import io
@@ -29,12 +31,14 @@ class Loop:
         states: one per picture of the batch; their images have alpha where the originals have.
         values: the two values of the user's, as they entered this round.
         index: number of this round, from 0.
+        thresholds: of the model's quality gate.
     """
 
     originals: Tensor
     states: tuple[LoopState, ...]
     values: tuple[Any, Any]
     index: int = 0
+    thresholds: Mapping[str, GateThresholds] = field(default_factory=dict[str, GateThresholds])
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -56,9 +60,10 @@ class Loop:
         return replace(self, states=tuple(map(change, self.states)))
 
 
-def start(images: Tensor, labels: tuple[str, ...], values: tuple[Any, Any]) -> Loop:
+def start(images: Tensor, labels: tuple[str, ...], values: tuple[Any, Any], metadata: ModelMetadata) -> Loop:
     """Return a loop over pictures [B, H, W, 3 or 4] before anything was assessed."""
-    return Loop(images, tuple(LoopState.start(image, labels) for image in images.split(1)), values)
+    states = tuple(LoopState.start(image, labels) for image in images.split(1))
+    return Loop(images, states, values, thresholds=metadata.gate)
 
 
 def assess(autodir: AutoDIR, loop: Loop, crops: str) -> Loop:
@@ -69,14 +74,16 @@ def assess(autodir: AutoDIR, loop: Loop, crops: str) -> Loop:
             return state
         progress.raise_if_interrupted()
         colors, _ = io.split_alpha(state.image)
-        return state.apply_assessment(autodir.assess(colors, state.remaining, crops))
+        gate = QualityGate.of(autodir, state.labels, crops)
+        overall = gate.probabilities(colors) if state.rounds else None
+        return state.apply_assessment(autodir.assess(colors, state.remaining, crops), overall)
 
     return loop.map_states(assess_one)
 
 
-def apply_confidence(loop: Loop, min_confidence: float) -> Loop:
-    """End each picture whose degradation is less probable than `min_confidence`."""
-    return loop.map_states(lambda state: state.apply_confidence(min_confidence))
+def apply_confidence(loop: Loop, min_confidence: float, gate: bool) -> Loop:
+    """End each picture whose degradation is less probable than `min_confidence`, or than the gate asks for."""
+    return loop.map_states(lambda state: state.apply_confidence(min_confidence, loop.thresholds if gate else None))
 
 
 def low_confidence_indices(loop: Loop) -> str:
@@ -111,8 +118,10 @@ def current_weights(loop: Loop, autodir: AutoDIR) -> float | list[float]:
     return counting.pop() if len(counting) == 1 else weights
 
 
-def apply_round(loop: Loop, images: Tensor | None, values: tuple[Any, Any]) -> Loop:
+def apply_round(loop: Loop, images: Tensor | None, values: tuple[Any, Any], gate: QualityGate | None = None) -> Loop:
     """Close the round with `images` [B, h, w, 3 or 4] of the user's nodes; a finished picture stays as it is.
+
+    A gate accepts each picture's change, a part of it, or nothing.
 
     Raises InputError for pictures of another number, or of another shape than a finished one has.
     """
@@ -122,7 +131,7 @@ def apply_round(loop: Loop, images: Tensor | None, values: tuple[Any, Any]) -> L
             f"the nodes of the loop must give back one picture for each of the {len(loop.states)} that went in, got "
             f"{got}; take from a batch and add to it after the loop"
         )
-    states = tuple(apply_own_round(*pair) for pair in zip(loop.states, images.split(1), strict=True))
+    states = tuple(apply_own_round(*pair, gate) for pair in zip(loop.states, images.split(1), strict=True))
     shapes = {tuple(state.image.shape) for state in states}
     if len(shapes) > 1:
         sizes = " and ".join(f"{width} x {height} x {channels}" for _, height, width, channels in sorted(shapes))
@@ -133,13 +142,22 @@ def apply_round(loop: Loop, images: Tensor | None, values: tuple[Any, Any]) -> L
     return replace(loop, states=states, values=values, index=loop.index + 1)
 
 
-def apply_own_round(state: LoopState, image: Tensor) -> LoopState:
+def apply_own_round(state: LoopState, image: Tensor, gate: QualityGate | None) -> LoopState:
     """Close one picture's round; nothing but the result is known of what the user's nodes did."""
     if state.label is None or state.assessment is None:
         return state
     image = keep_alpha(state.image, image.to(state.image))
-    colors, _ = io.split_alpha(image)
-    return state.apply_round(Round((state.label,), state.assessment.probabilities, colors, colors, colors), image)
+    after, alpha = io.split_alpha(image)
+    verdicts: tuple[Verdict, ...] = ()
+    chosen = after
+    if gate:
+        progress.raise_if_interrupted()
+        before, _ = io.split_alpha(state.image)
+        verdict, chosen = gate.choose(before, after, state.label, state.overall)
+        verdicts = (verdict,)
+        image = io.with_alpha(chosen, alpha) if verdict.accepted else state.image
+    done = Round((state.label,), state.assessment.probabilities, after, after, chosen, verdicts)
+    return state.apply_round(done, image)
 
 
 def keep_alpha(before: Tensor, after: Tensor) -> Tensor:

@@ -229,6 +229,7 @@ class TestClose:
                         "previous": ["a.1", 0],
                         "last": False,
                         "low_confidence": "",
+                        "gate": False,
                     },
                     "override_display_id": "drawn a.1",
                 },
@@ -305,7 +306,7 @@ class TestMinConfidence:
     def test_one_exactly_at_it_goes_on(self, pack, first, sure):
         for min_confidence in (0.0, min(sure), max(sure)):
             going_on = [
-                p.label is not None for p in pack.loop.loop_state.apply_confidence(first, min_confidence).states
+                p.label is not None for p in pack.loop.loop_state.apply_confidence(first, min_confidence, False).states
             ]
             assert going_on == [probability >= min_confidence for probability in sure]
 

@@ -102,6 +102,7 @@ class TestCloneRound:
             "previous": ["open", 0],
             "last": False,
             "low_confidence": "0,2",
+            "gate": False,
             "value_b": ["mask", 1],
             "strength": 0.5,
         }

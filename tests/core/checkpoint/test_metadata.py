@@ -38,6 +38,7 @@ USABLE = {
     "latent_scale": {"fraction"},
     "labels": {"list of texts"},
     "scm_weight": {"empty table", "table of numbers"},
+    "gate": {"empty table"},
     **{key: {"text", "empty text"} for key in ("name", "provenance", "licence")},
 }
 
@@ -76,6 +77,19 @@ def test_a_field_takes_what_it_can_use_and_nothing_else(write, name, case):
         assert ad.inspect(path).problem is None
     else:
         assert name.removesuffix("s") in refusal(path)
+
+
+@pytest.mark.parametrize(
+    ("values", "problem"),
+    [({"min_edges": 2}, "min_edges of the gate must be in -1..1"), ({"least": 1}, "unknown key 'gate.haze.least'")],
+)
+def test_thresholds_of_the_gate_are_checked(write, values, problem):
+    assert problem in refusal(write(json.dumps({**HEADS, "gate": {"haze": values}})))
+
+
+def test_thresholds_of_the_gate_are_read(write):
+    path = write(json.dumps({**HEADS, "gate": {"haze": {"min_edges": 0.25}}}))
+    assert ad.load_autodir(path, device="cpu").metadata.gate["haze"].min_edges == 0.25
 
 
 @pytest.mark.parametrize("text", ["[]", "5", "null", "true", '"no"', "NaN", "", "{not json", "[" * 100_000, "9" * 5000])

@@ -12,7 +12,7 @@ import autodir_core
 from autodir_core.cli import main
 from tests.golden_weights import photo
 
-FAST = ("--steps", "2", "--max-rounds", "2", "--device", "cpu")
+FAST = ("--steps", "2", "--max-rounds", "2", "--no-gate", "--device", "cpu")
 SETTINGS = autodir_core.LoopSettings(max_rounds=2), autodir_core.SamplerSettings(steps=2)
 
 

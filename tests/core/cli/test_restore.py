@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -15,7 +16,10 @@ from autodir_core.cli.restorer import loop_settings, sampler_settings
 from autodir_core.imaging.color import match_color
 from autodir_core.imaging.files import read_picture, write_picture
 from autodir_core.imaging.mask import apply_mask
+from autodir_core.outputs import Verdict
 from tests.core.cli.helpers import FAST, SETTINGS, call, names_in, pixels, saved, written
+
+REFUSED = Verdict("edges moved", 1.0, 0.5, 0.25, 0.125)
 
 
 def test_writes_what_the_api_gives(picture, tiny_path, tiny, tmp_path, capsys):
@@ -74,7 +78,7 @@ def test_crops_and_min_confidence_are_those_of_the_api(loaded, tmp_path, capsys)
     large, target = saved(tmp_path / "in" / "large.png", height=230, width=300), tmp_path / "o.png"
     image, sampler = read_picture(large).image, SETTINGS[1]
     seen = loaded.assess(image, crops="grid").probabilities.max().item()
-    options = "--crops", "grid", "--report", "--steps", 2, "--max-rounds", 1
+    options = "--crops", "grid", "--report", "--steps", 2, "--max-rounds", 1, "--no-gate"
     assert call("restore", large, "-o", target, *options, "--min-confidence", seen - 1e-3) == 0
     expected = autodir_core.restore(loaded, image, autodir_core.LoopSettings(1, crops="grid"), sampler)
     assert np.array_equal(pixels(target), written(expected.image))
@@ -113,6 +117,26 @@ def test_match_color_is_applied_to_what_is_saved(picture, loaded, tmp_path):
     image = read_picture(picture).image
     result = autodir_core.restore(loaded, image, *SETTINGS).image
     assert np.array_equal(pixels(tmp_path / "o.png"), written(match_color(result, image, "adain")))
+
+
+def test_a_refused_round_leaves_the_picture_and_is_reported(picture, loaded, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("autodir_core.pipeline.QualityGate.choose", lambda gate, before, *_: (REFUSED, before))
+    options = "--gate", "--report", "--match-color", "adain"
+    assert call("restore", picture, "-o", tmp_path / "o.png", *FAST, *options) == 0
+    assert np.array_equal(pixels(tmp_path / "o.png"), pixels(picture)), "there is no color to match"
+    assert "refused: edges moved" in capsys.readouterr().out
+    told = json.loads((tmp_path / "o.json").read_text(encoding="utf-8"))
+    assert told["settings"]["gate"] is True
+    assert told["rounds"][0]["verdict"] == {"accepted": False, **asdict(REFUSED)}
+
+
+@pytest.mark.parametrize(
+    ("given", "gate"),
+    [([], True), (["--preset", "paper"], False), (["--no-gate"], False), (["--preset", "paper", "--gate"], True)],
+)
+def test_the_gate_is_the_presets_unless_named(given, gate):
+    arguments = parse(["restore", "x.png", "-o", "y.png", *given])
+    assert loop_settings(arguments, []).gate is gate
 
 
 def test_a_mask_limits_the_restoration(picture, loaded, tmp_path):

@@ -1,0 +1,119 @@
+"""The quality gate: a round is accepted only where the damage went and the content stayed.
+
+The measures are the assessment's own probabilities and the structure of the picture; what they must reach is fitted
+per label on photographs of its own (`calibrate --gate`) and stands in the weights file's metadata.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from torch import Tensor
+
+from .checkpoint.metadata import GateThresholds
+from .imaging.filters import resize
+from .imaging.structure import edge_correlation, light_shift, reduce_pair
+from .labels import CLEAN
+from .outputs import Verdict
+from .stages.correction import lerp_correction
+
+if TYPE_CHECKING:
+    from .model import AutoDIR
+
+Assess = Callable[[Tensor], Tensor]
+"""Picture [1, H, W, 3] -> probabilities [1, L] over the loop's labels."""
+
+LIGHT_LABELS = ("underexposure", "haze")
+"""Damage of the light itself, whose brightness and contrast a round may change."""
+
+ROUNDING = 1e-6
+"""Differences of probabilities below it are none."""
+
+STRENGTHS = (1.0, 0.5, 0.25)
+"""Parts of a change that are tried, until one is accepted."""
+
+
+def judge(
+    before: Tensor,
+    after: Tensor,
+    probabilities: tuple[Mapping[str, float], Mapping[str, float]],
+    label: str,
+    thresholds: GateThresholds,
+    *,
+    strength: float = 1.0,
+) -> Verdict:
+    """Return whether `after` is better than `before`.
+
+    Args:
+        before, after: [1, H, W, 3]; another size after a round, such as an upscaler's, is compared in that size.
+        probabilities: of every label the loop looks for, before and after.
+        label: of the round.
+        thresholds: of this label.
+        strength: part of the change, for the verdict.
+    """
+    first, second = probabilities
+    fall = first[label] - second[label]
+    removed = fall / max(first[label], ROUNDING)
+    pair = reduce_pair(before, after)
+    edges, shift = edge_correlation(*pair), light_shift(*pair, affine=label in LIGHT_LABELS)
+    others = [second[other] - first[other] for other in first if other not in (label, CLEAN)]
+    checks = {
+        "the damage stayed": removed >= thresholds.min_removed and fall > ROUNDING,
+        "another damage rose": max(others, default=-1.0) < fall - ROUNDING,
+        "edges moved": edges >= thresholds.min_edges,
+        "light and colors shifted": shift <= thresholds.max_shift,
+    }
+    refusal = next((reason for reason, passed in checks.items() if not passed), "")
+    return Verdict(refusal, strength, removed, edges, shift)
+
+
+@dataclass(frozen=True)
+class QualityGate:
+    """The gate of a loop.
+
+    Attributes:
+        thresholds: by label; the defaults of `GateThresholds` hold for those that are not named.
+        labels: that the loop looks for.
+        assess: gives their probabilities in a picture.
+    """
+
+    thresholds: Mapping[str, GateThresholds]
+    labels: tuple[str, ...]
+    assess: Assess
+
+    @classmethod
+    def of(cls, model: AutoDIR, labels: tuple[str, ...], crops: str) -> QualityGate:
+        """Return the gate with a model's own thresholds and assessment."""
+        return cls(model.metadata.gate, labels, lambda image: model.assess(image, labels, crops).probabilities)
+
+    def thresholds_of(self, label: str) -> GateThresholds:
+        return self.thresholds.get(label, GateThresholds())
+
+    def probabilities(self, image: Tensor) -> dict[str, float]:
+        """Return the probability of every label in a picture [1, H, W, 3]."""
+        return dict(zip(self.labels, self.assess(image)[0].tolist(), strict=True))
+
+    def choose(self, before: Tensor, after: Tensor, label: str, overall: Mapping[str, float]) -> tuple[Verdict, Tensor]:
+        """Return the strongest part of a round's change that is accepted, and the picture.
+
+        Args:
+            before: [1, H, W, 3], as it entered the round.
+            after: [1, h, w, 3].
+            label: of the round.
+            overall: the probability of every label in `before`.
+
+        Where none is accepted, the picture is `before` itself and the verdict that on the whole change.
+        """
+        start = resize(before, *after.shape[1:3])
+        verdicts: list[Verdict] = []
+        for strength in STRENGTHS:
+            image = lerp_correction(start, after, strength)
+            found = judge(
+                start, image, (overall, self.probabilities(image)), label, self.thresholds_of(label), strength=strength
+            )
+            if found.accepted:
+                return found, image
+            verdicts.append(found)
+        return verdicts[0], before
