@@ -95,6 +95,13 @@ class QualityGate:
         """Return the probability of every label in a picture [1, H, W, 3]."""
         return dict(zip(self.labels, self.assess(image)[0].tolist(), strict=True))
 
+    def judge(
+        self, before: Tensor, after: Tensor, label: str, overall: Mapping[str, float], strength: float = 1.0
+    ) -> Verdict:
+        """Assess `after` and judge it by the label's thresholds; `overall` are the probabilities in `before`."""
+        probabilities = overall, self.probabilities(after)
+        return judge(before, after, probabilities, label, self.thresholds_of(label), strength=strength)
+
     def choose(self, before: Tensor, after: Tensor, label: str, overall: Mapping[str, float]) -> tuple[Verdict, Tensor]:
         """Return the strongest part of a round's change that is accepted, and the picture.
 
@@ -110,9 +117,7 @@ class QualityGate:
         verdicts: list[Verdict] = []
         for strength in STRENGTHS:
             image = lerp_correction(start, after, strength)
-            found = judge(
-                start, image, (overall, self.probabilities(image)), label, self.thresholds_of(label), strength=strength
-            )
+            found = self.judge(start, image, label, overall, strength)
             if found.accepted:
                 return found, image
             verdicts.append(found)

@@ -22,6 +22,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--degrader", choices=list(DEGRADERS), default="families", help=degrader)
     crops = "of each photograph, under every label (default: %(default)s)"
     parser.add_argument("--crops-per-photo", type=options.at_least(1), default=3, metavar="N", help=crops)
+    gate = "fit the thresholds of the quality gate too, to one round of each crop, and of as many clean ones"
+    parser.add_argument("--gate", action="store_true", help=gate)
     precision = "of the written weights (default: %(default)s)"
     parser.add_argument("--precision", choices=tuple(PRECISIONS), default="float16", help=precision)
     parser.add_argument("--seed", type=options.seed, default=7, help="of everything random (default: %(default)s)")

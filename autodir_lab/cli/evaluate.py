@@ -56,6 +56,8 @@ def add_protocol(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--max-rounds", type=options.at_least(1), default=7, help="of the loop (default: %(default)s)")
     options.add_crops(group, "--assess-crops")
     options.add_min_confidence(group)
+    gate = "judge each round by the quality gate (default: the paper's way, every round counts)"
+    group.add_argument("--gate", action="store_true", help=gate)
     group.add_argument("--seed", type=options.seed, default=2024, help="of everything random (default: %(default)s)")
     only = "recognition without restoration (default: both)"
     group.add_argument("--assess-only", dest="restore", action="store_false", help=only)

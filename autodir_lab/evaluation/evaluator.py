@@ -73,12 +73,16 @@ class Evaluator:
         restoration = self.restore(pair.degraded) if self.protocol.restore else None
         seconds = perf_counter() - start
         restored = restoration.image if restoration else pair.degraded
+        rounds = restoration.rounds if restoration else []
+        accepted = [each for each in rounds if each.changed(0)]
+        judged = [(each, verdict) for each in rounds if (verdict := each.verdict(0))]
         result = SampleResult(
             *(sample.photo, sample.crop, sample.labels, sample.severity),
             kinds=pair.kinds,
             predicted=assessment.top[0],
             probability=assessment.probabilities.max().item(),
-            rounds=tuple(str(each.label) for each in restoration.rounds) if restoration else (),
+            rounds=tuple(str(each.label) for each in accepted),
+            refused=tuple(f"{each.label}: {verdict.refusal}" for each, verdict in judged if not verdict.accepted),
             stopped=restoration.stopped[0] if restoration else "",
             mean_abs_diff=255 * (restored.clamp(0, 1) - pair.degraded).abs().mean().item(),
             before=self.compare(pair.degraded, pair.reference),
@@ -93,7 +97,10 @@ class Evaluator:
         """Run the automatic loop on [1, H, W, 3]."""
         protocol = self.protocol
         loop = LoopSettings(
-            max_rounds=protocol.max_rounds, crops=protocol.assess_crops, min_confidence=protocol.min_confidence
+            max_rounds=protocol.max_rounds,
+            crops=protocol.assess_crops,
+            min_confidence=protocol.min_confidence,
+            gate=protocol.gate,
         )
         return restore(self.model, image, loop, SamplerSettings(steps=protocol.steps), seed=protocol.seed)
 

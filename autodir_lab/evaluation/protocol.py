@@ -38,6 +38,7 @@ class Protocol:
         min_confidence: how probable a degradation must be to be restored, 0..1.
         seed: of crops, degradations and sampling.
         restore: whether to restore too, or only to assess.
+        gate: whether the quality gate judges each round.
         mixtures: whether clean photos get every pair of degradations too.
         baselines: whether classical methods are measured too.
         luma: whether PSNR and SSIM are those of the luminance (ITU-R BT.601) instead of all color channels.
@@ -53,6 +54,7 @@ class Protocol:
     min_confidence: float = 0.0
     seed: int = 2024
     restore: bool = True
+    gate: bool = False
     mixtures: bool = False
     baselines: bool = False
     luma: bool = False

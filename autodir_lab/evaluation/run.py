@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import date
 from importlib.metadata import version
 from pathlib import Path
@@ -12,19 +12,21 @@ from pathlib import Path
 from tqdm import tqdm
 
 from autodir_core.checkpoint.save import official_state, save_model
-from autodir_core.choices import CROPS, STANDARD
+from autodir_core.choices import CROPS, PRESETS, STANDARD
 from autodir_core.cli.console import complain, progress_off, say
 from autodir_core.cli.convert import check_target
 from autodir_core.cli.options import load_model, with_spaces
 from autodir_core.cli.restorer import versions
 from autodir_core.devices import parse_dtype
 from autodir_core.imaging.metrics import Distance, load_lpips
-from autodir_core.labels import check_labels
+from autodir_core.labels import CLEAN, check_labels
 from autodir_core.model import MINI, AutoDIR, load_autodir
 from autodir_core.optional_imports import is_installed
+from autodir_core.settings import preset
 
 from .calibration import calibrate
 from .evaluator import SampleImages, evaluate
+from .gate_thresholds import describe, fit_thresholds, judge_rounds
 from .protocol import CROP_SIZE, Protocol
 from .report.tables import build_tables
 from .report.writer import EvaluationReport
@@ -71,10 +73,27 @@ def run_calibration(arguments: argparse.Namespace) -> int:
     )
     samples = photo_samples(load_photos(arguments.photos), model.labels, protocol)
     calibrated, line = calibrate(model, tqdm(samples, unit="sample", disable=progress_off(arguments.quiet)))
+    lines = [line]
+    if arguments.gate:
+        calibrated, more = fit_gate(calibrated, arguments, protocol)
+        lines += more
     state = official_state(calibrated.networks, calibrated.config)
     save_model(arguments.output, state, calibrated.metadata, parse_dtype(arguments.precision))
-    say(f"{arguments.output} is written: {line}", quiet=arguments.quiet)
+    say(f"{arguments.output} is written: {'; '.join(lines[:1])}", quiet=arguments.quiet)
+    for line in lines[1:]:
+        say(line, quiet=arguments.quiet)
     return 0
+
+
+def fit_gate(model: AutoDIR, arguments: argparse.Namespace, protocol: Protocol) -> tuple[AutoDIR, list[str]]:
+    """Fit the thresholds of the quality gate; return the model with them, and a line about each."""
+    photos, damage = load_photos(arguments.photos), [label for label in model.labels if label != CLEAN]
+    samples = photo_samples(photos, damage, protocol)
+    samples += photo_samples(photos, [CLEAN], replace(protocol, crops=protocol.crops * len(damage)))
+    watched = tqdm(samples, unit="round", disable=progress_off(arguments.quiet))
+    rounds = judge_rounds(model, watched, preset(PRESETS.default)[1], arguments.seed)
+    gate = fit_thresholds(rounds, model.labels)
+    return AutoDIR(model.networks, model.config, replace(model.metadata, gate=gate)), describe(rounds, gate)
 
 
 def make_protocol(arguments: argparse.Namespace) -> Protocol:

@@ -49,7 +49,8 @@ class SampleResult(SampleInfo):
         kinds: of the degradations, in the order of the labels; empty where they are unknown.
         predicted: the top label of the first assessment.
         probability: of `predicted`, 0..1.
-        rounds: the label of each round.
+        rounds: the label of each round, of those that were accepted where there is a gate.
+        refused: label and reason of each round that the gate refused.
         stopped: why the loop ended; empty where nothing was restored.
         mean_abs_diff: between input and result, in levels of 255.
         before, after: quality of input and result; None without a reference.
@@ -62,6 +63,7 @@ class SampleResult(SampleInfo):
     probability: float
     kinds: tuple[str, ...] = ()
     rounds: tuple[str, ...] = ()
+    refused: tuple[str, ...] = ()
     stopped: str = ""
     mean_abs_diff: float = 0.0
     before: Quality | None = None

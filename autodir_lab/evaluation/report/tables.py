@@ -18,6 +18,9 @@ Results = Sequence[SampleResult]
 CONFIDENCES = (0.0, 0.5, 0.7, 0.9, 0.97)
 """Lowest probability of each row of the calibration table."""
 
+HARM = 0.1
+"""Decibels that a picture may lose unnoticed."""
+
 SEVERITY_THIRDS = ("mild", "medium", "severe")
 """Names of the thirds of the severity range 0..1."""
 
@@ -42,6 +45,7 @@ def build_tables(results: Results, labels: Sequence[str]) -> list[Table]:
         severity_table,
         kind_table,
         mixture_table,
+        harm_table,
         rounds_table,
         baseline_table,
         unlabeled_table,
@@ -77,7 +81,7 @@ def label_row(label: str, results: Results, columns: Sequence[str]) -> tuple[str
     """Return one label's row."""
     if label != CLEAN:
         return (label, str(len(results)), accuracy(results), *quality_cells(results, columns))
-    untouched = percentage(result.stopped == "clean" and not result.rounds for result in results)
+    untouched = percentage(bool(result.stopped) and not result.rounds for result in results)
     cells = (f"left untouched: {untouched}", *[""] * (len(columns) - 1)) if columns else ()
     return ("no (clean photo)", str(len(results)), accuracy(results), *cells)
 
@@ -222,6 +226,31 @@ def rounds_table(results: Results, labels: Sequence[str]) -> Table | None:
     stopped = ", ".join(f"{reason} {count}" for reason, count in reasons)
     note = f"Over the samples that had the round, mixtures too, without clean photos. Why the loops ended: {stopped}."
     return Table("Rounds", note, ("round", "samples", "PSNR before it", "after it", "gain"), tuple(rows))
+
+
+def harm_table(results: Results, labels: Sequence[str]) -> Table | None:
+    """How many pictures came back worse than they came, and the worst of them."""
+    restored = [result for result in results if result.stopped and result.before and result.after]
+    groups = {
+        "single degradations": [result for result in restored if result.single_degradation],
+        "mixtures": [result for result in restored if len(result.labels) > 1],
+        "clean photos": [result for result in restored if result.labels == (CLEAN,)],
+    }
+    rows = tuple(harm_row(name, some) for name, some in groups.items() if some)
+    if not rows:
+        return None
+    note = f"Worse: PSNR fell by more than {HARM} dB; a clean photo is worse when it changed at all."
+    header = ("pictures", "samples", "mean gain", "worse", "refused rounds", "worst")
+    return Table("Worse than before", note, header, rows)
+
+
+def harm_row(name: str, results: Results) -> tuple[str, ...]:
+    """Return one row of `harm_table`."""
+    worst = min(results, key=lambda result: result.gain)
+    gain = "" if name == "clean photos" else f"{mean(result.gain for result in results):+.2f}"
+    refused = sum(len(result.refused) for result in results)
+    example = f"{worst.gain:+.2f} dB: {worst.photo} {worst.ground_truth}" if worst.gain < 0 else "none"
+    return name, str(len(results)), gain, percentage(result.gain < -HARM for result in results), str(refused), example
 
 
 def baseline_table(results: Results, labels: Sequence[str]) -> Table | None:

@@ -1,0 +1,51 @@
+"""Thresholds of the gate: what made-up rounds teach it."""
+
+from __future__ import annotations
+
+import pytest
+
+from autodir_core.checkpoint.metadata import GateThresholds
+from autodir_core.outputs import Verdict
+from autodir_lab.evaluation.gate_thresholds import JudgedRound, accepts, describe, fit_thresholds
+
+
+def judged(gain: float, *, confidence: float = 0.9, removed: float = 0.9, edges: float = 0.9, shift: float = 0.02):
+    return JudgedRound("noise", confidence, Verdict("", 1.0, removed, edges, shift), gain)
+
+
+def fit(rounds: list[JudgedRound]) -> GateThresholds:
+    return fit_thresholds(rounds, ("noise", "no"))["noise"]
+
+
+def test_rounds_that_all_gain_ask_for_nothing():
+    found = fit([judged(3.0, confidence=0.4, removed=0.05), judged(1.0)])
+    assert (found.min_confidence, found.min_removed) == (0.0, 0.0)
+
+
+@pytest.mark.parametrize("measure", ["confidence", "removed"])
+def test_losses_are_cut_off_where_they_differ(measure):
+    rounds = [judged(3.0) for _ in range(8)] + [judged(-4.0, **{measure: 0.42}) for _ in range(3)]
+    found = fit(rounds)
+    assert [accepts(found, one) for one in rounds] == [True] * 8 + [False] * 3
+
+
+def test_a_loss_counts_more_than_a_gain():
+    alike = [judged(1.0, confidence=0.5) for _ in range(3)] + [judged(-1.0, confidence=0.5)]
+    assert not any(accepts(fit([judged(2.0), *alike]), one) for one in alike)
+
+
+def test_content_is_what_good_rounds_keep():
+    rounds = [judged(2.0, edges=0.8, shift=0.05) for _ in range(20)]
+    found = fit(rounds)
+    assert not accepts(found, judged(2.0, edges=0.7)) and not accepts(found, judged(2.0, shift=0.1))
+    assert all(accepts(found, one) for one in rounds)
+
+
+def test_without_rounds_the_defaults_hold():
+    assert fit_thresholds([], ("haze", "no")) == {"haze": GateThresholds()}
+
+
+def test_each_label_has_a_line():
+    rounds = [judged(1.0), judged(-1.0, confidence=0.1)]
+    [line] = describe(rounds, {"noise": fit(rounds)})
+    assert "noise: confidence" in line and line.endswith("accepts 1 of 2 rounds, worse 0 of 1")
