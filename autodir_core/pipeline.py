@@ -43,7 +43,7 @@ class StageProgress:
 
     Attributes:
         picture, round: count from 0.
-        stage: "assess", "encode", "sample", "decode" or "correct".
+        stage: "assess", "encode", "sample", "decode", "correct", and "transfer" of the change of a reduced copy.
         done: finished tiles; 0 when the stage begins.
         total: tiles of the stage.
     """
@@ -62,7 +62,7 @@ class StageProgress:
         return (before + STAGE_SHARES[self.stage] * self.done / self.total) / sum(STAGE_SHARES.values())
 
 
-STAGE_SHARES = {"assess": 1, "encode": 4, "sample": 75, "decode": 8, "correct": 12}
+STAGE_SHARES = {"assess": 1, "encode": 4, "sample": 75, "decode": 8, "correct": 12, "transfer": 0}
 """The stages of a round in their order, and about how long they take."""
 
 OnStep = Callable[[Progress, Tensor], None]
@@ -218,7 +218,7 @@ class RoundRunner:
         scale = (WHOLE_PIXELS / (height * width)) ** 0.5
         small = resize(image, max(round(height * scale), 1), max(round(width * scale), 1))
         _, corrected = self.generate(small, embedding, number)
-        changed = transfer_change(image, small, corrected)
+        changed = transfer_change(image, small, corrected, self.reporter("transfer", number))
         return changed, changed
 
     def generate(self, image: Tensor, embedding: Tensor, number: int) -> tuple[Tensor, Tensor]:

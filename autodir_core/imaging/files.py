@@ -5,8 +5,10 @@ from __future__ import annotations
 import io
 import logging
 import struct
+import threading
 import warnings
 import zlib
+from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +28,9 @@ logger = logging.getLogger(__name__)
 _UNDECODABLE = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error)  # what Pillow raises on bad data
 _FLOAT_RANGES = (1.0, 255.0, 65535.0)
 _INTEGER_RANGES = (65535, 2**31 - 1)
+
+SIGNAL_CHECK_SECONDS = 0.2
+"""On Windows a wait without an end hears no Ctrl-C."""
 
 
 @dataclass(frozen=True)
@@ -66,9 +71,26 @@ def write_picture(path: PathLike, image: Tensor, *, alpha: Tensor | None = None,
     picture = _one_picture(image, _writable_alpha(alpha, path, FORMATS[suffix]))
     with atomic_path(path) as temporary:
         try:
-            picture.save(temporary, FORMATS[suffix], **_save_options(FORMATS[suffix], quality))
+            temporary.write_bytes(_encode(picture, FORMATS[suffix], _save_options(FORMATS[suffix], quality)))
         except (OSError, ValueError) as error:
             raise InputError(f"cannot write {path}: {one_line(error)}") from error
+
+
+def _encode(picture: Image.Image, picture_format: str, options: dict[str, Any]) -> bytes:
+    """Return the content of a file, encoded in a thread: encoders look at no signals, for seconds where it is large."""
+    buffer, done = io.BytesIO(), Future[None]()
+
+    def work() -> None:
+        try:
+            done.set_result(picture.save(buffer, picture_format, **options))
+        except Exception as error:  # raised again by `result`
+            done.set_exception(error)
+
+    threading.Thread(target=work, daemon=True).start()  # that of an executor would keep the program from ending
+    while not done.done():
+        wait([done], SIGNAL_CHECK_SECONDS)
+    done.result()
+    return buffer.getvalue()
 
 
 def _existing_file(path: PathLike) -> Path:

@@ -31,7 +31,7 @@ class HostedModel:
             load_device=load_device(),
             offload_device=comfy.model_management.unet_offload_device(),
         )
-        check_interrupts_between_stages(model.networks)
+        check_interrupts_between_layers(model.networks)
 
     def load(self, height: int = 0, width: int = 0) -> AutoDIR:
         """Load all networks, with memory to spare for one image of this size in pixels, and return the model."""
@@ -78,8 +78,8 @@ def out_of_memory_message(height: int, width: int, dtype: torch.dtype) -> str:
     )
 
 
-def check_interrupts_between_stages(networks: torch.nn.Module) -> None:
-    """Check for the cancel button whenever a network or one of its large parts starts."""
-    for network in networks.children():
-        for stage in network.children():
-            stage.register_forward_pre_hook(lambda module, inputs: raise_if_interrupted())
+def check_interrupts_between_layers(networks: torch.nn.Module) -> None:
+    """Check for the cancel button before every convolution and layer norm: a tile keeps a CPU busy for seconds."""
+    for layer in networks.modules():
+        if isinstance(layer, (torch.nn.Conv2d, torch.nn.LayerNorm)):
+            layer.register_forward_pre_hook(lambda module, inputs: raise_if_interrupted())

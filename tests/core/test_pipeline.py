@@ -347,7 +347,11 @@ def test_darkness_of_large_pictures_is_restored_on_a_reduced_copy(tiny, monkeypa
     image = pictures(1, 96, 120)
     for reduced, expected in ((("haze",), (57, 72)), (("rain",), (96, 120))):
         loop = ad.LoopSettings(max_rounds=1, labels=["haze"], reduced_labels=reduced)
-        out = ad.restore(tiny, image, loop, FAST)
+        stages = []
+        out = ad.restore(tiny, image, loop, FAST, on_stage=lambda at, seen=stages: seen.append(at.stage))
         assert out.image.shape == image.shape and tuple(sizes[-1]) == expected
+        assert ("transfer" in stages) == (reduced == ("haze",)), (
+            "cancelling is possible while the change is carried over"
+        )
     ad.restore(tiny, pictures(1, 60, 60), ad.LoopSettings(1, labels=["haze"], reduced_labels=["haze"]), FAST)
     assert tuple(sizes[-1]) == (60, 60), "small ones are not reduced"

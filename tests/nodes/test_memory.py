@@ -154,28 +154,43 @@ class TestCancel:
                 calls[name]()
             assert len(done) == limit
 
-    def test_tiles_are_evaluations_too(self, calls, little, model, management, monkeypatch):
-        decoder = model.model.networks.vae.decoder
-        with little(SIDE), evaluations(decoder) as done:
-            calls["Decode"]()
+    @pytest.mark.parametrize(
+        ("name", "path"), [("Sample", "vae.encoder"), ("Sample", "unet"), ("Decode", "vae.decoder"), ("Correct", "scm")]
+    )
+    def test_tiles_are_evaluations_too(self, calls, model, management, monkeypatch, name, path):
+        part = model.model.networks.get_submodule(path)
+        unit = model.model.factor if name != "Correct" and path != "vae.encoder" else 1
+        with memory_of(SIDE, [unit], part), evaluations(part) as done:
+            calls[name]()
         tiles = len(done)
         assert tiles > 4
-        with little(SIDE), evaluations(decoder) as done, pytest.raises(CancelledError):
+        with memory_of(SIDE, [unit], part), evaluations(part) as done, pytest.raises(CancelledError):
             monkeypatch.setattr(management, "throw_exception_if_processing_interrupted", stopping_at(done, tiles - 2))
-            calls["Decode"]()
+            calls[name]()
         assert len(done) == tiles - 2
 
-    def test_the_parts_of_a_network_are_too(self, model, large, management, monkeypatch):
-        """A large picture keeps the UNet of a CPU busy for minutes."""
-        looks = []
-
-        def look():
-            looks.append(True)
-
-        monkeypatch.setattr(management, "throw_exception_if_processing_interrupted", look)
-        autodir = model.model
-        autodir.predict_noise(torch.zeros(1, 4, 8, 8), 1.0, torch.zeros(1, 4, 8, 8), autodir.null_text)
-        assert len(looks) >= 3
+    def test_so_are_the_layers_of_every_network(self, model, management, monkeypatch):
+        """A tile keeps a CPU busy for seconds."""
+        networks, latent = model.model.networks, torch.zeros(1, 4, 8, 8)
+        text, picture = model.model.null_text, torch.zeros(1, 64, 64, 3)
+        uses = {
+            networks.unet: lambda: model.model.predict_noise(latent, 1.0, latent, text),
+            networks.vae.encoder: lambda: model.model.encode(picture),
+            networks.vae.decoder: lambda: model.model.decode(latent),
+            networks.scm: lambda: model.model.correct(picture, picture),
+            networks.clip.visual: lambda: model.model.assess(picture),
+        }
+        for network, use in uses.items():
+            layers = [layer for layer in network.modules() if isinstance(layer, (torch.nn.Conv2d, torch.nn.LayerNorm))]
+            with evaluations(*layers) as done:
+                use()
+            for count in {1, len(done) // 2, len(done) - 1}:
+                with evaluations(*layers) as stopped, pytest.raises(CancelledError):
+                    stop = stopping_at(stopped, count)
+                    monkeypatch.setattr(management, "throw_exception_if_processing_interrupted", stop)
+                    use()
+                assert len(stopped) == count
+                monkeypatch.undo()
 
 
 @contextmanager

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import _thread
 import logging
 import struct
+import threading
 import zlib
 from pathlib import Path
 
@@ -242,6 +244,22 @@ class TestWriting:
         with pytest.raises(InputError, match=says):
             write_picture(tmp_path / name, image)
         assert leftovers(tmp_path) == []
+
+    def test_ctrl_c_does_not_wait_for_an_encoder(self, tmp_path, monkeypatch):
+        encoding, go_on = threading.Event(), threading.Event()
+
+        def encode(*arguments, **options):
+            encoding.set()
+            go_on.wait(60)
+
+        monkeypatch.setattr(Image.Image, "save", encode)
+        presser = threading.Thread(target=lambda: encoding.wait(60) and _thread.interrupt_main())
+        presser.start()
+        with pytest.raises(KeyboardInterrupt):
+            write_picture(tmp_path / "a.webp", torch.zeros(1, 8, 8, 3))
+        assert leftovers(tmp_path) == []
+        go_on.set()
+        presser.join()
 
     def test_alpha_of_another_size_is_refused(self, tmp_path):
         with pytest.raises(InputError, match=r"\[1, 2, 2\], got \[1, 1, 1\]"):
