@@ -13,7 +13,7 @@ from typing import TypeVar
 import torch
 
 from .imaging.tile_sizes import MAX_DIFFUSION_TILE_SIZE, MAX_TILE_SIZE, MIN_TILE_SIZE, WHOLE_PIXELS
-from .networks.build import Networks
+from .networks.build import Networks, weight_dtype
 
 logger = logging.getLogger(__name__)
 
@@ -56,10 +56,10 @@ def bytes_per_pixel(networks: Networks) -> dict[str, int]:
     """
     vae, scm, unet = networks.vae, networks.scm, networks.unet
     factor = 2 ** (len(vae.config["block_out_channels"]) - 1)
-    decoder = 17 * vae.config["block_out_channels"][0] * vae.dtype.itemsize
+    decoder = 17 * vae.config["block_out_channels"][0] * weight_dtype(vae).itemsize
     return {
         "encode": decoder // 2,
-        "sample": 3 * 40 * unet.config["block_out_channels"][0] * unet.dtype.itemsize // factor**2,
+        "sample": 3 * 40 * unet.config["block_out_channels"][0] * weight_dtype(unet).itemsize // factor**2,
         "decode": decoder,
         "correct": 6 * scm.intro.out_channels * scm.intro.weight.dtype.itemsize,
     }

@@ -23,7 +23,7 @@ from .imaging.tile_sizes import MIN_TILE_SIZE
 from .imaging.tiling import OnTile
 from .labels import check_labels
 from .memory import FreeMemory, free_memory
-from .networks.build import Networks
+from .networks.build import Networks, network_device, weight_dtype
 from .networks.config import ModelConfig
 from .outputs import Assessment
 from .settings import SamplerSettings, settings_or_default
@@ -81,12 +81,12 @@ class AutoDIR:
 
     @property
     def device(self) -> torch.device:
-        return self.networks.unet.device
+        return network_device(self.networks.unet)
 
     @property
     def dtype(self) -> torch.dtype:
         """Precision of the diffusion and of CLIP."""
-        return self.networks.unet.dtype
+        return weight_dtype(self.networks.unet)
 
     @property
     def factor(self) -> int:

@@ -13,7 +13,7 @@ from .diffusion.guidance import Denoise
 from .imaging.layout import from_network, pad_to_multiple, to_network
 from .imaging.tiling import LATENT, PICTURE, OnTile, plan_tiles, run_tiled
 from .memory import FreeMemory, bytes_per_pixel, choose_tile_size, free_memory, retry_smaller_tiles
-from .networks.build import Networks
+from .networks.build import Networks, network_device
 from .networks.config import ModelConfig
 from .networks.global_statistics import global_statistics, sample_patches
 from .stages import autoencoder, correction
@@ -61,7 +61,7 @@ class TiledNetworks:
 
     @property
     def device(self) -> torch.device:
-        return self.networks.unet.device
+        return network_device(self.networks.unet)
 
     @property
     def factor(self) -> int:

@@ -32,6 +32,16 @@ class Networks(nn.Module):
         self.scm = build_scm(config.scm)
 
 
+def network_device(network: nn.Module) -> torch.device:
+    """Return the device of a network, by its first parameter: the property of diffusers searches all modules."""
+    return next(network.parameters()).device
+
+
+def weight_dtype(network: nn.Module) -> torch.dtype:
+    """Return the precision of a network, by its first parameter: the property of diffusers searches all of them."""
+    return next(network.parameters()).dtype
+
+
 def restore_buffers(networks: Networks) -> None:
     """Fill what no state dict holds: open_clip's causal mask, which stays on the meta device otherwise."""
     length = networks.clip.context_length

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, cast
 
 from torch import Tensor
 
+from ..networks.build import weight_dtype
+
 if TYPE_CHECKING:
     from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
     from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution
@@ -22,10 +24,10 @@ def encode_mode(vae: AutoencoderKL, x: Tensor) -> Tensor:
 
     Neither sampled nor multiplied by the latent scale (official `encode_first_stage(...).mode()`).
     """
-    return posterior(vae, x.to(vae.dtype)).mode().float()
+    return posterior(vae, x.to(weight_dtype(vae))).mode().float()
 
 
 def decode(vae: AutoencoderKL, latent: Tensor, scale: float) -> Tensor:
     """Decode a scaled latent [B, C, h, w] to [B, 3, H, W], float32, not clamped."""
     # diffusers asks for a FloatTensor where it takes any precision
-    return vae.decode(cast("FloatTensor", (latent / scale).to(vae.dtype)), return_dict=False)[0].float()
+    return vae.decode(cast("FloatTensor", (latent / scale).to(weight_dtype(vae))), return_dict=False)[0].float()

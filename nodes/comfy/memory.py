@@ -13,6 +13,7 @@ from comfy.model_patcher import ModelPatcher
 from ...autodir_core.errors import AutoDIRError
 from ...autodir_core.imaging.tile_sizes import MAX_TILE_SIZE
 from ...autodir_core.model import AutoDIR
+from ...autodir_core.networks.build import weight_dtype
 from .devices import load_device
 from .progress import raise_if_interrupted
 
@@ -44,7 +45,7 @@ class HostedModel:
     def memory_required(self, height: int, width: int) -> int:
         """Return the bytes that the decoder needs at its peak for one image of this size, or for a tile of it."""
         values = PEAK_VALUES * self.model.config.vae.channels[0] * min(height * width, MAX_TILE_SIZE**2)
-        return values * self.model.networks.vae.dtype.itemsize
+        return values * weight_dtype(self.model.networks.vae).itemsize
 
     @contextmanager
     def loaded_for(self, height: int, width: int) -> Iterator[AutoDIR]:
