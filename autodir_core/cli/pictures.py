@@ -17,7 +17,7 @@ from .console import complain, progress_off, say
 from .options import SUFFIXES
 
 Item = TypeVar("Item")
-REPORT_ENDING = ".json"
+REPORT_ENDING, PAGE_ENDING = ".json", ".html"
 REDO = "settings and additional outputs of this run do not apply to it, --overwrite does it again with them"
 
 

@@ -22,7 +22,7 @@ from .options import (
     names,
     seed,
 )
-from .pictures import REPORT_ENDING, find_mask, for_each, plan_jobs, round_ending
+from .pictures import PAGE_ENDING, REPORT_ENDING, find_mask, for_each, plan_jobs, round_ending
 
 SAMPLE = Path(__file__).parents[1] / "assets" / "sample.png"
 LOOP = preset(PRESETS.default)[0]
@@ -43,7 +43,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_loop_options(parser)
     extras = parser.add_argument_group("additional outputs, next to the result (default: none)")
     extras.add_argument("--save-rounds", action="store_true", help="the picture after each round, NAME_round1.png")
-    extras.add_argument("--report", action="store_true", help="settings, versions, rounds and seconds, NAME.json")
+    report = "settings, rounds, scores and seconds: NAME.html to look at, NAME.json for programs"
+    extras.add_argument("--report", action="store_true", help=report)
     extras.add_argument(
         "--montage",
         action="store_const",
@@ -134,4 +135,4 @@ def endings(arguments: argparse.Namespace) -> list[str]:
     """Return the endings of the files that are written next to a result."""
     rounds = [round_ending(number) for number in range(1, arguments.max_rounds + 1)]
     montage = [arguments.montage] if arguments.montage else []
-    return rounds * arguments.save_rounds + [REPORT_ENDING] * arguments.report + montage
+    return rounds * arguments.save_rounds + [REPORT_ENDING, PAGE_ENDING] * arguments.report + montage

@@ -7,6 +7,7 @@ import json
 import platform
 from collections.abc import Sequence
 from dataclasses import asdict, replace
+from functools import cached_property
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -26,12 +27,14 @@ from ..model import MINI, AutoDIR
 from ..outputs import Restoration, Round
 from ..pipeline import StageProgress, restore
 from ..reporting.montage import MAX_HEIGHT, round_montage
+from ..reporting.restoration_page import restoration_page
 from ..reporting.summary import round_line, stop_line, to_dict
-from ..serialization.atomic import atomic_path
+from ..serialization.atomic import write_text
+from ..serialization.hashing import sha256
 from ..settings import LoopSettings, SamplerSettings, preset
 from .console import progress_off, say
 from .options import chosen_labels
-from .pictures import REPORT_ENDING, Job, find_mask, round_ending
+from .pictures import PAGE_ENDING, REPORT_ENDING, Job, find_mask, round_ending
 
 
 def loop_settings(arguments: argparse.Namespace, labels: Sequence[str]) -> LoopSettings:
@@ -71,6 +74,12 @@ class Restorer:
         self.arguments = arguments
         self.labels = chosen_labels(arguments, model)
         self.loop, self.sampler = loop_settings(arguments, self.labels), sampler_settings(arguments)
+
+    @cached_property
+    def weights(self) -> dict[str, str]:
+        """The weights file: its name, the model's, and the SHA-256 of its content."""
+        path = Path(self.arguments.model or MINI)
+        return {"file": path.name, "name": self.model.metadata.name, "sha256": sha256(path)}
 
     def restore(self, job: Job) -> None:
         """Restore one file; the result is written last, so that a picture whose result exists is done."""
@@ -115,12 +124,17 @@ class Restorer:
         if self.arguments.montage:
             write_picture(job.sibling(self.arguments.montage), round_montage(picture.image, restoration))
         if self.arguments.report:
-            with atomic_path(job.sibling(REPORT_ENDING)) as temporary:
-                text = json.dumps(self.report(job, restoration, reporter.seconds), indent=2, ensure_ascii=False)
-                temporary.write_text(text + "\n", encoding="utf-8")
+            facts = self.report(job, restoration, reporter.seconds)
+            page = restoration_page(
+                *(job.source.name, picture.image, restoration),
+                seconds=reporter.seconds,
+                settings=settings_rows(facts),
+            )
+            write_text(job.sibling(REPORT_ENDING), json.dumps(facts, indent=2, ensure_ascii=False) + "\n")
+            write_text(job.sibling(PAGE_ENDING), page)
 
     def report(self, job: Job, restoration: Restoration, seconds: Sequence[float]) -> dict[str, Any]:
-        """Return what was done to a picture, and how; of the weights it holds the names of file and model, no hash."""
+        """Return what was done to a picture, and how."""
         outcome = to_dict(restoration)
         outcome["rounds"] = [
             done | {"seconds": round(s, 3)} for done, s in zip(outcome["rounds"], seconds, strict=True)
@@ -129,7 +143,7 @@ class Restorer:
         return {
             "input": job.source.name,
             "output": job.target.name,
-            "model": {"file": Path(self.arguments.model or MINI).name, "name": self.model.metadata.name},
+            "model": self.weights,
             "device": str(self.model.device),
             "precision": str(self.model.dtype).removeprefix("torch."),
             "settings": asdict(self.sampler) | asdict(replace(self.loop, round_height=None)) | options,
@@ -137,6 +151,14 @@ class Restorer:
             "versions": versions(),
             **outcome,
         }
+
+
+def settings_rows(report: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return what a report was made with, name and value."""
+    named = {name: report[name] for name in ("output", "device", "precision", "seed")}
+    model = {f"model {name}": value for name, value in report["model"].items()}
+    rows = named | model | report["settings"] | report["versions"]
+    return [(name.replace("_", " "), str(value)) for name, value in rows.items()]
 
 
 def versions() -> dict[str, str]:

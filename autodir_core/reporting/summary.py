@@ -38,7 +38,7 @@ def verdict_text(verdict: Verdict | None) -> str:
     """Return what follows the label where the gate refused a round or accepted a part of its change, else nothing."""
     if verdict is None or (verdict.accepted and verdict.strength == 1):
         return ""
-    return f", {verdict.strength:.0%} of it accepted" if verdict.accepted else f", refused: {verdict.refusal}"
+    return f", {100 * verdict.strength:.0f} % of it accepted" if verdict.accepted else f", refused: {verdict.refusal}"
 
 
 def stop_line(restoration: Restoration, picture: int = 0) -> str:

@@ -28,6 +28,12 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def write_text(path: Path, text: str) -> None:
+    """Write a text file in UTF-8 with the line ends of the text, whole or not at all."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="")
+
+
 def _reserve(temporary: Path, path: Path) -> None:
     """Create the temporary file now, so that a place that cannot be written is known before the work."""
     if path.is_dir():

@@ -5,7 +5,6 @@ It belongs to one provenance: everything needed to reproduce the numbers.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import zlib
 from collections.abc import Mapping
@@ -72,15 +71,6 @@ def format_setting(value: Any) -> str:
     if isinstance(value, (tuple, list)):
         return " to ".join(f"{each:g}" for each in value)
     return {"True": "yes", "False": "no", "None": "whole pictures"}.get(str(value), str(value))
-
-
-def sha256(path: Path) -> str:
-    """Return the hexadecimal digest of a file's content."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(2**20):
-            digest.update(chunk)
-    return digest.hexdigest()
 
 
 @dataclass(frozen=True)

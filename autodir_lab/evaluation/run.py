@@ -22,6 +22,7 @@ from autodir_core.imaging.metrics import Distance, load_lpips
 from autodir_core.labels import CLEAN, check_labels
 from autodir_core.model import MINI, AutoDIR, load_autodir
 from autodir_core.optional_imports import is_installed
+from autodir_core.serialization.hashing import sha256
 from autodir_core.settings import preset
 
 from .calibration import calibrate
@@ -30,7 +31,7 @@ from .gate_thresholds import describe, fit_thresholds, judge_rounds
 from .protocol import CROP_SIZE, Protocol
 from .report.tables import build_tables
 from .report.writer import EvaluationReport
-from .result_store import Provenance, ResultStore, sha256
+from .result_store import Provenance, ResultStore
 from .sample_result import SampleResult
 from .sources import PairFolders, Sample, find_pair_folders, load_photos, pair_samples, photo_samples, unpaired_samples
 

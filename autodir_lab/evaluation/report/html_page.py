@@ -1,34 +1,21 @@
-"""The report as one HTML page without scripts: tables and small pictures, readable in any browser and screen reader."""
+"""The sections of an evaluation's page: tables and small pictures."""
 
 from __future__ import annotations
 
-import base64
-import io
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from html import escape
 from pathlib import Path
 
 from PIL import Image
 
+from autodir_core.reporting.page import render_picture
+
 from ..sample_result import SampleResult
 from .tables import Table
 
-MAX_HEIGHT, JPEG_QUALITY = 160, 85
-"""Height in pixels and quality of the pictures on the page."""
-
-
-def render_page(title: str, headline: str, sections: Iterable[str]) -> str:
-    """Return the whole page: its title, a headline, and rendered sections."""
-    style = Path(__file__).with_name("page.css").read_text(encoding="utf-8")
-    body = [f"<h1>{escape(title)}</h1>", f"<p>{escape(headline)}</p>", *sections]
-    return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{escape(title)}</title>\n<style>\n{style}</style>\n</head>\n<body>\n<main>\n"
-        + "\n".join(body)
-        + "\n</main>\n</body>\n</html>\n"
-    )
+MAX_HEIGHT = 160
+"""Height in pixels of the pictures on the page."""
 
 
 def render_table(table: Table) -> str:
@@ -91,12 +78,9 @@ def rank_by_gain(results: Sequence[SampleResult]) -> list[SampleResult]:
 
 def render_figure(result: SampleResult, path: Path) -> str:
     """Return a sample's images with its numbers."""
-    source, width, height = embed_thumbnail(path)
     shown = "Input, result and reference" if result.before else "Input and result"
-    return (
-        f'<figure><img src="{source}" width="{width}" height="{height}" alt="{shown} side by side">'
-        f"<figcaption>{escape(describe(result))}</figcaption></figure>"
-    )
+    with Image.open(path) as picture:
+        return render_picture(picture, f"{shown} side by side", describe(result), MAX_HEIGHT)
 
 
 def describe(result: SampleResult) -> str:
@@ -107,24 +91,3 @@ def describe(result: SampleResult) -> str:
     if result.before is None or result.after is None:
         return f"{rounds}; changed by {result.mean_abs_diff:.1f} levels of 255"
     return f"{rounds}; {result.before.psnr:.1f} dB before, {result.after.psnr:.1f} dB after"
-
-
-def embed_thumbnail(path: Path) -> tuple[str, int, int]:
-    """Return a picture file as the data URL of a small JPEG, and its size in pixels."""
-    with Image.open(path) as opened:
-        thumbnail = opened.convert("RGB")
-    thumbnail.thumbnail((thumbnail.width, MAX_HEIGHT), Image.Resampling.LANCZOS)
-    data = io.BytesIO()
-    thumbnail.save(data, "JPEG", quality=JPEG_QUALITY)
-    return f"data:image/jpeg;base64,{base64.b64encode(data.getvalue()).decode()}", thumbnail.width, thumbnail.height
-
-
-def render_settings(settings: Iterable[tuple[str, str]]) -> str:
-    """Return a section with the provenance."""
-    rows = "\n".join(
-        f'<tr><th scope="row">{escape(name)}</th><td>{escape(value)}</td></tr>' for name, value in settings
-    )
-    return (
-        '<section>\n<h2>Settings</h2>\n<table class="settings">\n<caption>Settings</caption>\n'
-        f"<tbody>\n{rows}\n</tbody>\n</table>\n</section>"
-    )

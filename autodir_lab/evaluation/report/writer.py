@@ -14,11 +14,12 @@ from torch import Tensor
 from autodir_core.imaging.files import read_picture, write_picture
 from autodir_core.labels import CLEAN
 from autodir_core.reporting.montage import contact_sheet
-from autodir_core.serialization.atomic import atomic_path
+from autodir_core.reporting.page import render_page, render_settings
+from autodir_core.serialization.atomic import write_text
 
 from ..result_store import Provenance, ResultStore
 from ..sample_result import SampleResult
-from .html_page import rank_by_gain, render_gallery, render_page, render_settings, render_table
+from .html_page import rank_by_gain, render_gallery, render_table
 from .tables import Table, markdown_table, to_markdown
 
 WORST_COUNT = 24
@@ -56,12 +57,6 @@ class EvaluationReport:
         write_text(store.folder / "report.html", page)
         if worst := worst_results(self.results):
             write_picture(store.folder / "worst.png", draw_contact_sheet(worst, store.image_path))
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a text file with the line ends of the text."""
-    with atomic_path(path) as temporary:
-        temporary.write_text(text, encoding="utf-8", newline="")
 
 
 def to_csv(results: Sequence[SampleResult]) -> str:

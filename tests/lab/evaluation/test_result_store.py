@@ -8,7 +8,6 @@ import pytest
 from PIL import Image
 
 import autodir_core as ad
-from autodir_lab.evaluation.result_store import sha256
 
 
 def test_it_returns_what_was_appended(store, results, provenance):
@@ -44,8 +43,3 @@ def test_every_sample_has_its_own_picture(store, results):
     assert len({store.image_path(result) for result in results}) == 3
     with Image.open(store.image_path(results[0])) as side_by_side:
         assert side_by_side.size == (96, 32)
-
-
-def test_sha256(tmp_path):
-    (tmp_path / "weights").write_bytes(b"abc")
-    assert sha256(tmp_path / "weights") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
