@@ -255,6 +255,14 @@ CROPS = Choices(
     former={"centre": "center"},
 )
 
+ORDERS = Choices(
+    "order",
+    {
+        "probability": Choice("", "the most probable degradation first, the paper's way"),
+        "physical": Choice("", "of nearly as probable ones the one that came last into the picture first"),
+    },
+)
+
 PRECISIONS = Choices(
     "precision",
     {

@@ -10,11 +10,15 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from .checkpoint.metadata import GateThresholds
+from .choices import DEGRADATIONS
 from .labels import CLEAN
 from .outputs import Assessment, Restoration, Round, spread_probabilities
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+CLOSE = 0.5
+"""Part of the highest probability from which on another label counts as nearly as probable."""
 
 
 @dataclass(frozen=True)
@@ -47,15 +51,18 @@ class LoopState:
         """Return the state of a picture [1, H, W, C] before its first assessment."""
         return cls(image, labels, labels)
 
-    def apply_assessment(self, assessment: Assessment, overall: Mapping[str, float] | None = None) -> LoopState:
+    def apply_assessment(
+        self, assessment: Assessment, overall: Mapping[str, float] | None = None, order: str = "probability"
+    ) -> LoopState:
         """Let the most probable label win; "no" ends the loop.
 
         Args:
             assessment: of this one picture, over `remaining`.
             overall: its probabilities of all labels; None where those of `assessment` may do.
+            order: one of `choices.ORDERS`.
         """
         asked = dict(zip(self.remaining, assessment.probabilities[0].tolist(), strict=True))
-        label = max(asked, key=lambda name: asked[name])  # the first one of a tie
+        label = choose_label(asked, order)
         probabilities = spread_probabilities(assessment.probabilities, self.remaining, self.labels)
         seen = replace(
             self,
@@ -113,3 +120,17 @@ class LoopState:
         last = None if self.assessment is None else self.assessment.probabilities
         reason = self.stop_reason(max_rounds) or ""
         return Restoration(self.image, list(self.rounds), (reason,), self.labels, last)
+
+
+def choose_label(probabilities: Mapping[str, float], order: str) -> str:
+    """Return the most probable label, the first one of a tie.
+
+    In "physical" order, where that is a degradation, it is of those at least `CLOSE` times as probable the one that
+    came last into the picture: what lies on top is undone first.
+    """
+    label = max(probabilities, key=lambda name: probabilities[name])
+    formation = list(DEGRADATIONS)
+    if order == "probability" or label not in formation:
+        return label
+    close = [name for name in formation if probabilities.get(name, 0.0) >= CLOSE * probabilities[label]]
+    return close[-1]

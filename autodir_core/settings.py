@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from .choices import CROPS, PRESETS, SAMPLERS
+from .choices import CROPS, ORDERS, PRESETS, SAMPLERS
 from .errors import InputError
 from .labels import check_list
 
@@ -57,6 +57,7 @@ class LoopSettings:
         gate: accept a round only where the damage went and the content stayed (`quality_gate`), so that the result is
             never worse than the input for all that can be told; the paper's way has none.
         strength: 0..1, the part of each round's change that is applied.
+        order: one of `choices.ORDERS`, which of several probable degradations is restored first.
     """
 
     max_rounds: int = 7
@@ -69,6 +70,7 @@ class LoopSettings:
     reduced_labels: Sequence[str] = ()
     gate: bool = False
     strength: float = 1.0
+    order: str = "probability"
 
     def __post_init__(self) -> None:
         if self.max_rounds < 1:
@@ -78,6 +80,7 @@ class LoopSettings:
         if self.round_height is not None and self.round_height < 1:
             raise InputError(f"round_height must be 1 or more, got {self.round_height}")
         CROPS.check(self.crops)
+        ORDERS.check(self.order)
         check_confidence(self.min_confidence)
         if not 0 <= self.strength <= 1:
             raise InputError(f"strength must be in 0..1, got {self.strength}")

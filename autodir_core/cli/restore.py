@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ..choices import COLOR_METHODS, PRESETS, SAMPLERS
+from ..choices import COLOR_METHODS, ORDERS, PRESETS, SAMPLERS
 from ..errors import InputError
 from ..settings import GUIDANCE_RANGE, SCM_WEIGHT_RANGE, preset
 from .console import say
@@ -87,6 +87,8 @@ def add_loop_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--scm-weight", type=between(low, high), help=weight)
     gate = "accept a round only where the damage went and the content stayed (default: the preset's: not for paper)"
     group.add_argument("--gate", action=argparse.BooleanOptionalAction, help=gate)
+    order = f"{ORDERS.describe()} (default: %(default)s)"
+    group.add_argument("--order", choices=list(ORDERS), default=LOOP.order, help=order)
     strength = "part of each round's change that is applied, 0 to 1 (default: %(default)s)"
     group.add_argument("--strength", type=between(0, 1), default=LOOP.strength, help=strength)
     group.add_argument(

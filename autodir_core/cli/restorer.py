@@ -50,6 +50,7 @@ def loop_settings(arguments: argparse.Namespace, labels: Sequence[str]) -> LoopS
         round_height=MAX_HEIGHT,
         gate=base.gate if arguments.gate is None else arguments.gate,
         strength=arguments.strength,
+        order=arguments.order,
     )
 
 

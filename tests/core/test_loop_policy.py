@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 import torch
 
-from autodir_core.loop_policy import LoopState
+from autodir_core.loop_policy import LoopState, choose_label
 from autodir_core.outputs import Assessment, Round
 
 IMAGE = torch.zeros(1, 2, 2, 3)
@@ -91,3 +91,17 @@ def test_giving_up_keeps_the_picture_that_entered_the_round():
 def test_states_are_immutable():
     with pytest.raises(dataclasses.FrozenInstanceError):
         start("no").label = "rain"
+
+
+@pytest.mark.parametrize(
+    ("probabilities", "label"),
+    [
+        ({"haze": 0.4, "noise": 0.3, "no": 0.3}, "noise"),
+        ({"haze": 0.6, "noise": 0.2, "no": 0.2}, "haze"),
+        ({"haze": 0.3, "noise": 0.3, "no": 0.4}, "no"),
+        ({"glare": 0.5, "noise": 0.4, "no": 0.1}, "glare"),
+    ],
+)
+def test_in_physical_order_what_came_last_is_undone_first(probabilities, label):
+    assert choose_label(probabilities, "physical") == label
+    assert choose_label(probabilities, "probability") == max(probabilities, key=lambda name: probabilities[name])
