@@ -15,7 +15,7 @@ from typing import Any
 
 from autodir_core.errors import InputError
 from autodir_core.imaging.paths import list_pictures
-from autodir_core.serialization.atomic import atomic_path
+from autodir_core.serialization.atomic import write_text
 
 from .messages import Output
 from .workflow import Workflow, title_of
@@ -188,8 +188,7 @@ def write_record(job: Job, result: JobResult, prompt_id: str) -> None:
         "prompt_id": prompt_id,
         "key": job.key,
     }
-    with atomic_path(job.record) as temporary:
-        temporary.write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_text(job.record, json.dumps(record, indent=2, ensure_ascii=False) + "\n")
 
 
 def photo_paths(job: Job) -> dict[str, Path]:

@@ -11,7 +11,7 @@ from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from autodir_core.serialization.atomic import atomic_path
+from autodir_core.serialization.atomic import write_text
 
 from .check import missing_requirements
 from .definitions import Prompt
@@ -228,8 +228,7 @@ class Worker:
             if output.file is not None:
                 await self.server.download(output.file, path)
             else:
-                with atomic_path(path) as temporary:
-                    temporary.write_text(output.text + "\n", encoding="utf-8")
+                write_text(path, output.text + "\n")
         result = JobResult(job.name, photo_paths(job), tuple(paths), self.server.name)
         write_record(job, result, prompt_id)
         return result

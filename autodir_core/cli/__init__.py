@@ -6,6 +6,7 @@ Everything up to the call of `run` needs Python's standard library alone, so tha
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -13,7 +14,7 @@ from importlib import import_module
 from .. import __version__
 from ..errors import AutoDIRError
 from ..optional_imports import installed_packages
-from .console import Parser, complain, prepare_streams
+from .console import Parser, complain, prepare_streams, prepare_warnings
 
 COMMANDS = {
     "restore": ("autodir_core.cli.restore", "find what degrades pictures and remove it, round by round"),
@@ -32,12 +33,13 @@ COMMANDS = {
 """Name -> module, imported when its command is used, and summary; the module's docstring is the description."""
 
 PROGRAM = "python -m autodir_core"
-WRONG_USE, INTERRUPTED = 2, 130
+WRONG_USE, INTERRUPTED, CLOSED_PIPE = 2, 130, 141
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; 0 ok, 1 some pictures failed, 2 wrong use or nothing could be done, 130 interrupted."""
     prepare_streams()
+    prepare_warnings()
     try:
         arguments = parse(sys.argv[1:] if argv is None else argv)
         with installed_packages():
@@ -45,6 +47,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         complain("interrupted; what was finished is kept")
         return INTERRUPTED
+    except BrokenPipeError:  # whoever reads the lines has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return CLOSED_PIPE
     except (AutoDIRError, OSError) as error:
         complain(f"error: {error}")
         return WRONG_USE

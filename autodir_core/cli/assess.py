@@ -47,7 +47,8 @@ def run(arguments: argparse.Namespace) -> int:
 
     code = for_each(pictures, assess, quiet=arguments.json)
     if arguments.json:
-        say(json.dumps(entries, indent=2, ensure_ascii=False))
+        text = json.dumps(entries, indent=2, ensure_ascii=False)
+        say(text.encode("utf-8", "backslashreplace").decode())  # names that are no UTF-8 become escapes
     return code
 
 

@@ -253,9 +253,8 @@ class Bench:
 
     def save(self) -> None:
         """Write the files, where there is a folder."""
-        from ..serialization.atomic import atomic_path
+        from ..serialization.atomic import write_text
 
         if self.folder is not None:
             for name, text in zip(FILES, (self.report.json(), self.report.markdown() + "\n"), strict=True):
-                with atomic_path(self.folder / name) as temporary:
-                    temporary.write_text(text, encoding="utf-8")
+                write_text(self.folder / name, text)

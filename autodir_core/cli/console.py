@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import io
+import logging
 import sys
 from typing import Any, NoReturn, TextIO
 
@@ -27,6 +28,18 @@ def prepare_streams() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
+
+
+class ConsoleHandler(logging.Handler):
+    """Prints log records as one line each, above the progress bars."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        complain(f"{record.levelname.lower()}: {record.getMessage()}")
+
+
+def prepare_warnings() -> None:
+    """Print what modules warn of as all other lines."""
+    logging.basicConfig(handlers=[ConsoleHandler()], level=logging.WARNING)
 
 
 def say(line: str, *, quiet: bool = False) -> None:

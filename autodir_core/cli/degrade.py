@@ -58,7 +58,7 @@ def run(arguments: argparse.Namespace) -> int:
             say(f"{job.source.name}: every kind of {', '.join(labels)} -> {job.target}", quiet=arguments.quiet)
             return
         degraded = compose(picture.image, labels, severity=arguments.severity, seed=arguments.seed, kind=kind)
-        write_picture(job.target, degraded, alpha=picture.alpha)
+        write_picture(job.target, degraded, alpha=picture.alpha, metadata=picture.metadata)
         say(f"{job.source.name}: {', '.join(labels)} -> {job.target}", quiet=arguments.quiet)
 
     return for_each(plan_jobs(arguments.pictures, arguments, "degraded"), degrade, quiet=arguments.quiet)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from ..errors import AutoDIRError, InputError
-from ..imaging.paths import FORMATS, list_pictures
+from ..imaging.paths import FORMATS, fit_name, list_pictures
 from .console import complain, progress_off, say
 from .options import SUFFIXES
 
@@ -72,7 +72,7 @@ def plan_jobs(
     pictures = find_pictures(given)
     output = Path(arguments.output)
     to_file = not arguments.output.endswith(("/", os.sep)) and wants_file(given, pictures, output)
-    jobs = [Job(path, output if to_file else output / folder_name(path, marker)) for path in pictures]
+    jobs = [Job(path, output if to_file else output / folder_name(path, marker, endings)) for path in pictures]
     check_distinct(jobs, endings)
     check_writable(output.parent if to_file else output)
     if arguments.overwrite:
@@ -97,10 +97,14 @@ def wants_file(given: Sequence[str], pictures: Sequence[Path], output: Path) -> 
     return one
 
 
-def folder_name(picture: Path, marker: str) -> str:
-    """Return the name of a result in a folder; formats that cannot be written become PNG."""
+def folder_name(picture: Path, marker: str, endings: Sequence[str] = ()) -> str:
+    """Return the name of a result in a folder; formats that cannot be written become PNG.
+
+    It is cut off where it, or one of the files next to it, would be longer than file systems take.
+    """
     suffix = picture.suffix if picture.suffix.lower() in FORMATS else ".png"
-    return f"{picture.stem}_{marker}{suffix}"
+    longest = max([suffix, *endings], key=len)
+    return fit_name(picture.stem, f"_{marker}{longest}").removesuffix(longest) + suffix
 
 
 def check_distinct(jobs: Sequence[Job], endings: Sequence[str]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import platform
+import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from functools import cached_property
@@ -23,13 +24,14 @@ from ..imaging.color import match_color
 from ..imaging.files import Picture, read_picture, write_picture
 from ..imaging.layout import from_uint8, to_uint8
 from ..imaging.mask import apply_mask
+from ..imaging.paths import FORMATS
 from ..model import MINI, AutoDIR
 from ..outputs import Restoration, Round
 from ..pipeline import StageProgress, restore
 from ..reporting.montage import MAX_HEIGHT, round_montage
 from ..reporting.restoration_page import restoration_page
 from ..reporting.summary import round_line, stop_line, to_dict
-from ..serialization.atomic import write_text
+from ..serialization.atomic import atomic_path, write_text
 from ..serialization.hashing import sha256
 from ..settings import LoopSettings, SamplerSettings, preset
 from .console import progress_off, say
@@ -90,8 +92,17 @@ class Restorer:
             restoration = self.run_loop(job, picture.image, reporter)
         restoration = replace(restoration, image=self.finish(job, picture.image, restoration))
         self.write_extras(job, picture, restoration, reporter)
-        write_picture(job.target, restoration.image, alpha=picture.alpha)
+        self.write_result(job, picture, restoration.image)
         say(f"{job.source.name}: {stop_line(restoration)} -> {job.target}", quiet=self.arguments.quiet)
+
+    def write_result(self, job: Job, picture: Picture, result: Tensor) -> None:
+        """Write the result with the metadata of its source, or copy the file bit for bit where nothing was changed."""
+        same_format = FORMATS.get(job.target.suffix.lower()) == picture.format
+        if same_format and torch.equal(result, picture.image):
+            with atomic_path(job.target) as temporary:
+                shutil.copyfile(job.source, temporary)
+        else:
+            write_picture(job.target, result, alpha=picture.alpha, metadata=picture.metadata)
 
     def run_loop(self, job: Job, image: Tensor, reporter: ProgressReporter) -> Restoration:
         """Return the outcome of the loop; AutoDIRError where it does not fit into the GPU's memory."""

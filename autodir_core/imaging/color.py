@@ -1,7 +1,13 @@
-"""Color matching of a result to its input: AdaIN and wavelet reconstruction (Wang et al., StableSR)."""
+"""Color profiles of files; color matching of a result to its input: AdaIN and wavelet (Wang et al., StableSR)."""
 
 from __future__ import annotations
 
+import io
+import logging
+from functools import lru_cache
+from pathlib import Path
+
+from PIL import Image, ImageCms
 from torch import Tensor
 
 from ..choices import COLOR_METHODS
@@ -9,7 +15,41 @@ from ..errors import InputError
 from .filters import binomial_blur, resize
 from .layout import check_images, from_network, to_network
 
+logger = logging.getLogger(__name__)
+
 WAVELET_LEVELS = 5
+
+SRGB_MADE = (2000).to_bytes(2, "big") + bytes([0, 1, 0, 1]) + bytes(6)
+"""The date in the sRGB profile that is written, so that the same picture is the same file."""
+
+
+def to_srgb(image: Image.Image, icc_profile: bytes | None, path: Path) -> tuple[Image.Image, bytes]:
+    """Convert a picture to 8-bit RGB by the profile of its file; without one that works, it is taken as sRGB already.
+
+    Returns the profile of the result too; none where the file has none that works.
+    """
+    if image.mode not in ("L", "RGB", "CMYK"):
+        image = image.convert("L" if image.mode == "1" else "RGB")
+    if not icc_profile:
+        return image.convert("RGB"), b""
+    try:
+        profile = ImageCms.ImageCmsProfile(io.BytesIO(icc_profile))
+        if image.mode == "RGB" and ImageCms.getProfileDescription(profile).startswith("sRGB"):
+            return image, icc_profile  # a conversion to itself would only add rounding errors
+        converted = ImageCms.profileToProfile(
+            image, profile, ImageCms.createProfile("sRGB"), ImageCms.Intent.PERCEPTUAL, outputMode="RGB"
+        )
+    except Exception as error:  # a damaged profile makes Pillow raise anything
+        logger.warning("%s: the embedded color profile cannot be used (%s); colors kept as they are", path, error)
+        return image.convert("RGB"), b""
+    assert converted is not None  # only an in-place conversion returns None
+    return converted, srgb_profile()
+
+
+@lru_cache(maxsize=1)
+def srgb_profile() -> bytes:
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    return profile[:24] + SRGB_MADE + profile[36:]
 
 
 def match_color(images: Tensor, reference: Tensor, method: str = COLOR_METHODS.default) -> Tensor:

@@ -4,64 +4,101 @@ from __future__ import annotations
 
 import io
 import logging
-import struct
 import threading
 import warnings
-import zlib
+from collections.abc import Iterator
 from concurrent.futures import Future, wait
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import lru_cache
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from ..errors import InputError
 from ..serialization.atomic import atomic_path, one_line
-from .layout import check_images, from_pil, to_pil
-from .paths import FORMATS, PathLike
+from .color import to_srgb
+from .layout import MAX_VALUE, check_images, from_pil, to_pil
+from .metadata import Metadata, read_metadata, read_orientation, strip_metadata
+from .paths import FORMATS, HEIF_PACKAGE, HEIF_SUFFIXES, PathLike, has_heif
+from .tiff import BITS, TiffSamples, add_tags, read_samples
 
 logger = logging.getLogger(__name__)
 
-_UNDECODABLE = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error)  # what Pillow raises on bad data
-_FLOAT_RANGES = (1.0, 255.0, 65535.0)
-_INTEGER_RANGES = (65535, 2**31 - 1)
+_FLOAT_RANGES = ((1.0, MAX_VALUE), (255.0, 255.0), (65535.0, 65535.0))
+"""White, and the largest value that is taken for it or for a highlight above it."""
+
+_RUN_BY_PILLOW = frozenset({"EPS"})
+"""Formats that Pillow hands to another program; no picture is worth running one."""
 
 SIGNAL_CHECK_SECONDS = 0.2
 """On Windows a wait without an end hears no Ctrl-C."""
+
+_TRANSPOSE = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What turns a picture upright, by its EXIF orientation."""
 
 
 @dataclass(frozen=True)
 class Picture:
     """A picture file's content in sRGB.
 
-    `image` is float32 [1, H, W, 3] in 0..1; `alpha` is float32 [1, H, W] in 0..1 (1 = opaque), None where the file
-    has no transparency.
+    Attributes:
+        image: float32 [1, H, W, 3] in 0..1.
+        alpha: float32 [1, H, W] in 0..1 (1 = opaque); None where the file has no transparency.
+        metadata: what `write_picture` can give to another file.
+        format: Pillow's name of the file's format, such as "JPEG".
     """
 
     image: Tensor
     alpha: Tensor | None = None
+    metadata: Metadata = field(default_factory=Metadata)
+    format: str = ""
 
 
 def read_picture(path: PathLike) -> Picture:
     """Read the first frame of a picture file, turned upright (EXIF) and converted to sRGB (embedded ICC profile).
 
-    Any mode Pillow reads: 1-bit, gray, palette, RGB, CMYK, each with its transparency, and gray at 16 or 32 bit,
-    integer or float. Pillow itself reduces 16-bit *color* to 8 bits, so only gray keeps a finer depth. A float
-    picture has no stated range: it is taken as 0..1, 0..255 or 0..65535, whichever is the first to hold its maximum.
+    Any mode Pillow reads: 1-bit, gray, palette, RGB, CMYK, each with its transparency; of TIFF files also color and
+    gray with alpha at 16 to 64 bits, integer or float. Pillow itself reduces other 16-bit *color* to 8 bits, as color
+    profiles do. A float picture has no stated range: it is taken as 0..1 where nothing is above 4, else as 0..255 or
+    0..65535, whichever is the first to hold its maximum. Metadata that cannot be read are a warning.
     Raises InputError for a path that is no complete picture.
     """
     path = _existing_file(path)
-    return _to_picture(_decode(path), path)
+    try:
+        return _read_with_pillow(path, path)
+    except (InputError, MemoryError):
+        raise
+    except Exception as error:  # what Pillow raises on odd data has no list
+        return _read_otherwise(path, error)
 
 
-def write_picture(path: PathLike, image: Tensor, *, alpha: Tensor | None = None, quality: int = 95) -> None:
+def write_picture(
+    path: PathLike,
+    image: Tensor,
+    *,
+    alpha: Tensor | None = None,
+    quality: int = 95,
+    metadata: Metadata | None = None,
+) -> None:
     """Write [1, H, W, 3] in 0..1, clamped and rounded to 8 bits, in the format its suffix names.
 
     `alpha` [1, H, W] in 0..1 is kept by PNG, WebP and TIFF and left out, with a warning, for JPEG. `quality` (1..100)
-    is that of JPEG and WebP. Missing folders are made. Raises InputError for an unknown suffix, a wrong shape, a
+    is that of JPEG and WebP. `metadata` is that of the picture it was made from; what the format has no place for is
+    left out, with a warning. Missing folders are made. Raises InputError for an unknown suffix, a wrong shape, a
     picture the format cannot hold or a place that cannot be written.
     """
     path = Path(path)
@@ -69,28 +106,13 @@ def write_picture(path: PathLike, image: Tensor, *, alpha: Tensor | None = None,
     if suffix not in FORMATS:
         raise InputError(f"cannot write {path}: unknown suffix {suffix!r}; choose one of {', '.join(FORMATS)}")
     picture = _one_picture(image, _writable_alpha(alpha, path, FORMATS[suffix]))
+    options = _save_options(FORMATS[suffix], quality)
     with atomic_path(path) as temporary:
         try:
-            temporary.write_bytes(_encode(picture, FORMATS[suffix], _save_options(FORMATS[suffix], quality)))
+            content = _encode_with_metadata(picture, options, metadata, path) if metadata else b""
+            temporary.write_bytes(content or _encode(picture, options))
         except (OSError, ValueError) as error:
             raise InputError(f"cannot write {path}: {one_line(error)}") from error
-
-
-def _encode(picture: Image.Image, picture_format: str, options: dict[str, Any]) -> bytes:
-    """Return the content of a file, encoded in a thread: encoders look at no signals, for seconds where it is large."""
-    buffer, done = io.BytesIO(), Future[None]()
-
-    def work() -> None:
-        try:
-            done.set_result(picture.save(buffer, picture_format, **options))
-        except Exception as error:  # raised again by `result`
-            done.set_exception(error)
-
-    threading.Thread(target=work, daemon=True).start()  # that of an executor would keep the program from ending
-    while not done.done():
-        wait([done], SIGNAL_CHECK_SECONDS)
-    done.result()
-    return buffer.getvalue()
 
 
 def _existing_file(path: PathLike) -> Path:
@@ -104,43 +126,111 @@ def _existing_file(path: PathLike) -> Path:
     return path
 
 
-def _decode(path: Path) -> Image.Image:
-    """Decode the first frame, upright; whatever Pillow raises on bad data becomes an InputError."""
+@lru_cache(maxsize=1)
+def _formats() -> tuple[str, ...]:
+    """Return the names of the formats that can be read, those of optional packages too."""
+    Image.init()
+    if has_heif():
+        import_module(HEIF_PACKAGE.replace("-", "_")).register_heif_opener()
+    return tuple(name for name in Image.ID if name not in _RUN_BY_PILLOW)
+
+
+@contextmanager
+def _quiet_pillow() -> Iterator[None]:
+    """Keep back Pillow's own warnings: of half the pixels that are its error, and of metadata without a file's name."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
+        yield
+
+
+def _read_with_pillow(source: Path | io.BytesIO, path: Path) -> Picture:
+    """Read a file, or its content without what could not be read; raises whatever Pillow does on bad data."""
+    with _quiet_pillow(), Image.open(source, formats=_formats()) as file:
+        file.load()
+        if file.mode == "I" and getattr(file, "tag_v2", {}).get(BITS) == (32,):  # which Pillow takes as signed
+            samples = read_samples(path)
+            if samples is not None:
+                return _to_picture(samples, path)
+        method = _TRANSPOSE.get(read_orientation(file, path))
+        image = file if method is None else file.transpose(method)
+        pixels, alpha, profile = _to_pixels(image, path)
+        kind = "JPEG" if file.format == "MPO" else file.format or ""
+        return Picture(pixels, alpha, read_metadata(file, image.size, profile, path), kind)
+
+
+def _read_otherwise(path: Path, error: Exception) -> Picture:
+    """Read what Pillow refuses: samples it has no mode for, or pixels without their metadata; else InputError."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # of half the pixels that are its error
-            with Image.open(path) as file:
-                file.load()
-                return ImageOps.exif_transpose(file)
-    except UnidentifiedImageError as error:
-        raise InputError(f"{path} is not a picture; give a PNG, JPEG, WebP, TIFF, BMP or GIF file") from error
-    except Image.DecompressionBombError as error:
-        raise InputError(f"{path} has too many pixels to be opened safely; scale it down first") from error
-    except PermissionError as error:
-        raise InputError(f"{path} may not be read ({one_line(error)}); change its permissions") from error
-    except _UNDECODABLE as error:
-        raise InputError(f"{path} is damaged or cut off ({one_line(error)}); get a complete copy") from error
+        if isinstance(error, (Image.DecompressionBombError, PermissionError)):
+            raise error
+        if (samples := read_samples(path)) is not None:
+            return _to_picture(samples, path)
+        if content := strip_metadata(path):
+            picture = _read_with_pillow(io.BytesIO(content), path)
+            logger.warning("%s: its metadata cannot be read (%s); the pixels are used", path, one_line(error))
+            return picture
+    except (InputError, MemoryError):
+        raise
+    except Exception as other:
+        error = other if isinstance(error, UnidentifiedImageError) else error
+    raise InputError(_describe_failure(path, error)) from error
 
 
-def _to_picture(image: Image.Image, path: Path) -> Picture:
+def _describe_failure(path: Path, error: Exception) -> str:
+    if isinstance(error, Image.DecompressionBombError):
+        return f"{path} has too many pixels to be opened safely; scale it down first"
+    if isinstance(error, PermissionError):
+        return f"{path} may not be read ({one_line(error)}); change its permissions"
+    if not isinstance(error, UnidentifiedImageError):
+        return f"{path} is damaged or cut off ({one_line(error)}); get a complete copy"
+    if path.suffix.lower() in HEIF_SUFFIXES and not has_heif():
+        return f"{path} needs the package {HEIF_PACKAGE} to be read; install it, or convert the picture to JPEG"
+    return f"{path} is not a picture; give a PNG, JPEG, WebP, TIFF, BMP or GIF file"
+
+
+def _to_picture(samples: TiffSamples, path: Path) -> Picture:
+    """Convert the samples of a TIFF file; only through a color profile they become 8 bits."""
+    color = _scale_samples(samples.color, path)
+    alpha = None if samples.alpha is None else _scale_samples(samples.alpha, path)
+    if alpha is not None and samples.premultiplied:
+        color = (color / alpha[..., None].clamp(min=1e-6)).clamp(0, 1)
+    image, profile = color.expand(*color.shape[:2], 3).contiguous(), b""
+    if samples.info.get("icc_profile") and samples.color.shape[-1] == 3:
+        converted, profile = to_srgb(to_pil(image), samples.info["icc_profile"], path)
+        image = from_pil(converted)
+    holder = Image.new("L", (1, 1))
+    holder.info, holder.format = samples.info, "TIFF"
+    metadata = read_metadata(holder, (image.shape[1], image.shape[0]), profile, path)
+    return Picture(image[None], None if alpha is None else alpha[None], metadata, "TIFF")
+
+
+def _to_pixels(image: Image.Image, path: Path) -> tuple[Tensor, Tensor | None, bytes]:
+    """Return the colors [1, H, W, 3], alpha [1, H, W] and the profile of the colors, where the file has one."""
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
-        gray = _deep_gray(image, path)
-        return Picture(gray[..., None].expand(*gray.shape, 3).contiguous())
+        gray = _scale_samples(np.asarray(image), path)[None]
+        return gray[..., None].expand(*gray.shape, 3).contiguous(), None, b""
     color, alpha = _split_alpha(image)
-    color = _to_srgb(color, image.info.get("icc_profile"), path)
-    return Picture(from_pil(color)[None], None if alpha is None else from_pil(alpha)[None])
+    color, profile = to_srgb(color, image.info.get("icc_profile"), path)
+    return from_pil(color)[None], None if alpha is None else from_pil(alpha)[None], profile
 
 
-def _deep_gray(image: Image.Image, path: Path) -> Tensor:
-    """Return gray of more than 8 bits as [1, H, W] in 0..1; mode "I" may be 16 or 32 bits, which its values tell."""
-    values = np.asarray(image).astype(np.float64)
+def _scale_samples(values: np.ndarray, path: Path) -> Tensor:
+    """Return samples of any type in 0..1; integers of 32 bits may hold 16, which their values tell."""
     if not np.isfinite(values).all():
         raise InputError(f"{path} holds values that are not finite (nan or inf)")
-    known = (65535,) if image.mode.startswith("I;16") else _INTEGER_RANGES if image.mode == "I" else _FLOAT_RANGES
-    top = next((top for top in known if values.max() <= top), None)
-    if top is None:
-        raise InputError(f"{path} has values up to {values.max():g}; scale them to 0..1 first")
-    return torch.from_numpy((values / top).clip(0, 1).astype(np.float32))[None]
+    largest = values.max()
+    if values.dtype.kind == "f":
+        known = _FLOAT_RANGES
+    else:
+        top = np.iinfo(values.dtype).max
+        known = tuple((white, white) for white in ((top,) if values.dtype.itemsize <= 2 else (65535, top)))
+    white = next((white for white, limit in known if largest <= limit), None)
+    if white is None:
+        raise InputError(f"{path} has values up to {largest:g}; scale them to 0..1 first")
+    if largest > white:
+        logger.warning("%s: values up to %.3g are cut off at %g", path, largest, white)
+    return torch.from_numpy((values.astype(np.float64) / white).clip(0, 1).astype(np.float32))
 
 
 def _split_alpha(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
@@ -150,26 +240,6 @@ def _split_alpha(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
     rgba = image.convert("RGBA")
     # Gray stays gray, because an embedded gray profile fits nothing else.
     return rgba.convert("L" if image.mode in ("1", "L", "LA") else "RGB"), rgba.getchannel("A")
-
-
-def _to_srgb(image: Image.Image, icc_profile: bytes | None, path: Path) -> Image.Image:
-    """Convert to 8-bit RGB; without a profile that works, the values are taken as sRGB already."""
-    if image.mode not in ("L", "RGB", "CMYK"):
-        image = image.convert("L" if image.mode == "1" else "RGB")
-    if not icc_profile:
-        return image.convert("RGB")
-    try:
-        profile = ImageCms.ImageCmsProfile(io.BytesIO(icc_profile))
-        if image.mode == "RGB" and ImageCms.getProfileDescription(profile).startswith("sRGB"):
-            return image  # a conversion to itself would only add rounding errors
-        converted = ImageCms.profileToProfile(
-            image, profile, ImageCms.createProfile("sRGB"), ImageCms.Intent.PERCEPTUAL, outputMode="RGB"
-        )
-    except (ImageCms.PyCMSError, OSError) as error:
-        logger.warning("%s: the embedded color profile cannot be used (%s); colors kept as they are", path, error)
-        return image.convert("RGB")
-    assert converted is not None  # only an in-place conversion returns None
-    return converted
 
 
 def _one_picture(image: Tensor, alpha: Tensor | None) -> Image.Image:
@@ -193,9 +263,42 @@ def _writable_alpha(alpha: Tensor | None, path: Path, picture_format: str) -> Te
 def _save_options(picture_format: str, quality: int) -> dict[str, Any]:
     if not 1 <= quality <= 100:
         raise InputError(f"quality must lie in 1..100, got {quality}")
-    return {
+    options = {
         "PNG": {},
         "JPEG": {"quality": quality, "subsampling": 0},
         "WEBP": {"quality": quality, "exact": True},
         "TIFF": {"compression": "tiff_deflate"},
     }[picture_format]
+    return {"format": picture_format} | options
+
+
+def _encode_with_metadata(picture: Image.Image, options: dict[str, Any], metadata: Metadata, path: Path) -> bytes:
+    """Return the content of a file with its metadata; nothing, with a warning, where those cannot be written."""
+    picture_format = options["format"]
+    try:
+        with _quiet_pillow():
+            content = _encode(picture, options | metadata.save_options(picture_format))
+            content = add_tags(content, metadata.tiff_tags()) if picture_format == "TIFF" else content
+    except Exception as error:  # odd metadata makes Pillow raise anything
+        logger.warning("%s: metadata cannot be written (%s) and are left out", path, one_line(error))
+        return b""
+    if lost := metadata.homeless(picture_format):
+        logger.warning("%s: a %s file has no place for %s; left out", path, picture_format, " and ".join(lost))
+    return content
+
+
+def _encode(picture: Image.Image, options: dict[str, Any]) -> bytes:
+    """Return the content of a file, encoded in a thread: encoders look at no signals, for seconds where it is large."""
+    buffer, done = io.BytesIO(), Future[None]()
+
+    def work() -> None:
+        try:
+            done.set_result(picture.save(buffer, **options))
+        except Exception as error:  # raised again by `result`
+            done.set_exception(error)
+
+    threading.Thread(target=work, daemon=True).start()  # that of an executor would keep the program from ending
+    while not done.done():
+        wait([done], SIGNAL_CHECK_SECONDS)
+    done.result()
+    return buffer.getvalue()

@@ -2,17 +2,39 @@
 
 from __future__ import annotations
 
+import hashlib
+import logging
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 
 from ..errors import InputError
 
-READABLE = frozenset({".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".mpo", ".ppm", ".pgm"})
+logger = logging.getLogger(__name__)
+
+READABLE = frozenset(
+    {".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".webp", ".avif", ".tif", ".tiff", ".bmp", ".dib"}
+    | {".gif", ".jp2", ".j2k", ".j2c", ".jpc", ".jpf", ".jpx", ".tga", ".ppm", ".pgm", ".pbm", ".pnm"}
+)
 """The suffixes `list_pictures` looks for in a folder."""
 
-FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".tif": "TIFF", ".tiff": "TIFF"}
+HEIF_SUFFIXES, HEIF_PACKAGE = frozenset({".heic", ".heif", ".hif"}), "pillow-heif"
+"""The suffixes that it looks for too where this package is installed."""
+
+FOLDER_FILES = frozenset({"thumbs.db", "desktop.ini"})
+"""Files of the operating system that nobody misses."""
+
+MAX_NAMED = 5
+MAX_NAME_BYTES = 255
+"""What file systems take for the name of a file, in bytes."""
+
+FORMATS = {
+    **{".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".jfif": "JPEG", ".jpe": "JPEG", ".webp": "WEBP"},
+    **{".tif": "TIFF", ".tiff": "TIFF"},
+}
 """The suffixes `write_picture` knows and Pillow's names of their formats."""
 
 PathLike = str | os.PathLike[str]
@@ -22,7 +44,8 @@ def list_pictures(paths: PathLike | Iterable[PathLike], *, recursive: bool = Fal
     """Return the picture files among `paths` and in its folders, each once, in natural order (2 before 10).
 
     A file is taken whatever its suffix; of a folder the `READABLE` ones that are not hidden, with `recursive` those of
-    its sub-folders too. Raises InputError for a path that does not exist and where nothing is found.
+    its sub-folders too. A warning names what else a folder holds. Raises InputError for a path that does not exist and
+    where nothing is found.
     """
     given = [Path(path) for path in ([paths] if isinstance(paths, (str, os.PathLike)) else paths)]
     missing = [path for path in given if not path.exists()]
@@ -35,10 +58,46 @@ def list_pictures(paths: PathLike | Iterable[PathLike], *, recursive: bool = Fal
     return sorted(found, key=_natural_key)
 
 
+def has_heif() -> bool:
+    """Return whether HEIC files can be read."""
+    return find_spec(HEIF_PACKAGE.replace("-", "_")) is not None
+
+
+def fit_name(stem: str, ending: str, room: int = MAX_NAME_BYTES) -> str:
+    """Return `stem + ending`, the stem cut off and told apart by a hash where the name would have more bytes."""
+    name = stem + ending
+    if len(os.fsencode(name)) <= room:
+        return name
+    mark = f"-{hashlib.sha256(os.fsencode(stem)).hexdigest()[:8]}{ending}"
+    kept = os.fsencode(stem)[: room - len(os.fsencode(mark))]
+    return kept.decode("utf-8", "ignore") + mark
+
+
 def _pictures_in(folder: Path, recursive: bool) -> Iterator[Path]:
+    suffixes = READABLE | HEIF_SUFFIXES if has_heif() else READABLE
+    others: list[Path] = []
     for path in folder.rglob("*") if recursive else folder.iterdir():
-        if path.suffix.lower() in READABLE and not path.name.startswith(".") and path.is_file():
+        if path.name.startswith(".") or path.name.lower() in FOLDER_FILES or (recursive and path.is_dir()):
+            continue
+        if path.suffix.lower() in suffixes and path.is_file():
             yield path
+        else:
+            others.append(path)
+    if others:
+        _warn_once(f"{folder}: passed over {_name_some(others)}; of a folder the pictures are taken")
+
+
+def _name_some(paths: Sequence[Path]) -> str:
+    """Name a few of many, folders with a slash."""
+    names = [path.name + "/" * path.is_dir() for path in sorted(paths, key=_natural_key)]
+    more = f" and {len(names) - MAX_NAMED} more" if len(names) > MAX_NAMED else ""
+    return ", ".join(names[:MAX_NAMED]) + more
+
+
+@cache
+def _warn_once(message: str) -> None:
+    """Warn, but not again where a folder is listed again."""
+    logger.warning("%s", message)
 
 
 def _natural_key(path: Path) -> tuple[list[list[str | int]], str]:

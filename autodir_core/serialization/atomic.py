@@ -28,10 +28,13 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a text file in UTF-8 with the line ends of the text, whole or not at all."""
+def write_text(path: str | os.PathLike[str], text: str) -> None:
+    """Write a UTF-8 file, whole or not at all, with the line ends of the text.
+
+    The bytes of file names that are no UTF-8 are written as escapes such as \\udce9, which JSON reads back.
+    """
     with atomic_path(path) as temporary:
-        temporary.write_text(text, encoding="utf-8", newline="")
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace", newline="")
 
 
 def _reserve(temporary: Path, path: Path) -> None:

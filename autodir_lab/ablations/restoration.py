@@ -17,7 +17,7 @@ from autodir_core.model import AutoDIR
 from autodir_core.pipeline import restore
 from autodir_core.settings import LoopSettings, SamplerSettings
 
-from ..evaluation.protocol import SEPARATOR, Protocol, degrade_crop, label_pairs, random_crops
+from ..evaluation.protocol import ODD_NAMES, SEPARATOR, Protocol, degrade_crop, label_pairs, random_crops
 
 SCM_WEIGHTS = (0.0, 0.5, 1.0)
 """Of the correction; 0 is the generated picture itself."""
@@ -106,7 +106,9 @@ def mixture_gains(
     """Yield (`MIXTURES`, gains in dB of one round and of the loop) for some mixtures of one clean crop."""
     protocol = replace(settings.protocol, seed=seed, severity=settings.mixture_severity)
     pairs = label_pairs(model.labels)
-    chosen = np.random.default_rng([seed, *crop_name.encode()]).choice(len(pairs), settings.mixtures, replace=False)
+    chosen = np.random.default_rng([seed, *crop_name.encode("utf-8", ODD_NAMES)]).choice(
+        len(pairs), settings.mixtures, replace=False
+    )
     for pair in (pairs[i] for i in chosen):
         degraded = degrade_crop(clean, SEPARATOR.join(pair), crop_name, protocol)
         yield MIXTURES, loop_gains(model, clean, degraded, protocol)

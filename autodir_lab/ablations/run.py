@@ -17,10 +17,10 @@ from tqdm import tqdm
 from autodir_core.cli.console import progress_off, say
 from autodir_core.cli.options import load_model
 from autodir_core.cli.pictures import check_writable
+from autodir_core.serialization.atomic import write_text
 
 from ..evaluation.protocol import Protocol
 from ..evaluation.report.tables import markdown_table
-from ..evaluation.report.writer import write_text
 from ..evaluation.sources import load_photos
 from ..training.data.sources import load_data
 from ..training.recipes.recipe import read_recipe

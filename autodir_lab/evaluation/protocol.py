@@ -19,6 +19,9 @@ from .degraders import apply_kinds, draw_kinds
 CROP_SIZE = 256
 """Default side in pixels of the crops of clean photos."""
 
+ODD_NAMES = "surrogateescape"
+"""How names of files that are no UTF-8 become bytes again."""
+
 SEPARATOR = " + "
 """Between the labels of a mixture."""
 
@@ -75,7 +78,7 @@ def random_crops(photos: Mapping[str, Tensor], protocol: Protocol) -> Iterator[t
         _, height, width, _ = photo.shape
         if min(height, width) < side:
             raise InputError(f"photo {name} is {width}x{height}; crops of {side} pixels need larger ones")
-        rng = np.random.default_rng([protocol.seed, zlib.crc32(name.encode())])
+        rng = np.random.default_rng([protocol.seed, zlib.crc32(name.encode("utf-8", ODD_NAMES))])
         for number in range(protocol.crops):
             top = int(rng.integers(height - side + 1))
             left = int(rng.integers(width - side + 1))
@@ -104,11 +107,11 @@ def draw_sample_kinds(label: str, name: str, protocol: Protocol) -> tuple[str, .
 
 def sample_seed(label: str, name: str, protocol: Protocol) -> int:
     """Return the seed of one sample's degradations."""
-    return zlib.crc32(f"{protocol.seed} {name} {label}".encode()) % 2**31
+    return zlib.crc32(f"{protocol.seed} {name} {label}".encode("utf-8", ODD_NAMES)) % 2**31
 
 
 def draw_severity(label: str, name: str, protocol: Protocol) -> float:
     """Draw the severity of one sample, the same for the same seed, crop and label."""
     low, high = protocol.severity_range
-    rng = np.random.default_rng([protocol.seed, zlib.crc32(f"severity {name} {label}".encode())])
+    rng = np.random.default_rng([protocol.seed, zlib.crc32(f"severity {name} {label}".encode("utf-8", ODD_NAMES))])
     return low + (high - low) * rng.random()

@@ -166,7 +166,7 @@ def read_uint8(path: Path) -> np.ndarray:
 def fingerprint(paths: Sequence[Path]) -> str:
     """Return a name for these files as they are now, which changes when one of them does."""
     stamps = [f"{path.resolve()} {path.stat().st_size} {path.stat().st_mtime_ns}" for path in paths]
-    return hashlib.blake2b("\n".join(stamps).encode(), digest_size=6).hexdigest()
+    return hashlib.blake2b("\n".join(stamps).encode("utf-8", "surrogateescape"), digest_size=6).hexdigest()
 
 
 def prepare(

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+from PIL import Image
 
 from autodir_core.imaging.files import read_picture
-from tests.core.cli.helpers import call, names_in, pixels, written
+from tests.core.cli.helpers import call, names_in, pixels, saved, written
+from tests.core.imaging.test_metadata import ODD
 
 
 def test_writes_what_the_api_gives(picture, tmp_path):
@@ -22,6 +24,18 @@ def test_writes_what_the_api_gives(picture, tmp_path):
 def test_a_folder(picture, tmp_path):
     assert call("degrade", picture.parent, "-o", tmp_path / "out", "--label", "blur") == 0
     assert names_in(tmp_path / "out") == ["photo_degraded.png"]
+
+
+def test_odd_data_of_one_photo_cost_no_other(tmp_path, caplog):
+    for number, exif in enumerate((b"", ODD["text for a resolution"], b"")):
+        saved(tmp_path / "in" / f"{number}.jpg")
+        with Image.open(tmp_path / "in" / f"{number}.jpg") as image:
+            image.save(tmp_path / "in" / f"{number}.jpg", exif=exif)
+    assert call("degrade", tmp_path / "in", "-o", tmp_path / "out", "--label", "noise", "--quiet") == 0
+    assert [pixels(path).shape[:2] for path in sorted((tmp_path / "out").iterdir())] == [(48, 64), (64, 48), (48, 64)]
+    with Image.open(tmp_path / "out" / "1_degraded.jpg") as image:
+        assert image.info["exif"] == ODD["text for a resolution"].replace(b"\6", b"\1", 1)
+    assert "1.jpg: its EXIF block is odd" in caplog.text
 
 
 def test_labels_are_written_as_folders_are_and_count_once(picture, tmp_path, capsys):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -64,6 +66,18 @@ class TestFolders:
 
     def test_several_pictures_need_a_folder(self, folder, refused, tmp_path):
         assert "need a folder" in refused("restore", folder, "-o", tmp_path / "out.png", *FAST)
+
+    def test_names_that_are_no_utf_8_or_as_long_as_can_be(self, folder, loaded, tmp_path):
+        odd, long = os.fsdecode(b"caf\xe9"), "l" * 251
+        (folder / "a.jpg").rename(folder / f"{odd}.jpg")
+        (folder / "b.png").rename(folder / f"{long}.png")
+        extras = "--report", "--montage", "--save-rounds", "--quiet"
+        assert call("restore", folder, "-o", tmp_path / "out", *extras, *FAST) == 0
+        names = names_in(tmp_path / "out")
+        assert f"{odd}_restored.jpg" in names and len(names) == 3 * 5
+        assert len([name for name in names if name.startswith("l" * 200)]) == 5
+        told = json.loads((tmp_path / "out" / f"{odd}_restored.json").read_text(encoding="utf-8"))
+        assert (told["input"], told["output"]) == (f"{odd}.jpg", f"{odd}_restored.jpg")
 
     def test_wildcards_where_the_shell_leaves_them(self, folder, loaded, tmp_path):
         assert call("restore", folder / "*.png", "-o", tmp_path / "out", "--quiet", *FAST) == 0

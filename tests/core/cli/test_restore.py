@@ -8,6 +8,7 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 import autodir_core
 from autodir_core.choices import PRESETS
@@ -18,6 +19,7 @@ from autodir_core.imaging.files import read_picture, write_picture
 from autodir_core.imaging.mask import apply_mask
 from autodir_core.outputs import Verdict
 from tests.core.cli.helpers import FAST, SETTINGS, call, names_in, pixels, saved, written
+from tests.core.imaging.test_metadata import photo
 
 REFUSED = Verdict("edges moved", 1.0, 0.5, 0.25, 0.125)
 
@@ -137,6 +139,31 @@ def test_a_refused_round_leaves_the_picture_and_is_reported(picture, loaded, tmp
 def test_the_gate_is_the_presets_unless_named(given, gate):
     arguments = parse(["restore", "x.png", "-o", "y.png", *given])
     assert loop_settings(arguments, []).gate is gate
+
+
+@pytest.mark.parametrize("name", ["photo.jpg", "photo.tif", "photo.bmp"])
+def test_a_clean_photo_is_copied_bit_for_bit_where_the_format_stays(loaded, tmp_path, name):
+    source, exif = saved(tmp_path / name), Image.Exif()
+    exif[0x0112] = 6
+    with Image.open(source) as image:
+        image.save(source, exif=exif)
+    doubtful = "--min-confidence", 1, "--quiet"
+    assert call("restore", source, "-o", tmp_path / "out/", *doubtful, *FAST) == 0
+    (result,) = (tmp_path / "out").iterdir()
+    assert (result.read_bytes() == source.read_bytes()) is (name != "photo.bmp")
+    assert call("restore", source, "-o", tmp_path / "o.png", *doubtful, *FAST) == 0
+    assert np.array_equal(pixels(tmp_path / "o.png"), written(read_picture(source).image))
+
+
+def test_a_restored_photo_keeps_its_data(loaded, tmp_path):
+    source = saved(tmp_path / "photo.jpg")
+    with Image.open(source) as image:
+        image.save(source, exif=photo())
+    assert call("restore", source, "-o", tmp_path / "o.jpg", "--quiet", *FAST) == 0
+    with Image.open(tmp_path / "o.jpg") as image:
+        exif = image.getexif()
+    assert image.size == (48, 64) and (exif[0x0112], exif[0x0110]) == (1, "Phone")
+    assert exif.get_ifd(0x8769)[0x9003] == "2024:05:06 07:08:09"
 
 
 def test_a_mask_limits_the_restoration(picture, loaded, tmp_path):

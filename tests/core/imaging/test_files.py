@@ -183,6 +183,15 @@ class TestNoPictures:
         path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
         self.refuse(path, r"damaged or cut off|is not a picture")
 
+    def test_a_heic_without_its_package(self, tmp_path, monkeypatch):
+        monkeypatch.setattr("autodir_core.imaging.files.has_heif", lambda: False)
+        (tmp_path / "a.heic").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
+        self.refuse(tmp_path / "a.heic", "needs the package pillow-heif")
+
+    def test_postscript_is_not_run(self, tmp_path):
+        Image.new("RGB", (4, 4)).save(tmp_path / "a.eps")
+        self.refuse((tmp_path / "a.eps").rename(tmp_path / "a.png"), "is not a picture")
+
     def test_decompression_bomb(self, tmp_path, monkeypatch):
         monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
         self.refuse(saved(tmp_path, np.zeros((5, 5), np.uint8)), "too many pixels")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
 from autodir_core.errors import InputError
-from autodir_core.imaging.paths import list_pictures
+from autodir_core.imaging.paths import fit_name, list_pictures
 
 
 class TestListing:
@@ -34,6 +35,40 @@ class TestListing:
         with pytest.raises(InputError, match=r"no pictures in .*looked for .*\.png"):
             list_pictures([tmp_path])
 
+    def test_more_suffixes(self, tmp_path, caplog):
+        names = ["1.jfif", "2.jpe", "3.avif", "4.jp2", "5.tga", "6.dib", "7.pnm"]
+        self.make(tmp_path, *names)
+        assert [path.name for path in list_pictures(tmp_path)] == names
+        assert not caplog.records
+
+    def test_what_is_passed_over_is_named_once(self, tmp_path, caplog):
+        self.make(tmp_path, "a.png", "b.xyz", "old/c.png", "Thumbs.db", ".hidden", *(f"{n}.txt" for n in range(5)))
+        for _ in range(2):
+            list_pictures(tmp_path)
+        (record,) = caplog.records
+        assert "passed over 0.txt, 1.txt, 2.txt, 3.txt, 4.txt and 2 more" in record.getMessage()
+        list_pictures([tmp_path / "old", tmp_path / "a.png"])
+        assert len(caplog.records) == 1
+
+    @pytest.mark.parametrize("there", [True, False])
+    def test_heic_where_its_package_is(self, tmp_path, monkeypatch, caplog, there):
+        monkeypatch.setattr("autodir_core.imaging.paths.has_heif", lambda: there)
+        self.make(tmp_path, "a.png", "b.heic")
+        assert [path.name for path in list_pictures(tmp_path)] == ["a.png", "b.heic"][: 1 + there]
+        assert ("passed over b.heic" in caplog.text) is not there
+
     def test_missing(self, tmp_path):
         with pytest.raises(InputError, match="does not exist"):
             list_pictures([tmp_path / "nowhere"])
+
+
+class TestNames:
+    def test_short_ones_stay(self):
+        assert fit_name("a" * 250, "_x.png"[:5]) == "a" * 250 + "_x.pn"
+
+    @pytest.mark.parametrize("stem", ["a" * 251, "照" * 85, "caf\udce9" * 60])
+    def test_long_ones_fit_and_differ(self, stem):
+        names = {fit_name(stem + more, "_restored.png") for more in ("", "b", "c")}
+        assert len(names) == 3
+        for name in names:
+            assert len(os.fsencode(name)) <= 255 and name.endswith("_restored.png")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
 import pytest
 
 from autodir_core.errors import InputError
-from autodir_core.serialization.atomic import atomic_path
+from autodir_core.serialization.atomic import atomic_path, write_text
 
 
 def denied(*_: object, **__: object) -> None:
@@ -61,3 +62,9 @@ class TestAtomicPath:
         with atomic_path(tmp_path / "a.txt") as temporary:
             temporary.write_text("x")
         assert (tmp_path / "a.txt").stat().st_mode == (tmp_path / "ordinary").stat().st_mode
+
+
+def test_names_that_are_no_utf_8_come_back_from_json(tmp_path):
+    name = os.fsdecode(b"caf\xe9.jpg")
+    write_text(tmp_path / "a.json", json.dumps({"file": name, "other": "café"}, ensure_ascii=False))
+    assert json.loads((tmp_path / "a.json").read_text(encoding="utf-8")) == {"file": name, "other": "café"}

@@ -1,0 +1,272 @@
+"""What a picture file holds besides its pixels: EXIF, XMP, IPTC, resolution, color profile, texts.
+
+Whatever it holds, it keeps no one from the pixels: what cannot be read or written is left out, with a warning.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import struct
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from PIL import ExifTags, Image, PngImagePlugin
+
+from ..serialization.atomic import one_line
+from .tiff import STARTS as TIFF_STARTS
+from .tiff import strip_tags
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+EXIF_START, XMP_START, IPTC_START = b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0", b"Photoshop 3.0\0008BIM\4\4\0\0"
+JPEG_START, JPEG_PIXELS, JPEG_PROFILE = b"\xff\xd8", 0xDA, b"ICC_PROFILE\0"
+JPEG_METADATA = (*range(0xE1, 0xEE), 0xFE)
+PNG_START, PNG_TEXTS, PNG_XMP = b"\x89PNG\r\n\x1a\n", (b"tEXt", b"zTXt", b"iTXt"), b"XML:com.adobe.xmp"
+PNG_METADATA = (*PNG_TEXTS, b"eXIf", b"pHYs", b"tIME", b"iCCP")
+IPTC_RESOURCE, TIFF_IPTC, TIFF_XMP = 0x0404, 33723, 700
+SHORT, LONG = 3, 4
+ORIENTATION, EXIF_DIRECTORY, GPS_DIRECTORY = (
+    int(tag) for tag in (ExifTags.Base.Orientation, ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo)
+)
+WIDTHS, HEIGHTS = (0x0100, 0xA002), (0x0101, 0xA003)
+"""The tags of a picture's sides, in the first directory and in that of Exif."""
+
+DESCRIPTIVE = (
+    *("ImageDescription", "Make", "Model", "Software", "DateTime", "Artist", "HostComputer", "Copyright", "Rating"),
+    *("XPTitle", "XPComment", "XPAuthor", "XPKeywords", "XPSubject"),
+)
+"""The tags of a TIFF file that describe the photo, not how its pixels are stored."""
+
+MAX_DPI = 65535
+
+
+@dataclass(frozen=True)
+class Metadata:
+    """What is kept of a picture file that is written again.
+
+    Attributes:
+        exif: the EXIF block, its orientation 1, without the thumbnail, which shows the picture as it was.
+        xmp: the XMP packet.
+        iptc: the IPTC records of news agencies: caption, credit, copyright.
+        icc_profile: of the pixels as they are returned, sRGB; empty where the file has none.
+        dpi: pixels per inch, horizontal and vertical.
+        comment: of a JPEG.
+        texts: the text chunks of a PNG, such as the workflow of ComfyUI: kind and content.
+    """
+
+    exif: bytes = b""
+    xmp: bytes = b""
+    iptc: bytes = b""
+    icc_profile: bytes = b""
+    dpi: tuple[float, float] | None = None
+    comment: bytes = b""
+    texts: tuple[tuple[bytes, bytes], ...] = ()
+
+    def save_options(self, picture_format: str) -> dict[str, Any]:
+        """Return what Pillow's `save` takes of it in one of the formats PNG, JPEG, WEBP and TIFF."""
+        options: dict[str, Any] = {"icc_profile": self.icc_profile, "dpi": self.dpi}
+        if picture_format != "TIFF":  # where Pillow loses it, see `tiff_tags`
+            options["exif"] = self.exif
+        if picture_format == "PNG":
+            options["pnginfo"] = self._png_chunks()
+        elif picture_format == "JPEG":
+            options |= {"extra": self._jpeg_segments(), "comment": self.comment}
+        elif picture_format == "WEBP":
+            options["xmp"] = self.xmp
+        return {name: value for name, value in options.items() if value}
+
+    def homeless(self, picture_format: str) -> list[str]:
+        """Return the names of what a file of this format has no place for."""
+        lost = {
+            "the texts": self.texts and picture_format != "PNG",
+            "IPTC records": self.iptc and picture_format not in ("JPEG", "TIFF"),
+            "the comment": self.comment and picture_format != "JPEG",
+            "the resolution": self.dpi and not self.exif and picture_format == "WEBP",
+        }
+        return [name for name, is_lost in lost.items() if is_lost]
+
+    def tiff_tags(self) -> dict[int, Any]:
+        """Return the tags that describe the photo in a TIFF file, as `tiff.add_tags` takes them."""
+        tags = {tag: value for tag, value in ((TIFF_XMP, self.xmp), (TIFF_IPTC, self.iptc)) if value}
+        if not self.exif:
+            return tags
+        exif = Image.Exif()
+        exif.load(self.exif)
+        return tags | describe_photo(exif)
+
+    def _png_chunks(self) -> PngImagePlugin.PngInfo:
+        chunks = PngImagePlugin.PngInfo()
+        for kind, content in self.texts:
+            chunks.add(kind, content)
+        if self.xmp:
+            chunks.add(b"iTXt", PNG_XMP + bytes(5) + self.xmp)
+        return chunks
+
+    def _jpeg_segments(self) -> bytes:
+        """Return XMP and IPTC as segments; Pillow has an option for XMP since version 11, none for IPTC."""
+        bodies = [(0xE1, XMP_START + self.xmp)] if self.xmp else []
+        if self.iptc:
+            iptc = IPTC_START + struct.pack(">I", len(self.iptc)) + self.iptc + bytes(len(self.iptc) % 2)
+            bodies.append((0xED, iptc))
+        return b"".join(struct.pack(">BBH", 0xFF, marker, len(body) + 2) + body for marker, body in bodies)
+
+
+def read_orientation(image: Image.Image, path: Path) -> int:
+    """Return the orientation 1..8 of an opened picture, from EXIF or XMP; 1 where it has none that can be read."""
+    orientation = 1
+    try:
+        exif = image.getexif()
+        orientation = exif.get(ORIENTATION, 1)
+        exif.tobytes()  # which fails where a value is not of its tag's type
+    except Exception as error:
+        logger.warning("%s: its EXIF block is odd (%s); the pixels are used all the same", path, one_line(error))
+    return orientation
+
+
+def read_metadata(image: Image.Image, size: tuple[int, int], icc_profile: bytes, path: Path) -> Metadata:
+    """Return what is kept of an opened picture.
+
+    Args:
+        image: opened by Pillow and loaded.
+        size: width and height of its pixels upright.
+        icc_profile: of its pixels as they are returned.
+        path: of the file, for the texts of a PNG and for warnings.
+    """
+    info = image.info
+
+    def attempt(what: str, read: Callable[[], T], default: T) -> T:
+        try:
+            return read()
+        except Exception as error:  # odd metadata makes Pillow raise anything
+            logger.warning("%s: its %s cannot be read (%s) and is left out", path, what, one_line(error))
+            return default
+
+    return Metadata(
+        exif=attempt("EXIF block", lambda: make_upright(read_exif(image), *size), b""),
+        xmp=attempt("XMP packet", lambda: read_xmp(info), b""),
+        iptc=attempt("IPTC block", lambda: read_iptc(info), b""),
+        icc_profile=icc_profile,
+        dpi=attempt("resolution", lambda: read_dpi(info), None),
+        comment=info["comment"] if image.format in ("JPEG", "MPO") and "comment" in info else b"",
+        texts=tuple(read_texts(path)) if image.format == "PNG" else (),
+    )
+
+
+def read_exif(image: Image.Image) -> bytes:
+    """Return the EXIF block of an opened picture as it is in the file; of a TIFF file what its tags say about it."""
+    block = image.info.get("exif")
+    if image.format == "TIFF":
+        exif = Image.Exif()
+        exif.update(describe_photo(image.getexif()))
+    elif isinstance(block, bytes):
+        return block
+    else:
+        exif = image.getexif()
+    return exif.tobytes() if len(exif) else b""
+
+
+def describe_photo(tags: Image.Exif) -> dict[int, Any]:
+    """Return those tags that do not say how pixels are stored, the directories of Exif and GPS as dictionaries."""
+    numbers = (int(ExifTags.Base[name]) for name in DESCRIPTIVE)
+    directories = {tag: tags.get_ifd(tag) for tag in (EXIF_DIRECTORY, GPS_DIRECTORY)}
+    return {tag: tags[tag] for tag in numbers if tag in tags} | {tag: one for tag, one in directories.items() if one}
+
+
+def make_upright(block: bytes, width: int, height: int) -> bytes:
+    """Return an EXIF block for upright pixels of this size: its values are changed in place, so that all others stay.
+
+    Raises what `struct` and dictionaries raise where it is no EXIF block.
+    """
+    block = re.sub(b"^(Exif\0\0)+", b"", block)
+    if not block:
+        return b""
+    data, order = bytearray(block), {b"II": "<", b"MM": ">"}[block[:2]]
+    (first,) = struct.unpack_from(order + "I", data, 4)
+    end, exif = _set_sides(data, order, first, width, height)
+    if end + 4 <= len(data):
+        struct.pack_into(order + "I", data, end, 0)  # the directory of the thumbnail
+    with suppress(struct.error):
+        _set_sides(data, order, exif, width, height)
+    return EXIF_START + bytes(data)
+
+
+def _set_sides(data: bytearray, order: str, start: int, width: int, height: int) -> tuple[int, int]:
+    """Set orientation and sides in a directory; return where it ends and where that of Exif begins."""
+    (count,) = struct.unpack_from(order + "H", data, start)
+    end, exif = start + 2 + 12 * count, len(data)
+    for place in range(start + 2, end, 12):
+        tag, kind, values = struct.unpack_from(order + "HHI", data, place)
+        if tag == ORIENTATION:
+            struct.pack_into(order + "HIHxx", data, place + 2, SHORT, 1, 1)
+        elif tag in WIDTHS + HEIGHTS and kind in (SHORT, LONG) and values == 1:
+            side = width if tag in WIDTHS else height
+            struct.pack_into(order + ("Hxx" if kind == SHORT else "I"), data, place + 8, side)
+        elif tag == EXIF_DIRECTORY:
+            (exif,) = struct.unpack_from(order + "I", data, place + 8)
+    return end, exif
+
+
+def read_xmp(info: dict[Any, Any]) -> bytes:
+    """Return the XMP packet for upright pixels."""
+    packet = info.get("xmp") or info.get(PNG_XMP.decode()) or b""
+    packet = packet.encode() if isinstance(packet, str) else bytes(packet)
+    return re.sub(rb'(tiff:Orientation(?:="|>))\d', rb"\g<1>1", packet)
+
+
+def read_iptc(info: dict[Any, Any]) -> bytes:
+    return bytes(info.get("photoshop", {}).get(IPTC_RESOURCE, b""))
+
+
+def read_dpi(info: dict[Any, Any]) -> tuple[float, float] | None:
+    """Return the resolution; None where there is none, or where it makes no sense: Pillow calls a lack of it 1."""
+    x, y = (float(value) for value in info.get("dpi", (1, 1)))
+    return (x, y) if 1 < x <= MAX_DPI and 1 < y <= MAX_DPI else None
+
+
+def read_texts(path: Path) -> Iterator[tuple[bytes, bytes]]:
+    """Yield kind and content of the text chunks of a PNG file, not unpacked, but those that hold EXIF or XMP."""
+    for kind, whole in png_chunks(path.read_bytes()):
+        content = whole[8:-4]
+        if kind in PNG_TEXTS and not content.startswith((PNG_XMP, b"Raw profile type ")):
+            yield kind, content
+
+
+def png_chunks(content: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Yield the chunks of a PNG file: kind, and all of it with its length and its check sum."""
+    at = len(PNG_START)
+    while at + 12 <= len(content):
+        (length,) = struct.unpack_from(">I", content, at)
+        yield content[at + 4 : at + 8], content[at : at + 12 + length]
+        at += 12 + length
+
+
+def jpeg_segments(content: bytes) -> Iterator[tuple[int, bytes]]:
+    """Yield the segments of a JPEG file before its pixels, marker and all of it, and the rest as the last one."""
+    at = len(JPEG_START)
+    while at + 4 <= len(content) and content[at] == 0xFF and content[at + 1] != JPEG_PIXELS:
+        end = at + 2 + struct.unpack_from(">H", content, at + 2)[0]
+        yield content[at + 1], content[at:end]
+        at = end
+    yield JPEG_PIXELS, content[at:]
+
+
+def strip_metadata(path: Path) -> bytes:
+    """Return the content of a PNG, JPEG or TIFF file without metadata; nothing of another file."""
+    with path.open("rb") as file:
+        start = file.read(len(PNG_START))
+        if not start.startswith((PNG_START, JPEG_START, *TIFF_STARTS)):
+            return b""
+        content = start + file.read()
+    if content.startswith(TIFF_STARTS):
+        return strip_tags(content)
+    if content.startswith(PNG_START):
+        return PNG_START + b"".join(whole for kind, whole in png_chunks(content) if kind not in PNG_METADATA)
+    segments = jpeg_segments(content)
+    kept = (one for marker, one in segments if marker not in JPEG_METADATA or one[4:16] == JPEG_PROFILE)
+    return JPEG_START + b"".join(kept)

@@ -1,0 +1,197 @@
+"""What Pillow lacks for TIFF: kinds of samples that it has no mode for, and EXIF in the files that it compresses."""
+
+from __future__ import annotations
+
+import io
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from PIL.TiffImagePlugin import ImageFileDirectory_v2, TiffImageFile
+
+STARTS = (b"II*\0", b"MM\0*", b"II+\0")
+WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC, ORIENTATION, SAMPLES = 256, 257, 258, 259, 262, 274, 277
+STRIP_OFFSETS, STRIP_HEIGHT, STRIP_LENGTHS = 273, 278, 279
+TILE_WIDTH, TILE_HEIGHT, TILE_OFFSETS, TILE_LENGTHS = 322, 323, 324, 325
+PLANAR, PREDICTOR, EXTRA_SAMPLES, SAMPLE_FORMAT, XMP, ICC_PROFILE = 284, 317, 338, 339, 700, 34675
+WHITE_IS_ZERO, BLACK_IS_ZERO, RGB = 0, 1, 2
+COLORS = {WHITE_IS_ZERO: 1, BLACK_IS_ZERO: 1, RGB: 3}
+UNCOMPRESSED, SEPARATE_PLANES, DIFFERENCES, FLOAT_DIFFERENCES = 1, 2, 2, 3
+PREMULTIPLIED_ALPHA, ALPHA = 1, 2
+RESOLUTIONS, RESOLUTION_UNIT, PER_CENTIMETER = (282, 283), 296, 3
+FILL_ORDER, FAX_OPTIONS, COLOR_MAP, JPEG_TABLES, YCBCR = 266, (292, 293), 320, 347, (529, 530, 531, 532)
+NEEDED = frozenset(
+    {WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC, ORIENTATION, SAMPLES, STRIP_OFFSETS, STRIP_HEIGHT, STRIP_LENGTHS}
+    | {TILE_WIDTH, TILE_HEIGHT, TILE_OFFSETS, TILE_LENGTHS, PLANAR, PREDICTOR, EXTRA_SAMPLES, SAMPLE_FORMAT, XMP}
+    | {ICC_PROFILE, *RESOLUTIONS, RESOLUTION_UNIT, FILL_ORDER, *FAX_OPTIONS, COLOR_MAP, JPEG_TABLES, *YCBCR}
+)
+KINDS = {1: "u", 2: "i", 3: "f"}
+"""NumPy's kinds of numbers by the values of the tag SampleFormat."""
+
+
+@dataclass(frozen=True)
+class TiffSamples:
+    """The first picture of a TIFF file, upright, in the numbers that it is stored in.
+
+    Attributes:
+        color: [H, W, 1 or 3].
+        alpha: [H, W]; None where it has none.
+        premultiplied: whether the colors were multiplied by alpha.
+        info: what Pillow would have in `Image.info`; "exif" is the whole file, which is built like an EXIF block.
+    """
+
+    color: np.ndarray
+    alpha: np.ndarray | None
+    premultiplied: bool
+    info: dict[Any, Any]
+
+
+def read_samples(path: Path) -> TiffSamples | None:
+    """Read a TIFF file of gray or RGB whose samples have 8 to 64 bits, integer or float; None for any other file.
+
+    Raises whatever NumPy and Pillow raise where it is damaged.
+    """
+    with path.open("rb") as file:
+        start = file.read(len(STARTS[0]))
+        if start not in STARTS:
+            return None
+        whole = start + file.read()
+    content = strip_tags(whole)
+    tags = ImageFileDirectory_v2(content[: 16 if b"+" in content[:4] else 8])
+    file = io.BytesIO(content)
+    file.seek(tags.next)
+    tags.load(file)
+    dtype, colors = _sample_type(tags), COLORS.get(tags.get(PHOTOMETRIC, -1))
+    if dtype is None or colors is None or tags.get(SAMPLES, 1) < colors:
+        return None
+    samples = turn_upright(_read_pixels(content, tags, dtype), tags.get(ORIENTATION, 1))
+    color, extra = samples[..., :colors], (*tags.get(EXTRA_SAMPLES, ()), 0)[0]
+    if tags[PHOTOMETRIC] == WHITE_IS_ZERO and dtype.kind == "u":
+        color = np.iinfo(dtype).max - color
+    has_alpha = samples.shape[-1] > colors and extra in (PREMULTIPLIED_ALPHA, ALPHA)
+    info = {"exif": whole, "xmp": tags.get(XMP), "icc_profile": tags.get(ICC_PROFILE), "dpi": _read_dpi(tags)}
+    return TiffSamples(color, samples[..., colors] if has_alpha else None, extra == PREMULTIPLIED_ALPHA, info)
+
+
+def _read_dpi(tags: ImageFileDirectory_v2) -> tuple[float, ...]:
+    per_inch = 2.54 if tags.get(RESOLUTION_UNIT) == PER_CENTIMETER else 1
+    return tuple(float(tags.get(tag, 0)) * per_inch for tag in RESOLUTIONS)
+
+
+def turn_upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
+    """Return [H, W, ...] as the EXIF orientation 1..8 says that it is to be seen."""
+    if orientation in (5, 6, 7, 8):
+        pixels = pixels.swapaxes(0, 1)
+    rows, columns = (slice(None, None, -1 if orientation in flipped else 1) for flipped in ((3, 4, 7, 8), (2, 3, 6, 7)))
+    return pixels[rows, columns]
+
+
+def _sample_type(tags: ImageFileDirectory_v2) -> np.dtype[Any] | None:
+    """Return the type of all samples as it is stored; None where they differ or NumPy has none."""
+    bits, kinds = set(tags.get(BITS, (1,))), set(tags.get(SAMPLE_FORMAT, (1,)))
+    try:
+        ((bits,), (kind,)) = bits, kinds
+        return np.dtype(f"{'<' if tags.prefix == b'II' else '>'}{KINDS[kind]}{bits // 8}") if bits % 8 == 0 else None
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def _read_pixels(content: bytes, tags: ImageFileDirectory_v2, dtype: np.dtype[Any]) -> np.ndarray:
+    """Return all samples [H, W, C], of strips or tiles, interleaved or in planes."""
+    width, height, samples = tags[WIDTH], tags[HEIGHT], tags.get(SAMPLES, 1)
+    if width * height > 2 * (Image.MAX_IMAGE_PIXELS or width * height):
+        raise Image.DecompressionBombError
+    planes = samples if tags.get(PLANAR) == SEPARATE_PLANES else 1
+    tiled = TILE_OFFSETS in tags
+    across, down = (
+        (tags[TILE_WIDTH], tags[TILE_HEIGHT]) if tiled else (width, min(tags.get(STRIP_HEIGHT, height), height))
+    )
+    offsets, lengths = (tags[TILE_OFFSETS], tags[TILE_LENGTHS]) if tiled else (tags[STRIP_OFFSETS], tags[STRIP_LENGTHS])
+    places = [(p, y, x) for p in range(planes) for y in range(0, height, down) for x in range(0, width, across)]
+    pixels = np.empty((planes, height, width, samples // planes), dtype.newbyteorder("="))
+    for (plane, y, x), offset, length in zip(places, offsets, lengths, strict=True):
+        rows = down if tiled else min(down, height - y)
+        shape = rows, across, samples // planes
+        part = _decode(content[offset : offset + length], shape, dtype, tags)
+        pixels[plane, y : y + rows, x : x + across] = part[: height - y, : width - x]
+    return pixels[0] if planes == 1 else pixels[..., 0].transpose(1, 2, 0)
+
+
+def _decode(
+    content: bytes, shape: tuple[int, int, int], dtype: np.dtype[Any], tags: ImageFileDirectory_v2
+) -> np.ndarray:
+    """Return the samples [h, w, C] of one strip or tile."""
+    rows, columns, samples = shape
+    length = columns * samples * dtype.itemsize
+    if (compression := tags.get(COMPRESSION, UNCOMPRESSED)) != UNCOMPRESSED:
+        content = _decompress(content, rows, length, compression)
+    predictor = tags.get(PREDICTOR, 1)
+    if predictor == FLOAT_DIFFERENCES:  # of the bytes of a row, all first bytes before all second ones
+        parts = np.frombuffer(content, np.uint8, rows * length).reshape(rows, -1, samples).cumsum(1, dtype=np.uint8)
+        parts = parts.reshape(rows, dtype.itemsize, -1).transpose(0, 2, 1)
+        return np.ascontiguousarray(parts).view(dtype.newbyteorder(">")).reshape(shape)
+    values = np.frombuffer(content, dtype, rows * columns * samples).reshape(shape)
+    if predictor == DIFFERENCES:
+        integers = values.astype(values.dtype.newbyteorder("=")).view(f"u{dtype.itemsize}")
+        return integers.cumsum(1, dtype=integers.dtype).view(dtype.newbyteorder("="))
+    return values
+
+
+def _decompress(content: bytes, rows: int, length: int, compression: int) -> bytes:
+    """Return the bytes of a strip, which libtiff unpacks as gray of 8 bits: its compressions know no samples."""
+    tags = ImageFileDirectory_v2()
+    tags[WIDTH], tags[HEIGHT], tags[BITS], tags[COMPRESSION], tags[PHOTOMETRIC] = length, rows, 8, compression, 1
+    tags[STRIP_OFFSETS], tags[SAMPLES], tags[STRIP_HEIGHT], tags[STRIP_LENGTHS] = 0, 1, rows, len(content)
+    file = io.BytesIO()
+    tags.save(file)  # which counts the offset from the end of the tags
+    file.write(content)
+    file.seek(0)
+    with TiffImageFile(file) as image:
+        return image.tobytes()
+
+
+def add_tags(content: bytes, tags: Mapping[int, Any]) -> bytes:
+    """Add tags to a classic TIFF file by a new directory at its end; what it has itself stays.
+
+    Pillow loses the directories of Exif and GPS, dictionaries here, where it compresses.
+    """
+    added = ImageFileDirectory_v2(content[:8])
+    for tag, value in tags.items():
+        added[tag] = value
+    whole = content + added.tobytes(len(content))
+    return append_directory(whole, read_entries(whole, len(content)) | read_entries(whole, directory_start(content)))
+
+
+def strip_tags(content: bytes) -> bytes:
+    """Return a classic TIFF file with no tags but those that its pixels need; one above 4 GB as it is."""
+    if b"+" in content[:4]:
+        return content
+    entries = read_entries(content, directory_start(content))
+    return append_directory(content, {tag: entry for tag, entry in entries.items() if tag in NEEDED})
+
+
+def byte_order(content: bytes) -> str:
+    return "<" if content[:2] == b"II" else ">"
+
+
+def directory_start(content: bytes) -> int:
+    return struct.unpack_from(byte_order(content) + "I", content, 4)[0]
+
+
+def read_entries(content: bytes, start: int) -> dict[int, bytes]:
+    """Return the entries of a directory by tag, with their values or the places of those."""
+    order = byte_order(content)
+    (count,) = struct.unpack_from(order + "H", content, start)
+    entries = (content[at : at + 12] for at in range(start + 2, start + 2 + 12 * count, 12))
+    return {struct.unpack(order + "H", entry[:2])[0]: entry for entry in entries}
+
+
+def append_directory(content: bytes, entries: Mapping[int, bytes]) -> bytes:
+    """Return a file that has these entries as its only directory, at the end."""
+    order, padded = byte_order(content), content + bytes(len(content) % 2)
+    start, count = struct.pack(order + "I", len(padded)), struct.pack(order + "H", len(entries))
+    return padded[:4] + start + padded[8:] + count + b"".join(entries[tag] for tag in sorted(entries)) + bytes(4)

@@ -1,0 +1,212 @@
+"""What files hold besides pixels: it is kept, upright, and whatever it is, it keeps no one from the pixels."""
+
+from __future__ import annotations
+
+import io
+import logging
+import random
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image, ImageCms, PngImagePlugin
+
+from autodir_core.imaging.files import read_picture, write_picture
+from tests.core.imaging.test_files import swapped_primaries
+
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:PIL")  # Pillow's own words about odd metadata
+
+SHORT, LONG, TEXT, RATIONAL, SIGNED_RATIONAL = 3, 4, 2, 5, 10
+XMP = b'<x:xmpmeta><rdf:Description tiff:Orientation="6" dc:creator="me"/></x:xmpmeta>'
+IPTC = b"\x1c\x02\x50\x00\x02me\x1c\x02\x74\x00\x03(c)"
+PIXELS = np.random.default_rng(0).integers(0, 256, (24, 32, 3), np.uint8)
+
+
+def directory(*entries: tuple[int, int, int, bytes], start: int = 8) -> bytes:
+    """A directory of tags, types, counts and values, as Pillow would never write one."""
+    place, body, values = start + 2 + 12 * len(entries) + 4, struct.pack("<H", len(entries)), b""
+    for tag, kind, count, value in entries:
+        inline = len(value) <= 4
+        body += struct.pack("<HHI", tag, kind, count) + (
+            value.ljust(4, b"\0") if inline else struct.pack("<I", place + len(values))
+        )
+        values += b"" if inline else value + b"\0" * (len(value) % 2)
+    return body + struct.pack("<I", 0) + values
+
+
+def block(*entries: tuple[int, int, int, bytes]) -> bytes:
+    return b"Exif\0\0II*\0\x08\0\0\0" + directory((0x0112, SHORT, 1, struct.pack("<H", 6)), *entries)
+
+
+def photo(**info: object) -> bytes:
+    """The EXIF block of a phone: camera, date, place, sides and orientation 6, and what a test adds."""
+    exif = Image.Exif()
+    exif.update({0x0110: "Phone", 0x0112: 6, 0x8298: "(c) me", 0x011A: 300.0, 0x011B: 300.0, 0x0128: 2})
+    exif[0x8769] = {0x9003: "2024:05:06 07:08:09", 0xA002: 32, 0xA003: 24}
+    exif[0x8825] = {1: "N", 2: (48.0, 51.0, 30.0), 3: "E", 4: (2.0, 17.0, 40.0)}
+    exif.update(info)
+    return exif.tobytes()
+
+
+def saved(path: Path, **options: object) -> Path:
+    lossless = {".webp": {"lossless": True}, ".jpg": {"quality": 95}}.get(path.suffix, {})
+    Image.fromarray(PIXELS).save(path, **lossless | options)
+    return path
+
+
+def copied(source: Path, target: Path) -> Image.Image:
+    """The file that a result of `source` is written to, its pixels changed."""
+    picture = read_picture(source)
+    write_picture(target, 1 - picture.image, alpha=picture.alpha, metadata=picture.metadata)
+    return Image.open(target)
+
+
+ODD = {
+    "text for a resolution": block((282, TEXT, 3, b"72\0")),
+    "-1/0": block(
+        (282, RATIONAL, 1, struct.pack("<II", 1, 0)), (0x9204, SIGNED_RATIONAL, 1, struct.pack("<ii", -1, 0))
+    ),
+    "two resolutions": block((256, TEXT, 4, b"abc\0"), (282, RATIONAL, 2, struct.pack("<IIII", 72, 1, 72, 1))),
+    "two headers": b"Exif\0\0" + block(),
+    "sub-directory nowhere": block((0x8769, LONG, 1, struct.pack("<I", 10**6)), (0x8825, TEXT, 1, b"x")),
+}
+
+
+@pytest.mark.parametrize("kind", ODD)
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp"])
+def test_odd_exif_turns_the_pixels_and_is_kept(tmp_path, kind, suffix):
+    source = saved(tmp_path / f"a{suffix}", exif=ODD[kind])
+    assert read_picture(source).image.shape == (1, 32, 24, 3)
+    with copied(source, tmp_path / "b.jpg") as written:
+        assert written.size == (24, 32)
+        assert written.info["exif"] == ODD[kind].replace(b"Exif\0\0" * 2, b"Exif\0\0").replace(b"\6", b"\1", 1)
+
+
+def test_odd_exif_is_a_warning_that_names_the_file(tmp_path, caplog):
+    with caplog.at_level(logging.WARNING):
+        read_picture(saved(tmp_path / "odd.jpg", exif=ODD["text for a resolution"]))
+    (record,) = caplog.records
+    assert "odd.jpg: its EXIF block is odd" in record.getMessage()
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp"])
+def test_no_damage_of_a_block_costs_the_pixels(tmp_path, suffix):
+    draw, whole = random.Random(0), photo()
+    for _ in range(40):
+        damaged = bytearray(whole)
+        for _ in range(draw.choice([1, 2, 8])):
+            damaged[draw.randrange(6, len(damaged))] = draw.choice([0, 1, 255, draw.randrange(256)])
+        source = saved(tmp_path / f"a{suffix}", exif=bytes(damaged[: draw.choice([len(whole), draw.randrange(8, 99)])]))
+        assert sorted(read_picture(source).image.shape[1:3]) == [24, 32]
+        for target in ("b.jpg", "b.png", "b.webp", "b.tif"):
+            copied(source, tmp_path / target).close()
+            assert sorted(read_picture(tmp_path / target).image.shape[1:3]) == [24, 32]
+
+
+@pytest.mark.parametrize("target", ["b.jpg", "b.png", "b.webp", "b.tif"])
+@pytest.mark.parametrize("source", ["a.jpg", "a.png", "a.webp", "a.tif"])
+def test_a_photo_keeps_its_data_upright(tmp_path, source, target):
+    data = {"exif": photo(), "icc_profile": swapped_primaries()} | ({} if source == "a.webp" else {"dpi": (300, 300)})
+    path = tmp_path / source
+    if source == "a.tif":
+        write_picture(path, read_picture(copied_from_jpeg(tmp_path, data)).image, metadata=jpeg_metadata(tmp_path))
+    else:
+        saved(path, **data)
+    with copied(path, tmp_path / target) as written:
+        written.load()
+        exif = written.getexif()
+        assert written.size == (24, 32)
+        assert exif.get(0x0112, 1) == 1 and (exif[0x0110], exif[0x8298]) == ("Phone", "(c) me")
+        assert exif.get_ifd(0x8769)[0x9003] == "2024:05:06 07:08:09" and exif.get_ifd(0x8825)[2] == (48.0, 51.0, 30.0)
+        assert (exif.get_ifd(0x8769)[0xA002], exif.get_ifd(0x8769)[0xA003]) == (24, 32)
+        if "webp" not in source + target:
+            assert written.info["dpi"] == pytest.approx((300, 300), abs=0.1)
+        profile = ImageCms.ImageCmsProfile(io.BytesIO(written.info["icc_profile"]))
+        assert "sRGB" in ImageCms.getProfileDescription(profile)
+
+
+def copied_from_jpeg(folder: Path, data: dict) -> Path:
+    return saved(folder / "first.jpg", **data)
+
+
+def jpeg_metadata(folder: Path):
+    return read_picture(folder / "first.jpg").metadata
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".tif"])
+def test_xmp_is_kept_upright(tmp_path, suffix):
+    saved(tmp_path / "a.webp", xmp=XMP)
+    copied(tmp_path / "a.webp", tmp_path / f"b{suffix}").close()
+    with copied(tmp_path / f"b{suffix}", tmp_path / f"c{suffix}") as written:
+        written.load()
+        assert written.info["xmp"] == XMP.replace(b'"6"', b'"1"')
+        assert written.size == (24, 32)
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".tif"])
+def test_credits_of_agencies_are_kept(tmp_path, suffix):
+    body = b"Photoshop 3.0\0008BIM\4\4\0\0" + struct.pack(">I", len(IPTC)) + IPTC
+    saved(tmp_path / "a.jpg", extra=struct.pack(">BBH", 0xFF, 0xED, len(body) + 2) + body, comment=b"hello")
+    with copied(tmp_path / "a.jpg", tmp_path / f"b{suffix}") as written:
+        if suffix == ".tif":
+            assert written.tag_v2[33723] == IPTC
+        else:
+            assert written.info["photoshop"][0x0404] == IPTC and written.info["comment"] == b"hello"
+
+
+def test_the_thumbnail_of_before_and_nothing_else_is_gone(tmp_path):
+    entries = ((0x0112, SHORT, 1, struct.pack("<H", 6)), (0x927C, 7, 6, b"secret"))
+    first = directory(*entries)
+    whole = b"Exif\0\0II*\0\x08\0\0\0" + first[:26] + struct.pack("<I", 8 + len(first)) + first[30:]
+    whole += directory((0x0201, LONG, 1, struct.pack("<I", 99)), start=8 + len(first))
+    with copied(saved(tmp_path / "a.jpg", exif=whole), tmp_path / "b.jpg") as written:
+        kept = written.info["exif"]
+    assert kept == whole.replace(b"\6", b"\1", 1).replace(struct.pack("<I", 8 + len(first)), bytes(4), 1)
+
+
+def test_texts_of_a_png_are_kept_unless_the_format_has_no_place(tmp_path, caplog):
+    texts = PngImagePlugin.PngInfo()
+    texts.add_text("workflow", '{"nodes": []}')
+    texts.add_itxt("Title", "Straße", "de", zip=True)
+    source = saved(tmp_path / "a.png", pnginfo=texts)
+    with copied(source, tmp_path / "b.png") as written:
+        assert written.text == {"workflow": '{"nodes": []}', "Title": "Straße"}
+        assert written.text["Title"].lang == "de"
+    with caplog.at_level(logging.WARNING):
+        copied(source, tmp_path / "b.jpg").close()
+    assert "b.jpg: a JPEG file has no place for the texts; left out" in caplog.text
+
+
+def test_more_text_than_pillow_reads_costs_nothing(tmp_path, caplog):
+    texts = PngImagePlugin.PngInfo()
+    texts.add_text("workflow", "x" * 1_200_000, zip=True)
+    source = saved(tmp_path / "a.png", pnginfo=texts)
+    with caplog.at_level(logging.WARNING):
+        picture = read_picture(source)
+    assert torch.equal(picture.image[0], torch.from_numpy(PIXELS) / 255)
+    assert "a.png: its metadata cannot be read" in caplog.text
+    write_picture(tmp_path / "b.png", picture.image, metadata=picture.metadata)
+    (text,) = picture.metadata.texts
+    assert text[1].startswith(b"workflow\0") and text[1] in (tmp_path / "b.png").read_bytes()
+
+
+def test_metadata_that_cannot_be_written_cost_no_picture(tmp_path, caplog):
+    source = saved(tmp_path / "a.png", exif=photo() + bytes(70_000))
+    with caplog.at_level(logging.WARNING):
+        copied(source, tmp_path / "b.jpg").close()
+    assert "b.jpg: metadata cannot be written (EXIF data is too long) and are left out" in caplog.text
+    assert read_picture(tmp_path / "b.jpg").image.shape == (1, 32, 24, 3)
+
+
+def test_the_profile_that_is_written_is_that_of_the_pixels(tmp_path):
+    plain, srgb = saved(tmp_path / "plain.png"), ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    with copied(plain, tmp_path / "b.png") as written:
+        assert "icc_profile" not in written.info
+    with copied(saved(tmp_path / "a.png", icc_profile=srgb), tmp_path / "b.png") as written:
+        assert written.info["icc_profile"] == srgb
+    other = saved(tmp_path / "other.png", icc_profile=swapped_primaries())
+    with copied(other, tmp_path / "b.png") as written:
+        assert written.info["icc_profile"][128:] == srgb[128:]
+        assert written.info["icc_profile"][24:36] == b"\x07\xd0\0\1\0\1" + bytes(6), "the date of the profile is fixed"

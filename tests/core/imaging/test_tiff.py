@@ -1,0 +1,143 @@
+"""TIFF files of samples that Pillow has no mode for: every type, order, compression, predictor and layout."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, UnidentifiedImageError
+from PIL.TiffImagePlugin import ImageFileDirectory_v2
+
+from autodir_core.imaging.files import read_picture
+from autodir_core.imaging.tiff import turn_upright
+from tests.core.imaging.test_files import swapped_primaries
+
+HEIGHT, WIDTH, STRIP = 10, 16, 4
+DEFLATE, LZW = 8, 5
+
+
+def write_tiff(path: Path, samples: np.ndarray, *, compression: int = 1, predictor: int = 1, **tags: object) -> Path:
+    """Write [H, W, C] in strips of four rows, in the byte order of its type; with `planar=2` plane by plane."""
+    planar, order = tags.pop("planar", 1), samples.dtype.byteorder
+    count = samples.shape[-1]
+    planes = [samples[..., i : i + 1] for i in range(count)] if planar == 2 else [samples]
+    strips = [pack(part[y : y + STRIP], compression, predictor) for part in planes for y in range(0, HEIGHT, STRIP)]
+    head = ImageFileDirectory_v2(b"MM\0*\0\0\0\0" if order == ">" else b"II*\0\0\0\0\0")
+    kind = {"u": 1, "i": 2, "f": 3}[samples.dtype.kind]
+    values = {256: WIDTH, 257: HEIGHT, 258: (8 * samples.itemsize,) * count, 259: compression, 277: count, 278: STRIP}
+    values |= {262: 2 if count > 2 else 1, 284: planar, 317: predictor, 339: (kind,) * count}
+    values |= {273: tuple(np.cumsum([0, *map(len, strips)])[:-1].tolist()), 279: tuple(map(len, strips))}
+    for tag, value in (values | {int(name[1:]): value for name, value in tags.items()}).items():
+        head[tag] = value
+    file = io.BytesIO()
+    head.save(file)
+    path.write_bytes(file.getvalue() + b"".join(strips))
+    return path
+
+
+def pack(samples: np.ndarray, compression: int, predictor: int) -> bytes:
+    """One strip as a file holds it."""
+    rows, _, count = samples.shape
+    if predictor == 2:
+        whole = samples.astype(samples.dtype.newbyteorder("=")).view(f"u{samples.itemsize}")
+        samples = np.diff(whole, axis=1, prepend=np.zeros_like(whole[:, :1])).astype(
+            samples.dtype.str.replace("f", "u")
+        )
+    content = samples.tobytes()
+    if predictor == 3:
+        parts = samples.astype(samples.dtype.newbyteorder(">")).reshape(rows, -1, 1).view(np.uint8)
+        parts = parts.transpose(0, 2, 1).reshape(rows, -1, count)
+        content = np.diff(parts, axis=1, prepend=np.zeros_like(parts[:, :1])).tobytes()
+    if compression == LZW:
+        file = io.BytesIO()
+        gray = np.frombuffer(content, np.uint8).reshape(rows, -1)
+        Image.fromarray(gray).save(file, "TIFF", compression="tiff_lzw")
+        with Image.open(file) as image:
+            (start,), (length,) = image.tag_v2[273], image.tag_v2[279]
+        return file.getvalue()[start : start + length]
+    return zlib.compress(content) if compression == DEFLATE else content
+
+
+def draw(dtype: str, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Samples of a type, and what they are in 0..1."""
+    values = np.random.default_rng(0).random((HEIGHT, WIDTH, count))
+    top = 1 if np.dtype(dtype).kind == "f" else np.iinfo(dtype).max
+    samples = (values * top * 0.999).astype(dtype)
+    return samples, samples.astype(np.float64) / top
+
+
+@pytest.mark.parametrize("dtype", ["<f2", "<f4", ">f4", "<f8", "<u4", ">u4", "<i4"])
+@pytest.mark.parametrize(("compression", "predictor"), [(1, 1), (DEFLATE, 2), (LZW, 1), (DEFLATE, 3)])
+@pytest.mark.parametrize("planar", [1, 2])
+def test_deep_color(tmp_path, dtype, compression, predictor, planar):
+    predictor = min(predictor, 3 if "f" in dtype else 2)  # the third is one of floats
+    samples, expected = draw(dtype, 3)
+    path = write_tiff(tmp_path / "a.tif", samples, compression=compression, predictor=predictor, planar=planar)
+    assert read_picture(path).image[0].numpy() == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize("dtype", ["<u2", ">u2", "<f4"])
+def test_deep_gray_with_alpha(tmp_path, dtype):
+    samples, expected = draw(dtype, 2)
+    straight = read_picture(write_tiff(tmp_path / "a.tif", samples, t338=2))
+    assert straight.image[0].numpy() == pytest.approx(expected[..., :1].repeat(3, -1), abs=1e-6)
+    assert straight.alpha is not None and straight.alpha[0].numpy() == pytest.approx(expected[..., 1], abs=1e-6)
+    premultiplied = read_picture(write_tiff(tmp_path / "a.tif", samples, t338=1)).image[0, ..., 0].numpy()
+    assert premultiplied == pytest.approx((expected[..., 0] / expected[..., 1]).clip(0, 1), abs=1e-5)
+    assert read_picture(write_tiff(tmp_path / "a.tif", samples, t338=0)).alpha is None
+
+
+def test_gray_of_32_bits_above_half_is_bright(tmp_path):
+    samples, expected = draw("<u4", 1)
+    image = read_picture(write_tiff(tmp_path / "a.tif", samples)).image[0, ..., :1].numpy()
+    assert image == pytest.approx(expected, abs=1e-6)
+
+
+def test_floats_a_little_above_1_are_highlights(tmp_path, caplog):
+    samples, expected = draw("<f4", 3)
+    image = read_picture(write_tiff(tmp_path / "a.tif", samples * 1.5)).image[0].numpy()
+    assert image == pytest.approx((expected * 1.5).clip(0, 1), abs=1e-6)
+    assert "are cut off at 1" in caplog.text
+
+
+def test_profile_orientation_and_data_of_deep_color(tmp_path):
+    red = np.zeros((HEIGHT, WIDTH, 3), np.float32)
+    red[..., 0] = 1
+    tags = {"t34675": swapped_primaries(), "t274": 6, "t272": "Scanner", "t282": 600.0, "t283": 600.0, "t296": 2}
+    picture = read_picture(write_tiff(tmp_path / "a.tif", red, **tags))
+    assert picture.image.shape == (1, WIDTH, HEIGHT, 3)
+    assert picture.image[0, 0, 0].numpy() == pytest.approx((0, 1, 0), abs=0.02)
+    assert picture.metadata.dpi == (600, 600) and b"Scanner" in picture.metadata.exif and picture.metadata.icc_profile
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_orientations_are_those_of_pillow(tmp_path, orientation):
+    exif, pixels = Image.Exif(), np.arange(6, dtype=np.uint8).reshape(2, 3)
+    exif[0x0112] = orientation
+    Image.fromarray(pixels).save(tmp_path / "a.png", exif=exif)
+    expected = (read_picture(tmp_path / "a.png").image[0, ..., 0] * 255).round().numpy()
+    assert np.array_equal(turn_upright(pixels, orientation), expected)
+
+
+def test_a_damaged_directory_costs_no_pixels(tmp_path):
+    samples, expected = draw("<u1", 3)
+    path = write_tiff(tmp_path / "a.tif", samples, t270="x" * 40)
+    content = bytearray(path.read_bytes())
+    struct.pack_into("<I", content, content.index(b"\x0e\1\2\0") + 8, len(content) - 4)  # the text is cut off
+    path.write_bytes(content)
+    with pytest.raises(UnidentifiedImageError), pytest.warns(UserWarning):
+        Image.open(path)
+    with pytest.warns(UserWarning):
+        assert read_picture(path).image[0].numpy() == pytest.approx(expected, abs=1e-6)
+
+
+def test_a_cut_off_file_is_told(tmp_path):
+    samples, _ = draw("<f4", 3)
+    path = write_tiff(tmp_path / "a.tif", samples)
+    path.write_bytes(path.read_bytes()[:-400])
+    with pytest.raises(ValueError, match=r"a\.tif is damaged or cut off"):
+        read_picture(path)
