@@ -31,6 +31,7 @@ PNG_START, PNG_TEXTS, PNG_XMP = b"\x89PNG\r\n\x1a\n", (b"tEXt", b"zTXt", b"iTXt"
 PNG_METADATA = (*PNG_TEXTS, b"eXIf", b"pHYs", b"tIME", b"iCCP")
 IPTC_RESOURCE, TIFF_IPTC, TIFF_XMP = 0x0404, 33723, 700
 SHORT, LONG = 3, 4
+XMP_ORIENTATION = re.compile(rb'(tiff:Orientation(?:="|>))(\d)')
 ORIENTATION, EXIF_DIRECTORY, GPS_DIRECTORY = (
     int(tag) for tag in (ExifTags.Base.Orientation, ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo)
 )
@@ -118,15 +119,26 @@ class Metadata:
 
 
 def read_orientation(image: Image.Image, path: Path) -> int:
-    """Return the orientation 1..8 of an opened picture, from EXIF or XMP; 1 where it has none that can be read."""
-    orientation = 1
+    """Return the orientation 1..8 of an opened picture, from EXIF or else XMP; 1 where it has none that can be read."""
+    orientation = None
     try:
-        exif = image.getexif()
-        orientation = exif.get(ORIENTATION, 1)
+        exif = Image.Exif()
+        if (block := bare_exif(image.info.get("exif"))) and image.format != "TIFF":
+            exif.load(EXIF_START + block)
+        else:
+            exif = image.getexif()
+        orientation = exif.get(ORIENTATION)
         exif.tobytes()  # which fails where a value is not of its tag's type
     except Exception as error:
         logger.warning("%s: its EXIF block is odd (%s); the pixels are used all the same", path, one_line(error))
-    return orientation
+    if orientation is None and (found := XMP_ORIENTATION.search(find_xmp(image))):
+        orientation = int(found[2])
+    return orientation or 1
+
+
+def bare_exif(block: Any) -> bytes:
+    """Return an EXIF block without what it begins with in a file, which some files have twice."""
+    return re.sub(b"^(Exif\0\0)+", b"", block) if isinstance(block, bytes) else b""
 
 
 def read_metadata(image: Image.Image, size: tuple[int, int], icc_profile: bytes, path: Path) -> Metadata:
@@ -149,7 +161,7 @@ def read_metadata(image: Image.Image, size: tuple[int, int], icc_profile: bytes,
 
     return Metadata(
         exif=attempt("EXIF block", lambda: make_upright(read_exif(image), *size), b""),
-        xmp=attempt("XMP packet", lambda: read_xmp(info), b""),
+        xmp=attempt("XMP packet", lambda: XMP_ORIENTATION.sub(rb"\g<1>1", find_xmp(image)), b""),
         iptc=attempt("IPTC block", lambda: read_iptc(info), b""),
         icc_profile=icc_profile,
         dpi=attempt("resolution", lambda: read_dpi(info), None),
@@ -183,7 +195,7 @@ def make_upright(block: bytes, width: int, height: int) -> bytes:
 
     Raises what `struct` and dictionaries raise where it is no EXIF block.
     """
-    block = re.sub(b"^(Exif\0\0)+", b"", block)
+    block = bare_exif(block)
     if not block:
         return b""
     data, order = bytearray(block), {b"II": "<", b"MM": ">"}[block[:2]]
@@ -212,11 +224,12 @@ def _set_sides(data: bytearray, order: str, start: int, width: int, height: int)
     return end, exif
 
 
-def read_xmp(info: dict[Any, Any]) -> bytes:
-    """Return the XMP packet for upright pixels."""
-    packet = info.get("xmp") or info.get(PNG_XMP.decode()) or b""
-    packet = packet.encode() if isinstance(packet, str) else bytes(packet)
-    return re.sub(rb'(tiff:Orientation(?:="|>))\d', rb"\g<1>1", packet)
+def find_xmp(image: Image.Image) -> bytes:
+    """Return the XMP packet of an opened picture; each version of Pillow has it in other places."""
+    of_jpeg = (body[len(XMP_START) :] for _, body in getattr(image, "applist", []) if body.startswith(XMP_START))
+    of_tiff = getattr(image, "tag_v2", {}).get(TIFF_XMP)
+    packet = image.info.get("xmp") or image.info.get(PNG_XMP.decode()) or of_tiff or next(of_jpeg, b"")
+    return packet.encode() if isinstance(packet, str) else bytes(packet)
 
 
 def read_iptc(info: dict[Any, Any]) -> bytes:

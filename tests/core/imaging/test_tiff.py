@@ -6,37 +6,48 @@ import io
 import struct
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image, UnidentifiedImageError
-from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 from autodir_core.imaging.files import read_picture
 from autodir_core.imaging.tiff import turn_upright
 from tests.core.imaging.test_files import swapped_primaries
+from tests.core.imaging.test_metadata import directory
 
 HEIGHT, WIDTH, STRIP = 10, 16, 4
 DEFLATE, LZW = 8, 5
 
 
-def write_tiff(path: Path, samples: np.ndarray, *, compression: int = 1, predictor: int = 1, **tags: object) -> Path:
+def write_tiff(path: Path, samples: np.ndarray, *, compression: int = 1, predictor: int = 1, **tags: Any) -> Path:
     """Write [H, W, C] in strips of four rows, in the byte order of its type; with `planar=2` plane by plane."""
-    planar, order = tags.pop("planar", 1), samples.dtype.byteorder
+    planar, order = tags.pop("planar", 1), ">" if samples.dtype.byteorder == ">" else "<"
     count = samples.shape[-1]
     planes = [samples[..., i : i + 1] for i in range(count)] if planar == 2 else [samples]
     strips = [pack(part[y : y + STRIP], compression, predictor) for part in planes for y in range(0, HEIGHT, STRIP)]
-    head = ImageFileDirectory_v2(b"MM\0*\0\0\0\0" if order == ">" else b"II*\0\0\0\0\0")
     kind = {"u": 1, "i": 2, "f": 3}[samples.dtype.kind]
     values = {256: WIDTH, 257: HEIGHT, 258: (8 * samples.itemsize,) * count, 259: compression, 277: count, 278: STRIP}
     values |= {262: 2 if count > 2 else 1, 284: planar, 317: predictor, 339: (kind,) * count}
-    values |= {273: tuple(np.cumsum([0, *map(len, strips)])[:-1].tolist()), 279: tuple(map(len, strips))}
-    for tag, value in (values | {int(name[1:]): value for name, value in tags.items()}).items():
-        head[tag] = value
-    file = io.BytesIO()
-    head.save(file)
-    path.write_bytes(file.getvalue() + b"".join(strips))
+    values |= {273: tuple(np.cumsum([8, *map(len, strips)])[:-1].tolist()), 279: tuple(map(len, strips))}
+    values |= {int(name[1:]): value for name, value in tags.items()}
+    body = b"".join(strips) + bytes(sum(map(len, strips)) % 2)
+    entries = [(tag, *encode(value, order)) for tag, value in sorted(values.items())]
+    head = (b"MM\0*" if order == ">" else b"II*\0") + struct.pack(order + "I", 8 + len(body))
+    path.write_bytes(head + body + directory(*entries, start=8 + len(body), order=order))
     return path
+
+
+def encode(value: Any, order: str) -> tuple[int, int, bytes]:
+    """The type, the count and the bytes of a tag's value: whole numbers, a float as a rational, a text or bytes."""
+    if isinstance(value, float):
+        return 5, 1, struct.pack(order + "II", int(value), 1)
+    if isinstance(value, (str, bytes)):
+        content = value if isinstance(value, bytes) else value.encode() + b"\0"
+        return (7 if isinstance(value, bytes) else 2), len(content), content
+    numbers = value if isinstance(value, tuple) else (value,)
+    return 3, len(numbers), struct.pack(f"{order}{len(numbers)}H", *numbers)
 
 
 def pack(samples: np.ndarray, compression: int, predictor: int) -> bytes:
