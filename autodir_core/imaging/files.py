@@ -23,10 +23,10 @@ from torch import Tensor
 from ..errors import InputError
 from ..serialization.atomic import atomic_path, one_line
 from .color import to_srgb
+from .formats.metadata import Metadata, read_metadata, read_orientation, strip_metadata
+from .formats.tiff import BITS, TiffSamples, add_tags, read_samples
 from .layout import MAX_VALUE, check_images, from_pil, to_pil
-from .metadata import Metadata, read_metadata, read_orientation, strip_metadata
 from .paths import FORMATS, HEIF_PACKAGE, HEIF_SUFFIXES, PathLike, has_heif
-from .tiff import BITS, TiffSamples, add_tags, read_samples
 
 logger = logging.getLogger(__name__)
 

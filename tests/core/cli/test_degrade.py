@@ -7,7 +7,7 @@ from PIL import Image
 
 from autodir_core.imaging.files import read_picture
 from tests.core.cli.helpers import call, names_in, pixels, saved, written
-from tests.core.imaging.test_metadata import ODD
+from tests.core.imaging.formats.test_metadata import ODD
 
 
 def test_writes_what_the_api_gives(picture, tmp_path):

@@ -19,7 +19,7 @@ from autodir_core.imaging.files import read_picture, write_picture
 from autodir_core.imaging.mask import apply_mask
 from autodir_core.outputs import Verdict
 from tests.core.cli.helpers import FAST, SETTINGS, call, names_in, pixels, saved, written
-from tests.core.imaging.test_metadata import photo
+from tests.core.imaging.formats.test_metadata import photo
 
 REFUSED = Verdict("edges moved", 1.0, 0.5, 0.25, 0.125)
 

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from PIL import ExifTags, Image, PngImagePlugin
 
-from ..serialization.atomic import one_line
+from ...serialization.atomic import one_line
 from .tiff import STARTS as TIFF_STARTS
 from .tiff import strip_tags
 

@@ -13,9 +13,9 @@ import pytest
 from PIL import Image, UnidentifiedImageError
 
 from autodir_core.imaging.files import read_picture
-from autodir_core.imaging.tiff import turn_upright
+from autodir_core.imaging.formats.tiff import turn_upright
+from tests.core.imaging.formats.test_metadata import directory
 from tests.core.imaging.test_files import swapped_primaries
-from tests.core.imaging.test_metadata import directory
 
 HEIGHT, WIDTH, STRIP = 10, 16, 4
 DEFLATE, LZW = 8, 5
