@@ -10,7 +10,7 @@ from torch import Tensor
 
 from autodir_core.imaging.metrics import Distance, luminance, psnr, ssim
 from autodir_core.model import AutoDIR
-from autodir_core.outputs import Restoration
+from autodir_core.outputs import Restoration, Round
 from autodir_core.pipeline import restore
 from autodir_core.settings import LoopSettings, SamplerSettings
 
@@ -87,7 +87,7 @@ class Evaluator:
             mean_abs_diff=255 * (restored.clamp(0, 1) - pair.degraded).abs().mean().item(),
             before=self.compare(pair.degraded, pair.reference),
             after=self.compare(restored, pair.reference),
-            psnr_per_round=self.psnr_per_round(restoration, pair.reference),
+            psnr_per_round=self.psnr_per_round(accepted, pair.reference),
             baselines=self.baselines(sample, pair),
             seconds=round(seconds, 3),
         )
@@ -119,11 +119,11 @@ class Evaluator:
         """Return the luminance [1, H, W, 1] or, unless the protocol asks for it, the image itself."""
         return luminance(image) if self.protocol.luma else image
 
-    def psnr_per_round(self, restoration: Restoration | None, reference: Tensor | None) -> tuple[float, ...]:
+    def psnr_per_round(self, rounds: Sequence[Round], reference: Tensor | None) -> tuple[float, ...]:
         """PSNR in dB after each round."""
-        if restoration is None or reference is None:
+        if reference is None:
             return ()
-        return tuple(psnr(self.channels(each.image), self.channels(reference)) for each in restoration.rounds)
+        return tuple(psnr(self.channels(each.image), self.channels(reference)) for each in rounds)
 
     def baselines(self, sample: Sample, pair: ImagePair) -> dict[str, Quality]:
         """Measure the classical methods for a sample with exactly one known degradation."""

@@ -54,7 +54,7 @@ class SampleResult(SampleInfo):
         stopped: why the loop ended; empty where nothing was restored.
         mean_abs_diff: between input and result, in levels of 255.
         before, after: quality of input and result; None without a reference.
-        psnr_per_round: PSNR in dB after each round; empty without a reference.
+        psnr_per_round: PSNR in dB after each of `rounds`; empty without a reference.
         baselines: quality of the classical methods by name.
         seconds: that assessment and restoration took.
     """

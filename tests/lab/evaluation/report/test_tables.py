@@ -55,6 +55,22 @@ def test_lpips_has_columns_if_measured(make_result, tables):
     assert table.header[-2:] == ("LPIPS before", "after") and table.rows[0][-2:] == ("0.400", "0.200")
 
 
+def test_what_came_back_worse(make_result, tables):
+    results = [
+        make_result("noise", "noise", 20, 25),
+        make_result("haze", "haze", 20, 19.95),
+        make_result("haze", "noise", 20, 12, photo="street", refused=("blur: edges moved",)),
+        make_result("noise + haze", "noise", 20, 21),
+        make_result("no", "no", 100, 100),
+        make_result("no", "haze", 100, 30, photo="snow"),
+    ]
+    assert tables(results)["Worse than before"].rows == (
+        ("single degradations", "3", "-1.02", "33 %", "1", "-8.00 dB: street haze"),
+        ("mixtures", "1", "+1.00", "0 %", "0", "none"),
+        ("clean photos", "2", "", "50 %", "0", "-70.00 dB: snow no"),
+    )
+
+
 def test_calibration(make_result, tables):
     """Half of those at 0.8 are right, the one at 0.6 is: (2 * 0.3 + 0.4) / 3."""
     results = [
