@@ -139,6 +139,18 @@ class AutoDIR:
         embedding = conditioning.blend(probabilities, prompts.states)
         return Assessment(asked, probabilities.to(images.device), embedding.to(images.device))
 
+    @torch.inference_mode()
+    def locate(self, image: Tensor, labels: Sequence[str] | None = None) -> Tensor:
+        """Return where each degradation is: how probable each label is around each place, [L, h, w] of 16 pixels each.
+
+        Args:
+            image: one picture [1, H, W, 3].
+            labels: those to ask about; None asks about all of the file.
+        """
+        asked = check_labels(self.labels if labels is None else labels, self.labels)
+        found = biqa.probability_map(self.networks.clip, check_images(image), self.prompts(asked))
+        return found.clone().to(image.device)
+
     def prompts(self, labels: tuple[str, ...]) -> biqa.Prompts:
         """Return the encoded prompts of a label list; each label is encoded once per model, by itself."""
         for label in labels:

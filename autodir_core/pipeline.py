@@ -13,6 +13,7 @@ from .diffusion.samplers import NoiseSampler
 from .imaging.filters import resize
 from .imaging.guided import transfer_change
 from .imaging.layout import check_finite, check_images
+from .imaging.mask import apply_mask
 from .imaging.tile_sizes import WHOLE_PIXELS
 from .imaging.tiling import OnTile
 from .labels import check_labels
@@ -25,6 +26,9 @@ from .stages.correction import lerp_correction, scm_weight
 
 REDUCED_FROM_PIXELS = 2 * WHOLE_PIXELS
 """Pixels above which the labels in `LoopSettings.reduced_labels` are restored on a reduced copy."""
+
+LOCAL_PROBABILITIES = 0.2, 0.5
+"""Of a label: up to the first a local round changes nothing, from the second on all."""
 
 
 @dataclass(frozen=True)
@@ -200,6 +204,8 @@ class RoundRunner:
         image = lerp_correction(generated, corrected, weight)
         if self.loop.strength != 1:
             image = lerp_correction(state.image, image, self.loop.strength)
+        if self.loop.local and state.label:
+            image = apply_mask(state.image, image, self.find_damage(state.image, state.label))
         verdicts: tuple[Verdict, ...] = ()
         if gate and state.label:
             verdict, image = gate.choose(state.image, image, state.label, state.overall)
@@ -211,6 +217,12 @@ class RoundRunner:
         if self.loop.round_height is not None:
             done = scale_round(done, self.loop.round_height)
         return state.apply_round(done, image)
+
+    def find_damage(self, image: Tensor, label: str) -> Tensor:
+        """Return a mask [h, w] of where a degradation is, from 0 where it is improbable to 1."""
+        found = self.model.locate(image)[self.model.labels.index(label)]
+        low, high = LOCAL_PROBABILITIES
+        return ((found - low) / (high - low)).clamp(0, 1)
 
     def generate_reduced(self, image: Tensor, embedding: Tensor, number: int) -> tuple[Tensor, Tensor]:
         """Restore a copy of about a megapixel and change the picture as that was changed; both results are alike."""

@@ -57,6 +57,7 @@ class LoopSettings:
         gate: accept a round only where the damage went and the content stayed (`quality_gate`), so that the result is
             never worse than the input for all that can be told; the paper's way has none.
         strength: 0..1, the part of each round's change that is applied.
+        local: whether a round is kept to where its damage is (`AutoDIR.locate`), and all else stays bit for bit.
         order: one of `choices.ORDERS`, which of several probable degradations is restored first.
     """
 
@@ -71,6 +72,7 @@ class LoopSettings:
     gate: bool = False
     strength: float = 1.0
     order: str = "probability"
+    local: bool = False
 
     def __post_init__(self) -> None:
         if self.max_rounds < 1:

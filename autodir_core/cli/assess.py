@@ -21,12 +21,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     labels = 'to compare, between commas, such as "haze,no": their probabilities add up to 100 %% (default: all)'
     parser.add_argument("--labels", type=names, help=labels)
     add_crops(parser)
+    maps = "write where each degradation is, drawn over the picture, as FOLDER/NAME_map.png (default: nothing)"
+    parser.add_argument("--map", metavar="FOLDER", type=Path, help=maps)
     parser.add_argument("--json", action="store_true", help="print JSON (default: bars)")
     add_model_options(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from ..imaging.files import read_picture
+    from ..imaging.files import read_picture, write_picture
+    from ..reporting.heat_map import heat_map
 
     pictures = find_pictures(arguments.pictures)
     if len(pictures) == 1:
@@ -40,7 +43,10 @@ def run(arguments: argparse.Namespace) -> int:
     entries: list[dict[str, Any]] = []
 
     def assess(path: Path) -> None:
-        assessment = model.assess(read_picture(path).image, labels, arguments.crops)
+        image = read_picture(path).image
+        assessment = model.assess(image, labels, arguments.crops)
+        if arguments.map:
+            write_picture(arguments.map / f"{path.stem}_map.png", heat_map(image, model.locate(image, labels), labels))
         entries.append(entry(path, assessment))
         if not arguments.json:
             say(chart(path, assessment))

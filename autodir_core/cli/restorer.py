@@ -53,6 +53,7 @@ def loop_settings(arguments: argparse.Namespace, labels: Sequence[str]) -> LoopS
         gate=base.gate if arguments.gate is None else arguments.gate,
         strength=arguments.strength,
         order=arguments.order,
+        local=arguments.local,
     )
 
 

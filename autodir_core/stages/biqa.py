@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 
+MAP_CELL, MAP_WINDOWS, MAP_BATCH = 16, 16, 8
+"""Of a map: pixels per value a side, windows a side at most, and windows that go through the tower at once."""
+
 
 @dataclass(frozen=True)
 class Prompts:
@@ -70,3 +73,35 @@ def classify(clip: CLIP, images: Tensor, prompts: Prompts, crops: str) -> Tensor
         return label_logits(clip, images, prompts).softmax(dim=-1)
     parts = (grid_crops(image, vision_image_size(clip)) for image in images.split(1))
     return torch.cat([label_logits(clip, part, prompts).softmax(dim=-1).mean(dim=0, keepdim=True) for part in parts])
+
+
+def probability_map(clip: CLIP, image: Tensor, prompts: Prompts) -> Tensor:
+    """Return how probable each label is around each place of a picture [1, H, W, 3]: [L, h, w], a value per `MAP_CELL`.
+
+    Windows of the tower's size overlap by three quarters, up to `MAP_WINDOWS` a side; between their centers the
+    probabilities are interpolated.
+    """
+    side, (height, width) = vision_image_size(clip), image.shape[1:3]
+    tops, lefts = (window_starts(length, side) for length in (height, width))
+    windows = [image[:, top : top + side, left : left + side] for top in tops for left in lefts]
+    rows = [
+        label_logits(clip, torch.cat(windows[i : i + MAP_BATCH]), prompts).softmax(dim=-1)
+        for i in range(0, len(windows), MAP_BATCH)
+    ]
+    centers = torch.cat(rows).T.reshape(1, -1, len(tops), len(lefts))
+    y, x = (map_places(length, side, centers.device) for length in (height, width))
+    grid = torch.stack(torch.meshgrid(y, x, indexing="ij")[::-1], dim=-1)[None]
+    return torch.nn.functional.grid_sample(centers, grid, padding_mode="border", align_corners=True)[0]
+
+
+def window_starts(length: int, side: int) -> list[int]:
+    """Return where the windows of a map start, evenly spread from the first pixel to the last."""
+    count = min(-(-max(length - side, 0) * 4 // side) + 1, MAP_WINDOWS)
+    return [i * (length - side) // (count - 1) for i in range(count)] if count > 1 else [0]
+
+
+def map_places(length: int, side: int, device: torch.device) -> Tensor:
+    """Return where the cells of a map are between the first and the last window's center, -1..1 and beyond."""
+    cells = -(-length // MAP_CELL)
+    centers = (torch.arange(cells, device=device) + 0.5) * length / cells
+    return 2 * (centers - side / 2) / max(length - side, 1) - 1
