@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from .labels import LABELS
     from .model import AutoDIR, load_autodir
     from .outputs import Assessment, Restoration, Round
-    from .pipeline import Progress, restore
+    from .pipeline import restore
+    from .progress import Progress
     from .settings import LoopSettings, SamplerSettings, preset
 
 __version__ = "0.1.0"
@@ -60,7 +61,8 @@ MODULES = {
     **dict.fromkeys(("Inspection", "inspect"), "checkpoint.inspection"),
     "convert": "checkpoint.save",
     **dict.fromkeys(("LoopSettings", "SamplerSettings", "preset"), "settings"),
-    **dict.fromkeys(("Progress", "restore"), "pipeline"),
+    "restore": "pipeline",
+    "Progress": "progress",
     "match_color": "imaging.color",
     **dict.fromkeys(("read_picture", "write_picture"), "imaging.files"),
     "sigmas": "diffusion.schedule",

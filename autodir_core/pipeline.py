@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from .diffusion.noise import PictureNoise, Seed, picture_noises
+from .diffusion.noise import MAX_SEED, PictureNoise, Seed, picture_noises
 from .diffusion.samplers import NoiseSampler
 from .imaging.filters import resize
 from .imaging.guided import transfer_change
@@ -19,7 +18,8 @@ from .imaging.tiling import OnTile
 from .labels import check_labels
 from .loop_policy import LoopState
 from .model import AutoDIR
-from .outputs import Restoration, Round, Verdict, merge_restorations
+from .outputs import Restoration, Round, merge_restorations
+from .progress import Callbacks, OnRound, OnStage, OnStep, Progress, StageProgress
 from .quality_gate import QualityGate
 from .settings import LoopSettings, SamplerSettings, settings_or_default
 from .stages.correction import lerp_correction, scm_weight
@@ -27,66 +27,11 @@ from .stages.correction import lerp_correction, scm_weight
 REDUCED_FROM_PIXELS = 2 * WHOLE_PIXELS
 """Pixels above which the labels in `LoopSettings.reduced_labels` are restored on a reduced copy."""
 
+CANDIDATE_STRIDE = 1_000_003
+"""Between the seeds of candidates, so that they are not those of a batch's next pictures."""
+
 LOCAL_PROBABILITIES = 0.2, 0.5
 """Of a label: up to the first a local round changes nothing, from the second on all."""
-
-
-@dataclass(frozen=True)
-class Progress:
-    """Where a restoration is: picture and round count from 0, the finished steps of this round from 1."""
-
-    picture: int
-    round: int
-    step: int
-    steps: int
-
-
-@dataclass(frozen=True)
-class StageProgress:
-    """What a restoration is doing: tiles of a stage, of all steps where it is "sample".
-
-    Attributes:
-        picture, round: count from 0.
-        stage: "assess", "encode", "sample", "decode", "correct", and "transfer" of the change of a reduced copy.
-        done: finished tiles; 0 when the stage begins.
-        total: tiles of the stage.
-    """
-
-    picture: int
-    round: int
-    stage: str
-    done: int
-    total: int
-
-    @property
-    def fraction(self) -> float:
-        """About which part of the round is finished, 0..1."""
-        stages = list(STAGE_SHARES)
-        before = sum(STAGE_SHARES[stage] for stage in stages[: stages.index(self.stage)])
-        return (before + STAGE_SHARES[self.stage] * self.done / self.total) / sum(STAGE_SHARES.values())
-
-
-STAGE_SHARES = {"assess": 1, "encode": 4, "sample": 75, "decode": 8, "correct": 12, "transfer": 0}
-"""The stages of a round in their order, and about how long they take."""
-
-OnStep = Callable[[Progress, Tensor], None]
-OnStage = Callable[[StageProgress], None]
-OnRound = Callable[[int, Round], None]
-
-
-@dataclass(frozen=True)
-class Callbacks:
-    """Who watches a restoration; what a callback raises ends it.
-
-    Attributes:
-        on_step: called with the progress and the estimate [1, C, h, w] after each network evaluation.
-        on_round: called with the picture's number and the round's outcome when a round is done.
-        on_stage: called when a stage of a round begins and after each of its tiles.
-    """
-
-    on_step: OnStep | None = None
-    on_round: OnRound | None = None
-    on_stage: OnStage | None = None
 
 
 def restore(
@@ -195,28 +140,44 @@ class RoundRunner:
     callbacks: Callbacks
 
     def run(self, state: LoopState, embedding: Tensor, gate: QualityGate | None = None) -> LoopState:
-        """Remove the degradation that `state` names, as far as the gate accepts it."""
+        """Remove the degradation that `state` names, as far as the gate accepts it: the best of the candidates."""
+        runners = (self.candidate(number) for number in range(self.loop.candidates))
+        done = max((runner.attempt(state, embedding, gate) for runner in runners), key=rank_attempt)
+        if self.callbacks.on_round:
+            self.callbacks.on_round(self.picture, done)
+        image = done.image
+        if self.loop.round_height is not None:
+            done = scale_round(done, self.loop.round_height)
+        return state.apply_round(done, image)
+
+    def candidate(self, number: int) -> RoundRunner:
+        """Return this runner with the noise of a candidate; the first one's is the picture's own."""
+        if number == 0:
+            return self
+        return replace(self, noise=PictureNoise((self.noise.seed + number * CANDIDATE_STRIDE) & MAX_SEED, None, None))
+
+    def attempt(self, state: LoopState, embedding: Tensor, gate: QualityGate | None) -> Round:
+        """Restore once, and let the gate judge the result."""
         number = len(state.rounds)
         reduce = state.label in self.loop.reduced_labels and state.image[0, ..., 0].numel() > REDUCED_FROM_PIXELS
         generated, corrected = (self.generate_reduced if reduce else self.generate)(state.image, embedding, number)
         check_finite(corrected, f"the picture of round {number + 1}")
+        image, verdicts = self.apply_change(state, generated, corrected), ()
+        if gate and state.label:
+            verdict, image = gate.choose(state.image, image, state.label, state.overall)
+            verdicts = (verdict,)
+        probabilities = None if state.assessment is None else state.assessment.probabilities
+        return Round((state.label,), probabilities, generated, corrected, image, verdicts)
+
+    def apply_change(self, state: LoopState, generated: Tensor, corrected: Tensor) -> Tensor:
+        """Return the picture after a round: the weighted correction, as much of it and where the settings say."""
         weight = scm_weight(state.label, self.model.metadata.scm_weight, self.loop.scm_weight)
         image = lerp_correction(generated, corrected, weight)
         if self.loop.strength != 1:
             image = lerp_correction(state.image, image, self.loop.strength)
         if self.loop.local and state.label:
             image = apply_mask(state.image, image, self.find_damage(state.image, state.label))
-        verdicts: tuple[Verdict, ...] = ()
-        if gate and state.label:
-            verdict, image = gate.choose(state.image, image, state.label, state.overall)
-            verdicts = (verdict,)
-        probabilities = None if state.assessment is None else state.assessment.probabilities
-        done = Round((state.label,), probabilities, generated, corrected, image, verdicts)
-        if self.callbacks.on_round:
-            self.callbacks.on_round(self.picture, done)
-        if self.loop.round_height is not None:
-            done = scale_round(done, self.loop.round_height)
-        return state.apply_round(done, image)
+        return image
 
     def find_damage(self, image: Tensor, label: str) -> Tensor:
         """Return a mask [h, w] of where a degradation is, from 0 where it is improbable to 1."""
@@ -267,6 +228,12 @@ class RoundRunner:
                 self.callbacks.on_stage(StageProgress(self.picture, number, stage, done, total))
 
         return report
+
+
+def rank_attempt(done: Round) -> tuple[bool, float, float]:
+    """Return what one attempt is preferred to another by: accepted, how strong, and how much damage it removed."""
+    verdict = done.verdict(0)
+    return (verdict.accepted, verdict.strength, verdict.removed) if verdict else (True, 1.0, 0.0)
 
 
 def scale_round(done: Round, height: int) -> Round:

@@ -58,6 +58,8 @@ class LoopSettings:
             never worse than the input for all that can be told; the paper's way has none.
         strength: 0..1, the part of each round's change that is applied.
         local: whether a round is kept to where its damage is (`AutoDIR.locate`), and all else stays bit for bit.
+        candidates: how many times each round is tried, each with noise of its own; the gate, which it needs, takes the
+            best. A round takes as many times as long.
         order: one of `choices.ORDERS`, which of several probable degradations is restored first.
     """
 
@@ -73,6 +75,7 @@ class LoopSettings:
     strength: float = 1.0
     order: str = "probability"
     local: bool = False
+    candidates: int = 1
 
     def __post_init__(self) -> None:
         if self.max_rounds < 1:
@@ -83,6 +86,8 @@ class LoopSettings:
             raise InputError(f"round_height must be 1 or more, got {self.round_height}")
         CROPS.check(self.crops)
         ORDERS.check(self.order)
+        if self.candidates < 1 or (self.candidates > 1 and not self.gate):
+            raise InputError(f"candidates must be 1 or more, 1 without a gate, which chooses; got {self.candidates}")
         check_confidence(self.min_confidence)
         if not 0 <= self.strength <= 1:
             raise InputError(f"strength must be in 0..1, got {self.strength}")

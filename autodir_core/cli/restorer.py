@@ -27,7 +27,8 @@ from ..imaging.mask import apply_mask
 from ..imaging.paths import FORMATS
 from ..model import MINI, AutoDIR
 from ..outputs import Restoration, Round
-from ..pipeline import StageProgress, restore
+from ..pipeline import restore
+from ..progress import StageProgress
 from ..reporting.montage import MAX_HEIGHT, round_montage
 from ..reporting.restoration_page import restoration_page
 from ..reporting.summary import round_line, stop_line, to_dict
@@ -54,6 +55,7 @@ def loop_settings(arguments: argparse.Namespace, labels: Sequence[str]) -> LoopS
         strength=arguments.strength,
         order=arguments.order,
         local=arguments.local,
+        candidates=arguments.candidates,
     )
 
 

@@ -17,7 +17,7 @@ from torch import Tensor
 from ...autodir_core.imaging.layout import to_pil
 from ...autodir_core.imaging.tiling import OnTile
 from ...autodir_core.model import AutoDIR
-from ...autodir_core.pipeline import Progress
+from ...autodir_core.progress import Progress
 
 SD15_LATENT = (4, 8)
 """Channels and pixels per value of the latents that ComfyUI has its own previews for."""

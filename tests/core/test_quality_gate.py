@@ -11,6 +11,7 @@ from torch import Tensor
 import autodir_core as ad
 from autodir_core.checkpoint.metadata import GateThresholds
 from autodir_core.model import AutoDIR
+from autodir_core.outputs import Verdict
 from autodir_core.quality_gate import QualityGate, judge
 
 LABELS = ("noise", "haze", "no")
@@ -119,3 +120,20 @@ def test_strength_applies_a_part_of_each_change(tiny):
     torch.testing.assert_close(none, images)
     with pytest.raises(ad.InputError, match="strength"):
         ad.LoopSettings(strength=1.5)
+
+
+def test_of_several_candidates_the_gate_takes_the_best(tiny, monkeypatch):
+    """The second of three, which removed most, whose noise is not the picture's own."""
+    images = torch.rand(1, 48, 64, 3, generator=torch.Generator().manual_seed(3))
+    found = iter([0.5, 0.9, 0.7])
+
+    def choose(gate: QualityGate, before: Tensor, after: Tensor, *_: object) -> tuple[Verdict, Tensor]:
+        return Verdict("", 1.0, next(found), 1.0, 0.0), after
+
+    monkeypatch.setattr("autodir_core.pipeline.QualityGate.choose", choose)
+    done = ad.restore(tiny, images, ad.LoopSettings(max_rounds=1, gate=True, candidates=3), FAST, seed=5)
+    assert done.rounds[0].verdict(0) == Verdict("", 1.0, 0.9, 1.0, 0.0)
+    second = ad.restore(tiny, images, ad.LoopSettings(max_rounds=1), FAST, seed=5 + 1_000_003)
+    assert torch.equal(done.image, second.image)
+    with pytest.raises(ad.InputError, match="without a gate"):
+        ad.LoopSettings(candidates=2)
