@@ -14,7 +14,7 @@ from .checkpoint.metadata import ModelMetadata
 from .choices import CROPS, SAMPLERS
 from .devices import memory_format, natural_dtype, network_dtype, parse_device, parse_dtype
 from .diffusion.guidance import Denoise, branch_weights, guided_denoiser
-from .diffusion.noise import Seed, seeded_noise
+from .diffusion.noise import Seed, check_noise, seeded_noise
 from .diffusion.samplers import NoiseSampler, OnStep
 from .diffusion.schedule import sigmas
 from .errors import InputError
@@ -26,6 +26,7 @@ from .memory import FreeMemory, free_memory
 from .networks.build import Networks, network_device, weight_dtype
 from .networks.config import ModelConfig
 from .outputs import Assessment
+from .progress import StepCounter
 from .settings import SamplerSettings, settings_or_default
 from .stages import biqa, conditioning, correction
 from .tiled_networks import TiledNetworks
@@ -290,27 +291,3 @@ class AutoDIR:
             raise InputError(f"both pictures need one shape, got {list(degraded.shape)} and {list(generated.shape)}")
         corrected = self.stages.correct(degraded, generated, on_tile)
         return correction.lerp_correction(generated, corrected.to(generated.device), weight)
-
-
-class StepCounter:
-    """Reports the steps of a run, and the tiles of all steps."""
-
-    def __init__(self, steps: int, on_step: OnStep | None, on_tile: OnTile | None) -> None:
-        self.steps, self.step_callback, self.tile_callback = steps, on_step, on_tile
-        self.finished = 0
-
-    def on_step(self, step: int, estimate: Tensor) -> None:
-        self.finished = step + 1
-        if self.step_callback:
-            self.step_callback(step, estimate)
-
-    def on_tile(self, done: int, total: int) -> None:
-        if self.tile_callback:
-            self.tile_callback(self.finished * total + done, self.steps * total)
-
-
-def check_noise(noise: Tensor, image_latent: Tensor) -> Tensor:
-    """Return the initial noise; InputError unless it has the shape of the conditioning latent."""
-    if noise.shape != image_latent.shape:
-        raise InputError(f"noise must have the latent's shape {list(image_latent.shape)}, got {list(noise.shape)}")
-    return noise

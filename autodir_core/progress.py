@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from .diffusion import samplers
+from .imaging.tiling import OnTile
 from .outputs import Round
 
 
@@ -66,3 +68,20 @@ class Callbacks:
     on_step: OnStep | None = None
     on_round: OnRound | None = None
     on_stage: OnStage | None = None
+
+
+class StepCounter:
+    """Reports the steps of a run, and the tiles of all steps."""
+
+    def __init__(self, steps: int, on_step: samplers.OnStep | None, on_tile: OnTile | None) -> None:
+        self.steps, self.step_callback, self.tile_callback = steps, on_step, on_tile
+        self.finished = 0
+
+    def on_step(self, step: int, estimate: Tensor) -> None:
+        self.finished = step + 1
+        if self.step_callback:
+            self.step_callback(step, estimate)
+
+    def on_tile(self, done: int, total: int) -> None:
+        if self.tile_callback:
+            self.tile_callback(self.finished * total + done, self.steps * total)

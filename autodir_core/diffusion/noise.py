@@ -81,3 +81,10 @@ def replay_noise_sampler(noise_sampler: NoiseSampler) -> NoiseSampler:
 def select_picture(noise_sampler: NoiseSampler, row: int) -> NoiseSampler:
     """Return the sampler of one picture of a batch."""
     return lambda sigma, sigma_next: noise_sampler(sigma, sigma_next)[row : row + 1]
+
+
+def check_noise(noise: Tensor, image_latent: Tensor) -> Tensor:
+    """Return the initial noise; InputError unless it has the shape of the conditioning latent."""
+    if noise.shape != image_latent.shape:
+        raise InputError(f"noise must have the latent's shape {list(image_latent.shape)}, got {list(noise.shape)}")
+    return noise
