@@ -1,4 +1,4 @@
-"""Say what a weights file is, from its header alone."""
+"""Say what a weights file is, from its header and, if asked to, its values."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from pathlib import Path
 from ..errors import CheckpointError
 from .detect import guess_kind
 from .key_map import NETWORK_PREFIXES, NOT_NEEDED
-from .load import plan_load
+from .load import check_finite, plan_load
 from .metadata import ModelMetadata
-from .reader import LazyStateDict, open_state_dict
+from .reader import LazyStateDict, TensorReader, open_state_dict
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,13 @@ class Inspection:
     metadata: ModelMetadata
 
 
-def inspect(path: str | Path) -> Inspection:
-    """Look at a weights file; CheckpointError only where it cannot be opened at all."""
+def inspect(path: str | Path, *, values: bool = False) -> Inspection:
+    """Look at a weights file; CheckpointError only where it cannot be opened at all.
+
+    Args:
+        path: of the file.
+        values: whether to read all of it, to see that the values are finite; else the header alone.
+    """
     file = open_state_dict(path)
     metadata, problem, guess = ModelMetadata(), None, "an AutoDIR model"
     try:
@@ -46,6 +51,8 @@ def inspect(path: str | Path) -> Inspection:
         plan_load(file, metadata)
     except CheckpointError as error:
         problem, guess = str(error), guess_kind(file.shapes)
+    if values and problem is None:
+        problem = find_odd_value(file)
     dtypes = Counter(str(tensor.dtype).removeprefix("torch.") for tensor in file.tensors.values())
     return Inspection(
         path=file.path,
@@ -56,6 +63,18 @@ def inspect(path: str | Path) -> Inspection:
         problem=problem,
         metadata=metadata,
     )
+
+
+def find_odd_value(file: LazyStateDict) -> str | None:
+    """Return what is wrong with the first tensor that is needed and has values that are not finite."""
+    reader = TensorReader(file.path)
+    try:
+        for key in file.tensors:
+            if key not in NOT_NEEDED:
+                check_finite(reader.read(key), key, reader)
+    except CheckpointError as error:
+        return str(error)
+    return None
 
 
 def _parameter_count(file: LazyStateDict, prefix: str) -> int:

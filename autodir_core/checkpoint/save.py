@@ -12,7 +12,7 @@ from ..networks.build import Networks
 from ..networks.config import ModelConfig
 from ..serialization.atomic import atomic_path
 from .key_map import NOT_NEEDED, SCM_PREFIX, build_key_map, to_official
-from .load import plan_load
+from .load import check_finite, plan_load
 from .metadata import ModelMetadata
 from .reader import TensorReader, open_state_dict
 
@@ -56,11 +56,12 @@ def cast_for_storage(key: str, tensor: Tensor, dtype: torch.dtype) -> Tensor:
 def convert(source: str | Path, target: str | Path, dtype: torch.dtype = torch.float16) -> None:
     """Rewrite any readable AutoDIR file as one safetensors file without what is not needed.
 
-    CheckpointError when the source is not a complete AutoDIR model.
+    CheckpointError when the source is not a complete AutoDIR model, or has values that are not finite.
     """
     file = open_state_dict(source)
     metadata = ModelMetadata.from_header(file.metadata)
     plan_load(file, metadata)
     reader = TensorReader(file.path)
-    state = {key: cast_for_storage(key, reader.read(key), dtype) for key in file.tensors if key not in NOT_NEEDED}
+    keys = [key for key in file.tensors if key not in NOT_NEEDED]
+    state = {key: check_finite(cast_for_storage(key, reader.read(key), dtype), key, reader) for key in keys}
     save_model(target, state, metadata, dtype)

@@ -1,4 +1,4 @@
-"""Say what a weights file is, from its header alone."""
+"""Say what a weights file is, and whether all its values are finite."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     from ..checkpoint.inspection import inspect
 
-    seen = inspect(arguments.file)
+    seen = inspect(arguments.file, values=True)
     metadata = seen.metadata
     facts = {
         "it is": f"{seen.guess} ({seen.kind}, {bytes_text(seen.path.stat().st_size)})",

@@ -186,6 +186,37 @@ def test_inspect_reads_the_header(tiny_path):
     assert seen.parameters["SCM"] > 10_000 and set(seen.dtypes) == {"float32"}
 
 
+class TestValues:
+    KEY = "model.diffusion_model.middle_block.1.transformer_blocks.0.attn2.to_k.weight"
+
+    def write(self, folder, tiny_path, value):
+        state = load_file(tiny_path)
+        state[self.KEY][0, 0] = value
+        save_file(state, folder / "odd.safetensors", metadata=dict(open_state_dict(tiny_path).metadata))
+        return folder / "odd.safetensors"
+
+    @pytest.mark.parametrize("value", [float("nan"), float("inf")])
+    def test_a_value_that_is_no_number_is_refused_and_its_tensor_named(self, tmp_path, tiny_path, value):
+        path = self.write(tmp_path, tiny_path, value)
+        for use in (
+            lambda: ad.load_autodir(path, device="cpu"),
+            lambda: ad.convert(path, tmp_path / "new.safetensors"),
+        ):
+            with pytest.raises(ad.CheckpointError, match=f"{self.KEY} holds values that are not finite"):
+                use()
+        assert not (tmp_path / "new.safetensors").exists()
+        seen = ad.inspect(path, values=True)
+        assert seen.guess == "an AutoDIR model" and seen.problem is not None and self.KEY in seen.problem
+        assert ad.inspect(path).problem is None, "the header alone is read unless asked to"
+
+    def test_a_value_that_is_too_large_for_a_precision_is_explained(self, tmp_path, tiny_path):
+        path = self.write(tmp_path, tiny_path, 1e5)
+        with pytest.raises(ad.CheckpointError, match=rf"{self.KEY} has values that float16 does not hold; take"):
+            ad.load_autodir(path, device="cpu", dtype="float16")
+        assert ad.load_autodir(path, device="cpu", dtype="bfloat16").dtype == torch.bfloat16
+        assert ad.inspect(path, values=True).problem is None
+
+
 TELLING_KEYS = [
     "model.diffusion_model.input_blocks.0.0.weight",
     "model.diffusion_model.input_blocks.1.0.out_layers.3.weight",

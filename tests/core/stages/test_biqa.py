@@ -104,3 +104,12 @@ def test_unknown_crops_are_explained(tiny):
         tiny.assess(pictures(1, 8, 8), crops="whole")
     with pytest.raises(ad.InputError, match="unknown crops 'whole'; choose among: center, grid"):
         ad.LoopSettings(crops="whole")
+
+
+@pytest.mark.parametrize("crops", ["center", "grid"])
+def test_probabilities_that_are_no_numbers_are_an_error(tiny, monkeypatch, crops):
+    monkeypatch.setattr(
+        "autodir_core.stages.biqa.image_embeddings", lambda clip, images: torch.full((1, 64), torch.nan)
+    )
+    with pytest.raises(ad.AutoDIRError, match="the assessment gave probabilities that are not finite .* in float32"):
+        tiny.assess(torch.zeros(1, 8, 8, 3), crops=crops)
