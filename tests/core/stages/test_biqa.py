@@ -107,9 +107,7 @@ def test_unknown_crops_are_explained(tiny):
 
 
 @pytest.mark.parametrize("crops", ["center", "grid"])
-def test_probabilities_that_are_no_numbers_are_an_error(tiny, monkeypatch, crops):
-    monkeypatch.setattr(
-        "autodir_core.stages.biqa.image_embeddings", lambda clip, images: torch.full((1, 64), torch.nan)
-    )
-    with pytest.raises(ad.AutoDIRError, match="the assessment gave probabilities that are not finite .* in float32"):
+def test_values_that_are_no_numbers_are_an_error(tiny, monkeypatch, crops):
+    monkeypatch.setattr(tiny.networks.clip.logit_scale, "data", torch.tensor(torch.nan))
+    with pytest.raises(ad.AutoDIRError, match=r"the assessment gave values that are not finite .* in float32"):
         tiny.assess(torch.zeros(1, 8, 8, 3), crops=crops)
