@@ -123,11 +123,10 @@ class AutoDIRLoopOpen:
 
     def round_outputs(self, autodir: AutoDIR, loop: loop_state.Loop) -> tuple[Any, ...]:
         """Return the outputs for the nodes of the body."""
-        states = autodir.prompts(loop.labels).states.to(devices.intermediate_device())
         return (
             loop,
             loop.images.to(devices.intermediate_device()),
-            AssessmentOutput(loop_state.current_assessment(loop), states),
+            AssessmentOutput.of(autodir, loop_state.current_assessment(loop)),
             loop_state.current_labels(loop),
             loop_state.current_weights(loop, autodir),
             loop.index,
