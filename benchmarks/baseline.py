@@ -22,13 +22,12 @@ from torch import Tensor, nn
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from autodir_core.cli.bench import parse_size, spread_text  # noqa: E402
+from autodir_core.cli.bench import choose_label, parse_size, spread_text  # noqa: E402
 from autodir_core.cli.console import bytes_text  # noqa: E402
 from autodir_core.cli.measurement import Machine, Meter, PeakMemory, Spread, draw_picture  # noqa: E402
 from autodir_core.cli.options import add_model_options, at_least  # noqa: E402
 from autodir_core.devices import parse_device  # noqa: E402
 from autodir_core.diffusion.guidance import Denoise, guided_denoiser  # noqa: E402
-from autodir_core.labels import CLEAN  # noqa: E402
 from autodir_core.model import AutoDIR, load_autodir  # noqa: E402
 from autodir_core.networks.build import Networks  # noqa: E402
 from autodir_core.networks.nafnet import NAFBlock  # noqa: E402
@@ -153,9 +152,9 @@ def measure_peak(official: bool, arguments: argparse.Namespace, answers: multipr
     load_autodir(None, "cpu")  # imports every library
     memory = PeakMemory(parse_device(arguments.device))
     model = load(official, arguments)
-    labels = [label for label in model.labels if label != CLEAN]
+    loop = LoopSettings(max_rounds=1, labels=[choose_label(None, model.labels)])
     width, height = arguments.size
-    restore(model, draw_picture(height, width), LoopSettings(max_rounds=1, labels=labels), SamplerSettings(steps=1))
+    restore(model, draw_picture(height, width), loop, SamplerSettings(steps=1))
     answers.put(memory.peak())
 
 

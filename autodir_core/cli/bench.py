@@ -6,16 +6,16 @@ import argparse
 import json
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from .. import __version__
-from ..labels import CLEAN
+from ..labels import CLEAN, check_labels
 from ..settings import LoopSettings, SamplerSettings, preset
 from .console import bytes_text, say, write
-from .options import add_model_options, at_least, load_model
+from .options import add_model_options, add_preset, add_tile_size, at_least, load_model, with_spaces
 from .pictures import check_writable, refuse_existing
 
 if TYPE_CHECKING:
@@ -29,7 +29,6 @@ Result = TypeVar("Result")
 Size = tuple[int, int]
 
 SIZES = (512, 512), (1024, 1024), (4000, 3000)
-LOOP, SAMPLER = preset("best")
 SLOW = 5
 """Seconds from which each run of a stage has a line of its own."""
 FILES = "bench.json", "bench.md"
@@ -47,17 +46,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"of the pictures, width x height in pixels (default: {' '.join(map(size_text, SIZES))})",
     )
     parser.add_argument(
-        "--steps",
-        type=at_least(1),
-        default=SAMPLER.steps,
-        help="network evaluations of the whole round (default: %(default)s)",
-    )
-    parser.add_argument(
         "--runs", type=at_least(1), default=5, help="of each stage, after one to warm up (default: %(default)s)"
     )
     parser.add_argument("-o", "--output", metavar="FOLDER", help=f"for {' and '.join(FILES)} (default: print only)")
     parser.add_argument("--overwrite", action="store_true", help="replace existing results (default: refuse them)")
     add_model_options(parser)
+    add_tile_size(parser)
+    add_preset(group := parser.add_argument_group("round"))
+    group.add_argument("--label", help="what it restores; some labels take another way (default: the model's first)")
 
 
 def parse_size(text: str) -> Size:
@@ -81,9 +77,13 @@ def run(arguments: argparse.Namespace) -> int:
     device = parse_device(arguments.device)
     load_autodir(None, "cpu")  # imports every library: their memory is not the model's
     meter = Meter(device, arguments.runs)
-    bench = Bench(meter, Report(Machine.here(device), settings(arguments, meter)), folder)
+    loop, sampler = preset(arguments.preset)
+    sampler = replace(sampler, steps=arguments.steps or sampler.steps)
+    bench = Bench(meter, Report(Machine.here(device), settings(arguments, sampler, meter)), folder)
     try:
-        bench.measure_all(lambda: load_model(arguments), arguments.sizes, replace(SAMPLER, steps=arguments.steps))
+        model = bench.measure("load", lambda: load_model(arguments)).tiled(arguments.tile_size)
+        loop = replace(loop, max_rounds=1, labels=[choose_label(arguments.label, model.labels)])
+        bench.measure_all(model, arguments.sizes, loop, sampler)
     except KeyboardInterrupt:
         bench.report.interrupted = True
         raise
@@ -105,15 +105,24 @@ def prepare_folder(arguments: argparse.Namespace) -> Path | None:
     return folder
 
 
-def settings(arguments: argparse.Namespace, meter: Meter) -> dict[str, Any]:
+def choose_label(name: str | None, known: Sequence[str]) -> str:
+    """Return the label of the round; InputError for one that the model cannot restore."""
+    restored = [label for label in known if label != CLEAN]
+    [label] = check_labels([restored[0] if name is None else with_spaces(name, restored)], restored)
+    return label
+
+
+def settings(arguments: argparse.Namespace, sampler: SamplerSettings, meter: Meter) -> dict[str, Any]:
     """Return what the figures depend on, apart from the machine."""
     return {
         "version": __version__,
         "model": arguments.model or "embedded",
         "device": str(meter.device),
         "precision": arguments.precision or "default",
-        "sampler": SAMPLER.sampler,
-        "steps": arguments.steps,
+        "preset": arguments.preset,
+        "sampler": sampler.sampler,
+        "steps": sampler.steps,
+        "tiles": arguments.tile_size or "chosen by memory",
         "runs": arguments.runs,
         "memory": meter.memory.method,
     }
@@ -199,13 +208,11 @@ class Bench:
         self.size: Size | None = None
         self.stage = ""
 
-    def measure_all(self, load: Callable[[], AutoDIR], sizes: list[Size], sampler: SamplerSettings) -> None:
-        """Measure the load, then all stages of each size; a size that memory does not hold is a row that says so."""
+    def measure_all(self, model: AutoDIR, sizes: Sequence[Size], loop: LoopSettings, sampler: SamplerSettings) -> None:
+        """Measure all stages of each size; a size that memory does not hold is a row that says so."""
         from ..memory import is_out_of_memory
         from .measurement import draw_picture
 
-        model = self.measure("load", load)
-        loop = replace(LOOP, max_rounds=1, labels=[label for label in model.labels if label != CLEAN])
         for self.size in sizes:
             try:
                 self.stage = "picture"
@@ -219,7 +226,7 @@ class Bench:
         """Measure the stages of a round of a picture [1, H, W, 3], then the whole round."""
         from ..pipeline import restore
 
-        text = self.measure("assess", lambda: model.assess(image, loop.labels, loop.crops)).embedding
+        text = self.measure("assess", lambda: model.assess(image, None, loop.crops)).embedding
         latent = self.measure("encode", lambda: model.encode(image))
         self.measure("step", lambda: model.sample(latent, text, replace(sampler, steps=1)))
         generated = self.measure("decode", lambda: model.decode(latent, (image.shape[1], image.shape[2]), scale=1.0))

@@ -197,11 +197,11 @@ def cpu_model() -> str:
 
 
 def draw_picture(height: int, width: int) -> Tensor:
-    """Return a picture [1, H, W, 3] in 0..1 of a sky, hills and tiled ground, the same at every call."""
+    """Return a picture [1, H, W, 3] in 0..1 of a sky, hills and tiled ground, clean and the same at every call."""
     y, x = torch.arange(height)[:, None] / 64, torch.arange(width)[None] / 64
-    sky = torch.linspace(0.9, 0.4, height)[:, None].expand(height, width)
-    hills = 0.35 + 0.1 * torch.sin(3 * x + torch.sin(y)) * torch.sin(2 * y)
-    ground = 0.25 + 0.4 * ((x.floor() + y.floor()) % 2) + 0.1 * torch.sin(4 * math.pi * x * y / (1 + x + y))
+    sky = torch.linspace(0.95, 0.5, height)[:, None].expand(height, width)
+    hills = 0.25 + 0.2 * torch.sin(3 * x + torch.sin(y)) * torch.sin(2 * y)
+    ground = 0.05 + 0.8 * ((x.floor() + y.floor()) % 2) + 0.1 * torch.sin(4 * math.pi * x * y / (1 + x + y))
     ridge = height / 64 * (0.4 + 0.1 * torch.sin(x / 2))
     gray = torch.where(y < ridge, sky, torch.where(y < 1.6 * ridge, hills, ground))
-    return torch.stack([gray * 0.9, gray, gray * 0.8 + 0.1], dim=-1)[None].clamp(0, 1)
+    return torch.stack([gray * 0.7, gray, gray * 1.2], dim=-1)[None].clamp(0, 1)

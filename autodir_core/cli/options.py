@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ..choices import CROPS, PRECISIONS
+from ..choices import CROPS, PRECISIONS, PRESETS
 from ..errors import InputError
 from ..imaging.paths import FORMATS
 from ..imaging.tile_sizes import MIN_TILE_SIZE
@@ -85,6 +85,18 @@ def add_tile_size(parser: argparse.ArgumentParser) -> None:
         help="side of the overlapping tiles in which larger pictures are processed; smaller ones take less memory "
         "(default: a picture of up to a megapixel whole, larger ones in tiles that fit into the free memory)",
     )
+
+
+def add_preset(parser: argparse._ActionsContainer) -> None:
+    """Add the preset and the steps that change it."""
+    parser.add_argument(
+        "--preset",
+        choices=PRESETS,
+        default=PRESETS.default,
+        help=f"how a round is restored, {PRESETS.describe()}; the other options of this group change it "
+        "(default: %(default)s)",
+    )
+    parser.add_argument("--steps", type=at_least(1), help="network evaluations per round (default: the preset's)")
 
 
 def add_crops(parser: argparse._ActionsContainer, name: str = "--crops") -> None:

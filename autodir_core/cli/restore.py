@@ -14,6 +14,7 @@ from .options import (
     add_min_confidence,
     add_model_options,
     add_output_options,
+    add_preset,
     add_quiet,
     add_tile_size,
     at_least,
@@ -57,14 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def add_sampler_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("diffusion")
-    group.add_argument(
-        "--preset",
-        choices=PRESETS,
-        default=PRESETS.default,
-        help=f"how a round is restored, {PRESETS.describe()}; the other options of this group change it "
-        "(default: %(default)s)",
-    )
-    group.add_argument("--steps", type=at_least(1), help="network evaluations per round (default: the preset's)")
+    add_preset(group)
     group.add_argument("--sampler", choices=SAMPLERS, help=f"{SAMPLERS.describe()} (default: the preset's)")
     low, high = GUIDANCE_RANGE
     for name in ("--text-guidance", "--image-guidance"):

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from autodir_core.cli import bench, measurement
+from autodir_core.model import load_autodir
 from tests.core.cli.helpers import call, names_in
 
 SMALL = ("--size", "64x48", "--steps", "1", "--runs", "1", "--device", "cpu")
@@ -39,8 +40,38 @@ def test_files(loaded, tmp_path, capsys):
         assert row["peak_bytes"] is None or row["peak_bytes"] >= 0
     assert [(row["width"], row["height"]) for row in report["rows"]] == [(None, None), *[(64, 48)] * 6]
     last = report["rows"][-1]
-    assert last["note"].removeprefix("restored ") in loaded.labels
+    assert last["note"] == "restored noise"
     assert last["megapixels_per_second"] == pytest.approx(64 * 48 / 1e6 / last["seconds"]["median"])
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ((), {"preset": "best", "steps": 12, "tiles": "chosen by memory", "note": "restored noise"}),
+        (("--preset", "fast", "--tile-size", 128), {"preset": "fast", "steps": 4, "tiles": 128}),
+        (("--label", "low_resolution", "--steps", 2), {"steps": 2, "note": "restored low resolution"}),
+    ],
+)
+def test_the_round_is_that_of_the_options(loaded, tmp_path, options, expected):
+    assert call("bench", "--size", "140x64", "--runs", 1, "--device", "cpu", "-o", tmp_path, *options) == 0
+    report = json.loads((tmp_path / "bench.json").read_text(encoding="utf-8"))
+    found = report["settings"] | {"note": report["rows"][-1]["note"]}
+    assert {name: found[name] for name in expected} == expected
+
+
+@pytest.mark.parametrize("label", ["no", "snow"])
+def test_a_label_that_cannot_be_restored(loaded, capsys, label):
+    assert call("bench", *SMALL, "--label", label) == 2
+    assert f"error: unknown label '{label}'; this model knows: noise, blur" in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_tiles_are_those_of_the_option(monkeypatch, loaded, tmp_path):
+    sizes, encode = [], loaded.networks.vae.encode
+    monkeypatch.setattr(
+        loaded.networks.vae, "encode", lambda x, **options: sizes.append(max(x.shape[-2:])) or encode(x, **options)
+    )
+    assert call("bench", "--size", "300x64", *SMALL[2:], "--tile-size", 128) == 0
+    assert max(sizes) == 128
 
 
 def test_existing_results_are_refused(refused, loaded, tmp_path):
@@ -111,6 +142,11 @@ def test_the_picture_is_always_the_same_and_has_structure():
     assert picture.max() <= 1
     assert picture.std() > 0.1
     assert (picture[:, 1:] - picture[:, :-1]).abs().median() < 0.02, "mostly smooth, not noise"
+
+
+def test_the_picture_looks_clean():
+    """A picture in which a label shows would be benchmarked by that label's way."""
+    assert load_autodir(device="cpu").assess(measurement.draw_picture(300, 400)).top == ("no",)
 
 
 @pytest.mark.parametrize(("value", "text"), [(0.01234, "0.012"), (1.234, "1.23"), (12.34, "12.3"), (1234.5, "1234")])
