@@ -347,19 +347,27 @@ class TestMinConfidence:
             close.close(first, ["body", 0], 7, min_confidence=min_confidence)
 
 
-def test_the_rounds_of_the_core(loop_open, close, model, photo, core):
-    """Round by round with the core's own diffusion as the body: the core's restoration, bit for bit."""
+@pytest.mark.parametrize(("gate", "least_edges"), [(False, 0.0), (True, -1.0), (True, 1.0)])
+def test_the_rounds_of_the_core(loop_open, close, model, photo, core, monkeypatch, gate, least_edges):
+    """Round by round with the core's own diffusion as the body: the core's restoration, bit for bit.
+
+    Without a gate, and with one that accepts a part of one round, or of none.
+    """
     records = core("settings")
     settings = records.SamplerSettings(steps=1)
-    expected = core("pipeline").restore(model.model, photo, records.LoopSettings(), settings, seed=3)
+    thresholds = core("checkpoint.metadata").GateThresholds(min_edges=least_edges, max_shift=1.0)
+    metadata = dataclasses.replace(model.model.metadata, gate=dict.fromkeys(model.model.labels, thresholds))
+    monkeypatch.setattr(model.model, "metadata", metadata)
+    expected = core("pipeline").restore(model.model, photo, records.LoopSettings(gate=gate), settings, seed=3)
     loop, image, assessed, _, weight, *_ = loop_open(photo)
     while loop.in_progress:
         latent = model.model.sample(model.model.encode(image), assessed.assessment.embedding, settings, seed=3)
         generated = model.model.decode(latent, size=image.shape[1:3])
         image = core("stages.correction").lerp_correction(generated, model.model.correct(image, generated), weight)
-        loop, image, assessed, _, weight, *_ = loop_open(image, previous=loop)
-    image, count, report, *_ = close.close(loop, ["body", 0], 7)
+        loop, image, assessed, _, weight, *_ = loop_open(image, previous=loop, gate=gate)
+    image, count, report, *_ = close.close(loop, ["body", 0], 7, gate=gate)
     assert torch.equal(image, expected.image)
+    assert [done.verdicts for done in loop.states[0].rounds] == [done.verdicts for done in expected.rounds]
     assert count == 5 and report.splitlines() == core("reporting.summary").round_lines(expected)
 
 
