@@ -17,3 +17,19 @@ class CheckpointError(AutoDIRError):
 
 class PackageError(AutoDIRError, ImportError):
     """A package that the networks need and that is missing or broken."""
+
+
+FULL_MEMORY = (
+    *("out of memory", "can't allocate memory", "cannot allocate memory", "not enough memory", "bad_alloc"),
+    *("could not create a primitive", "could not create a memory object"),
+)
+"""What PyTorch and the libraries below it say where memory runs out, in small letters; the last two are of oneDNN."""
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return whether an error says that the memory of a device is full."""
+    text = str(error).lower()
+    return isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError)
+        and (type(error).__name__ == "OutOfMemoryError" or any(words in text for words in FULL_MEMORY))
+    )

@@ -7,11 +7,14 @@ import logging
 import math
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
 from typing import TypeVar
 
 import torch
 
+from .errors import is_out_of_memory
 from .imaging.tile_sizes import MAX_DIFFUSION_TILE_SIZE, MAX_TILE_SIZE, MIN_TILE_SIZE, WHOLE_PIXELS
 from .networks.build import Networks, weight_dtype
 
@@ -45,8 +48,31 @@ def free_cpu_memory() -> int:
         return status[2]
     if os.path.exists("/proc/meminfo"):
         with open("/proc/meminfo", encoding="ascii") as lines:
-            return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
+            free = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
+        return max(min([free, *free_of_limits()]), 0)
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2  # macOS counts no free pages
+
+
+def free_of_limits(cgroups: Path = Path("/sys/fs/cgroup")) -> Iterator[int]:
+    """Yield what the limits of this process leave on Linux: that of its address space, and that of its container.
+
+    Args:
+        cgroups: where control groups are mounted, of version 2 or 1.
+    """
+    import resource
+
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if limit != resource.RLIM_INFINITY:
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
+        yield limit - pages * resource.getpagesize()
+    for folder, most, now, cache in (
+        (cgroups, "memory.max", "memory.current", "inactive_file"),
+        (cgroups / "memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+    ):
+        with suppress(OSError, ValueError):  # no such version, or "max": no limit
+            used = int((folder / now).read_text(encoding="ascii"))
+            counts = dict(line.split() for line in (folder / "memory.stat").read_text(encoding="ascii").splitlines())
+            yield int((folder / most).read_text(encoding="ascii")) - used + int(counts.get(cache, 0))
 
 
 def bytes_per_pixel(networks: Networks) -> dict[str, int]:
@@ -80,14 +106,6 @@ def choose_tile_size(stage: str, pixels: int, need: int, free: int) -> int | Non
     largest = MAX_DIFFUSION_TILE_SIZE if stage == "sample" else MAX_TILE_SIZE
     side = math.isqrt(int(fitting)) // TILE_SIDE_STEP * TILE_SIDE_STEP
     return min(max(side, MIN_TILE_SIZE), largest)
-
-
-def is_out_of_memory(error: Exception) -> bool:
-    """Return whether an error says that a device's memory is full; PyTorch has three ways to say so."""
-    text = str(error)
-    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or (
-        isinstance(error, RuntimeError) and ("out of memory" in text or "can't allocate memory" in text)
-    )
 
 
 def retry_smaller_tiles(

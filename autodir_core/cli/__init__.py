@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from .. import __version__
-from ..errors import AutoDIRError
+from ..errors import AutoDIRError, is_out_of_memory
 from ..optional_imports import installed_packages
 from .console import Parser, complain, prepare_streams, prepare_warnings
 
@@ -52,6 +52,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         return CLOSED_PIPE
     except (AutoDIRError, OSError) as error:
         complain(f"error: {error}")
+        return WRONG_USE
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        complain("error: there is not enough memory; close other programs, or take a smaller model or picture")
         return WRONG_USE
 
 

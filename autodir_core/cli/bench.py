@@ -210,7 +210,6 @@ class Bench:
 
     def measure_all(self, model: AutoDIR, sizes: Sequence[Size], loop: LoopSettings, sampler: SamplerSettings) -> None:
         """Measure all stages of each size; a size that memory does not hold is a row that says so."""
-        from ..memory import is_out_of_memory
         from .measurement import draw_picture
 
         for self.size in sizes:

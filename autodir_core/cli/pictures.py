@@ -6,12 +6,13 @@ import argparse
 import glob
 import os
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from ..errors import AutoDIRError, InputError
+from ..errors import AutoDIRError, InputError, is_out_of_memory
 from ..imaging.paths import FORMATS, fit_name, list_pictures
 from .console import complain, progress_off, say
 from .options import SUFFIXES
@@ -142,6 +143,18 @@ def refuse_existing(paths: Sequence[Path]) -> None:
         raise InputError(f"{existing[0]} exists; choose another output or give --overwrite")
 
 
+@contextmanager
+def explain_full_memory(what: str, device: str = "cpu") -> Iterator[None]:
+    """Turn what is raised where memory runs out into one line: AutoDIRError."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        other = "scale it down or close other programs" + ("" if device == "cpu" else ", or take --device cpu")
+        raise AutoDIRError(f"{what} does not fit into the memory of the {device}; {other}") from error
+
+
 def for_each(items: Sequence[Item], work: Callable[[Item], None], *, quiet: bool) -> int:
     """Do the work for every item and return the exit code.
 
@@ -153,7 +166,8 @@ def for_each(items: Sequence[Item], work: Callable[[Item], None], *, quiet: bool
     off = True if len(items) == 1 else progress_off(quiet)
     for item in tqdm(items, desc="pictures", unit="picture", disable=off, leave=False):
         try:
-            work(item)
+            with explain_full_memory(str(getattr(item, "source", item))):
+                work(item)
         except AutoDIRError as error:
             if len(items) == 1:
                 raise

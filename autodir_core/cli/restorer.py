@@ -19,7 +19,6 @@ from tqdm import tqdm
 
 from .. import __version__
 from ..choices import COLOR_METHODS
-from ..errors import AutoDIRError
 from ..imaging.color import match_color
 from ..imaging.files import Picture, read_picture, write_picture
 from ..imaging.layout import from_uint8, to_uint8
@@ -37,7 +36,7 @@ from ..serialization.hashing import sha256
 from ..settings import LoopSettings, SamplerSettings, preset
 from .console import progress_off, say
 from .options import chosen_labels
-from .pictures import PAGE_ENDING, REPORT_ENDING, Job, find_mask, round_ending
+from .pictures import PAGE_ENDING, REPORT_ENDING, Job, explain_full_memory, find_mask, round_ending
 
 
 def loop_settings(arguments: argparse.Namespace, labels: Sequence[str]) -> LoopSettings:
@@ -108,8 +107,9 @@ class Restorer:
             write_picture(job.target, result, alpha=picture.alpha, metadata=picture.metadata)
 
     def run_loop(self, job: Job, image: Tensor, reporter: ProgressReporter) -> Restoration:
-        """Return the outcome of the loop; AutoDIRError where it does not fit into the GPU's memory."""
-        try:
+        """Return the outcome of the loop; AutoDIRError where not even the smallest tiles fit into the memory."""
+        height, width = image.shape[1:3]
+        with explain_full_memory(f"{job.source} ({width} x {height})", self.model.device.type):
             return restore(
                 self.model,
                 image,
@@ -119,11 +119,6 @@ class Restorer:
                 on_round=reporter.on_round,
                 on_stage=reporter.on_stage,
             )
-        except torch.cuda.OutOfMemoryError as error:
-            raise AutoDIRError(
-                f"{job.source} ({image.shape[2]} x {image.shape[1]}) does not fit into the memory of "
-                f"{self.model.device}; scale it down, close other programs or take --device cpu"
-            ) from error
 
     def finish(self, job: Job, image: Tensor, restoration: Restoration) -> Tensor:
         """Return the result with matched colors inside the mask, the input outside."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 import torch
 
+from autodir_core.errors import is_out_of_memory
 from autodir_core.imaging.tile_sizes import MAX_DIFFUSION_TILE_SIZE, MAX_TILE_SIZE, MIN_TILE_SIZE, WHOLE_PIXELS
-from autodir_core.memory import bytes_per_pixel, choose_tile_size, free_memory, is_out_of_memory, retry_smaller_tiles
+from autodir_core.memory import bytes_per_pixel, choose_tile_size, free_memory, free_of_limits, retry_smaller_tiles
 
 GB = 10**9
 
@@ -32,6 +35,32 @@ class TestChoice:
 
     def test_this_machine_has_memory(self):
         assert 10**8 < free_memory(torch.device("cpu")) < 10**14
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits of Linux")
+class TestLimits:
+    @pytest.mark.parametrize(
+        ("folder", "most", "now", "cache"),
+        [
+            (".", "memory.max", "memory.current", "inactive_file"),
+            ("memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+        ],
+    )
+    def test_a_container_has_what_its_limit_leaves(self, tmp_path, monkeypatch, folder, most, now, cache):
+        monkeypatch.setattr("resource.getrlimit", lambda kind: (-1, -1))
+        (tmp_path / folder).mkdir(exist_ok=True)
+        for name, text in {most: "3000\n", now: "1000\n", "memory.stat": f"anon 7\n{cache} 200\n"}.items():
+            (tmp_path / folder / name).write_text(text)
+        assert list(free_of_limits(tmp_path)) == [2200]
+        (tmp_path / folder / most).write_text("max\n")
+        assert list(free_of_limits(tmp_path)) == []
+
+    def test_address_space(self, tmp_path, monkeypatch):
+        monkeypatch.setattr("resource.getrlimit", lambda kind: (2**40, 2**41))
+        (left,) = free_of_limits(tmp_path)
+        assert 0 < left < 2**40
+        monkeypatch.setattr("resource.getrlimit", lambda kind: (1, 1))
+        assert free_memory(torch.device("cpu")) == 0, "and not less"
 
 
 class Memory:
@@ -79,6 +108,9 @@ class TestRetry:
             MemoryError(),
             RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"),
             RuntimeError("MPS backend out of memory"),
+            RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 9 bytes."),
+            RuntimeError("unable to mmap 9 bytes from file <a>: Cannot allocate memory (12)"),
+            RuntimeError("could not create a primitive"),
         ],
     )
     def test_the_ways_in_which_memory_runs_out(self, error):

@@ -12,7 +12,7 @@ from PIL import Image
 
 import autodir_core
 from autodir_core.choices import PRESETS
-from autodir_core.cli import parse
+from autodir_core.cli import parse, restorer
 from autodir_core.cli.restorer import loop_settings, sampler_settings
 from autodir_core.imaging.color import match_color
 from autodir_core.imaging.files import read_picture, write_picture
@@ -102,12 +102,19 @@ def test_tiles_are_those_of_the_api(loaded, tmp_path):
     assert json.loads((tmp_path / "o.json").read_text())["settings"]["tile_size"] == 128
 
 
-def test_a_gpu_too_small_for_the_whole_gets_tiles(loaded, tmp_path):
+FULL = {
+    "cuda": torch.cuda.OutOfMemoryError("tried to allocate 20 GiB"),
+    "cpu": RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"),
+}
+
+
+@pytest.mark.parametrize("full", FULL.values(), ids=FULL)
+def test_a_memory_too_small_for_the_whole_gets_tiles(loaded, tmp_path, full):
     large, target = saved(tmp_path / "in" / "large.png", height=192, width=256), tmp_path / "o.png"
 
     def limited(network, inputs):
         if max(inputs[0].shape[-2:]) > 128:
-            raise torch.cuda.OutOfMemoryError("tried to allocate 20 GiB")
+            raise full
 
     with loaded.networks.vae.encoder.register_forward_pre_hook(limited):
         assert call("restore", large, "-o", target, "--prompt", "brighten", *FAST) == 0
@@ -221,12 +228,39 @@ class TestTroubleMidway:
         assert names_in(tmp_path / "out") == []
         assert capsys.readouterr().err == "autodir: interrupted; what was finished is kept\n"
 
-    def test_a_gpu_that_is_too_small(self, picture, loaded, refused, tmp_path, monkeypatch):
-        def full(*arguments):
-            raise torch.cuda.OutOfMemoryError("tried to allocate 20 GiB")
+    @pytest.mark.parametrize("full", FULL.values(), ids=FULL)
+    def test_a_memory_too_small_for_the_smallest_tiles(self, picture, loaded, refused, tmp_path, monkeypatch, full):
+        def fail(*arguments):
+            raise full
 
-        monkeypatch.setattr(loaded, "predict_noise", full)
+        monkeypatch.setattr(loaded, "predict_noise", fail)
         assert "(64 x 48) does not fit" in refused("restore", picture, "-o", tmp_path / "o.png", *FAST)
+
+    @pytest.mark.parametrize("where", ["autodir_core.cli.restorer.read_picture", "autodir_core.cli.restorer.restore"])
+    def test_one_that_memory_does_not_hold_costs_no_other(self, loaded, tmp_path, monkeypatch, capsys, where):
+        for number in range(3):
+            saved(tmp_path / "in" / f"{number}.png", width=64 + number)
+        work, calls = getattr(restorer, where.rpartition(".")[2]), []
+
+        def limited(*arguments, **options):
+            calls.append(arguments)
+            if len(calls) == 2:
+                raise MemoryError
+            return work(*arguments, **options)
+
+        monkeypatch.setattr(where, limited)
+        assert call("restore", tmp_path / "in", "-o", tmp_path / "out", "--quiet", *FAST) == 1
+        assert names_in(tmp_path / "out") == ["0_restored.png", "2_restored.png"]
+        first, last = capsys.readouterr().err.splitlines()
+        assert "1.png" in first and "does not fit into the memory of the cpu" in first
+        assert last == "autodir: 1 of 3 pictures failed"
+
+    def test_a_memory_that_does_not_hold_the_model(self, picture, refused, tmp_path, monkeypatch):
+        def full(*chosen):
+            raise RuntimeError("unable to mmap 9 bytes from file <model>: Cannot allocate memory (12)")
+
+        monkeypatch.setattr("autodir_core.model.load_autodir", full)
+        assert "there is not enough memory" in refused("restore", picture, "-o", tmp_path / "o.png", *FAST)
 
     def test_a_full_disk(self, picture, loaded, refused, tmp_path, monkeypatch):
         def full(*arguments, **options):
