@@ -21,6 +21,7 @@ def results(folder: Path) -> dict[str, Any]:
     """The files of a run by name; of a report what does not depend on the clock."""
     found: dict[str, Any] = {path.name: path.read_bytes() for path in folder.iterdir()}
     report = json.loads(found.pop("photo_restored.json"))
+    del found["photo_restored.html"]  # which shows seconds
     return {**found, "report": report["settings"], "stopped": report["stopped"]}
 
 
