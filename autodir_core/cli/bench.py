@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from .. import __version__
+from ..errors import is_out_of_memory
 from ..labels import CLEAN, check_labels
 from ..settings import LoopSettings, SamplerSettings, preset
 from .console import bytes_text, say, write
