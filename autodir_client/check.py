@@ -37,19 +37,19 @@ class CheckResult:
 
 
 async def check_workflow_async(
-    workflow: Workflow | str | os.PathLike[str], server: str, *, settings: Mapping[str, Any] | None = None
+    workflow: Workflow | str | os.PathLike[str], server: str | Server, *, settings: Mapping[str, Any] | None = None
 ) -> CheckResult:
     """Find what a server lacks to run a workflow; `check_workflow` waits for it.
 
     Args:
         workflow: a file in UI or API format, or a `Workflow`.
-        server: its address, such as "http://127.0.0.1:8188".
+        server: its address, such as "http://127.0.0.1:8188", or a `Server` with headers.
         settings: "NODE.input" -> value, as for `run_workflow`.
 
     Raises ServerError where it does not answer, InputError for a workflow that cannot be read or converted.
     """
     workflow = workflow if isinstance(workflow, Workflow) else read_workflow(workflow)
-    async with Server(server) as one:
+    async with server if isinstance(server, Server) else Server(server) as one:
         definitions, version = await one.definitions(), await one.version()
     prompt = apply_settings(workflow.prompt(definitions), settings or {}, definitions)
     targets = list(file_inputs(prompt, definitions))

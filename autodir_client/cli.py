@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -15,7 +16,7 @@ from autodir_core.errors import AutoDIRError, InputError
 if TYPE_CHECKING:
     from tqdm import tqdm
 
-    from . import Update
+    from . import Server, Update
 
 LAYOUT = "{desc} {bar:20} {n_fmt}/{total_fmt} {elapsed}"
 DEFAULT_SERVER = "http://127.0.0.1:8188"
@@ -37,6 +38,7 @@ def add_run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--input", action="append", nargs="+", default=[], metavar=names, help=photos)
     output = "folder for the outputs, created if missing"
     parser.add_argument("-o", "--output", required=True, metavar="FOLDER", help=output)
+    add_access(parser)
     again = "repeat finished work and replace its outputs (default: skip it)"
     add_renamed(parser, "--overwrite", "--force", "--again", action="store_true", help=again)
     seconds = {"type": between(0, MAX_RETRY_TIMEOUT), "default": 300.0, "metavar": "SECONDS"}
@@ -49,6 +51,7 @@ def add_run(parser: argparse.ArgumentParser) -> None:
 def add_check(parser: argparse.ArgumentParser) -> None:
     add_workflow(parser)
     parser.add_argument("--server", default=DEFAULT_SERVER, metavar="URL", help="(default: %(default)s)")
+    add_access(parser)
     parser.set_defaults(action=check)
 
 
@@ -56,6 +59,34 @@ def add_workflow(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("workflow", metavar="WORKFLOW.json", help="as ComfyUI saves it or exports it for the API")
     change = "change a value; NODE is an id, a title or a node type (default: the workflow's own)"
     parser.add_argument("--set", action="append", default=[], metavar="NODE.input=value", help=change)
+
+
+def add_access(parser: argparse.ArgumentParser) -> None:
+    """Add what servers behind a login or with a certificate of their own need."""
+    token = "sent as the header Authorization: Bearer TOKEN (default: none; an address may also end in ?token=TOKEN)"
+    parser.add_argument("--token", help=token)
+    header = "sent with every request; may be given several times (default: none)"
+    parser.add_argument("--header", action="append", default=[], metavar="NAME:VALUE", help=header)
+    insecure = "take any certificate of an https server, such as a self-signed one (default: trusted ones)"
+    parser.add_argument("--insecure", action="store_true", help=insecure)
+
+
+def open_server(address: str, arguments: argparse.Namespace) -> Server:
+    """Return a server with what the options of `add_access` say."""
+    from . import Server
+
+    headers = dict(parse_header(text) for text in arguments.header)
+    if arguments.token:
+        headers["Authorization"] = f"Bearer {arguments.token}"
+    return Server(address, headers=headers, insecure=arguments.insecure)
+
+
+def parse_header(text: str) -> tuple[str, str]:
+    """Split a header; InputError for anything else."""
+    name, colon, value = text.partition(":")
+    if not (colon and re.fullmatch(r"[\w!#$%&'*+.^`|~-]+", name, re.ASCII) and value.isprintable()):
+        raise InputError(f"write --header NAME:VALUE, such as 'X-Api-Key: secret', got {text!r}")
+    return name, value.strip()
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -69,7 +100,7 @@ def run_photos(arguments: argparse.Namespace) -> int:
     with ProgressBoard(quiet=arguments.quiet) as board:
         results = run_workflow(
             arguments.workflow,
-            arguments.server or [DEFAULT_SERVER],
+            [open_server(address, arguments) for address in dict.fromkeys(arguments.server or [DEFAULT_SERVER])],
             arguments.output,
             inputs=photo_inputs(arguments.input),
             settings=parse_pairs(arguments.set, "--set NODE.input=value"),
@@ -90,7 +121,7 @@ def check(arguments: argparse.Namespace) -> int:
     from . import check_workflow
 
     settings = parse_pairs(arguments.set, "--set NODE.input=value")
-    result = check_workflow(arguments.workflow, arguments.server, settings=settings)
+    result = check_workflow(arguments.workflow, open_server(arguments.server, arguments), settings=settings)
     missing = result.missing_requirements
     for line in missing:
         say(line)

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+import socket
+import ssl
+
 from autodir_core.errors import AutoDIRError
 
 
@@ -23,3 +28,26 @@ class JobFailedError(AutoDIRError):
 
 class OutputNotFoundError(AutoDIRError):
     """An output that the server lists but no longer has."""
+
+
+def connection_error(server: str, error: BaseException) -> ServerError:
+    """Return what a failed connection to a server means: no retry helps where it is of TLS."""
+    cause = getattr(error, "certificate_error", getattr(error, "os_error", error))
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return ServerError(
+            f"{server} has a certificate that is not trusted ({cause.verify_message}); --insecure takes any, for a "
+            "server of your own, or name its certificate in the variable SSL_CERT_FILE"
+        )
+    if isinstance(cause, ssl.SSLError):
+        return ServerError(f"{server} does not speak https ({reason(error)}); try http://")
+    return ServerUnavailableError(f"{server} does not answer ({reason(error)})")
+
+
+def reason(error: BaseException) -> str:
+    """Say in a few words why a connection failed."""
+    cause = getattr(error, "os_error", error)
+    if isinstance(error, asyncio.TimeoutError):
+        return "timeout"
+    if isinstance(cause, OSError) and cause.errno and not isinstance(cause, (socket.gaierror, ssl.SSLError)):
+        return os.strerror(cause.errno)  # asyncio's own text repeats the address
+    return " ".join(str(getattr(cause, "strerror", None) or cause).split()) or type(error).__name__

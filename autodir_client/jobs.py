@@ -9,13 +9,16 @@ import re
 import secrets
 import uuid
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from itertools import chain, count
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from autodir_core.errors import InputError
-from autodir_core.imaging.paths import list_pictures
-from autodir_core.serialization.atomic import write_text
+from autodir_core.imaging.paths import fit_name, list_pictures
+from autodir_core.serialization.atomic import one_line, write_text
 
 from .messages import Output
 from .workflow import Workflow, title_of
@@ -24,14 +27,22 @@ PathLike = str | os.PathLike[str]
 RECORD_ENDING = "_comfy.json"
 PROMPTS = uuid.UUID("6f6f6b0e-6c43-5c1b-9a3f-4a7d3d1f2e10")  # any fixed one: it only keeps our ids apart from others'
 NAME_LENGTH = 40
+NO_CLAIMS: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
 class Photo:
-    """A file to upload and the SHA-256 of its content."""
+    """A file to upload.
+
+    Attributes:
+        path: of the file.
+        digest: the SHA-256 of its content.
+        problem: why it cannot be read; empty where it can.
+    """
 
     path: Path
     digest: str
+    problem: str = ""
 
     @property
     def upload_name(self) -> str:
@@ -65,7 +76,12 @@ class Job:
     @property
     def record(self) -> Path:
         """The file that is written last: where it exists, the job is finished."""
-        return self.folder / f"{self.name}{RECORD_ENDING}"
+        return self.folder / fit_name(self.name, RECORD_ENDING)
+
+    @property
+    def problem(self) -> str:
+        """Why a photo of it cannot be read; empty where all can."""
+        return next((photo.problem for photo in self.photos.values() if photo.problem), "")
 
     @property
     def label(self) -> str:
@@ -136,7 +152,15 @@ def find_photos(given: PathLike | Sequence[PathLike], out: Path) -> list[Photo]:
         raise InputError("an input needs at least one photo")
     if any(path.resolve().parent == out.resolve() for path in paths):
         raise InputError(f"{out} holds photos to be done; choose another folder for the outputs")
-    return [Photo(path, hashlib.sha256(path.read_bytes()).hexdigest()) for path in paths]
+    return [read_photo(path) for path in paths]
+
+
+def read_photo(path: Path) -> Photo:
+    """Read a file for its digest; one that cannot be read is a photo with a problem, and costs no other."""
+    try:
+        return Photo(path, hashlib.sha256(path.read_bytes()).hexdigest())
+    except OSError as error:
+        return Photo(path, "", f"{path} cannot be read ({one_line(error)})")
 
 
 def job_name(workflow: Workflow, chosen: Mapping[str, Photo], photos: Mapping[str, Sequence[Photo]]) -> str:
@@ -195,14 +219,38 @@ def photo_paths(job: Job) -> dict[str, Path]:
     return {name: photo.path for name, photo in job.photos.items()}
 
 
-def output_names(job: Job, outputs: Sequence[Output], prompt: Mapping[str, Any]) -> list[str]:
-    """Return a file name per output: photo, title of the node, a number where it gives several of a kind, suffix."""
+def output_names(
+    job: Job, outputs: Sequence[Output], prompt: Mapping[str, Any], claimed: Mapping[str, str] = NO_CLAIMS
+) -> list[str]:
+    """Return a file name per output: photo, title of the node, a number where it gives several of a kind, suffix.
+
+    All differ, whatever the case of their letters, also from the names that other jobs have `claimed`: another number
+    is added where they would not.
+    """
     kinds = [(f"{job.name}_{slug(output.node, prompt)}", suffix_of(output)) for output in outputs]
-    names = []
+    names: list[str] = []
     for number, (base, suffix) in enumerate(kinds):
-        count = f"_{kinds[: number + 1].count((base, suffix))}" if kinds.count((base, suffix)) > 1 else ""
-        names.append(f"{base}{count}{suffix}")
+        count_here = f"_{kinds[: number + 1].count((base, suffix))}" if kinds.count((base, suffix)) > 1 else ""
+        endings = chain([suffix], (f"_{more}{suffix}" for more in count(2)))
+        fitting = (fit_name(base, count_here + ending) for ending in endings)
+        own = {name.lower() for name in names}
+        names.append(next(name for name in fitting if name.lower() not in own and is_free(name, job, claimed)))
     return names
+
+
+def is_free(name: str, job: Job, claimed: Mapping[str, str]) -> bool:
+    """Whether no other job has a file of this name."""
+    return claimed.get(os.path.normcase(name), job.record.name) == job.record.name
+
+
+def read_claims(folder: Path) -> dict[str, str]:
+    """Return the names of the files that finished jobs have in a folder, each with the name of the job's record."""
+    claimed: dict[str, str] = {}
+    for record in folder.glob(f"*{RECORD_ENDING}"):
+        with suppress(OSError, ValueError, KeyError, TypeError):  # a damaged record is told where its job comes
+            names = [record.name, *json.loads(record.read_text(encoding="utf-8"))["files"]]
+            claimed |= {os.path.normcase(name): record.name for name in names}
+    return claimed
 
 
 def suffix_of(output: Output) -> str:

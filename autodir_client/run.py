@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 
 from autodir_core.errors import AutoDIRError, InputError
 
-from .jobs import JobResult, PathLike, load_finished, plan_jobs
+from .jobs import JobResult, PathLike, load_finished, photo_paths, plan_jobs, read_claims
 from .messages import Update
 from .server import Server, blocking, import_aiohttp
 from .worker import JobQueue, Worker, WorkerConfig
@@ -19,7 +20,7 @@ from .workflow import Workflow, read_workflow
 
 async def run_workflow_async(
     workflow: Workflow | PathLike,
-    servers: str | Sequence[str],
+    servers: str | Server | Sequence[str | Server],
     out: PathLike,
     *,
     inputs: Mapping[str, PathLike | Sequence[PathLike]] | None = None,
@@ -32,7 +33,7 @@ async def run_workflow_async(
 
     Args:
         workflow: a file in UI or API format, or a `Workflow`.
-        servers: addresses such as "http://127.0.0.1:8188"; they share the photos.
+        servers: addresses such as "http://127.0.0.1:8188", or `Server`s with headers; they share the photos.
         out: folder for the outputs, created where it does not exist; photos whose outputs are there from the same
             workflow and settings are skipped.
         inputs: which photos or folders go to which node: its input's name ("image"), title or id -> photos.
@@ -47,23 +48,29 @@ async def run_workflow_async(
     """
     workflow = workflow if isinstance(workflow, Workflow) else read_workflow(workflow)
     jobs = plan_jobs(workflow, inputs or {}, settings or {}, Path(out), overwrite=overwrite)
-    finished = {} if overwrite else {job.name: result for job in jobs if (result := load_finished(job)) is not None}
-    queue = JobQueue(deque(job for job in jobs if job.name not in finished), results=finished)
+    results: dict[str, JobResult] = {}
     for job in jobs:
-        if job.name in finished:
+        if job.problem:
+            on_update(Update("failed", job.label, message=job.problem))
+            results[job.name] = JobResult(job.name, photo_paths(job), error=job.problem)
+        elif not overwrite and (finished := load_finished(job)) is not None:
+            results[job.name] = finished
             on_update(Update("done", job.label, message="skipped, its outputs exist"))
+    claimed = read_claims(Path(out)) | {os.path.normcase(job.record.name): job.record.name for job in jobs}
+    queue = JobQueue(deque(job for job in jobs if job.name not in results), results, claimed=claimed)
     config = WorkerConfig(workflow, settings or {}, retry_timeout, on_update)
     if queue.pending:
-        await run_workers(queue, config, [servers] if isinstance(servers, str) else servers)
+        await run_workers(queue, config, [servers] if isinstance(servers, (str, Server)) else servers)
     return [queue.results[job.name] for job in jobs]
 
 
 run_workflow = blocking(run_workflow_async)
 
 
-async def run_workers(queue: JobQueue, config: WorkerConfig, addresses: Sequence[str]) -> None:
+async def run_workers(queue: JobQueue, config: WorkerConfig, servers: Sequence[str | Server]) -> None:
     """Let every server work until all jobs are done; AutoDIRError where some are left."""
-    workers = [Worker(Server(address), queue, config) for address in dict.fromkeys(addresses)]
+    distinct = [one if isinstance(one, Server) else Server(one) for one in dict.fromkeys(servers)]
+    workers = [Worker(server, queue, config) for server in distinct]
     if not workers:
         raise InputError("give at least one server, such as http://127.0.0.1:8188")
     import_aiohttp()  # where it is missing, one error and not one per server

@@ -4,24 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
-import socket
 import uuid
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from functools import wraps
 from pathlib import Path
 from time import monotonic
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
 from autodir_core.errors import AutoDIRError, InputError
 from autodir_core.optional_imports import optional_import
-from autodir_core.serialization.atomic import atomic_path
+from autodir_core.serialization.atomic import atomic_path, one_line
 
 from .definitions import Definitions, Prompt
-from .errors import JobFailedError, OutputNotFoundError, ServerError, ServerUnavailableError
+from .errors import JobFailedError, OutputNotFoundError, ServerError, ServerUnavailableError, connection_error
 from .messages import Progress, PromptResult, Update, read_history, refusal_message
 
 if TYPE_CHECKING:
@@ -36,7 +34,11 @@ CONNECT_SECONDS, READ_SECONDS, HEARTBEAT_SECONDS = 10, 60, 30
 POLL_SECONDS = 5.0  # how often the queue is asked when no event comes, such as for prompts of an earlier client
 CHUNK = 1 << 18
 FOLDER = "autodir"  # of the server's input folder
-NOT_FOUND, BAD_REQUEST, SERVER_TROUBLE = 404, 400, 500
+OK, REDIRECTION, BAD_REQUEST, NOT_FOUND, TOO_LARGE, SERVER_TROUBLE = 200, 300, 400, 404, 413, 500
+LATER = (408, 425, 429)
+LOGIN = (401, 403)
+FAULTS_OF_FILES = (BAD_REQUEST, TOO_LARGE, 415, 422)
+LOG_IN = "log in with --token or --header"
 
 
 class Server:
@@ -46,13 +48,23 @@ class Server:
 
     Attributes:
         url: where it listens, without a slash at the end.
-        name: the same without user and password, for messages.
+        parameters: of its address, such as a token; every request has them.
+        name: the address without user, password and parameters, for messages.
         last_answer: `time.monotonic()` of its last sign of life.
     """
 
-    def __init__(self, url: str) -> None:
-        """InputError for anything but an http or https address."""
-        self.url, self.name = base_url(url)
+    def __init__(self, url: str, *, headers: Mapping[str, str] | None = None, insecure: bool = False) -> None:
+        """Take what every request is sent with; InputError for anything but an http or https address.
+
+        Args:
+            url: such as "http://127.0.0.1:8188" or "https://me:secret@host/comfy?token=...".
+            headers: such as {"Authorization": "Bearer ..."}.
+            insecure: whether to take any certificate, such as a self-signed one.
+        """
+        self.url, self.parameters, self.name = parse_address(url)
+        self.headers, self.insecure = dict(headers or {}), insecure
+        if "@" in urlsplit(self.url).netloc and "authorization" in map(str.lower, self.headers):
+            raise InputError(f"{self.name} has a user in its address and an Authorization header; give one of them")
         self.client = uuid.uuid4().hex
         self.last_answer = monotonic()
         self._session: aiohttp.ClientSession | None = None
@@ -60,7 +72,8 @@ class Server:
     async def __aenter__(self) -> Server:
         http = import_aiohttp()
         timeout = http.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=READ_SECONDS)
-        self._session = http.ClientSession(timeout=timeout)
+        connector = http.TCPConnector(ssl=not self.insecure)
+        self._session = http.ClientSession(timeout=timeout, headers=self.headers, connector=connector)
         return self
 
     async def __aexit__(self, *error: object) -> None:
@@ -88,18 +101,31 @@ class Server:
         return {item[1] for item in queue["queue_running"] + queue["queue_pending"]} | set(history)
 
     async def upload(self, path: Path, name: str) -> str:
-        """Send a file and return its name for a LoadImage node; one of that name and content stays as it is."""
+        """Send a file and return its name for a LoadImage node; one of that name and content stays as it is.
+
+        Raises JobFailedError for a file that cannot be read or that the server refuses, such as one that is too large.
+        """
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise JobFailedError(f"{path} cannot be read ({one_line(error)})") from error
         form = import_aiohttp().FormData()
         form.add_field("subfolder", FOLDER)
-        form.add_field("image", path.read_bytes(), filename=name)
-        async with self.request("POST", "/upload/image", data=form) as response:
+        form.add_field("image", content, filename=name)
+        async with self.request("POST", "/upload/image", data=form, accept=FAULTS_OF_FILES) as response:
+            if response.status in FAULTS_OF_FILES:
+                large = "; scale the photo down or raise the limit" if response.status == TOO_LARGE else ""
+                size = f"{len(content) / 1e6:.1f} MB, status {response.status}"
+                raise JobFailedError(f"{self.name} refuses the upload of {path.name} ({size}){large}")
             stored = await self.read_json(response)
         return "/".join(filter(None, [stored["subfolder"], stored["name"]]))
 
     async def queue_prompt(self, prompt: Prompt, prompt_id: str) -> None:
         """Put a prompt into the queue under an id of the caller's, a UUID; JobFailedError where it is refused."""
         body = {"prompt": prompt, "prompt_id": prompt_id, "client_id": self.client}
-        async with self.request("POST", "/prompt", body, accept=BAD_REQUEST) as response:
+        async with self.request("POST", "/prompt", body, accept=(BAD_REQUEST, TOO_LARGE)) as response:
+            if response.status == TOO_LARGE:
+                raise JobFailedError(f"{self.name} refuses the workflow: it is too large (status {TOO_LARGE})")
             if response.status == BAD_REQUEST:
                 raise JobFailedError(
                     f"{self.name} refuses the workflow: {refusal_message(await self.read_json(response), prompt)}"
@@ -125,13 +151,16 @@ class Server:
         http = import_aiohttp()
         try:
             opened = await self.session.ws_connect(
-                f"{self.url}/ws", params={"clientId": self.client}, heartbeat=HEARTBEAT_SECONDS, max_msg_size=0
+                f"{self.url}/ws",
+                params=[*self.parameters, ("clientId", self.client)],
+                heartbeat=HEARTBEAT_SECONDS,
+                max_msg_size=0,
             )
         except http.WSServerHandshakeError as error:
             kind = ServerUnavailableError if error.status >= SERVER_TROUBLE else ServerError
             raise kind(f"{self.name} refuses the websocket /ws (status {error.status})") from error
         except (http.ClientError, asyncio.TimeoutError, ConnectionError) as error:
-            raise ServerUnavailableError(f"{self.name} does not answer ({reason(error)})") from error
+            raise connection_error(self.name, error) from error
         async with opened:
             yield opened
 
@@ -175,7 +204,7 @@ class Server:
     async def download(self, file: Mapping[str, str], path: Path) -> None:
         """Write an output to `path`, whole or not at all; OutputNotFoundError where the server no longer has it."""
         params = {key: file.get(key, "") for key in ("filename", "subfolder", "type")}
-        async with self.request("GET", "/view", params=params, accept=NOT_FOUND) as response:
+        async with self.request("GET", "/view", params=params, accept=(NOT_FOUND,)) as response:
             if response.status == NOT_FOUND:
                 raise OutputNotFoundError(f"{self.name} no longer has the output {file['filename']}")
             with atomic_path(path) as temporary, temporary.open("wb") as target:
@@ -196,32 +225,43 @@ class Server:
         *,
         data: aiohttp.FormData | None = None,
         params: Mapping[str, str] | None = None,
-        accept: int | None = None,
+        accept: Collection[int] = (),
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """Send one request and yield the response; errors, also those while it is read, become ServerErrors.
 
-        `accept` is a status of refusal that the caller explains itself.
+        `accept` are the statuses of refusal that the caller explains itself.
         """
-        http = import_aiohttp()
+        http, parameters = import_aiohttp(), [*self.parameters, *(params or {}).items()]
+        options = {"json": body, "data": data, "params": parameters, "allow_redirects": method == "GET"}
         try:
-            async with self.session.request(method, self.url + path, json=body, data=data, params=params) as response:
-                if response.status >= SERVER_TROUBLE:
-                    raise ServerUnavailableError(f"{self.name} is in trouble (status {response.status} for {path})")
-                self.last_answer = monotonic()
-                if not response.ok and response.status != accept:
-                    raise ServerError(f"{self.name} refuses {path} (status {response.status}); check the address")
+            async with self.session.request(method, self.url + path, **options) as response:
+                self.check_status(response, path, accept)
                 yield response
         except (http.ClientError, asyncio.TimeoutError, ConnectionError) as error:
-            raise ServerUnavailableError(f"{self.name} does not answer ({reason(error)})") from error
+            raise connection_error(self.name, error) from error
+
+    def check_status(self, response: aiohttp.ClientResponse, path: str, accept: Collection[int]) -> None:
+        """ServerError for a status that is not of success."""
+        status = response.status
+        if status >= SERVER_TROUBLE or status in LATER:
+            raise ServerUnavailableError(f"{self.name} is in trouble (status {status} for {path})")
+        self.last_answer = monotonic()
+        if OK <= status < REDIRECTION or status in accept:
+            return
+        if status in LOGIN:
+            raise ServerError(f"{self.name} refuses {path} (status {status}); {LOG_IN}")
+        if status < BAD_REQUEST:
+            place = response.headers.get("Location", "")
+            raise ServerError(f"{self.name} sends {path} on to {place}; give that address as the server, or {LOG_IN}")
+        raise ServerError(f"{self.name} refuses {path} (status {status}); check the address")
 
     async def read_json(self, response: aiohttp.ClientResponse) -> Any:
         """Return the JSON of a response; ServerError for anything else, such as the page of another program."""
         try:
             return json.loads(await response.text())
         except ValueError as error:
-            raise ServerError(
-                f"{self.name} is no ComfyUI: {response.url.path} gave no JSON; check the address"
-            ) from error
+            hint = f"it was sent on to {response.url.path}; {LOG_IN}" if response.history else "check the address"
+            raise ServerError(f"{self.name} is no ComfyUI: {response.url.path} gave no JSON; {hint}") from error
 
 
 def blocking(function: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, T]:
@@ -241,8 +281,11 @@ def import_aiohttp() -> ModuleType:
     return aiohttp
 
 
-def base_url(text: str) -> tuple[str, str]:
-    """Return an address without a slash at the end, and the same without user and password; the default is http."""
+def parse_address(text: str) -> tuple[str, list[tuple[str, str]], str]:
+    """Return an address without a slash at the end, its parameters, and its name; the default is http.
+
+    The name is the address without user, password and parameters, where secrets are.
+    """
     parts = urlsplit(text if "://" in text else f"http://{text}")
     try:
         usable = parts.scheme in ("http", "https") and parts.hostname and (parts.port or True)
@@ -250,15 +293,6 @@ def base_url(text: str) -> tuple[str, str]:
         usable = False
     if not usable:
         raise InputError(f"a server is an address such as http://127.0.0.1:8188, got {text!r}")
-    path = parts.path.rstrip("/")
-    return urlunsplit((parts.scheme, parts.netloc, path, "", "")), parts.netloc.rpartition("@")[2] + path
-
-
-def reason(error: BaseException) -> str:
-    """Say in a few words why a connection failed."""
-    cause = getattr(error, "os_error", error)
-    if isinstance(error, asyncio.TimeoutError):
-        return "timeout"
-    if isinstance(cause, OSError) and cause.errno and not isinstance(cause, socket.gaierror):
-        return os.strerror(cause.errno)  # asyncio's own text repeats the address
-    return " ".join(str(getattr(cause, "strerror", None) or cause).split()) or type(error).__name__
+    path, parameters = parts.path.rstrip("/"), parse_qsl(parts.query, keep_blank_values=True)
+    url = urlunsplit((parts.scheme, parts.netloc, path, "", ""))
+    return url, parameters, parts.netloc.rpartition("@")[2] + path

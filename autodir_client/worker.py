@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from copy import deepcopy
@@ -49,6 +50,7 @@ class JobQueue:
         results: job name -> result.
         reserved: server name -> jobs that an earlier run gave to it.
         in_flight: how many jobs are being worked on.
+        claimed: names of files in the folder of the outputs -> the name of the record of the job that has them.
         changed: notified whenever a job ends or comes back.
     """
 
@@ -56,6 +58,7 @@ class JobQueue:
     results: dict[str, JobResult]
     reserved: dict[str, deque[Job]] = field(default_factory=dict)
     in_flight: int = 0
+    claimed: dict[str, str] = field(default_factory=dict)
     changed: asyncio.Condition = field(default_factory=asyncio.Condition)
 
     def reserve(self, server: str, prompt_ids: set[str]) -> None:
@@ -73,6 +76,12 @@ class JobQueue:
                 await self.changed.wait()
             self.in_flight += 1
             return own.popleft()
+
+    def claim_names(self, job: Job, outputs: Sequence[Output], prompt: Prompt) -> list[str]:
+        """Return the names of a job's outputs, which no file of another job has."""
+        names = output_names(job, outputs, prompt, self.claimed)
+        self.claimed |= {os.path.normcase(name): job.record.name for name in names}
+        return names
 
     async def finish(self, job: Job, result: JobResult) -> None:
         async with self.changed:
@@ -110,6 +119,7 @@ class Worker:
         self.server, self.queue, self.config = server, queue, config
         self.prepared: PreparedWorkflow | None = None
         self.attempts: Counter[str] = Counter()  # prompt id -> how often this run queued it
+        self.uploads: Counter[str] = Counter()  # prompt id -> how often this run began to upload its photos
 
     def notify(self, update: Update, job: Job | None = None) -> None:
         self.config.on_update(replace(update, server=self.server.name, job=job.label if job else ""))
@@ -214,6 +224,10 @@ class Worker:
         if self.attempts[prompt_id] == MAX_ATTEMPTS:
             times = f"{MAX_ATTEMPTS} times"
             raise JobFailedError(f"{self.server.name} lost it {times}; does it end the server? See its log")
+        if self.uploads[prompt_id] - self.attempts[prompt_id] == MAX_ATTEMPTS:
+            times = f"{MAX_ATTEMPTS} times"
+            raise JobFailedError(f"{self.server.name} broke off its upload {times}; does a proxy limit the size?")
+        self.uploads[prompt_id] += 1
         self.notify(Update("uploading"), job)
         uploaded = {name: await self.server.upload(photo.path, photo.upload_name) for name, photo in job.photos.items()}
         self.attempts[prompt_id] += 1
@@ -223,7 +237,7 @@ class Worker:
         """Write every output into the folder of the job, and the record last."""
         self.notify(Update("downloading"), job)
         outputs = sorted(outputs, key=lambda output: list(prompt).index(output.node) if output.node in prompt else -1)
-        paths = [job.folder / name for name in output_names(job, outputs, prompt)]
+        paths = [job.folder / name for name in self.queue.claim_names(job, outputs, prompt)]
         for output, path in zip(outputs, paths, strict=True):
             if output.file is not None:
                 await self.server.download(output.file, path)

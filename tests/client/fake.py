@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+import ssl
 from typing import Any
 
 from aiohttp import WSMsgType, web
@@ -55,6 +56,10 @@ class Fake:
     """One server in the loop of the test.
 
     Attributes:
+        login: a token that every request must have, in its address or its header; "" for none.
+        upload_limit: bytes of an upload at most; what is larger is refused with status 413.
+        breaks_uploads: content of photos during whose upload the connection breaks.
+        moved_to: where every request is sent on to; "" for nowhere.
         executed: per run that began, the content of its photo; what a restart does not forget.
         accidents: names of what goes wrong next, each once: "prompt" (accepted, but the answer is lost), "run" (the
             process ends in the middle), "view" (half of a file), "socket" (the websocket closes), "gone" (an output
@@ -67,6 +72,8 @@ class Fake:
         self.executed: list[bytes] = []
         self.requests: list[str] = []
         self.files: dict[str, bytes] = {}
+        self.login, self.upload_limit, self.moved_to = "", 10**9, ""
+        self.breaks_uploads: set[bytes] = set()
         self.step_seconds = 0.0
         self.always_crashes = False
 
@@ -81,7 +88,7 @@ class Fake:
     async def __aexit__(self, *error: object) -> None:
         await self.stop()
 
-    async def start(self) -> None:
+    async def start(self, tls: ssl.SSLContext | None = None) -> None:
         """A fresh process: it knows of no prompt; uploaded files are still there."""
         self.history: dict[str, Any] = {}
         self.running: list[list[Any]] = []
@@ -104,7 +111,7 @@ class Fake:
         )
         self.runner = web.AppRunner(app, shutdown_timeout=0)
         await self.runner.setup()
-        await web.TCPSite(self.runner, "127.0.0.1", self.port, reuse_address=True).start()
+        await web.TCPSite(self.runner, "127.0.0.1", self.port, reuse_address=True, ssl_context=tls).start()
         self.worker = asyncio.create_task(self.work())
 
     async def stop(self) -> None:
@@ -128,6 +135,13 @@ class Fake:
     @web.middleware
     async def note(self, request: web.Request, handler: Any) -> web.StreamResponse:
         self.requests.append(f"{request.method} {request.path}")
+        if self.moved_to and not request.path.startswith("/login"):
+            raise web.HTTPFound(self.moved_to)
+        keys = request.query.get("token"), request.headers.get("X-Key"), request.headers.get("Authorization", "")[7:]
+        if self.login and self.login not in keys:
+            return web.json_response({"error": "Authentication required."}, status=401)
+        if request.path.startswith("/login"):
+            return web.Response(text="<html>")
         return await handler(request)
 
     async def object_info(self, request: web.Request) -> web.Response:
@@ -156,11 +170,16 @@ class Fake:
         return web.json_response({number: self.history[number]} if number in self.history else {})
 
     async def upload(self, request: web.Request) -> web.Response:
+        if (request.content_length or 0) > self.upload_limit:
+            return web.Response(status=413, text="<html>413 Request Entity Too Large</html>")
         form = await request.post()
         image = form["image"]
         assert isinstance(image, web.FileField)
         name = f"{form['subfolder']}/{image.filename}"
         self.files[name] = image.file.read()
+        if self.files[name] in self.breaks_uploads:
+            assert request.transport
+            request.transport.close()
         return web.json_response({"name": image.filename, "subfolder": form["subfolder"], "type": "input"})
 
     async def prompt(self, request: web.Request) -> web.Response:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from autodir_client import JobResult, Workflow, run_workflow_async
+from autodir_client import JobResult, Server, Workflow, run_workflow_async
 from tests.client.fake import WORKFLOW, Fake
 
 
@@ -17,9 +17,11 @@ class Client:
         self.out, self.updates = out, []
 
     async def __call__(self, servers: Sequence[Fake], photos: Sequence[Path], **options: Any) -> list[JobResult]:
-        urls = [fake.url for fake in servers]
+        return await self.on([fake.url for fake in servers], photos, **options)
+
+    async def on(self, servers: Sequence[str | Server], photos: Sequence[Path], **options: Any) -> list[JobResult]:
         told = {"retry_timeout": 5.0, "inputs": {"image": photos}, "on_update": self.updates.append, **options}
-        return await run_workflow_async(Workflow("flow", WORKFLOW), urls, self.out, **told)
+        return await run_workflow_async(Workflow("flow", WORKFLOW), servers, self.out, **told)
 
     def stages(self) -> list[str]:
         """The stages in order, without repetition."""

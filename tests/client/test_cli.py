@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from autodir_client import Update, server
+from autodir_client import Update
 from autodir_client.cli import ProgressBoard, status
 from autodir_core.cli import main
 from tests.client.fake import WORKFLOW, Fake
@@ -125,10 +125,6 @@ def test_without_aiohttp_the_command_to_install_it_is_named(flow, tmp_path, caps
     assert "-m pip install aiohttp" in error_of(capsys)
     assert call("check", flow) == 2
     assert "-m pip install aiohttp" in error_of(capsys)
-
-
-def test_passwords_are_not_shown():
-    assert server.base_url("https://me:secret@host:9/comfy/") == ("https://me:secret@host:9/comfy", "host:9/comfy")
 
 
 @pytest.mark.parametrize(

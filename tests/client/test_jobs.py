@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
 from autodir_client import Workflow
-from autodir_client.jobs import Job, output_names, plan_jobs
+from autodir_client.jobs import Job, JobResult, output_names, plan_jobs, read_claims, write_record
 from autodir_client.messages import Output
 from autodir_core import InputError
 from tests.client.fake import WORKFLOW
@@ -25,6 +26,40 @@ def test_outputs_of_a_kind_are_numbered_and_others_are_not():
     assert output_names(job, both, PROMPT) == ["beach_autodir_restore.png", "beach_autodir_restore.txt"]
     several = output_names(job, [picture("a.png"), *both], PROMPT)
     assert several == ["beach_autodir_restore_1.png", "beach_autodir_restore_2.png", "beach_autodir_restore.txt"]
+
+
+class TestNames:
+    PROMPT = {
+        "1": {"class_type": "A", "_meta": {"title": "Save Image"}},
+        "2": {"class_type": "B", "_meta": {"title": "Save Image 2"}},
+    }
+
+    def outputs(self, *nodes: str) -> list[Output]:
+        return [Output(node, {"filename": "x.png", "subfolder": "", "type": "temp"}) for node in nodes]
+
+    def test_a_number_and_a_title_with_a_number(self):
+        names = output_names(Job("p", {}, "key", Path("out")), self.outputs("1", "1", "2"), self.PROMPT)
+        assert names == ["p_save_image_1.png", "p_save_image_2.png", "p_save_image_2_2.png"]
+
+    def test_suffixes_that_differ_in_case(self):
+        outputs = [picture("a.png"), picture("b.PNG")]
+        names = output_names(Job("p", {}, "key", Path("out")), outputs, PROMPT)
+        assert names == ["p_autodir_restore.png", "p_autodir_restore_2.PNG"]
+
+    def test_what_other_jobs_have(self, tmp_path):
+        title = {"1": {"class_type": "A", "_meta": {"title": "B Save"}}}
+        other, job = Job("a_b", {}, "key", tmp_path), Job("a", {}, "key", tmp_path)
+        write_record(other, JobResult("a_b", {}, (tmp_path / "a_b_save.png",)), "id")
+        (tmp_path / "damaged_comfy.json").write_text("{")
+        claimed = read_claims(tmp_path)
+        assert output_names(job, self.outputs("1"), title, claimed) == ["a_b_save_2.png"]
+        assert output_names(other, self.outputs("1"), {"1": {"class_type": "Save"}}, claimed) == ["a_b_save.png"]
+
+    @pytest.mark.parametrize("name", ["l" * 251, "caf\udce9" * 60])
+    def test_long_ones_fit(self, name):
+        job = Job(name, {}, "key", Path("out"))
+        names = [*output_names(job, self.outputs("1", "1", "2"), self.PROMPT), job.record.name]
+        assert len(set(names)) == 4 and all(len(os.fsencode(one)) <= 255 for one in names)
 
 
 class TestPlan:

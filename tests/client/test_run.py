@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from dataclasses import replace
 
 import pytest
@@ -108,6 +109,22 @@ def test_the_place_in_the_queue_is_told(client, photos):
 
     asyncio.run(story())
     assert [update.queue_position for update in client.updates if update.stage == "queued"] == [2, 1]
+
+
+def test_names_that_are_no_utf_8_or_as_long_as_can_be(client, photos):
+    odd, long = (photos[0].with_name(name + ".png") for name in (os.fsdecode(b"caf\xe9"), "l" * 251))
+    photos[0].rename(odd), photos[1].rename(long)
+
+    async def story():
+        async with Fake() as fake:
+            first = await client([fake], [odd, long, photos[2]])
+            return first, await client([fake], [odd, long, photos[2]])
+
+    first, second = asyncio.run(story())
+    assert not any(result.error for result in first) and all(result.skipped for result in second)
+    assert [result.files for result in first] == [result.files for result in second]
+    assert (client.out / f"{odd.stem}_save_image.png").read_bytes() == b"restored photo0"
+    assert first[1].files[1].read_bytes() == b"restored photo1" and len(first[1].files[1].name) == 255
 
 
 def test_a_page_that_is_no_comfyui(client, photos, monkeypatch):

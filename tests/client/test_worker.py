@@ -80,6 +80,55 @@ class TestAccidents:
         assert "lost it 4 times; does it end the server?" in result.error
         assert count == worker.MAX_ATTEMPTS
 
+    def test_a_photo_over_the_limit_of_uploads_costs_no_other(self, client, photos):
+        photos[1].write_bytes(b"x" * 5000)
+
+        async def story():
+            async with Fake() as fake:
+                fake.upload_limit = 3000
+                return [await client([fake], photos[:3]) for _ in range(2)], fake
+
+        (first, second), fake = asyncio.run(story())
+        assert first[1].error == (
+            f"127.0.0.1:{fake.port} refuses the upload of photo1.png (0.0 MB, status 413); "
+            "scale the photo down or raise the limit"
+        )
+        assert [bool(result.error) for result in first] == [bool(result.error) for result in second] == [0, 1, 0]
+        assert fake.executed == [b"photo0", b"photo2"]
+        assert_done(client, [photos[0], photos[2]])
+
+    def test_an_upload_that_always_breaks_off_is_given_up(self, client, photos):
+        async def story():
+            async with Fake() as fake:
+                fake.breaks_uploads = {b"photo1"}
+                return await client([fake], photos[:3]), fake
+
+        results, fake = asyncio.run(story())
+        assert "broke off its upload 4 times; does a proxy limit the size?" in results[1].error
+        assert fake.requests.count("POST /upload/image") == 2 + worker.MAX_ATTEMPTS
+        assert_done(client, [photos[0], photos[2]])
+
+    @pytest.mark.parametrize("when", ["before", "meanwhile"])
+    def test_a_photo_that_cannot_be_read_costs_no_other(self, client, photos, monkeypatch, when):
+        read, calls = Path.read_bytes, []
+
+        def denied(path):
+            calls.append(path)
+            if path == photos[1] and calls.count(path) > (when == "meanwhile"):
+                raise PermissionError(13, "Permission denied")
+            return read(path)
+
+        monkeypatch.setattr(Path, "read_bytes", denied)
+
+        async def story():
+            async with Fake() as fake:
+                return await client([fake], photos[:3])
+
+        results = asyncio.run(story())
+        assert [result.error for result in results] == ["", f"{photos[1]} cannot be read (Permission denied)", ""]
+        monkeypatch.undo()
+        assert_done(client, [photos[0], photos[2]])
+
     def test_a_refused_prompt_is_explained_once(self, client, photos):
         async def story():
             async with Fake() as fake:
