@@ -137,8 +137,7 @@ class AutoDIR:
         prompts = self.prompts(asked)
         images = check_layout(images).float()
         probabilities = biqa.classify(self.networks.clip, images, prompts, CROPS.check(crops))
-        weights = conditioning.sharpen_probabilities(probabilities, temperature=self.metadata.blend_temperature)
-        embedding = conditioning.blend(weights, prompts.states)
+        embedding = conditioning.blend(probabilities, prompts.states)
         return Assessment(asked, probabilities.to(images.device), embedding.to(images.device))
 
     @torch.inference_mode()

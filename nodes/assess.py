@@ -8,7 +8,6 @@ from typing import Any
 from torch import Tensor
 
 from ..autodir_core.labels import parse_labels
-from ..autodir_core.model import AutoDIR
 from ..autodir_core.outputs import Assessment
 from ..autodir_core.reporting.probability_chart import probability_bar_chart
 from ..autodir_core.reporting.summary import assessment_lines, batch_text
@@ -24,18 +23,10 @@ class AssessmentOutput:
     Attributes:
         assessment: labels and probabilities.
         prompt_states: [L, 77, D], the hidden states of the label prompts, for AutoDIR Blend.
-        blend_temperature: of the weights file, officially 1.
     """
 
     assessment: Assessment
     prompt_states: Tensor
-    blend_temperature: float = 1.0
-
-    @classmethod
-    def of(cls, autodir: AutoDIR, assessment: Assessment) -> AssessmentOutput:
-        """Return the output for an assessment by a model."""
-        states = autodir.prompts(assessment.labels).states.to(devices.intermediate_device())
-        return cls(assessment, states, autodir.metadata.blend_temperature)
 
 
 class AutoDIRAssess:
@@ -82,6 +73,7 @@ class AutoDIRAssess:
         colors, _ = io.split_alpha(image)
         autodir = model.load(*colors.shape[1:3])
         assessment = autodir.assess(colors, parse_labels(labels) or None, crops)
+        states = autodir.prompts(assessment.labels).states.to(devices.intermediate_device())
         report = batch_text(lambda i: assessment_lines(assessment, i), len(colors))
         shown = {"images": folders.save_previews(probability_bar_chart(assessment)), "text": [report]}
-        return {"ui": shown, "result": (AssessmentOutput.of(autodir, assessment), ", ".join(assessment.top), report)}
+        return {"ui": shown, "result": (AssessmentOutput(assessment, states), ", ".join(assessment.top), report)}

@@ -68,9 +68,8 @@ class AutoDIRBlend:
         found, names = assessment.assessment, parse_labels(exclude_labels)
         excluded = check_labels(names, found.labels) if names else ()
         mask = torch.tensor([label in excluded for label in found.labels])
-        total = temperature * assessment.blend_temperature
-        weights = sharpen_probabilities(found.probabilities, temperature=total, top_k=top_k, excluded=mask)
-        unchanged = temperature == 1 and top_k == 0 and not excluded
+        weights = sharpen_probabilities(found.probabilities, temperature=temperature, top_k=top_k, excluded=mask)
+        unchanged = weights is found.probabilities
         embedding = found.embedding if unchanged else blend(weights, assessment.prompt_states)
         return ([[embedding.to(devices.intermediate_device()), {}]],)
 

@@ -123,10 +123,11 @@ class AutoDIRLoopOpen:
 
     def round_outputs(self, autodir: AutoDIR, loop: loop_state.Loop) -> tuple[Any, ...]:
         """Return the outputs for the nodes of the body."""
+        states = autodir.prompts(loop.labels).states.to(devices.intermediate_device())
         return (
             loop,
             loop.images.to(devices.intermediate_device()),
-            AssessmentOutput.of(autodir, loop_state.current_assessment(loop)),
+            AssessmentOutput(loop_state.current_assessment(loop), states),
             loop_state.current_labels(loop),
             loop_state.current_weights(loop, autodir),
             loop.index,

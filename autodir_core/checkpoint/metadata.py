@@ -58,8 +58,6 @@ class ModelMetadata:
             its rounds or its labels are used up.
         scm_weight: strength of the structure correction by label, 0..2; 1 where a label is not named. It may name
             labels that the model lacks.
-        blend_temperature: of the probabilities when they blend the prompts, 0.01..100, officially 1; below 1 sharpens,
-            for a diffusion that was trained on single labels.
         gate: by label what its rounds must reach, where a gate is asked for; the defaults where a label is not named.
         name, provenance, licence: of the weights, free text.
 
@@ -73,7 +71,6 @@ class ModelMetadata:
     latent_scale: float = 0.18215
     labels: tuple[str, ...] = LABELS
     scm_weight: Mapping[str, float] = field(default_factory=lambda: {"low resolution": 0.0})
-    blend_temperature: float = 1.0
     gate: Mapping[str, GateThresholds] = field(default_factory=dict[str, GateThresholds])
     name: str = ""
     provenance: str = ""
@@ -87,8 +84,6 @@ class ModelMetadata:
             raise InputError(
                 f"latent_scale must be in {1 / MAX_LATENT_SCALE:g}..{MAX_LATENT_SCALE:g}, got {self.latent_scale}"
             )
-        if not 0.01 <= self.blend_temperature <= 100:
-            raise InputError(f"blend_temperature must be in 0.01..100, got {self.blend_temperature}")
         _check_label_names(self.labels)
         for label, weight in self.scm_weight.items():
             if not 0 <= weight <= MAX_SCM_WEIGHT:

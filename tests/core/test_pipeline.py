@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 import torch
 
@@ -357,12 +355,3 @@ def test_darkness_of_large_pictures_is_restored_on_a_reduced_copy(tiny, monkeypa
         )
     ad.restore(tiny, pictures(1, 60, 60), ad.LoopSettings(1, labels=["haze"], reduced_labels=["haze"]), FAST)
     assert tuple(sizes[-1]) == (60, 60), "small ones are not reduced"
-
-
-def test_a_file_may_sharpen_its_blend_and_not_its_probabilities(tiny):
-    sharp = ad.AutoDIR(tiny.networks, tiny.config, replace(tiny.metadata, blend_temperature=0.5))
-    plain, found = tiny.assess(pictures(2)), sharp.assess(pictures(2))
-    assert torch.equal(found.probabilities, plain.probabilities)
-    weights = plain.probabilities**2
-    expected = torch.einsum("bl,ltd->btd", weights / weights.sum(1, keepdim=True), tiny.prompts(plain.labels).states)
-    torch.testing.assert_close(found.embedding, expected)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
@@ -65,13 +63,6 @@ class TestBlend:
         ((condition, extra),) = node("Blend").blend(assessed, 1.0, 0, "")[0]
         assert torch.equal(condition, assessed.assessment.embedding)
         assert extra == {}
-
-    def test_a_file_may_sharpen_every_blend(self, node, assessed):
-        """With a temperature of 0.5 the weights are squares, and the node's own one comes on top."""
-        sharp = replace(assessed, blend_temperature=0.5)
-        ((condition, _),) = node("Blend").blend(sharp, 0.5, 0, "")[0]
-        ((fourth, _),) = node("Blend").blend(assessed, 0.25, 0, "")[0]
-        torch.testing.assert_close(condition, fourth)
 
     def test_a_label_left_out_does_not_count(self, node, assessed):
         assessment = assessed.assessment

@@ -36,7 +36,6 @@ JSON_VALUES = {
 USABLE = {
     **{key: set() for key in ("unet_heads", "text_heads", "vision_heads", "norm_groups")},
     "latent_scale": {"fraction"},
-    "blend_temperature": {"fraction"},
     "labels": {"list of texts"},
     "scm_weight": {"empty table", "table of numbers"},
     "gate": {"empty table"},
