@@ -1,7 +1,7 @@
 """The quality gate: a round is accepted only where the damage went and the content stayed.
 
 The measures are the assessment's own probabilities and the structure of the picture; what they must reach is fitted
-per label on photographs of its own (`calibrate --gate`) and stands in the weights file's metadata.
+per label on photographs of its own (`calibrate --fit gate`) and stands in the weights file's metadata.
 """
 
 from __future__ import annotations

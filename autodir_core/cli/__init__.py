@@ -26,7 +26,10 @@ COMMANDS = {
     "train": ("autodir_lab.cli.train", "train a model from scratch or continue the training of one"),
     "teach": ("autodir_lab.cli.teach", "teach a model one more degradation by fine-tuning"),
     "evaluate": ("autodir_lab.cli.evaluate", "measure recognition and restoration"),
-    "calibrate": ("autodir_lab.cli.calibrate", "make the probabilities of an assessment mean what they say"),
+    "calibrate": (
+        "autodir_lab.cli.calibrate",
+        "fit what the probabilities mean, and what the quality gate accepts, to photographs",
+    ),
     "study": ("autodir_lab.cli.study", "run the ablations of the paper with the mini model"),
     "comfy": ("autodir_client.cli", "run workflows on ComfyUI servers"),
 }

@@ -1,6 +1,6 @@
-"""Calibrate the probabilities of an assessment: fit a temperature to degraded photographs and write the model with it.
+"""Calibrate an assessment or the quality gate on degraded photographs, and write the model with what was fitted.
 
-A probability of 0.8 then means that 8 of 10 such labels are right. Top labels stay what they were.
+With a temperature a probability of 0.8 means that 8 of 10 such labels are right. Top labels stay what they were.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ from pathlib import Path
 
 from autodir_core.choices import DEGRADERS, PRECISIONS
 from autodir_core.cli import options
+
+FITS = ("temperature", "gate", "both")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -22,8 +24,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--degrader", choices=list(DEGRADERS), default="families", help=degrader)
     crops = "of each photograph, under every label (default: %(default)s)"
     parser.add_argument("--crops-per-photo", type=options.at_least(1), default=3, metavar="N", help=crops)
-    gate = "fit the thresholds of the quality gate too, to one round of each crop, and of as many clean ones"
-    parser.add_argument("--gate", action="store_true", help=gate)
+    fit = (
+        "temperature: of the probabilities; gate: the thresholds of the quality gate, to one round of each crop and of "
+        "as many clean ones; both (default: %(default)s)"
+    )
+    parser.add_argument("--fit", choices=FITS, default=FITS[0], help=fit)
     precision = "of the written weights (default: %(default)s)"
     parser.add_argument("--precision", choices=tuple(PRECISIONS), default="float16", help=precision)
     parser.add_argument("--seed", type=options.seed, default=7, help="of everything random (default: %(default)s)")

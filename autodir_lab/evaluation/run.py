@@ -66,22 +66,23 @@ def run_evaluation(arguments: argparse.Namespace) -> int:
 
 
 def run_calibration(arguments: argparse.Namespace) -> int:
-    """Fit a temperature to photographs of all severities, and write the calibrated model."""
+    """Fit a temperature, the quality gate or both to photographs of all severities, and write the model with them."""
     check_target(Path(arguments.model or MINI), arguments.output, arguments.overwrite)
     model = load_autodir(arguments.model, arguments.device, "float32")
     protocol = Protocol(
         crops=arguments.crops_per_photo, degrader=arguments.degrader, severity=(0.0, 1.0), seed=arguments.seed
     )
-    samples = photo_samples(load_photos(arguments.photos), model.labels, protocol)
-    calibrated, line = calibrate(model, tqdm(samples, unit="sample", disable=progress_off(arguments.quiet)))
-    lines = [line]
-    if arguments.gate:
-        calibrated, more = fit_gate(calibrated, arguments, protocol)
+    lines: list[str] = []
+    if arguments.fit != "gate":
+        samples = photo_samples(load_photos(arguments.photos), model.labels, protocol)
+        model, line = calibrate(model, tqdm(samples, unit="sample", disable=progress_off(arguments.quiet)))
+        lines.append(line)
+    if arguments.fit != "temperature":
+        model, more = fit_gate(model, arguments, protocol)
         lines += more
-    state = official_state(calibrated.networks, calibrated.config)
-    save_model(arguments.output, state, calibrated.metadata, parse_dtype(arguments.precision))
-    say(f"{arguments.output} is written: {'; '.join(lines[:1])}", quiet=arguments.quiet)
-    for line in lines[1:]:
+    state = official_state(model.networks, model.config)
+    save_model(arguments.output, state, model.metadata, parse_dtype(arguments.precision))
+    for line in (f"{arguments.output} is written", *lines):
         say(line, quiet=arguments.quiet)
     return 0
 

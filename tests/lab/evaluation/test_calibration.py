@@ -60,3 +60,17 @@ def test_the_command_changes_the_logit_scale_alone(tmp_path, tiny_path, random_i
     torch.testing.assert_close(second.probabilities, tempered, rtol=1e-3, atol=1e-5)
     assert "calibrated with temperature" in ad.load_autodir(target, device="cpu").metadata.provenance
     assert main(command) == 2 and "exists" in capsys.readouterr().err
+
+
+def test_the_command_fits_the_gate_alone(tmp_path, tiny_path, random_image, capsys, monkeypatch):
+    monkeypatch.setattr("autodir_lab.evaluation.run.judge_rounds", lambda model, samples, *_: [*samples][:0])
+    write_picture(tmp_path / "photos" / "one.png", random_image(0, 260))
+    target = tmp_path / "gated.safetensors"
+    options = ["--fit", "gate", "--crops-per-photo", "1", "--precision", "float32", "--device", "cpu"]
+    assert main(["calibrate", str(tmp_path / "photos"), "-o", str(target), "--model", str(tiny_path), *options]) == 0
+    before, after = (open_state_dict(path).tensors for path in (tiny_path, target))
+    assert all(torch.equal(tensor, before[key]) for key, tensor in after.items())
+    gate = ad.load_autodir(target, device="cpu").metadata.gate
+    assert set(gate) == set(ad.LABELS) - {"no"}
+    shown = capsys.readouterr().out.splitlines()
+    assert shown[0].endswith("is written") and len(shown) == 1 + len(gate) and shown[1].startswith("noise: confidence")

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+import autodir_core as ad
 from autodir_core.checkpoint.metadata import GateThresholds
 from autodir_core.outputs import Verdict
-from autodir_lab.evaluation.gate_thresholds import JudgedRound, accepts, describe, fit_thresholds
+from autodir_lab.evaluation.gate_thresholds import JudgedRound, accepts, describe, fit_thresholds, judge_rounds
+from autodir_lab.evaluation.sources import ImagePair, Sample
 
 
 def judged(gain: float, *, confidence: float = 0.9, removed: float = 0.9, edges: float = 0.9, shift: float = 0.02):
@@ -49,3 +51,13 @@ def test_each_label_has_a_line():
     rounds = [judged(1.0), judged(-1.0, confidence=0.1)]
     [line] = describe(rounds, {"noise": fit(rounds)})
     assert "noise: confidence" in line and line.endswith("accepts 1 of 2 rounds, worse 0 of 1")
+
+
+def test_rounds_are_judged_against_their_references(tiny, random_image):
+    """A picture whose reference is itself can only lose."""
+    image = random_image(0, 48)
+    sample = Sample("one", 0, ("noise",), 0.5, lambda: ImagePair(image, image))
+    found = judge_rounds(tiny, [sample], ad.SamplerSettings(steps=1), seed=0)
+    expected = ad.restore(tiny, image, ad.LoopSettings(max_rounds=1), ad.SamplerSettings(steps=1)).rounds
+    assert [one.label for one in found] == [one.label for one in expected]
+    assert all(one.gain == -6.0 and one.utility == -24.0 and 0 < one.confidence < 1 for one in found)
