@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from .diffusion.guidance import Denoise
 from .imaging.layout import from_network, pad_to_multiple, to_network
+from .imaging.tile_sizes import DIFFUSION_OVERLAP, OVERLAP, STATISTICS_SIZE
 from .imaging.tiling import LATENT, PICTURE, OnTile, plan_tiles, run_tiled
 from .memory import FreeMemory, bytes_per_pixel, choose_tile_size, free_memory, retry_smaller_tiles
 from .networks.build import Networks, network_device
@@ -30,6 +31,7 @@ class Stage:
         grid: values that the network divides its sides by.
         unit: pixels per value of what goes in.
         module: the part whose norms and averages are to be those of the whole picture; None for none.
+        overlap: see `plan_tiles`.
     """
 
     name: str
@@ -38,6 +40,7 @@ class Stage:
     grid: int = 1
     unit: int = 1
     module: nn.Module | None = None
+    overlap: int = OVERLAP
 
 
 class TiledNetworks:
@@ -146,6 +149,7 @@ class TiledNetworks:
                 (LATENT, LATENT),
                 grid=self.unet_stride,
                 unit=self.factor,
+                overlap=DIFFUSION_OVERLAP,
             )
             return self.run(stage, [x, condition], on_tile=on_tile)
 
@@ -163,7 +167,8 @@ class TiledNetworks:
         height, width = (side * stage.unit for side in dims_of(inputs[0], stage.dims[0]))
 
         def attempt(tile_size: int | None) -> Tensor:
-            tiles = plan_tiles(*dims_of(inputs[0], stage.dims[0]), tile_size, grid=stage.grid, unit=stage.unit)
+            size_of_input = dims_of(inputs[0], stage.dims[0])
+            tiles = plan_tiles(*size_of_input, tile_size, grid=stage.grid, unit=stage.unit, overlap=stage.overlap)
             with nullcontext() if len(tiles) == 1 else self.statistics(stage, inputs, tile_size):
                 return run_tiled(stage.network, inputs, tiles, dims=stage.dims, size=size, on_tile=on_tile)
 
@@ -187,7 +192,7 @@ class TiledNetworks:
         """Return the context in which tiles are normalized as the whole picture would be."""
         if stage.module is None or tile_size is None:
             return nullcontext()
-        side, dim = tile_size // stage.unit, stage.dims[0]
+        side, dim = min(tile_size, STATISTICS_SIZE) // stage.unit, stage.dims[0]
         samples = [sample_patches(x, dim, side, stage.grid) for x in inputs]
         return global_statistics(stage.module, lambda: stage.network(*samples))
 

@@ -12,5 +12,8 @@ MAX_DIFFUSION_TILE_SIZE = 768
 MIN_TILE_SIZE = 128
 """Side below which a tile shows too little of a picture."""
 
-OVERLAP, MIN_OVERLAP = 8, 32
-"""Neighboring tiles share one part in so many of a side, and so many pixels at least."""
+OVERLAP, DIFFUSION_OVERLAP, MIN_OVERLAP = 16, 8, 32
+"""Neighboring tiles share one part in so many of a side, in the diffusion more, and so many pixels at least."""
+
+STATISTICS_SIZE = 512
+"""Side of the sample of a picture at most that norms over all of it are taken from."""

@@ -96,7 +96,9 @@ class Tile:
         into += result.to(into.device)
 
 
-def plan_tiles(height: int, width: int, tile_size: int | None, *, grid: int, unit: int = 1) -> list[Tile]:
+def plan_tiles(
+    height: int, width: int, tile_size: int | None, *, grid: int, unit: int = 1, overlap: int = OVERLAP
+) -> list[Tile]:
     """Return the tiles of a picture or latent, row by row; one where it fits or `tile_size` is None.
 
     Args:
@@ -104,12 +106,13 @@ def plan_tiles(height: int, width: int, tile_size: int | None, *, grid: int, uni
         tile_size: side of a tile in pixels, at most.
         grid: values; see `plan_spans`.
         unit: pixels per value.
+        overlap: neighbors share one part in so many of a side, and `MIN_OVERLAP` pixels at least.
     """
     if tile_size is None:
         return [Tile(Span(0, height, None, None), Span(0, width, None, None))]
     side = max(tile_size // unit // grid, 2) * grid
-    overlap = math.ceil(min(max(side / OVERLAP, MIN_OVERLAP / unit), side / 2) / grid) * grid
-    rows, columns = (plan_spans(size, side, overlap=overlap, grid=grid) for size in (height, width))
+    shared = math.ceil(min(max(side / overlap, MIN_OVERLAP / unit), side / 2) / grid) * grid
+    rows, columns = (plan_spans(size, side, overlap=shared, grid=grid) for size in (height, width))
     return [Tile(row, column) for row in rows for column in columns]
 
 

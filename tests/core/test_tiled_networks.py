@@ -8,9 +8,10 @@ import torch
 import autodir_core as ad
 from autodir_core.errors import InputError
 from autodir_core.imaging.metrics import psnr
-from autodir_core.imaging.tile_sizes import MAX_DIFFUSION_TILE_SIZE, MAX_TILE_SIZE
-from autodir_core.imaging.tiling import LATENT, plan_tiles, run_tiled
+from autodir_core.imaging.tile_sizes import DIFFUSION_OVERLAP, MAX_DIFFUSION_TILE_SIZE, MAX_TILE_SIZE, OVERLAP
+from autodir_core.imaging.tiling import LATENT, PICTURE, plan_tiles, run_tiled
 from autodir_core.pipeline import restore
+from autodir_core.tiled_networks import Stage
 from autodir_lab.evaluation.sources import read_packaged_photo
 
 
@@ -45,30 +46,33 @@ def sky(height: int, width: int) -> torch.Tensor:
     return (ramp[None, ..., None] + 0.03 * noise(1, height, width, 3)).clamp(0, 1)
 
 
-@pytest.mark.parametrize("kind", ["sky", "photo"])
-def test_no_seams(mini, palace, kind):
-    """At the borders of tiles the difference to the whole is no larger than elsewhere; without overlap it is."""
+@pytest.mark.parametrize(("kind", "tile_size", "side"), [("sky", 256, 160), ("photo", 256, 160), ("photo", 512, 320)])
+def test_no_seams(mini, palace, kind, tile_size, side):
+    """At the borders of tiles the difference to the whole is no larger than elsewhere; without overlap it is.
+
+    Neighbors share 32 pixels, an eighth of the smaller tiles and a sixteenth of the larger ones.
+    """
     image = sky(320, 640) if kind == "sky" else palace
     settings = ad.SamplerSettings(3, "dpmpp_2m")
     results = {}
-    for name, model in (("whole", mini), ("tiled", mini.tiled(256))):
+    for name, model in (("whole", mini), ("tiled", mini.tiled(tile_size))):
         latent = model.sample(model.encode(image), mini.embed_text(["A photo needs denoise"]), settings, seed=1)
         results[name] = model.correct(image, model.decode(latent, image.shape[1:3]))
-    blended = border_ratio(results["tiled"], results["whole"])
-    naive = border_ratio(naive_tiles(mini, image, settings), results["whole"])
+    blended = border_ratio(results["tiled"], results["whole"], side)
+    naive = border_ratio(naive_tiles(mini, image, settings, side), results["whole"], side)
     assert blended < 1.3 < naive
 
 
-def border_ratio(image: torch.Tensor, whole: torch.Tensor) -> float:
+def border_ratio(image: torch.Tensor, whole: torch.Tensor, side: int) -> float:
     """Steps of the difference to the whole across the borders of tiles, relative to those elsewhere."""
     steps = (image - whole).diff(dim=2).abs().mean(dim=(0, 1, 3))
     borders = torch.zeros_like(steps, dtype=torch.bool)
-    for border in range(160, image.shape[2], 160):
+    for border in range(side, image.shape[2], side):
         borders[border - 1] = True
     return (steps[borders].mean() / steps[~borders].mean()).item()
 
 
-def naive_tiles(model, image, settings):
+def naive_tiles(model, image, settings, side):
     """Tiles restored by themselves and put side by side."""
     text = model.embed_text(["A photo needs denoise"])
 
@@ -77,7 +81,7 @@ def naive_tiles(model, image, settings):
         return model.correct(part, model.decode(latent, part.shape[1:3]))
 
     return torch.cat(
-        [torch.cat([one(part) for part in row.split(160, dim=2)], dim=2) for row in image.split(160, dim=1)], dim=1
+        [torch.cat([one(part) for part in row.split(side, dim=2)], dim=2) for row in image.split(side, dim=1)], dim=1
     )
 
 
@@ -166,10 +170,23 @@ class TestModel:
 
 
 @pytest.mark.parametrize("size", [(1500, 2000), (3000, 4000), (4000, 6000), (8700, 11500), (300, 30000), (30000, 300)])
-def test_the_overlap_of_tiles_is_bounded(size):
-    """Tiles of the diffusion hold no more than a third more pixels than the picture."""
+@pytest.mark.parametrize(
+    ("tile_size", "overlap", "most"),
+    [(MAX_DIFFUSION_TILE_SIZE, DIFFUSION_OVERLAP, 4 / 3), (MAX_TILE_SIZE, OVERLAP, 7 / 6)],
+)
+def test_the_overlap_of_tiles_is_bounded(size, tile_size, overlap, most):
+    """Tiles hold no more than a third more pixels than the picture, those of the large stages a sixth more."""
     height, width = (side // 4 for side in size)
     counted, x = [], torch.empty(1, 1, height, width)
-    tiles = plan_tiles(height, width, MAX_DIFFUSION_TILE_SIZE, grid=4, unit=4)
+    tiles = plan_tiles(height, width, tile_size, grid=4, unit=4, overlap=overlap)
     run_tiled(lambda part: counted.append(part.numel()) or part, [x], tiles, dims=(LATENT, LATENT))
-    assert x.numel() < sum(counted) < 4 / 3 * x.numel()
+    assert x.numel() < sum(counted) < most * x.numel()
+
+
+def test_statistics_of_a_picture_come_from_a_small_sample(tiny):
+    seen = []
+    stage = Stage("correct", lambda part: seen.append(part.shape), (PICTURE, PICTURE), module=torch.nn.Identity())
+    for tile_size in (1024, 256):
+        with tiny.stages.statistics(stage, [torch.zeros(1, 900, 1200, 3)], tile_size):
+            pass
+    assert seen == [(1, 512, 512, 3), (1, 256, 256, 3)], "a sample as large as a tile costs as much as a tile"
