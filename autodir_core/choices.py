@@ -272,6 +272,18 @@ PRECISIONS = Choices(
     },
 )
 
+STORED_PRECISIONS = Choices(
+    "precision",
+    {
+        "float16": Choice("", "the correction stays bfloat16"),
+        "float8": Choice(
+            "", "two thirds of float16's size: 8 bits for large weights of UNet, correction and text tower"
+        ),
+        "bfloat16": Choice("", "as large as float16, less exact"),
+        "float32": Choice("", "exact"),
+    },
+)
+
 PRESETS = Choices(
     "preset",
     {

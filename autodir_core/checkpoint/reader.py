@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ..errors import CheckpointError
 from . import inert_pickle
+from .float8 import split_scales
 
 OTHER_STARTS = {
     b"<!doctype": "a web page saved by a failed download; download the file itself again",
@@ -51,12 +52,14 @@ class LazyStateDict:
     Attributes:
         kind: the container, "safetensors" or "PyTorch checkpoint".
         metadata: texts of a safetensors header; empty for a checkpoint.
+        scales: what those of `tensors` that are stored in 8 bits are multiplied by.
     """
 
     path: Path
     kind: str
     tensors: Mapping[str, Tensor]
     metadata: Mapping[str, str] = field(default_factory=dict)
+    scales: Mapping[str, Tensor] = field(default_factory=dict)
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
@@ -73,16 +76,18 @@ class TensorReader:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.tensors: Mapping[str, Tensor] = {}
+        self.file = LazyStateDict(path, "", {})
         self.bytes_left = 0
 
     def read(self, key: str, dtype: torch.dtype | None = None) -> Tensor:
-        """Return a copy of one tensor, converted to `dtype` if it is given."""
+        """Return a copy of one tensor, converted to `dtype` if it is given; in float32 what is stored in 8 bits."""
         if self.bytes_left <= 0:
-            self.tensors = open_state_dict(self.path).tensors
+            self.file = open_state_dict(self.path)
             self.bytes_left = self.path.stat().st_size // REMAPS
-        tensor = self.tensors[key]
+        tensor = self.file.tensors[key]
         self.bytes_left -= tensor.nbytes
+        if key in self.file.scales:
+            tensor = tensor.float() * self.file.scales[key]
         return tensor.to(dtype or tensor.dtype, copy=True)
 
 
@@ -129,7 +134,8 @@ def _open_safetensors(path: Path) -> LazyStateDict:
     try:
         with safe_open(path, framework="pt", device="cpu") as file:
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - it is no mapping
-            return LazyStateDict(path, "safetensors", tensors, file.metadata() or {})
+            weights, scales = split_scales(tensors)
+            return LazyStateDict(path, "safetensors", weights, file.metadata() or {}, scales)
     except (SafetensorError, ValueError) as error:
         if path.suffix.lower() in (".safetensors", ".sft"):
             raise CheckpointError(f"{path} is truncated or damaged ({error}); fetch it again") from error

@@ -11,6 +11,7 @@ from torch import Tensor
 from ..networks.build import Networks
 from ..networks.config import ModelConfig
 from ..serialization.atomic import atomic_path
+from .float8 import FLOAT8, is_quantized, quantize
 from .key_map import NOT_NEEDED, SCM_PREFIX, build_key_map, to_official
 from .load import check_finite, plan_load
 from .metadata import ModelMetadata
@@ -36,11 +37,15 @@ def save_model(path: str | Path, state: Mapping[str, Tensor], metadata: ModelMet
         path: of the file.
         state: tensors by official name.
         metadata: stored in the header.
-        dtype: precision of the file; the SCM, not safe in float16, is written as bfloat16 or wider.
+        dtype: precision of the file; the SCM, not safe in float16, is written as bfloat16 or wider. `FLOAT8` stores the
+            large weights of UNet, SCM and text tower in 8 bits and everything else as float16 does.
     """
     from safetensors.torch import save_file
 
-    stored = {key: cast_for_storage(key, tensor, dtype) for key, tensor in state.items()}
+    stored: dict[str, Tensor] = {}
+    for key, tensor in state.items():
+        small = cast_for_storage(key, tensor, dtype)
+        stored |= quantize(key, small) if dtype == FLOAT8 and is_quantized(key, tensor) else {key: small}
     with atomic_path(path) as temporary:
         mode = temporary.stat().st_mode
         save_file(stored, temporary, metadata={"format": "pt", **metadata.to_header()})
@@ -48,7 +53,8 @@ def save_model(path: str | Path, state: Mapping[str, Tensor], metadata: ModelMet
 
 
 def cast_for_storage(key: str, tensor: Tensor, dtype: torch.dtype) -> Tensor:
-    """Return a tensor on the CPU, in the precision it is stored in."""
+    """Return a tensor on the CPU, in the precision it is stored in or, for `FLOAT8`, quantized from."""
+    dtype = torch.float16 if dtype == FLOAT8 else dtype
     safe = torch.bfloat16 if key.startswith(SCM_PREFIX) and dtype == torch.float16 else dtype
     return tensor.detach().to("cpu", safe).contiguous()
 

@@ -9,9 +9,11 @@ import pytest
 import torch
 
 import autodir_core as ad
+from autodir_core.checkpoint.float8 import FLOAT8
 from autodir_core.degrade import degrade
 from autodir_core.imaging.layout import from_uint8
 from autodir_core.imaging.metrics import psnr
+from autodir_core.model import MINI
 
 data = pytest.importorskip("skimage.data", reason="scikit-image is not installed")
 
@@ -72,6 +74,25 @@ def test_a_broken_network_is_noticed(mini, network):
         weight.data += noise * weight.std(correction=0) / 3
     with pytest.raises(AssertionError, match="rocket"):
         check_restoration(broken, "rocket", "haze")
+
+
+@pytest.fixture(scope="module")
+def mini8(tmp_path_factory) -> ad.AutoDIR:
+    """The embedded model from a file with 8 bits per large weight."""
+    path = tmp_path_factory.mktemp("float8") / "mini8.safetensors"
+    ad.convert(MINI, path, FLOAT8)
+    assert path.stat().st_size < 2 / 3 * MINI.stat().st_size, "which has 16 bits"
+    return ad.load_autodir(path, device="cpu")
+
+
+@pytest.mark.parametrize("label", ["underexposure", "haze"])
+def test_weights_of_8_bits_hold_45_decibels(mini, mini8, label):
+    """The labels that change a picture most and therefore lose most."""
+    degraded = degrade(center_crop("rocket"), label, severity=0.5, seed=1, kind="standard")
+    settings = ad.LoopSettings(max_rounds=1), ad.SamplerSettings(steps=STEPS)
+    wide, small = (ad.restore(model, degraded, *settings, seed=0) for model in (mini, mini8))
+    assert wide.rounds[0].labels == small.rounds[0].labels == (label,)
+    assert psnr(small.image, wide.image) > 45
 
 
 def test_damage_of_one_part_is_located_and_restored_there(mini):

@@ -16,6 +16,14 @@ def test_convert(tiny_path, tmp_path, capsys):
         assert {file.get_tensor(key).dtype for key in file.keys()} == {torch.bfloat16}  # noqa: SIM118
 
 
+def test_float8(tiny_path, tmp_path, capsys):
+    target = tmp_path / "small.safetensors"
+    assert call("convert", tiny_path, target, "--precision", "float8") == 0
+    assert "MB, float8)" in capsys.readouterr().out
+    assert call("inspect", target) == 0
+    assert " float8_e4m3fn" in capsys.readouterr().out
+
+
 def test_targets_that_are_refused(tiny_path, tmp_path, refused):
     (tmp_path / "there.safetensors").write_text("kept")
     assert "must end in .safetensors" in refused("convert", tiny_path, tmp_path / "o.ckpt")
