@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class AutoDIRError(Exception):
     """Anything this pack refuses to do, with one line that says why."""
@@ -33,3 +36,15 @@ def is_out_of_memory(error: BaseException) -> bool:
         isinstance(error, RuntimeError)
         and (type(error).__name__ == "OutOfMemoryError" or any(words in text for words in FULL_MEMORY))
     )
+
+
+@contextmanager
+def explain_full_memory(what: str, device: str = "cpu") -> Iterator[None]:
+    """Turn what is raised where memory runs out into one line: AutoDIRError."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        other = "scale it down or close other programs" + ("" if device == "cpu" else ", or take --device cpu")
+        raise AutoDIRError(f"{what} does not fit into the memory of the {device}; {other}") from error

@@ -6,13 +6,12 @@ import argparse
 import glob
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from ..errors import AutoDIRError, InputError, is_out_of_memory
+from ..errors import AutoDIRError, InputError, explain_full_memory
 from ..imaging.paths import FORMATS, fit_name, list_pictures
 from .console import complain, progress_off, say
 from .options import SUFFIXES
@@ -141,18 +140,6 @@ def refuse_existing(paths: Sequence[Path]) -> None:
     existing = [path for path in paths if path.exists()]
     if existing:
         raise InputError(f"{existing[0]} exists; choose another output or give --overwrite")
-
-
-@contextmanager
-def explain_full_memory(what: str, device: str = "cpu") -> Iterator[None]:
-    """Turn what is raised where memory runs out into one line: AutoDIRError."""
-    try:
-        yield
-    except (RuntimeError, MemoryError) as error:
-        if not is_out_of_memory(error):
-            raise
-        other = "scale it down or close other programs" + ("" if device == "cpu" else ", or take --device cpu")
-        raise AutoDIRError(f"{what} does not fit into the memory of the {device}; {other}") from error
 
 
 def for_each(items: Sequence[Item], work: Callable[[Item], None], *, quiet: bool) -> int:

@@ -19,6 +19,7 @@ from tqdm import tqdm
 
 from .. import __version__
 from ..choices import COLOR_METHODS
+from ..errors import explain_full_memory
 from ..imaging.color import match_color
 from ..imaging.files import Picture, read_picture, write_picture
 from ..imaging.layout import from_uint8, to_uint8
@@ -36,7 +37,7 @@ from ..serialization.hashing import sha256
 from ..settings import LoopSettings, SamplerSettings, preset
 from .console import progress_off, say
 from .options import chosen_labels
-from .pictures import PAGE_ENDING, REPORT_ENDING, Job, explain_full_memory, find_mask, round_ending
+from .pictures import PAGE_ENDING, REPORT_ENDING, Job, find_mask, round_ending
 
 
 def loop_settings(arguments: argparse.Namespace, labels: Sequence[str]) -> LoopSettings:

@@ -84,7 +84,7 @@ def _pictures_in(folder: Path, recursive: bool) -> Iterator[Path]:
         else:
             others.append(path)
     if others:
-        _warn_once(f"{folder}: passed over {_name_some(others)}; of a folder the pictures are taken")
+        warn_once(f"{folder}: passed over {_name_some(others)}; of a folder the pictures are taken")
 
 
 def _name_some(paths: Sequence[Path]) -> str:
@@ -95,8 +95,8 @@ def _name_some(paths: Sequence[Path]) -> str:
 
 
 @cache
-def _warn_once(message: str) -> None:
-    """Warn, but not again where a folder is listed again."""
+def warn_once(message: str) -> None:
+    """Warn, but not again: folders are listed, and pairs matched, more than once."""
     logger.warning("%s", message)
 
 

@@ -8,6 +8,7 @@ from time import perf_counter
 
 from torch import Tensor
 
+from autodir_core.errors import AutoDIRError, explain_full_memory
 from autodir_core.imaging.metrics import Distance, luminance, psnr, ssim
 from autodir_core.model import AutoDIR
 from autodir_core.outputs import Restoration, Round
@@ -16,7 +17,7 @@ from autodir_core.settings import LoopSettings, SamplerSettings
 
 from .protocol import Protocol
 from .sample_result import Quality, SampleResult
-from .sources import ImagePair, Sample
+from .sources import ImagePair, OnError, Sample, fail
 
 
 @dataclass(frozen=True)
@@ -36,8 +37,9 @@ def evaluate(
     lpips: Distance | None = None,
     finished: Sequence[SampleResult] = (),
     on_result: Callable[[SampleResult, SampleImages], object] | None = None,
+    on_error: OnError = fail,
 ) -> list[SampleResult]:
-    """Measure a model; return one result per sample.
+    """Measure a model; return one result per sample that can be measured.
 
     Args:
         model: from `load_autodir`.
@@ -46,12 +48,18 @@ def evaluate(
         lpips: from `load_lpips`; None leaves it out.
         finished: results of an earlier run, whose samples are not measured again.
         on_result: called with each new result and its images.
+        on_error: called for a sample that cannot be measured; by default it ends the others.
     """
     known = {result.key: result for result in finished}
     evaluator, results = Evaluator(model, protocol, lpips), []
     for sample in samples:
         if sample.key not in known:
-            known[sample.key], images = evaluator.measure(sample, sample.load())
+            try:
+                with explain_full_memory(sample.photo, model.device.type):
+                    known[sample.key], images = evaluator.measure(sample, sample.load())
+            except AutoDIRError as error:
+                on_error(error)
+                continue
             if on_result:
                 on_result(known[sample.key], images)
         results.append(known[sample.key])

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import date
 from importlib.metadata import version
 from pathlib import Path
 
+from torch import Tensor
 from tqdm import tqdm
 
 from autodir_core.checkpoint.save import official_state, save_model
@@ -18,6 +19,7 @@ from autodir_core.cli.convert import check_target
 from autodir_core.cli.options import load_model, with_spaces
 from autodir_core.cli.restorer import versions
 from autodir_core.devices import parse_dtype
+from autodir_core.errors import AutoDIRError, InputError
 from autodir_core.imaging.metrics import Distance, load_lpips
 from autodir_core.labels import CLEAN, check_labels
 from autodir_core.model import MINI, AutoDIR, load_autodir
@@ -33,16 +35,52 @@ from .report.tables import build_tables
 from .report.writer import EvaluationReport
 from .result_store import Provenance, ResultStore
 from .sample_result import SampleResult
-from .sources import PairFolders, Sample, find_pair_folders, load_photos, pair_samples, photo_samples, unpaired_samples
+from .sources import (
+    OnError,
+    PairFolders,
+    Sample,
+    find_pair_folders,
+    load_photos,
+    pair_samples,
+    photo_samples,
+    unpaired_samples,
+)
 
 
 @dataclass(frozen=True)
 class Source:
-    """The samples of one run: a description for the headline, their folders, and each of them."""
+    """The samples of one run.
 
-    description: str
+    Attributes:
+        noun: what they are made of, such as "pair".
+        details: for the headline.
+        place: their folders.
+        samples: each of them.
+        number: how many of `noun` there are; None where each is a sample.
+    """
+
+    noun: str
+    details: str
     place: str
     samples: Sequence[Sample]
+    number: int | None = None
+
+
+class Problems:
+    """What cannot be measured: each is told at once, and costs no other."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def __call__(self, error: AutoDIRError) -> None:
+        complain(f"error: {error}")
+        self.count += 1
+
+    def exit_code(self) -> int:
+        """Return 1, with a line, where there was one."""
+        if self.count:
+            complain(f"{self.count} left out, see above; the numbers are of the others")
+        return 1 if self.count else 0
 
 
 def run_evaluation(arguments: argparse.Namespace) -> int:
@@ -53,16 +91,18 @@ def run_evaluation(arguments: argparse.Namespace) -> int:
         from . import albumentations_kinds  # noqa: F401 -- reports a missing library at once
 
     model, protocol = load_model(arguments), make_protocol(arguments)
-    source, lpips = find_source(arguments, model, protocol), find_lpips(arguments, model)
+    problems = Problems()
+    source, lpips = find_source(arguments, model, protocol, problems), find_lpips(arguments, model)
     provenance = describe_run(arguments, model, protocol, source, lpips)
     store = ResultStore(Path(arguments.output)) if arguments.output else None
-    results = measure(model, source.samples, provenance, lpips=lpips, store=store, quiet=arguments.quiet)
+    results = measure(model, source, provenance, problems, lpips=lpips, store=store, quiet=arguments.quiet)
     tables = build_tables(results, model.labels)
-    report = EvaluationReport(headline(provenance, source), tables, results, provenance)
+    title = headline(provenance, source, measured=len(results), left_out=problems.count)
+    report = EvaluationReport(title, tables, results, provenance)
     say(report.markdown(), quiet=arguments.quiet)
     if store:
         report.write(store)
-    return 0
+    return problems.exit_code()
 
 
 def run_calibration(arguments: argparse.Namespace) -> int:
@@ -72,24 +112,27 @@ def run_calibration(arguments: argparse.Namespace) -> int:
     protocol = Protocol(
         crops=arguments.crops_per_photo, degrader=arguments.degrader, severity=(0.0, 1.0), seed=arguments.seed
     )
-    lines: list[str] = []
+    problems, lines = Problems(), list[str]()
+    photos = load_photos(arguments.photos, CROP_SIZE, problems)
     if arguments.fit != "gate":
-        samples = photo_samples(load_photos(arguments.photos), model.labels, protocol)
+        samples = photo_samples(photos, model.labels, protocol)
         model, line = calibrate(model, tqdm(samples, unit="sample", disable=progress_off(arguments.quiet)))
         lines.append(line)
     if arguments.fit != "temperature":
-        model, more = fit_gate(model, arguments, protocol)
+        model, more = fit_gate(model, photos, arguments, protocol)
         lines += more
     state = official_state(model.networks, model.config)
     save_model(arguments.output, state, model.metadata, parse_dtype(arguments.precision))
     for line in (f"{arguments.output} is written", *lines):
         say(line, quiet=arguments.quiet)
-    return 0
+    return problems.exit_code()
 
 
-def fit_gate(model: AutoDIR, arguments: argparse.Namespace, protocol: Protocol) -> tuple[AutoDIR, list[str]]:
+def fit_gate(
+    model: AutoDIR, photos: Mapping[str, Tensor], arguments: argparse.Namespace, protocol: Protocol
+) -> tuple[AutoDIR, list[str]]:
     """Fit the thresholds of the quality gate; return the model with them, and a line about each."""
-    photos, damage = load_photos(arguments.photos), [label for label in model.labels if label != CLEAN]
+    damage = [label for label in model.labels if label != CLEAN]
     samples = photo_samples(photos, damage, protocol)
     samples += photo_samples(photos, [CLEAN], replace(protocol, crops=protocol.crops * len(damage)))
     watched = tqdm(samples, unit="round", disable=progress_off(arguments.quiet))
@@ -108,28 +151,26 @@ def make_protocol(arguments: argparse.Namespace) -> Protocol:
     return Protocol(**chosen)
 
 
-def find_source(arguments: argparse.Namespace, model: AutoDIR, protocol: Protocol) -> Source:
-    """Return the samples that the arguments name."""
+def find_source(arguments: argparse.Namespace, model: AutoDIR, protocol: Protocol, on_error: OnError) -> Source:
+    """Return the samples that the arguments name; `on_error` is called for what cannot be used."""
     cropped = f", their central {protocol.size} pixels" if protocol.size else ""
     if arguments.pairs:
         folders = find_folders(arguments, model)
-        samples = pair_samples(folders, protocol)
         place = "; ".join(f"{pair.degraded} {pair.reference}" for pair in folders)
-        return Source(f"{count(len(samples), 'pair')}{cropped}", place, samples)
+        return Source("pair", cropped, place, pair_samples(folders, protocol, on_error))
     if arguments.unpaired:
         samples = unpaired_samples(arguments.unpaired, protocol)
-        return Source(f"{count(len(samples), 'unpaired photo')}{cropped}", str(arguments.unpaired), samples)
-    return synthetic_source(arguments.photos, model, protocol)
+        return Source("unpaired photo", cropped, str(arguments.unpaired), samples)
+    return synthetic_source(arguments.photos, model, protocol, on_error)
 
 
-def synthetic_source(folder: Path | None, model: AutoDIR, protocol: Protocol) -> Source:
+def synthetic_source(folder: Path | None, model: AutoDIR, protocol: Protocol, on_error: OnError) -> Source:
     """Return the samples of clean photos, of a folder or of Python packages."""
-    photos = load_photos(folder)
+    photos = load_photos(folder, protocol.size or CROP_SIZE, on_error)
     severity = " to ".join(f"{bound:g}" for bound in dict.fromkeys(protocol.severity_range))
-    crops = f"{count(protocol.crops, 'crop')} of {protocol.size} pixels each"
-    description = f"{count(len(photos), 'photo')}, {crops}, severity {severity}"
+    details = f", {count(protocol.crops, 'crop')} of {protocol.size} pixels each, severity {severity}"
     place = str(folder) if folder else "photos of Python packages"
-    return Source(description, place, photo_samples(photos, model.labels, protocol))
+    return Source("photo", details, place, photo_samples(photos, model.labels, protocol), len(photos))
 
 
 def find_folders(arguments: argparse.Namespace, model: AutoDIR) -> list[PairFolders]:
@@ -169,14 +210,19 @@ def describe_run(
 
 def measure(
     model: AutoDIR,
-    samples: Sequence[Sample],
+    source: Source,
     provenance: Provenance,
+    on_error: OnError,
     *,
     lpips: Distance | None,
     store: ResultStore | None,
     quiet: bool,
 ) -> list[SampleResult]:
-    """Return a result per sample; new ones are written to the store at once, those already in it are not repeated."""
+    """Return a result per sample that can be measured; InputError where none can.
+
+    New ones are written to the store at once, those already in it are not repeated.
+    """
+    samples = source.samples
     finished = store.open(provenance) if store else []
     if store and not finished and store.has_report():
         complain(f"{store.folder} holds a report without {store.path.name}: every sample is measured again")
@@ -188,17 +234,28 @@ def measure(
         bar.update()
 
     with tqdm(total=len(samples), initial=initial, unit="sample", disable=progress_off(quiet)) as bar:
-        return evaluate(model, samples, provenance.protocol, lpips=lpips, finished=finished, on_result=on_result)
+        results = evaluate(
+            *(model, samples, provenance.protocol),
+            lpips=lpips,
+            finished=finished,
+            on_result=on_result,
+            on_error=on_error,
+        )
+    if not results:
+        raise InputError(f"no {source.noun} of {source.place} can be measured")
+    return results
 
 
-def headline(provenance: Provenance, source: Source) -> str:
+def headline(provenance: Provenance, source: Source, *, measured: int, left_out: int) -> str:
     """Return model, date, samples and settings in one line."""
     protocol = provenance.protocol
+    samples = count(measured if source.number is None else source.number, source.noun) + source.details
+    missing = f", {left_out} left out" if left_out else ""
     crops = "" if protocol.assess_crops == CROPS.default else f"assessed crops {protocol.assess_crops}, "
     degrader = "" if protocol.degrader == STANDARD else f"degraded by {protocol.degrader}, "
     confidence = f"min confidence {protocol.min_confidence:g}, " if protocol.min_confidence else ""
     return (
-        f"{provenance.model}, {date.today().isoformat()}: {source.description}, {degrader}"
+        f"{provenance.model}, {date.today().isoformat()}: {samples}{missing}, {degrader}"
         f"{count(protocol.steps, 'step')}, {crops}{confidence}seed {protocol.seed}, "
         f"{provenance.precision} on {provenance.device.partition(':')[0]}"
     )

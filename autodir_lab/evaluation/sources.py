@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from functools import partial
 from importlib.resources import as_file, files
 from pathlib import Path
+from typing import NoReturn
 
 from torch import Tensor
 
-from autodir_core.errors import InputError
+from autodir_core.errors import AutoDIRError, InputError, explain_full_memory
 from autodir_core.imaging.files import read_picture
 from autodir_core.imaging.paths import list_pictures
 from autodir_core.labels import CLEAN
@@ -31,6 +32,15 @@ PHOTOS = {
     "portrait": ("matplotlib", "mpl-data/sample_data/grace_hopper.jpg"),
 }
 """Name -> package and file in it."""
+
+
+OnError = Callable[[AutoDIRError], object]
+"""What is told of a picture or pair that cannot be used; the others go on."""
+
+
+def fail(error: AutoDIRError) -> NoReturn:
+    """Let no others go on."""
+    raise error
 
 
 @dataclass(frozen=True)
@@ -61,12 +71,19 @@ class PairFolders:
     label: str = ""
 
 
-def load_photos(folder: Path | None = None) -> dict[str, Tensor]:
-    """Return the photos [1, H, W, 3] of a folder in 0..1 by name; without one the eight of Python packages.
+def load_photos(folder: Path | None = None, size: int = 1, on_error: OnError = fail) -> dict[str, Tensor]:
+    """Return the photos [1, H, W, 3] in 0..1 by name.
 
-    Raises PackageError where one of the three packages is missing.
+    Args:
+        folder: None takes the eight of Python packages.
+        size: of a crop that has to fit into each.
+        on_error: called for a photo that cannot be used.
+
+    Raises PackageError where one of the three packages is missing, InputError where no photo can be used.
     """
-    return folder_photos(folder) if folder else {name: read_packaged_photo(*place) for name, place in PHOTOS.items()}
+    if folder is None:
+        return {name: read_packaged_photo(*place) for name, place in PHOTOS.items()}
+    return folder_photos(folder, size, on_error)
 
 
 def read_packaged_photo(package: str, name: str) -> Tensor:
@@ -77,13 +94,22 @@ def read_packaged_photo(package: str, name: str) -> Tensor:
         return read_picture(path).image
 
 
-def folder_photos(folder: Path) -> dict[str, Tensor]:
+def folder_photos(folder: Path, size: int, on_error: OnError) -> dict[str, Tensor]:
     """Read all pictures of a folder [1, H, W, 3] by file name without suffix; InputError where two share one."""
     paths = list_pictures([folder])
     for path in paths:
         if path.stem in {other.stem for other in paths if other != path}:
             raise InputError(f"{path} differs from another photo only in its suffix; rename one of them")
-    return {path.stem: read_picture(path).image for path in paths}
+    photos: dict[str, Tensor] = {}
+    for path in paths:
+        try:
+            with explain_full_memory(str(path)):
+                photos[path.stem] = check_size(read_picture(path).image, size, path)
+        except AutoDIRError as error:
+            on_error(error)
+    if not photos:
+        raise InputError(f"no photo in {folder} can be used")
+    return photos
 
 
 def photo_samples(photos: Mapping[str, Tensor], labels: Sequence[str], protocol: Protocol) -> list[Sample]:
@@ -109,17 +135,20 @@ def synthetic_sample(name: str, number: int, labels: tuple[str, ...], clean: Ten
     )
 
 
-def pair_samples(folders: Sequence[PairFolders], protocol: Protocol) -> list[Sample]:
+def pair_samples(folders: Sequence[PairFolders], protocol: Protocol, on_error: OnError = fail) -> list[Sample]:
     """Return a sample for each degraded picture of all folders, whole or its center crop.
 
-    Raises InputError where a picture has no reference, or two of the folders hold the same picture.
+    `on_error` is called for a picture without a reference. Raises InputError where none has one, or two of the folders
+    hold the same picture.
     """
     size = protocol.size
     samples = [
         Sample(path.as_posix(), None, (one.label,) * bool(one.label), None, partial(read_pair, path, reference, size))
         for one in folders
-        for path, reference in match_references(one.degraded, one.reference)
+        for path, reference in match_references(one.degraded, one.reference, on_error)
     ]
+    if not samples:
+        raise InputError(f"no picture of {folders[0].degraded} has a reference; rename the files so that pairs agree")
     if len({sample.key for sample in samples}) < len(samples):
         raise InputError("a folder of pairs is given twice; name each folder once")
     return samples
@@ -149,17 +178,30 @@ def find_pair_folders(degraded: Path, reference: Path, labels: Sequence[str]) ->
     return found or [PairFolders(degraded, reference)]
 
 
-def match_references(degraded: Path, reference: Path) -> list[tuple[Path, Path]]:
+def match_references(degraded: Path, reference: Path, on_error: OnError = fail) -> list[tuple[Path, Path]]:
     """Pair each degraded picture with the reference of the same name, else of the same first number in the name.
 
     By number only if not every name is found: "0001_0.8_0.2.jpg" matches "0001.png", "7_rain.png" matches
-    "7_clean.png". Raises InputError for a picture with no or several references.
+    "7_clean.png". `on_error` is called for a picture with no or several references.
     """
     paths, references = list_pictures(degraded), list_pictures(reference)
     by_name = {path.stem: path for path in references}
     if len(by_name) == len(references) and all(path.stem in by_name for path in paths):
         return [(path, by_name[path.stem]) for path in paths]
-    return [(path, match_number(path, references)) for path in paths]
+    numbered: dict[Path, Path] = {}
+    problems: list[InputError] = []
+    for path in paths:
+        try:
+            numbered[path] = match_number(path, references)
+        except InputError as error:
+            problems.append(error)
+    if problems and any(path.stem in by_name for path in paths):  # then names are what pairs agree in
+        numbered = {path: by_name[path.stem] for path in paths if path.stem in by_name}
+        unnamed = (path for path in paths if path.stem not in by_name)
+        problems = [InputError(f"{path} has no reference of the same name in {reference}") for path in unnamed]
+    for problem in problems:
+        on_error(problem)
+    return list(numbered.items())
 
 
 def match_number(path: Path, references: Sequence[Path]) -> Path:
@@ -201,8 +243,14 @@ def center_crop(image: Tensor, size: int | None, path: Path) -> Tensor:
     """Return the central `size` x `size` pixels of [1, H, W, 3]; the whole image for None."""
     if size is None:
         return image
+    height, width = check_size(image, size, path).shape[1:3]
+    top, left = (height - size) // 2, (width - size) // 2
+    return image[:, top : top + size, left : left + size]
+
+
+def check_size(image: Tensor, size: int, path: Path) -> Tensor:
+    """Return [1, H, W, 3]; InputError where a side is shorter than `size`."""
     height, width = image.shape[1:3]
     if min(height, width) < size:
         raise InputError(f"{path} is {width}x{height}; crops of {size} pixels need larger ones, or leave --size out")
-    top, left = (height - size) // 2, (width - size) // 2
-    return image[:, top : top + size, left : left + size]
+    return image

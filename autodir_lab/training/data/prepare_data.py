@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from itertools import chain
 from pathlib import Path
@@ -14,10 +14,10 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from autodir_core.errors import InputError
+from autodir_core.errors import AutoDIRError, InputError
 from autodir_core.imaging.files import read_picture
 from autodir_core.imaging.layout import reflect_indices, to_uint8
-from autodir_core.imaging.paths import list_pictures
+from autodir_core.imaging.paths import list_pictures, warn_once
 from autodir_core.serialization.atomic import atomic_path
 
 from .scenes.scene import draw_scene
@@ -91,12 +91,14 @@ def prepare_photos(folder: Path, photos: Path) -> MappedTiles:
 
 
 def photo_tiles(item: tuple[int, Path]) -> list[np.ndarray]:
-    """Return the tiles [512, 512, 4] of one photo; none of one that is too small or all flat."""
+    """Return the tiles [512, 512, 4] of one photo; none of one that is too small or all flat, or cannot be read."""
     seed, path = item
-    picture = read_uint8(path)
+    try:
+        picture = read_uint8(path)
+    except AutoDIRError as error:
+        return leave_out(error)
     if min(picture.shape[:2]) < MIN_SIDE:
-        logger.warning("%s is left out: a side is shorter than %d pixels", path, MIN_SIDE)
-        return []
+        return leave_out(f"{path}: a side is shorter than {MIN_SIDE} pixels")
     rng = np.random.default_rng(seed)
     tiles = [scaled_window(picture, rng) for _ in range(TILES_PER_PICTURE[max(picture.shape[:2]) > LARGE])]
     varied = [tile for tile in tiles if tile.std(axis=(0, 1)).mean() >= MIN_CONTRAST]
@@ -125,7 +127,8 @@ def random_depth(rng: np.random.Generator) -> np.ndarray:
 def prepare_pairs(folder: Path, pairs: Path) -> MappedTiles:
     """Return tiles of pairs, six channels (degraded, clean), never rescaled.
 
-    `pairs` holds the folders `degraded` and `clean` with pictures of the same names and sizes; InputError otherwise.
+    `pairs` holds the folders `degraded` and `clean` with pictures of the same names and sizes; others are left out with
+    a warning. InputError where no pair is left.
     """
     paths = match_names(pairs)
     path = folder / f"pairs-{fingerprint(list(chain.from_iterable(paths)))}.npy"
@@ -133,21 +136,35 @@ def prepare_pairs(folder: Path, pairs: Path) -> MappedTiles:
 
 
 def match_names(pairs: Path) -> list[tuple[Path, Path]]:
-    """Return the pictures of `degraded` and `clean` in pairs of the same name; InputError for one without a pair."""
+    """Return the pictures of `degraded` and `clean` in pairs of the same name; a warning names those without one.
+
+    Raises InputError where there is no pair.
+    """
     references = {path.stem: path for path in list_pictures([pairs / "clean"])}
     found = list_pictures([pairs / "degraded"])
+    matched = [(path, references[path.stem]) for path in found if path.stem in references]
     unmatched = [path for path in found if path.stem not in references]
-    if unmatched:
-        raise InputError(f"{unmatched[0]} has no counterpart in {pairs / 'clean'}; both folders need the same names")
-    return [(path, references[path.stem]) for path in found]
+    for path in unmatched:
+        warn_once(f"{path} is left out: it has no counterpart in {pairs / 'clean'}; both folders need the same names")
+    if not matched:
+        raise InputError(
+            f"no picture of {pairs / 'degraded'} has a counterpart in {pairs / 'clean'}; rename them alike"
+        )
+    return matched
 
 
 def pair_tiles(item: tuple[int, tuple[Path, Path]]) -> list[np.ndarray]:
-    """Return the tiles [512, 512, 6] of one pair at native scale; a smaller picture is extended by reflection."""
+    """Return the tiles [512, 512, 6] of one pair at native scale; a smaller picture is extended by reflection.
+
+    None of a pair that cannot be read or whose sizes differ.
+    """
     seed, paths = item
-    degraded, clean = map(read_uint8, paths)
+    try:
+        degraded, clean = map(read_uint8, paths)
+    except AutoDIRError as error:
+        return leave_out(error)
     if degraded.shape != clean.shape:
-        raise InputError(f"{paths[0]} and {paths[1]} must have one size, got {degraded.shape[:2]}, {clean.shape[:2]}")
+        return leave_out(f"{paths[0]} and {paths[1]} have two sizes, {degraded.shape[:2]} and {clean.shape[:2]}")
     pair = np.concatenate([degraded, clean], axis=-1)
     rng = np.random.default_rng(seed)
     count = 1 if max(pair.shape[:2]) <= TILE else TILES_PER_PICTURE[max(pair.shape[:2]) > LARGE]
@@ -156,6 +173,12 @@ def pair_tiles(item: tuple[int, tuple[Path, Path]]) -> list[np.ndarray]:
             pair = pair.take(reflect_indices(pair.shape[axis], TILE).numpy(), axis=axis)
     corners = [[int(rng.integers(0, side - TILE + 1)) for side in pair.shape[:2]] for _ in range(count)]
     return [pair[top : top + TILE, left : left + TILE] for top, left in corners]
+
+
+def leave_out(reason: object) -> list[np.ndarray]:
+    """Return no tiles, with a warning that says why."""
+    logger.warning("left out: %s", reason)
+    return []
 
 
 def read_uint8(path: Path) -> np.ndarray:
@@ -176,12 +199,26 @@ def prepare(
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         with executor(WORKERS) as pool, atomic_path(path) as temporary:
-            tiles = pool.map(make, items, chunksize=8)
+            tiles = Unused(pool.map(make, items, chunksize=8))
             write_tiles(temporary, chain.from_iterable(tqdm(tiles, total=len(items), desc=path.stem)))
+            if tiles.count:
+                logger.warning("%s: %d of %d give no tiles", path.stem, tiles.count, len(items))
     mapped = MappedTiles(path)
     if not len(mapped):
         raise InputError(f"no usable picture was found for {path.stem}; give larger or more varied ones")
     return mapped
+
+
+class Unused:
+    """Passes on the tiles of items, and counts the items without any."""
+
+    def __init__(self, tiles: Iterable[list[np.ndarray]]) -> None:
+        self.tiles, self.count = tiles, 0
+
+    def __iter__(self) -> Iterator[list[np.ndarray]]:
+        for some in self.tiles:
+            self.count += not some
+            yield some
 
 
 def write_tiles(path: Path, tiles: Iterable[np.ndarray]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 
 import pytest
@@ -125,6 +126,70 @@ def test_pairs_without_a_label(evaluate, photos, random_image, tmp_path, capsys)
     assert evaluate("--pairs", tmp_path / "bad", photos, "--size", "40") == 0
     shown = capsys.readouterr().out
     assert "1 pair, their central 40 pixels" in shown and "PSNR before" in shown and "Confusion" not in shown
+
+
+def test_one_bad_photo_costs_no_other(evaluate, photos, random_image, tmp_path, capsys):
+    (photos / "broken.png").write_text("no picture")
+    write_picture(photos / "small.png", random_image(1, 40))
+    for _ in range(2):
+        assert evaluate(photos, *CLEAN, "-o", tmp_path / "out", "--quiet") == 1
+        first, second, last = capsys.readouterr().err.splitlines()
+        assert "broken.png is not a picture" in first and "small.png is 40x40; crops of 48" in second
+        assert last == "autodir: 2 left out, see above; the numbers are of the others"
+    assert "1 photo, 1 crop of 48 pixels each, severity 0.5, 2 left out" in read_json(tmp_path / "out")["headline"]
+
+
+def test_one_bad_pair_costs_no_other(evaluate, photos, random_image, tmp_path, capsys):
+    for seed, name in enumerate(["one", "sizes", "broken", "alone"]):
+        write_picture(tmp_path / "bad" / f"{name}.png", random_image(seed))
+    write_picture(photos / "sizes.png", random_image(1, 70))
+    (photos / "broken.png").write_text("no picture")
+    for _ in range(2):
+        assert evaluate("--pairs", tmp_path / "bad", photos, "-o", tmp_path / "out") == 1
+        shown = capsys.readouterr()
+        assert "1 pair, 3 left out, 1 step" in shown.out
+        for reason in (
+            "sizes.png is 64x64, its reference",
+            "broken.png is not a picture",
+            "alone.png has no reference",
+        ):
+            assert reason in shown.err
+    assert len(read_json(tmp_path / "out")["results"]) == 1
+
+
+def test_one_that_memory_does_not_hold_costs_no_other(evaluate, photos, random_image, capsys, monkeypatch):
+    write_picture(photos / "two.png", random_image(1))
+    measure, calls = Evaluator.measure, []
+
+    def limited(*arguments):
+        calls.append(arguments)
+        if len(calls) == 1:
+            raise MemoryError
+        return measure(*arguments)
+
+    monkeypatch.setattr(Evaluator, "measure", limited)
+    assert evaluate("--unpaired", photos) == 1
+    shown = capsys.readouterr()
+    assert (
+        "1 unpaired photo, 1 left out" in shown.out and "one.png does not fit into the memory of the cpu" in shown.err
+    )
+
+
+def test_with_nothing_left_there_is_one_error(evaluate, photos, tmp_path, capsys):
+    (photos / "one.png").write_text("no picture")
+    assert evaluate(photos, *CLEAN) == 2
+    assert "no photo in" in capsys.readouterr().err.splitlines()[-1]
+    assert evaluate("--unpaired", photos) == 2
+    assert "can be measured" in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_names_that_are_no_utf_8(evaluate, photos, tmp_path):
+    odd = os.fsdecode(b"caf\xe9")
+    (photos / "one.png").rename(photos / f"{odd}.png")
+    for _ in range(2):
+        assert evaluate(photos, *CLEAN, "-o", tmp_path / "out", "--quiet") == 0
+    assert {result["photo"] for result in read_json(tmp_path / "out")["results"]} == {odd}
+    assert b"caf\\udce9" in (tmp_path / "out" / "evaluation.csv").read_bytes()
 
 
 def test_unpaired_photos(evaluate, photos, tmp_path, capsys):

@@ -48,7 +48,9 @@ def test_the_command_changes_the_logit_scale_alone(tmp_path, tiny_path, random_i
         "--quiet",
     ]
     command = ["calibrate", str(tmp_path / "photos"), "-o", str(target), *options]
-    assert main(command) == 0
+    (tmp_path / "photos" / "broken.png").write_text("no picture")
+    assert main(command) == 1, "one photo is left out"
+    assert "1 left out" in capsys.readouterr().err
     before, after = (open_state_dict(path).tensors for path in (tiny_path, target))
     (changed,) = [key for key, tensor in after.items() if not torch.equal(tensor, before[key])]
     assert changed.endswith("logit_scale")

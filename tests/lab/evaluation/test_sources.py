@@ -62,6 +62,14 @@ def test_a_picture_needs_one_reference(folder, clean, count):
         match_references(folder("bad", "7_rain.png"), folder("good", *clean))
 
 
+def test_where_names_agree_a_number_pairs_nothing(folder):
+    """The number of b1 is that of a1, of which a reference is there."""
+    problems = []
+    found = match_references(folder("bad", "a1.png", "b1.png", "c.png"), folder("good", "a1.png"), problems.append)
+    assert [(path.name, reference.name) for path, reference in found] == [("a1.png", "a1.png")]
+    assert ["no reference of the same name" in str(problem) for problem in problems] == [True, True]
+
+
 def test_names_without_numbers_do_not_match(folder):
     with pytest.raises(ad.InputError, match="found 0"):
         match_references(folder("bad", "street.png"), folder("good", "house.png"))

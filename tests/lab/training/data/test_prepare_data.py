@@ -69,8 +69,32 @@ def test_pairs_stay_together_and_keep_their_scale(tmp_path, waves):
 def test_pairs_that_do_not_fit(tmp_path, waves):
     write_picture(tmp_path / "degraded" / "a.png", waves(64, 64))
     write_picture(tmp_path / "clean" / "b.png", waves(64, 64))
-    with pytest.raises(InputError, match="no counterpart"):
+    with pytest.raises(InputError, match=r"no picture of .* has a counterpart"):
         prepare_pairs(tmp_path, tmp_path)
     write_picture(tmp_path / "clean" / "a.png", waves(64, 65))
-    with pytest.raises(InputError, match="one size"):
+    with pytest.raises(InputError, match="no usable picture"):
         prepare_pairs(tmp_path, tmp_path)
+
+
+def test_one_bad_pair_costs_no_other(tmp_path, waves, caplog):
+    for folder in ("degraded", "clean"):
+        for name in ("whole", "sizes", "broken", "alone"):
+            write_picture(tmp_path / folder / f"{name}.png", waves(64, 64))
+    write_picture(tmp_path / "clean" / "sizes.png", waves(64, 65))
+    (tmp_path / "degraded" / "broken.png").write_text("no picture")
+    (tmp_path / "clean" / "alone.png").unlink()
+    assert len(prepare_pairs(tmp_path, tmp_path)) == 1
+    for reason in (
+        "sizes.png have two sizes",
+        "broken.png is not a picture",
+        "alone.png is left out",
+        "2 of 3 give no",
+    ):
+        assert reason in caplog.text
+
+
+def test_one_bad_photo_costs_no_other(tmp_path, waves, caplog):
+    write_picture(tmp_path / "photos" / "whole.png", waves(600, 600))
+    (tmp_path / "photos" / "broken.png").write_text("no picture")
+    assert len(prepare_photos(tmp_path, tmp_path / "photos")) > 0
+    assert "broken.png is not a picture" in caplog.text and "1 of 2 give no tiles" in caplog.text
