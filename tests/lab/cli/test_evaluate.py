@@ -10,7 +10,7 @@ import pytest
 
 from autodir_core.cli import main
 from autodir_core.imaging.files import write_picture
-from autodir_lab.evaluation import run  # noqa: F401 -- imported before the fixture replaces what it imports
+from autodir_lab.evaluation import run as imported_before_a_fixture_replaces_what_it_imports  # noqa: F401
 from autodir_lab.evaluation.evaluator import Evaluator
 
 FAST = ("--steps", "1", "--max-rounds", "1", "--device", "cpu", "--no-lpips")
