@@ -26,11 +26,11 @@ REMOVED = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 MAX_GAIN = 6.0
 """Decibels beyond which a gain or a loss counts no more, so that no single picture decides."""
 
-LOSS_WEIGHT = 4.0
+LOSS_WEIGHT = 1.5
 """How much a lost decibel counts more than a gained one: a photo that comes back worse is not forgiven."""
 
-CONTENT_QUANTILE = 0.02
-"""Part of the good rounds that the thresholds of edges and light may refuse."""
+EDGES_MARGIN, SHIFT_MARGIN = 0.05, 1.25
+"""By how much the content of a round may be less like its input than in any good round that was seen."""
 
 OPEN = GateThresholds(min_edges=-1.0, max_shift=1.0)
 """Accepts whatever the assessment finds improved."""
@@ -87,8 +87,8 @@ def fit_label(rounds: Sequence[JudgedRound]) -> GateThresholds:
     if not good:
         return GateThresholds()
     content = GateThresholds(
-        min_edges=round(float(np.quantile([one.edges for one in good], CONTENT_QUANTILE)), 3),
-        max_shift=round(float(np.quantile([one.shift for one in good], 1 - CONTENT_QUANTILE)), 3),
+        min_edges=round(max(min(one.edges for one in good) - EDGES_MARGIN, -1.0), 3),
+        max_shift=round(min(max(one.shift for one in good) * SHIFT_MARGIN, 1.0), 3),
     )
     tried = [replace(content, min_confidence=least, min_removed=part) for least, part in product(CONFIDENCES, REMOVED)]
     return max(tried, key=lambda thresholds: worth(rounds, thresholds))  # of equal ones the most generous
