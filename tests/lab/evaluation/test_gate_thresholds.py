@@ -32,7 +32,7 @@ def test_losses_are_cut_off_where_they_differ(measure):
 
 
 def test_a_loss_counts_more_than_a_gain():
-    alike = [judged(1.0, confidence=0.5) for _ in range(3)] + [judged(-1.0, confidence=0.5)]
+    alike = [judged(1.0, confidence=0.5) for _ in range(3)] + [judged(-2.5, confidence=0.5)]
     assert not any(accepts(fit([judged(2.0), *alike]), one) for one in alike)
 
 
