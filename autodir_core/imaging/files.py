@@ -24,14 +24,11 @@ from ..errors import InputError
 from ..serialization.atomic import atomic_path, one_line
 from .color import to_srgb
 from .formats.metadata import Metadata, read_metadata, read_orientation, strip_metadata
-from .formats.tiff import BITS, TiffSamples, add_tags, read_samples
-from .layout import MAX_VALUE, check_images, from_pil, to_pil
+from .formats.tiff import BITS, TiffSamples, add_tags, is_tiff, read_samples
+from .layout import check_images, from_pil, scale_samples, to_pil
 from .paths import FORMATS, HEIF_PACKAGE, HEIF_SUFFIXES, PathLike, has_heif
 
 logger = logging.getLogger(__name__)
-
-_FLOAT_RANGES = ((1.0, MAX_VALUE), (255.0, 255.0), (65535.0, 65535.0))
-"""White, and the largest value that is taken for it or for a highlight above it."""
 
 _RUN_BY_PILLOW = frozenset({"EPS"})
 """Formats that Pillow hands to another program; no picture is worth running one."""
@@ -186,13 +183,15 @@ def _describe_failure(path: Path, error: Exception) -> str:
         return f"{path} is damaged or cut off ({one_line(error)}); get a complete copy"
     if path.suffix.lower() in HEIF_SUFFIXES and not has_heif():
         return f"{path} needs the package {HEIF_PACKAGE} to be read; install it, or convert the picture to JPEG"
+    if is_tiff(path):
+        return f"{path} is a TIFF file of a kind that is not read; save it as RGB or gray, or as PNG"
     return f"{path} is not a picture; give a PNG, JPEG, WebP, TIFF, BMP or GIF file"
 
 
 def _to_picture(samples: TiffSamples, path: Path) -> Picture:
     """Convert the samples of a TIFF file; only through a color profile they become 8 bits."""
-    color = _scale_samples(samples.color, path)
-    alpha = None if samples.alpha is None else _scale_samples(samples.alpha, path)
+    color = scale_samples(samples.color, path)
+    alpha = None if samples.alpha is None else scale_samples(samples.alpha, path)
     if alpha is not None and samples.premultiplied:
         color = (color / alpha[..., None].clamp(min=1e-6)).clamp(0, 1)
     image, profile = color.expand(*color.shape[:2], 3).contiguous(), b""
@@ -208,29 +207,11 @@ def _to_picture(samples: TiffSamples, path: Path) -> Picture:
 def _to_pixels(image: Image.Image, path: Path) -> tuple[Tensor, Tensor | None, bytes]:
     """Return the colors [1, H, W, 3], alpha [1, H, W] and the profile of the colors, where the file has one."""
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
-        gray = _scale_samples(np.asarray(image), path)[None]
+        gray = scale_samples(np.asarray(image), path)[None]
         return gray[..., None].expand(*gray.shape, 3).contiguous(), None, b""
     color, alpha = _split_alpha(image)
     color, profile = to_srgb(color, image.info.get("icc_profile"), path)
     return from_pil(color)[None], None if alpha is None else from_pil(alpha)[None], profile
-
-
-def _scale_samples(values: np.ndarray, path: Path) -> Tensor:
-    """Return samples of any type in 0..1; integers of 32 bits may hold 16, which their values tell."""
-    if not np.isfinite(values).all():
-        raise InputError(f"{path} holds values that are not finite (nan or inf)")
-    largest = values.max()
-    if values.dtype.kind == "f":
-        known = _FLOAT_RANGES
-    else:
-        top = np.iinfo(values.dtype).max
-        known = tuple((white, white) for white in ((top,) if values.dtype.itemsize <= 2 else (65535, top)))
-    white = next((white for white, limit in known if largest <= limit), None)
-    if white is None:
-        raise InputError(f"{path} has values up to {largest:g}; scale them to 0..1 first")
-    if largest > white:
-        logger.warning("%s: values up to %.3g are cut off at %g", path, largest, white)
-    return torch.from_numpy((values.astype(np.float64) / white).clip(0, 1).astype(np.float32))
 
 
 def _split_alpha(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:

@@ -5,7 +5,9 @@ Pictures are [B, H, W, 3] in 0..1, networks see [B, 3, H, W] in -1..1, files and
 
 from __future__ import annotations
 
+import logging
 import math
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -14,8 +16,13 @@ from torch import Tensor
 
 from ..errors import InputError
 
+logger = logging.getLogger(__name__)
+
 MAX_VALUE = 4.0
 """Larger values are of another range than 0..1; what a decoder gives is within -1..2."""
+
+FLOAT_RANGES = ((1.0, MAX_VALUE), (255.0, 255.0), (65535.0, 65535.0))
+"""White, and the largest value that is taken for it or for a highlight above it."""
 
 MAX_CROPS_PER_SIDE = 3
 """Crops along a side of a picture at most: on a large one they leave gaps, which keeps the assessment quick."""
@@ -78,6 +85,24 @@ def from_uint8(levels: Tensor | np.ndarray) -> Tensor:
     """Convert the 256 levels of 8 bits to float32 in 0..1."""
     tensor = levels if isinstance(levels, Tensor) else torch.from_numpy(np.array(levels))
     return tensor.to(torch.float32, copy=True).div_(255)
+
+
+def scale_samples(values: np.ndarray, path: Path) -> Tensor:
+    """Return the samples of a file, of any type, in 0..1; integers of 32 bits may hold 16, which their values tell."""
+    if not np.isfinite(values).all():
+        raise InputError(f"{path} holds values that are not finite (nan or inf)")
+    largest = values.max()
+    if values.dtype.kind == "f":
+        known = FLOAT_RANGES
+    else:
+        top = np.iinfo(values.dtype).max
+        known = tuple((white, white) for white in ((top,) if values.dtype.itemsize <= 2 else (65535, top)))
+    white = next((white for white, limit in known if largest <= limit), None)
+    if white is None:
+        raise InputError(f"{path} has values up to {largest:g}; scale them to 0..1 first")
+    if largest > white:
+        logger.warning("%s: values up to %.3g are cut off at %g", path, largest, white)
+    return torch.from_numpy((values.astype(np.float64) / white).clip(0, 1).astype(np.float32))
 
 
 def to_pil(image: Tensor) -> Image.Image:

@@ -26,9 +26,9 @@ T = TypeVar("T")
 
 EXIF_START, XMP_START, IPTC_START = b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0", b"Photoshop 3.0\0008BIM\4\4\0\0"
 JPEG_START, JPEG_PIXELS, JPEG_PROFILE = b"\xff\xd8", 0xDA, b"ICC_PROFILE\0"
-JPEG_METADATA = (*range(0xE1, 0xEE), 0xFE)
+JPEG_METADATA = (*range(0xE0, 0xEE), 0xEF, 0xFE)
 PNG_START, PNG_TEXTS, PNG_XMP = b"\x89PNG\r\n\x1a\n", (b"tEXt", b"zTXt", b"iTXt"), b"XML:com.adobe.xmp"
-PNG_METADATA = (*PNG_TEXTS, b"eXIf", b"pHYs", b"tIME", b"iCCP")
+PNG_PIXELS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")
 IPTC_RESOURCE, TIFF_IPTC, TIFF_XMP = 0x0404, 33723, 700
 SHORT, LONG = 3, 4
 XMP_ORIENTATION = re.compile(rb'(tiff:Orientation(?:="|>))(\d)')
@@ -279,7 +279,12 @@ def strip_metadata(path: Path) -> bytes:
     if content.startswith(TIFF_STARTS):
         return strip_tags(content)
     if content.startswith(PNG_START):
-        return PNG_START + b"".join(whole for kind, whole in png_chunks(content) if kind not in PNG_METADATA)
+        return PNG_START + b"".join(whole for kind, whole in png_chunks(content) if kind in PNG_PIXELS)
     segments = jpeg_segments(content)
-    kept = (one for marker, one in segments if marker not in JPEG_METADATA or one[4:16] == JPEG_PROFILE)
+    whole = len(JPEG_PROFILE) + 6  # with marker, length and number
+    kept = (
+        one
+        for marker, one in segments
+        if marker not in JPEG_METADATA or (one[4:].startswith(JPEG_PROFILE) and len(one) > whole)
+    )
     return JPEG_START + b"".join(kept)

@@ -50,16 +50,20 @@ class TiffSamples:
     info: dict[Any, Any]
 
 
+def is_tiff(path: Path) -> bool:
+    """Return whether a file begins like a TIFF file."""
+    with path.open("rb") as file:
+        return file.read(len(STARTS[0])) in STARTS
+
+
 def read_samples(path: Path) -> TiffSamples | None:
     """Read a TIFF file of gray or RGB whose samples have 8 to 64 bits, integer or float; None for any other file.
 
     Raises whatever NumPy and Pillow raise where it is damaged.
     """
-    with path.open("rb") as file:
-        start = file.read(len(STARTS[0]))
-        if start not in STARTS:
-            return None
-        whole = start + file.read()
+    if not is_tiff(path):
+        return None
+    whole = path.read_bytes()
     content = strip_tags(whole)
     tags = ImageFileDirectory_v2(content[: 16 if b"+" in content[:4] else 8])
     file = io.BytesIO(content)

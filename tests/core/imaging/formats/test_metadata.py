@@ -6,6 +6,7 @@ import io
 import logging
 import random
 import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -103,6 +104,32 @@ def test_no_damage_of_a_block_costs_the_pixels(tmp_path, suffix):
         for target in ("b.jpg", "b.png", "b.webp", "b.tif"):
             copied(source, tmp_path / target).close()
             assert sorted(read_picture(tmp_path / target).image.shape[1:3]) == [24, 32]
+
+
+BROKEN = {
+    "gamma of a PNG": (".png", b"gAMA", b"\0"),
+    "primaries of a PNG": (".png", b"cHRM", b"\0"),
+    "text of a PNG": (".png", b"iTXt", b"XML:com.adobe.xmp\0\1\0\0\0no zlib"),
+    "profile of a PNG": (".png", b"iCCP", b"name\0\7"),
+    "head of a JPEG": (".jpg", 0xE0, b"JFIF\0\1"),
+    "IPTC of a JPEG": (".jpg", 0xED, b"Photoshop 3.0\0008BIM\4\4"),
+    "profile of a JPEG": (".jpg", 0xE2, b"ICC_PROFILE\0"),
+}
+
+
+@pytest.mark.parametrize("what", BROKEN)
+def test_no_other_broken_part_costs_the_pixels(tmp_path, what):
+    suffix, kind, body = BROKEN[what]
+    content = saved(tmp_path / f"a{suffix}").read_bytes()
+    expected = read_picture(tmp_path / f"a{suffix}").image
+    if isinstance(kind, int):
+        content = content[:2] + struct.pack(">BBH", 0xFF, kind, len(body) + 2) + body + content[2:]
+    else:
+        checked = kind + body
+        part = struct.pack(">I", len(body)) + checked + struct.pack(">I", zlib.crc32(checked))
+        content = content[:33] + part + content[33:]
+    (tmp_path / f"a{suffix}").write_bytes(content)
+    assert torch.equal(read_picture(tmp_path / f"a{suffix}").image, expected)
 
 
 @pytest.mark.parametrize("target", ["b.jpg", "b.png", "b.webp", "b.tif"])

@@ -146,6 +146,11 @@ def test_a_damaged_directory_costs_no_pixels(tmp_path):
         assert read_picture(path).image[0].numpy() == pytest.approx(expected, abs=1e-6)
 
 
+def test_a_kind_that_is_not_read_is_told(tmp_path):
+    with pytest.raises(ValueError, match=r"a\.tif is a TIFF file of a kind that is not read"):
+        read_picture(write_tiff(tmp_path / "a.tif", draw("<u2", 3)[0], t262=8))
+
+
 def test_a_cut_off_file_is_told(tmp_path):
     samples, _ = draw("<f4", 3)
     path = write_tiff(tmp_path / "a.tif", samples)
