@@ -14,9 +14,9 @@ from typing import TypeVar
 
 import torch
 
-from .errors import is_out_of_memory
+from .errors import InputError, is_out_of_memory
 from .imaging.tile_sizes import MAX_DIFFUSION_TILE_SIZE, MAX_TILE_SIZE, MIN_TILE_SIZE, WHOLE_PIXELS
-from .networks.build import Networks, weight_dtype
+from .networks.build import Networks, weight_bytes, weight_dtype
 
 logger = logging.getLogger(__name__)
 
@@ -25,6 +25,9 @@ FreeMemory = Callable[[torch.device], int]
 
 USABLE = 0.6
 """Part of the free memory that a tile may take: allocators leave gaps, and the pictures need theirs."""
+
+RESIDENT_SIZE = 512
+"""Side in pixels of the picture that must fit beside all networks, else they take turns."""
 
 TILE_SIDE_STEP = 64
 """Sides of tiles that memory decides are multiples of so many pixels."""
@@ -89,6 +92,23 @@ def bytes_per_pixel(networks: Networks) -> dict[str, int]:
         "decode": decoder,
         "correct": 6 * scm.intro.out_channels * scm.intro.weight.dtype.itemsize,
     }
+
+
+def offload_needed(networks: Networks, device: torch.device, free_memory: FreeMemory = free_memory) -> bool:
+    """Return whether a GPU with memory of its own does not hold all networks and what they need for a picture."""
+    if device.type != "cuda":
+        return False
+    needed = weight_bytes(networks) + bytes_per_pixel(networks)["decode"] * RESIDENT_SIZE**2
+    if needed <= free_memory(device):
+        return False
+    logger.warning("the free memory of %s does not hold all networks (%.1f GB): they take turns", device, needed / 1e9)
+    return True
+
+
+def check_offload(device: torch.device) -> None:
+    """InputError for a device on which networks cannot take turns, because its memory is the CPU's."""
+    if device.type in ("cpu", "mps"):
+        raise InputError(f"offload needs a device with memory of its own, such as cuda, got {device}; leave it out")
 
 
 def choose_tile_size(stage: str, pixels: int, need: int, free: int) -> int | None:

@@ -22,8 +22,8 @@ from .imaging.layout import check_images, check_layout
 from .imaging.tile_sizes import MIN_TILE_SIZE
 from .imaging.tiling import OnTile
 from .labels import check_labels
-from .memory import FreeMemory, free_memory
-from .networks.build import Networks, network_device, weight_dtype
+from .memory import FreeMemory, check_offload, free_memory, offload_needed
+from .networks.build import Networks, weight_dtype
 from .networks.config import ModelConfig
 from .outputs import Assessment
 from .progress import StepCounter
@@ -39,6 +39,8 @@ def load_autodir(
     path: str | Path | None = None,
     device: str | torch.device | None = None,
     dtype: str | torch.dtype | None = None,
+    *,
+    offload: bool | None = None,
 ) -> AutoDIR:
     """Load an AutoDIR model.
 
@@ -46,15 +48,24 @@ def load_autodir(
         path: a `.safetensors` or `.ckpt` file with official key names; None loads the embedded mini model.
         device: None takes CUDA, then MPS, then the CPU.
         dtype: None takes float16 on CUDA and float32 elsewhere. In float16 the SCM and the VAE stay wider.
+        offload: keep the weights in the CPU's memory and have only the network in use on the device, which gives the
+            same bits; None does so on CUDA where its free memory does not hold them all.
 
     Raises CheckpointError for a file that is not a complete AutoDIR model, InputError for device or precision.
     """
     place = parse_device(device)
+    if offload:
+        check_offload(place)
     precision = natural_dtype(place) if dtype is None else parse_dtype(dtype)
     networks, plan = load_networks(
         MINI if path is None else path, lambda key: network_dtype(key.partition(".")[0], precision, place)
     )
-    return AutoDIR(networks.to(place).to(memory_format=memory_format(place)), plan.config, plan.metadata)
+    networks.to(memory_format=memory_format(place))
+    if offload_needed(networks, place) if offload is None else offload:
+        networks.execution_device = place
+    else:
+        networks.to(place)
+    return AutoDIR(networks, plan.config, plan.metadata)
 
 
 class AutoDIR:
@@ -82,7 +93,7 @@ class AutoDIR:
 
     @property
     def device(self) -> torch.device:
-        return network_device(self.networks.unet)
+        return self.networks.device
 
     @property
     def dtype(self) -> torch.dtype:
@@ -136,7 +147,8 @@ class AutoDIR:
         asked = check_labels(self.labels if labels is None else labels, self.labels)
         prompts = self.prompts(asked)
         images = check_layout(images).float()
-        probabilities = biqa.classify(self.networks.clip, images, prompts, CROPS.check(crops))
+        with self.networks.on_device("clip"):
+            probabilities = biqa.classify(self.networks.clip, images, prompts, CROPS.check(crops))
         embedding = conditioning.blend(probabilities, prompts.states)
         return Assessment(asked, probabilities.to(images.device), embedding.to(images.device))
 
@@ -149,14 +161,17 @@ class AutoDIR:
             labels: those to ask about; None asks about all of the file.
         """
         asked = check_labels(self.labels if labels is None else labels, self.labels)
-        found = biqa.probability_map(self.networks.clip, check_images(image), self.prompts(asked))
+        prompts = self.prompts(asked)
+        with self.networks.on_device("clip"):
+            found = biqa.probability_map(self.networks.clip, check_images(image), prompts)
         return found.clone().to(image.device)
 
     def prompts(self, labels: tuple[str, ...]) -> biqa.Prompts:
         """Return the encoded prompts of a label list; each label is encoded once per model, by itself."""
-        for label in labels:
-            if label not in self._prompts:
-                self._prompts[label] = biqa.encode_prompts(self.networks.clip, (label,))
+        missing = [label for label in labels if label not in self._prompts]
+        if missing:
+            with self.networks.on_device("clip"):
+                self._prompts |= {label: biqa.encode_prompts(self.networks.clip, (label,)) for label in missing}
         known = [self._prompts[label] for label in labels]
         return biqa.Prompts(
             labels, torch.cat([one.states for one in known]), torch.cat([one.embeddings for one in known])
@@ -166,7 +181,8 @@ class AutoDIR:
     def embed_text(self, texts: Sequence[str]) -> Tensor:
         """Encode custom prompts to [N, 77, D], "" to the null prompt; padding is not masked, as officially."""
         tokens, _ = conditioning.tokenize(texts)
-        return conditioning.text_states(self.networks.clip, tokens).float()
+        with self.networks.on_device("clip"):
+            return conditioning.text_states(self.networks.clip, tokens).float()
 
     @property
     def null_text(self) -> Tensor:
@@ -215,7 +231,8 @@ class AutoDIR:
         timesteps = torch.as_tensor(timestep, device=device, dtype=torch.float32).expand(len(noisy_latent))
         stacked = torch.cat([noisy_latent.to(device), image_latent.to(device)], dim=1).to(dtype)
         text = text_embedding.to(device, dtype).expand(len(noisy_latent), -1, -1)
-        return self.networks.unet(stacked, timesteps, encoder_hidden_states=text).sample.float()
+        with self.networks.on_device("unet"):
+            return self.networks.unet(stacked, timesteps, encoder_hidden_states=text).sample.float()
 
     @torch.inference_mode()
     def sample(
@@ -251,21 +268,23 @@ class AutoDIR:
         levels = sigmas(settings.steps)
         initial = check_noise(noise, c) if noise is not None else drawn
         step_noise, counter = noise_sampler or draw, StepCounter(settings.steps, on_step, on_tile)
-        return SAMPLERS.load(settings.sampler)(
-            self.stages.tiled_denoiser(self.denoiser(text_embedding, settings), c, counter.on_tile),
-            initial.to(c) * levels[0].item(),
-            levels,
-            noise=lambda sigma, sigma_next: step_noise(sigma, sigma_next).to(c),
-            on_step=counter.on_step,
-        )
+        denoiser = self.stages.tiled_denoiser(self.denoiser(text_embedding, settings), c, counter.on_tile)
+        with self.networks.on_device("unet"):
+            return SAMPLERS.load(settings.sampler)(
+                denoiser,
+                initial.to(c) * levels[0].item(),
+                levels,
+                noise=lambda sigma, sigma_next: step_noise(sigma, sigma_next).to(c),
+                on_step=counter.on_step,
+            )
 
     def denoiser(self, text_embedding: Tensor, settings: SamplerSettings) -> Callable[[Tensor], Denoise]:
         """Return what makes the guided denoiser of a conditioning latent [B, C, h, w] or of a part of one."""
-        weights = branch_weights(settings.text_guidance, settings.image_guidance)
+        weights, null_text = branch_weights(settings.text_guidance, settings.image_guidance), self.null_text
 
         def make(condition: Tensor) -> Denoise:
-            text, null_text = text_embedding.to(condition).expand(len(condition), -1, -1), self.null_text.to(condition)
-            return guided_denoiser(self.predict_noise, condition, text, null_text=null_text, weights=weights)
+            text, null = text_embedding.to(condition).expand(len(condition), -1, -1), null_text.to(condition)
+            return guided_denoiser(self.predict_noise, condition, text, null_text=null, weights=weights)
 
         return make
 

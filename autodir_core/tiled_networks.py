@@ -14,7 +14,7 @@ from .imaging.layout import from_network, pad_to_multiple, to_network
 from .imaging.tile_sizes import DIFFUSION_OVERLAP, OVERLAP, STATISTICS_SIZE
 from .imaging.tiling import LATENT, PICTURE, OnTile, plan_tiles, run_tiled
 from .memory import FreeMemory, bytes_per_pixel, choose_tile_size, free_memory, retry_smaller_tiles
-from .networks.build import Networks, network_device
+from .networks.build import Networks
 from .networks.config import ModelConfig
 from .networks.global_statistics import global_statistics, sample_patches
 from .stages import autoencoder, correction
@@ -26,6 +26,7 @@ class Stage:
 
     Attributes:
         name: of the stage, in progress and in `memory.bytes_per_pixel`.
+        owner: the name in `Networks` of the one that works.
         network: what is done to a tile.
         dims: `PICTURE` or `LATENT`: what goes in and what comes out.
         grid: values that the network divides its sides by.
@@ -35,6 +36,7 @@ class Stage:
     """
 
     name: str
+    owner: str
     network: Callable[..., Tensor]
     dims: tuple[int, int]
     grid: int = 1
@@ -64,7 +66,7 @@ class TiledNetworks:
 
     @property
     def device(self) -> torch.device:
-        return network_device(self.networks.unet)
+        return self.networks.device
 
     @property
     def factor(self) -> int:
@@ -103,7 +105,7 @@ class TiledNetworks:
         def encode(part: Tensor) -> Tensor:
             return autoencoder.encode_mode(vae, to_network(part.to(self.device)))
 
-        stage = Stage("encode", encode, (PICTURE, LATENT), grid=self.factor, module=vae.encoder)
+        stage = Stage("encode", "vae", encode, (PICTURE, LATENT), grid=self.factor, module=vae.encoder)
         return self.run(stage, [self.pad(images)], on_tile=on_tile).to(self.device)
 
     def decode(
@@ -115,7 +117,7 @@ class TiledNetworks:
         def decode(part: Tensor) -> Tensor:
             return from_network(autoencoder.decode(vae, part.to(self.device), scale))
 
-        stage = Stage("decode", decode, (LATENT, PICTURE), unit=self.factor, module=vae.decoder)
+        stage = Stage("decode", "vae", decode, (LATENT, PICTURE), unit=self.factor, module=vae.decoder)
         return self.run(stage, [latent], size=size, on_tile=on_tile)
 
     def correct(self, degraded: Tensor, generated: Tensor, on_tile: OnTile | None = None) -> Tensor:
@@ -125,7 +127,7 @@ class TiledNetworks:
         def correct(*parts: Tensor) -> Tensor:
             return from_network(correction.correct(scm, *(to_network(part.to(self.device)) for part in parts)))
 
-        stage = Stage("correct", correct, (PICTURE, PICTURE), grid=scm.stride, module=scm)
+        stage = Stage("correct", "scm", correct, (PICTURE, PICTURE), grid=scm.stride, module=scm)
         return self.run(stage, [degraded, generated], on_tile=on_tile)
 
     def tiled_denoiser(
@@ -145,6 +147,7 @@ class TiledNetworks:
         def denoise(x: Tensor, sigma: Tensor) -> Tensor:
             stage = Stage(
                 "sample",
+                "unet",
                 lambda part, condition_part: denoiser(condition_part)(part, sigma),
                 (LATENT, LATENT),
                 grid=self.unet_stride,
@@ -172,8 +175,9 @@ class TiledNetworks:
             with nullcontext() if len(tiles) == 1 else self.statistics(stage, inputs, tile_size):
                 return run_tiled(stage.network, inputs, tiles, dims=stage.dims, size=size, on_tile=on_tile)
 
-        chosen = self.choose_tile_size(stage.name, height, width)
-        return retry_smaller_tiles(attempt, chosen, max(height, width), lambda side: self.limit(stage.name, side))
+        with self.networks.on_device(stage.owner):
+            chosen = self.choose_tile_size(stage.name, height, width)
+            return retry_smaller_tiles(attempt, chosen, max(height, width), lambda side: self.limit(stage.name, side))
 
     def choose_tile_size(self, stage: str, height: int, width: int) -> int | None:
         """Return the side in pixels of the tiles in which a stage sees a picture of this size, None for the whole."""

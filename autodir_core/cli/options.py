@@ -37,13 +37,19 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
         choices=tuple(PRECISIONS),
         help="of the weights in memory (default: float16 on CUDA, else float32)",
     )
+    group.add_argument(
+        "--offload",
+        action=argparse.BooleanOptionalAction,
+        help="keep in a GPU's memory only the network in use: slower, and the same picture with less of that memory "
+        "(default: where it does not hold them all)",
+    )
 
 
 def load_model(arguments: argparse.Namespace) -> AutoDIR:
     """Load the model that the options of `add_model_options` name."""
     from ..model import load_autodir
 
-    return load_autodir(arguments.model, arguments.device, arguments.precision)
+    return load_autodir(arguments.model, arguments.device, arguments.precision, offload=arguments.offload)
 
 
 def chosen_labels(arguments: argparse.Namespace, model: AutoDIR) -> tuple[str, ...]:

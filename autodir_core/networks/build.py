@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar, cast
 
 import torch
@@ -22,7 +23,14 @@ Module = TypeVar("Module", bound=nn.Module)
 
 
 class Networks(nn.Module):
-    """The four networks of one model; `checkpoint.key_map` translates the names of its state dict."""
+    """The four networks of one model; `checkpoint.key_map` translates the names of its state dict.
+
+    Attributes:
+        execution_device: the device on which the networks take turns, while all weights stay in the CPU's memory; None
+            where they are on their device together.
+    """
+
+    execution_device: torch.device | None = None
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -30,11 +38,35 @@ class Networks(nn.Module):
         self.vae = build_vae(config.vae)
         self.clip = build_clip(config.clip)
         self.scm = build_scm(config.scm)
+        self.present: frozenset[str] = frozenset()
+
+    @property
+    def device(self) -> torch.device:
+        """The device that the networks run on."""
+        return self.execution_device or next(self.unet.parameters()).device
+
+    @contextmanager
+    def on_device(self, name: str) -> Iterator[None]:
+        """Have a network on its device within the block; where they take turns, its weights are copied there for it."""
+        if self.execution_device is None or name in self.present:
+            yield
+            return
+        network, before = self.get_submodule(name), self.present
+        waiting = [(tensor, tensor.data) for tensor in (*network.parameters(), *network.buffers())]
+        try:
+            for tensor, data in waiting:
+                tensor.data = data.to(self.execution_device, copy=True)
+            self.present = before | {name}
+            yield
+        finally:
+            self.present = before
+            for tensor, data in waiting:
+                tensor.data = data
 
 
-def network_device(network: nn.Module) -> torch.device:
-    """Return the device of a network, by its first parameter: the property of diffusers searches all modules."""
-    return next(network.parameters()).device
+def weight_bytes(network: nn.Module) -> int:
+    """Return the size of all weights of one or several networks."""
+    return sum(tensor.nbytes for tensor in (*network.parameters(), *network.buffers()))
 
 
 def weight_dtype(network: nn.Module) -> torch.dtype:

@@ -108,7 +108,7 @@ def run_evaluation(arguments: argparse.Namespace) -> int:
 def run_calibration(arguments: argparse.Namespace) -> int:
     """Fit a temperature, the quality gate or both to photographs of all severities, and write the model with them."""
     check_target(Path(arguments.model or MINI), arguments.output, arguments.overwrite)
-    model = load_autodir(arguments.model, arguments.device, "float32")
+    model = load_autodir(arguments.model, arguments.device, "float32", offload=False)
     protocol = Protocol(
         crops=arguments.crops_per_photo, degrader=arguments.degrader, severity=(0.0, 1.0), seed=arguments.seed
     )

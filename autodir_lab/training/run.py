@@ -63,7 +63,9 @@ def start_run(
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     group = find_process_group(parse_device(arguments.device))
-    model = init_model(recipe) if from_scratch else load_autodir(arguments.model, group.device, "float32")
+    model = (
+        init_model(recipe) if from_scratch else load_autodir(arguments.model, group.device, "float32", offload=False)
+    )
     model.networks.to(group.device)
     data = main_process_first(group, lambda: load(model))
     return TrainingRun(

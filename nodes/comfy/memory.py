@@ -12,8 +12,9 @@ from comfy.model_patcher import ModelPatcher
 
 from ...autodir_core.errors import AutoDIRError
 from ...autodir_core.imaging.tile_sizes import MAX_TILE_SIZE
+from ...autodir_core.memory import RESIDENT_SIZE
 from ...autodir_core.model import AutoDIR
-from ...autodir_core.networks.build import weight_dtype
+from ...autodir_core.networks.build import weight_bytes, weight_dtype
 from .devices import load_device
 from .progress import raise_if_interrupted
 
@@ -33,13 +34,30 @@ class HostedModel:
             offload_device=comfy.model_management.unet_offload_device(),
         )
         check_interrupts_between_layers(model.networks)
+        if self.is_larger_than_gpu():
+            model.networks.execution_device = self.patcher.load_device
+
+    def is_larger_than_gpu(self) -> bool:
+        """Return whether the GPU, empty, does not hold all networks and a small image: then they take turns on it."""
+        device = self.patcher.load_device
+        if device.type in ("cpu", "mps"):
+            return False
+        needed = weight_bytes(self.model.networks) + self.memory_required(RESIDENT_SIZE, RESIDENT_SIZE)
+        reserved = comfy.model_management.extra_reserved_memory()
+        return needed + reserved > comfy.model_management.get_total_memory(device)
 
     def load(self, height: int = 0, width: int = 0) -> AutoDIR:
-        """Load all networks, with memory to spare for one image of this size in pixels, and return the model."""
-        comfy.model_management.load_models_gpu(
-            [self.patcher], memory_required=self.memory_required(height, width), force_full_load=True
-        )
-        self.load_remaining_weights()
+        """Load all networks, with memory to spare for one image of this size in pixels, and return the model.
+
+        Networks that take turns come to the GPU by themselves and leave it after their work; other models make room.
+        """
+        required = self.memory_required(height, width)
+        if self.model.networks.execution_device:
+            largest = max(weight_bytes(network) for network in self.model.networks.children())
+            comfy.model_management.free_memory(largest + required, self.patcher.load_device)
+        else:
+            comfy.model_management.load_models_gpu([self.patcher], memory_required=required, force_full_load=True)
+            self.load_remaining_weights()
         return self.model
 
     def memory_required(self, height: int, width: int) -> int:

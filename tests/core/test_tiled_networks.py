@@ -185,7 +185,9 @@ def test_the_overlap_of_tiles_is_bounded(size, tile_size, overlap, most):
 
 def test_statistics_of_a_picture_come_from_a_small_sample(tiny):
     seen = []
-    stage = Stage("correct", lambda part: seen.append(part.shape), (PICTURE, PICTURE), module=torch.nn.Identity())
+    stage = Stage(
+        "correct", "scm", lambda part: seen.append(part.shape), (PICTURE, PICTURE), module=torch.nn.Identity()
+    )
     for tile_size in (1024, 256):
         with tiny.stages.statistics(stage, [torch.zeros(1, 900, 1200, 3)], tile_size):
             pass

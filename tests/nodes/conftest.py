@@ -43,6 +43,7 @@ class StandIn:
 
     bars: list[Bar] = []
     loads: list[dict] = []
+    freed: list[tuple[float, torch.device]] = []
     shown: list[torch.Tensor] = []
     weights, output, input = Path(), Path(), Path()
 
@@ -91,6 +92,9 @@ def stand_in_modules() -> dict[str, ModuleType]:
         load_models_gpu=lambda patchers, **options: StandIn.loads.append(options),
         throw_exception_if_processing_interrupted=lambda: None,
         get_free_memory=lambda device: 2**40,
+        get_total_memory=lambda device: 2**40,
+        extra_reserved_memory=lambda: 0,
+        free_memory=lambda needed, device: StandIn.freed.append((needed, device)),
         unload_all_models=lambda: None,
         soft_empty_cache=lambda: None,
         OOM_EXCEPTION=torch.cuda.OutOfMemoryError,
@@ -189,7 +193,7 @@ def model(pack, tiny_path):
 @pytest.fixture
 def stand_in(tmp_path):
     """The stand-in with nothing recorded and an output folder of its own."""
-    for record in (StandIn.bars, StandIn.loads, StandIn.shown):
+    for record in (StandIn.bars, StandIn.loads, StandIn.freed, StandIn.shown):
         record.clear()
     StandIn.output = tmp_path
     return StandIn

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
@@ -238,6 +239,44 @@ class TestLoading:
     def test_what_is_in_place_is_left_alone(self, model):
         model.load_remaining_weights()
         assert not hasattr(model.model.networks, "model_loaded_weight_memory")
+
+
+class TestTurns:
+    """A GPU that is smaller than the model."""
+
+    @pytest.fixture
+    def small_gpu(self, comfy, management, monkeypatch, model):
+        """The model on a GPU of so many bytes, of which only the name exists."""
+        monkeypatch.setattr(comfy("memory"), "load_device", lambda: torch.device("cuda"))
+
+        def host(total):
+            monkeypatch.setattr(management, "get_total_memory", lambda device: total)
+            return comfy("memory").HostedModel(copy.deepcopy(model.model))
+
+        return host
+
+    def test_the_networks_take_turns_where_they_do_not_fit_together(self, small_gpu, core):
+        hosted = small_gpu(2**40)
+        needed = core("networks.build").weight_bytes(hosted.model.networks) + hosted.memory_required(512, 512)
+        assert not small_gpu(needed).model.networks.execution_device
+        assert small_gpu(needed - 1).model.networks.execution_device == torch.device("cuda")
+
+    def test_other_models_make_room_for_the_largest_of_them(self, small_gpu, core, stand_in):
+        hosted = small_gpu(0)
+        assert hosted.load(64, 64) is hosted.model
+        largest = core("networks.build").weight_bytes(hosted.model.networks.clip)
+        assert stand_in.freed == [(largest + hosted.memory_required(64, 64), torch.device("cuda"))]
+        assert stand_in.loads == [], "ComfyUI would load them together"
+
+    def test_a_cpu_has_room_for_all(self, model, management, monkeypatch):
+        monkeypatch.setattr(management, "get_total_memory", lambda device: 0)
+        assert not model.is_larger_than_gpu()
+
+    def test_the_nodes_give_the_same_picture(self, node, model, large, monkeypatch):
+        restore = lambda: node("Restore").restore(model, large, 1, **LOOP)["result"][0]  # noqa: E731
+        together = restore()
+        monkeypatch.setattr(model.model.networks, "execution_device", torch.device("cpu"))
+        assert torch.equal(restore(), together)
 
 
 class TestPrecision:

@@ -17,7 +17,7 @@ def picture(tmp_path) -> Path:
 @pytest.fixture
 def loaded(monkeypatch, tiny):
     """Every command finds the tiny model already loaded."""
-    monkeypatch.setattr("autodir_core.model.load_autodir", lambda *chosen: tiny)
+    monkeypatch.setattr("autodir_core.model.load_autodir", lambda *chosen, **options: tiny)
     return tiny
 
 

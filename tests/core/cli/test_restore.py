@@ -255,8 +255,12 @@ class TestTroubleMidway:
         assert "1.png" in first and "does not fit into the memory of the cpu" in first
         assert last == "autodir: 1 of 3 pictures failed"
 
+    def test_offload_from_a_cpu(self, picture, refused, tmp_path):
+        said = refused("restore", picture, "-o", tmp_path / "o.png", "--offload", *FAST)
+        assert "offload needs a device with memory of its own, such as cuda, got cpu" in said
+
     def test_a_memory_that_does_not_hold_the_model(self, picture, refused, tmp_path, monkeypatch):
-        def full(*chosen):
+        def full(*chosen, **options):
             raise RuntimeError("unable to mmap 9 bytes from file <model>: Cannot allocate memory (12)")
 
         monkeypatch.setattr("autodir_core.model.load_autodir", full)

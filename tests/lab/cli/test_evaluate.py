@@ -26,7 +26,7 @@ def photos(tmp_path, random_image):
 @pytest.fixture
 def evaluate(tiny, monkeypatch):
     """Run the command with the tiny model already loaded; return the exit code."""
-    monkeypatch.setattr("autodir_core.model.load_autodir", lambda *chosen: tiny)
+    monkeypatch.setattr("autodir_core.model.load_autodir", lambda *chosen, **options: tiny)
     return lambda *arguments: main(["evaluate", *FAST, *map(str, arguments)])
 
 
