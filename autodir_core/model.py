@@ -62,7 +62,7 @@ def load_autodir(
     )
     networks.to(memory_format=memory_format(place))
     if offload_needed(networks, place) if offload is None else offload:
-        networks.execution_device = place
+        networks.shared_device = place
     else:
         networks.to(place)
     return AutoDIR(networks, plan.config, plan.metadata)
@@ -93,7 +93,7 @@ class AutoDIR:
 
     @property
     def device(self) -> torch.device:
-        return self.networks.device
+        return self.networks.execution_device
 
     @property
     def dtype(self) -> torch.dtype:

@@ -66,7 +66,7 @@ class TiledNetworks:
 
     @property
     def device(self) -> torch.device:
-        return self.networks.device
+        return self.networks.execution_device
 
     @property
     def factor(self) -> int:

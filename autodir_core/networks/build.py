@@ -26,11 +26,11 @@ class Networks(nn.Module):
     """The four networks of one model; `checkpoint.key_map` translates the names of its state dict.
 
     Attributes:
-        execution_device: the device on which the networks take turns, while all weights stay in the CPU's memory; None
+        shared_device: the device on which the networks take turns, while all weights stay in the CPU's memory; None
             where they are on their device together.
     """
 
-    execution_device: torch.device | None = None
+    shared_device: torch.device | None = None
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -41,21 +41,21 @@ class Networks(nn.Module):
         self.present: frozenset[str] = frozenset()
 
     @property
-    def device(self) -> torch.device:
-        """The device that the networks run on."""
-        return self.execution_device or next(self.unet.parameters()).device
+    def execution_device(self) -> torch.device:
+        """The device that the networks run on; ComfyUI gives them an attribute `device` of its own."""
+        return self.shared_device or next(self.unet.parameters()).device
 
     @contextmanager
     def on_device(self, name: str) -> Iterator[None]:
         """Have a network on its device within the block; where they take turns, its weights are copied there for it."""
-        if self.execution_device is None or name in self.present:
+        if self.shared_device is None or name in self.present:
             yield
             return
         network, before = self.get_submodule(name), self.present
         waiting = [(tensor, tensor.data) for tensor in (*network.parameters(), *network.buffers())]
         try:
             for tensor, data in waiting:
-                tensor.data = data.to(self.execution_device, copy=True)
+                tensor.data = data.to(self.shared_device, copy=True)
             self.present = before | {name}
             yield
         finally:

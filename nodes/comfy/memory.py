@@ -35,7 +35,7 @@ class HostedModel:
         )
         check_interrupts_between_layers(model.networks)
         if self.is_larger_than_gpu():
-            model.networks.execution_device = self.patcher.load_device
+            model.networks.shared_device = self.patcher.load_device
 
     def is_larger_than_gpu(self) -> bool:
         """Return whether the GPU, empty, does not hold all networks and a small image: then they take turns on it."""
@@ -52,7 +52,7 @@ class HostedModel:
         Networks that take turns come to the GPU by themselves and leave it after their work; other models make room.
         """
         required = self.memory_required(height, width)
-        if self.model.networks.execution_device:
+        if self.model.networks.shared_device:
             largest = max(weight_bytes(network) for network in self.model.networks.children())
             comfy.model_management.free_memory(largest + required, self.patcher.load_device)
         else:

@@ -33,6 +33,7 @@ class Patcher:
 
     def __init__(self, model, load_device, offload_device):
         self.model, self.load_device, self.offload_device = model, load_device, offload_device
+        model.device = offload_device  # ComfyUI's own writes it too
 
     def model_size(self):
         return 123

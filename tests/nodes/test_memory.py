@@ -258,8 +258,8 @@ class TestTurns:
     def test_the_networks_take_turns_where_they_do_not_fit_together(self, small_gpu, core):
         hosted = small_gpu(2**40)
         needed = core("networks.build").weight_bytes(hosted.model.networks) + hosted.memory_required(512, 512)
-        assert not small_gpu(needed).model.networks.execution_device
-        assert small_gpu(needed - 1).model.networks.execution_device == torch.device("cuda")
+        assert not small_gpu(needed).model.networks.shared_device
+        assert small_gpu(needed - 1).model.networks.shared_device == torch.device("cuda")
 
     def test_other_models_make_room_for_the_largest_of_them(self, small_gpu, core, stand_in):
         hosted = small_gpu(0)
@@ -275,7 +275,7 @@ class TestTurns:
     def test_the_nodes_give_the_same_picture(self, node, model, large, monkeypatch):
         restore = lambda: node("Restore").restore(model, large, 1, **LOOP)["result"][0]  # noqa: E731
         together = restore()
-        monkeypatch.setattr(model.model.networks, "execution_device", torch.device("cpu"))
+        monkeypatch.setattr(model.model.networks, "shared_device", torch.device("cpu"))
         assert torch.equal(restore(), together)
 
 

@@ -20,7 +20,7 @@ LOOP, SAMPLER = ad.LoopSettings(max_rounds=2, labels=["haze", "rain"]), ad.Sampl
 @pytest.fixture(scope="module")
 def offloaded(tiny_path) -> ad.AutoDIR:
     model = ad.load_autodir(tiny_path, device="cpu")
-    model.networks.execution_device = torch.device("cpu")
+    model.networks.shared_device = torch.device("cpu")
     return model
 
 
