@@ -5,6 +5,7 @@ Whatever it holds, it keeps no one from the pixels: what cannot be read or writt
 
 from __future__ import annotations
 
+import io
 import logging
 import re
 import struct
@@ -44,7 +45,7 @@ DESCRIPTIVE = (
 )
 """The tags of a TIFF file that describe the photo, not how its pixels are stored."""
 
-MAX_DPI = 65535
+MAX_DPI, MAX_SEGMENT = 65535, 65533
 
 
 @dataclass(frozen=True)
@@ -72,14 +73,13 @@ class Metadata:
     def save_options(self, picture_format: str) -> dict[str, Any]:
         """Return what Pillow's `save` takes of it in one of the formats PNG, JPEG, WEBP and TIFF."""
         options: dict[str, Any] = {"icc_profile": self.icc_profile, "dpi": self.dpi}
-        if picture_format != "TIFF":  # where Pillow loses it, see `tiff_tags`
-            options["exif"] = self.exif
         if picture_format == "PNG":
-            options["pnginfo"] = self._png_chunks()
+            options |= {"exif": self.exif, "pnginfo": self._png_chunks()}
         elif picture_format == "JPEG":
-            options |= {"extra": self._jpeg_segments(), "comment": self.comment}
-        elif picture_format == "WEBP":
-            options["xmp"] = self.xmp
+            exif = self.exif if len(self.exif) <= MAX_SEGMENT else b""
+            options |= {"exif": exif, "extra": self._jpeg_segments(), "comment": self.comment[:MAX_SEGMENT]}
+        elif picture_format == "WEBP":  # not TIFF, where Pillow loses EXIF, see `tiff_tags`
+            options |= {"exif": self.exif, "xmp": self.xmp}
         return {name: value for name, value in options.items() if value}
 
     def homeless(self, picture_format: str) -> list[str]:
@@ -88,6 +88,8 @@ class Metadata:
             "the texts": self.texts and picture_format != "PNG",
             "IPTC records": self.iptc and picture_format not in ("JPEG", "TIFF"),
             "the comment": self.comment and picture_format != "JPEG",
+            "so long an EXIF block": len(self.exif) > MAX_SEGMENT and picture_format == "JPEG",
+            "so long an XMP packet": len(XMP_START + self.xmp) > MAX_SEGMENT and picture_format == "JPEG",
             "the resolution": self.dpi and not self.exif and picture_format == "WEBP",
         }
         return [name for name, is_lost in lost.items() if is_lost]
@@ -111,7 +113,7 @@ class Metadata:
 
     def _jpeg_segments(self) -> bytes:
         """Return XMP and IPTC as segments; Pillow has an option for XMP since version 11, none for IPTC."""
-        bodies = [(0xE1, XMP_START + self.xmp)] if self.xmp else []
+        bodies = [(0xE1, XMP_START + self.xmp)] if self.xmp and len(XMP_START + self.xmp) <= MAX_SEGMENT else []
         if self.iptc:
             iptc = IPTC_START + struct.pack(">I", len(self.iptc)) + self.iptc + bytes(len(self.iptc) % 2)
             bodies.append((0xED, iptc))
@@ -131,6 +133,8 @@ def read_orientation(image: Image.Image, path: Path) -> int:
         exif.tobytes()  # which fails where a value is not of its tag's type
     except Exception as error:
         logger.warning("%s: its EXIF block is odd (%s); the pixels are used all the same", path, one_line(error))
+    if image.format == "TIFF":  # which Pillow has turned already
+        return orientation or 1
     if orientation is None and (found := XMP_ORIENTATION.search(find_xmp(image))):
         orientation = int(found[2])
     return orientation or 1
@@ -162,7 +166,7 @@ def read_metadata(image: Image.Image, size: tuple[int, int], icc_profile: bytes,
     return Metadata(
         exif=attempt("EXIF block", lambda: make_upright(read_exif(image), *size), b""),
         xmp=attempt("XMP packet", lambda: XMP_ORIENTATION.sub(rb"\g<1>1", find_xmp(image)), b""),
-        iptc=attempt("IPTC block", lambda: read_iptc(info), b""),
+        iptc=attempt("IPTC block", lambda: read_iptc(image), b""),
         icc_profile=icc_profile,
         dpi=attempt("resolution", lambda: read_dpi(info), None),
         comment=info["comment"] if image.format in ("JPEG", "MPO") and "comment" in info else b"",
@@ -232,8 +236,10 @@ def find_xmp(image: Image.Image) -> bytes:
     return packet.encode() if isinstance(packet, str) else bytes(packet)
 
 
-def read_iptc(info: dict[Any, Any]) -> bytes:
-    return bytes(info.get("photoshop", {}).get(IPTC_RESOURCE, b""))
+def read_iptc(image: Image.Image) -> bytes:
+    """Return the IPTC records of a JPEG or TIFF file."""
+    of_tiff = getattr(image, "tag_v2", {}).get(TIFF_IPTC, b"")
+    return bytes(image.info.get("photoshop", {}).get(IPTC_RESOURCE, of_tiff))
 
 
 def read_dpi(info: dict[Any, Any]) -> tuple[float, float] | None:
@@ -244,10 +250,14 @@ def read_dpi(info: dict[Any, Any]) -> tuple[float, float] | None:
 
 def read_texts(path: Path) -> Iterator[tuple[bytes, bytes]]:
     """Yield kind and content of the text chunks of a PNG file, not unpacked, but those that hold EXIF or XMP."""
-    for kind, whole in png_chunks(path.read_bytes()):
-        content = whole[8:-4]
-        if kind in PNG_TEXTS and not content.startswith((PNG_XMP, b"Raw profile type ")):
-            yield kind, content
+    with path.open("rb") as file:
+        file.seek(len(PNG_START))
+        while len(head := file.read(8)) == 8:
+            length, kind = struct.unpack(">I4s", head)
+            content = file.read(length) if kind in PNG_TEXTS else b""
+            if content and not content.startswith((PNG_XMP, b"Raw profile type ")):
+                yield kind, content
+            file.seek(4 + length - len(content), io.SEEK_CUR)
 
 
 def png_chunks(content: bytes) -> Iterator[tuple[bytes, bytes]]:

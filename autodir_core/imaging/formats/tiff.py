@@ -21,7 +21,7 @@ PLANAR, PREDICTOR, EXTRA_SAMPLES, SAMPLE_FORMAT, XMP, ICC_PROFILE = 284, 317, 33
 WHITE_IS_ZERO, BLACK_IS_ZERO, RGB = 0, 1, 2
 COLORS = {WHITE_IS_ZERO: 1, BLACK_IS_ZERO: 1, RGB: 3}
 UNCOMPRESSED, SEPARATE_PLANES, DIFFERENCES, FLOAT_DIFFERENCES = 1, 2, 2, 3
-PREMULTIPLIED_ALPHA, ALPHA = 1, 2
+PREMULTIPLIED_ALPHA, ALPHA, MAX_SAMPLES = 1, 2, 16
 RESOLUTIONS, RESOLUTION_UNIT, PER_CENTIMETER = (282, 283), 296, 3
 FILL_ORDER, FAX_OPTIONS, COLOR_MAP, JPEG_TABLES, YCBCR = 266, (292, 293), 320, 347, (529, 530, 531, 532)
 NEEDED = frozenset(
@@ -70,7 +70,7 @@ def read_samples(path: Path) -> TiffSamples | None:
     file.seek(tags.next)
     tags.load(file)
     dtype, colors = _sample_type(tags), COLORS.get(tags.get(PHOTOMETRIC, -1))
-    if dtype is None or colors is None or tags.get(SAMPLES, 1) < colors:
+    if dtype is None or colors is None or not colors <= tags.get(SAMPLES, 1) <= MAX_SAMPLES:
         return None
     samples = turn_upright(_read_pixels(content, tags, dtype), tags.get(ORIENTATION, 1))
     color, extra = samples[..., :colors], (*tags.get(EXTRA_SAMPLES, ()), 0)[0]
@@ -99,7 +99,8 @@ def _sample_type(tags: ImageFileDirectory_v2) -> np.dtype[Any] | None:
     bits, kinds = set(tags.get(BITS, (1,))), set(tags.get(SAMPLE_FORMAT, (1,)))
     try:
         ((bits,), (kind,)) = bits, kinds
-        return np.dtype(f"{'<' if tags.prefix == b'II' else '>'}{KINDS[kind]}{bits // 8}") if bits % 8 == 0 else None
+        order = "<" if tags.prefix == b"II" else ">"
+        return np.dtype(f"{order}{KINDS[kind]}{bits // 8}") if bits in (8, 16, 32, 64) else None
     except (ValueError, KeyError, TypeError):
         return None
 
@@ -115,7 +116,7 @@ def _read_pixels(content: bytes, tags: ImageFileDirectory_v2, dtype: np.dtype[An
         (tags[TILE_WIDTH], tags[TILE_HEIGHT]) if tiled else (width, min(tags.get(STRIP_HEIGHT, height), height))
     )
     offsets, lengths = (tags[TILE_OFFSETS], tags[TILE_LENGTHS]) if tiled else (tags[STRIP_OFFSETS], tags[STRIP_LENGTHS])
-    places = [(p, y, x) for p in range(planes) for y in range(0, height, down) for x in range(0, width, across)]
+    places = ((p, y, x) for p in range(planes) for y in range(0, height, down) for x in range(0, width, across))
     pixels = np.empty((planes, height, width, samples // planes), dtype.newbyteorder("="))
     for (plane, y, x), offset, length in zip(places, offsets, lengths, strict=True):
         rows = down if tiled else min(down, height - y)

@@ -176,11 +176,20 @@ def test_xmp_is_kept_upright(tmp_path, suffix):
 def test_credits_of_agencies_are_kept(tmp_path, suffix):
     body = b"Photoshop 3.0\0008BIM\4\4\0\0" + struct.pack(">I", len(IPTC)) + IPTC
     saved(tmp_path / "a.jpg", extra=struct.pack(">BBH", 0xFF, 0xED, len(body) + 2) + body, comment=b"hello")
-    with copied(tmp_path / "a.jpg", tmp_path / f"b{suffix}") as written:
-        if suffix == ".tif":
-            assert written.tag_v2[33723] == IPTC
-        else:
-            assert written.info["photoshop"][0x0404] == IPTC and written.info["comment"] == b"hello"
+    copied(tmp_path / "a.jpg", tmp_path / f"b{suffix}").close()
+    copied(tmp_path / f"b{suffix}", tmp_path / f"c{suffix}").close()
+    written = read_picture(tmp_path / f"c{suffix}").metadata
+    assert written.iptc == IPTC and (suffix == ".tif" or written.comment == b"hello")
+
+
+@pytest.mark.parametrize("error", [TypeError, OverflowError])
+def test_whatever_pillow_raises_on_writing_costs_no_picture(tmp_path, monkeypatch, caplog, error):
+    def fail(*_):
+        raise error("odd")
+
+    monkeypatch.setattr("autodir_core.imaging.files.add_tags", fail)
+    copied(saved(tmp_path / "a.jpg", exif=photo()), tmp_path / "b.tif").close()
+    assert "b.tif: metadata cannot be written (odd) and are left out" in caplog.text
 
 
 def test_the_thumbnail_of_before_and_nothing_else_is_gone(tmp_path):
@@ -223,7 +232,7 @@ def test_metadata_that_cannot_be_written_cost_no_picture(tmp_path, caplog):
     source = saved(tmp_path / "a.png", exif=photo() + bytes(70_000))
     with caplog.at_level(logging.WARNING):
         copied(source, tmp_path / "b.jpg").close()
-    assert "b.jpg: metadata cannot be written (EXIF data is too long) and are left out" in caplog.text
+    assert "b.jpg: a JPEG file has no place for so long an EXIF block; left out" in caplog.text
     assert read_picture(tmp_path / "b.jpg").image.shape == (1, 32, 24, 3)
 
 
