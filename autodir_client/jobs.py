@@ -18,7 +18,7 @@ from typing import Any
 
 from autodir_core.errors import InputError
 from autodir_core.imaging.paths import fit_name, list_pictures
-from autodir_core.serialization.atomic import one_line, write_text
+from autodir_core.serialization.atomic import write_text
 
 from .messages import Output
 from .workflow import Workflow, title_of
@@ -32,17 +32,10 @@ NO_CLAIMS: Mapping[str, str] = MappingProxyType({})
 
 @dataclass(frozen=True)
 class Photo:
-    """A file to upload.
-
-    Attributes:
-        path: of the file.
-        digest: the SHA-256 of its content.
-        problem: why it cannot be read; empty where it can.
-    """
+    """A file to upload and the SHA-256 of its content, empty where it cannot be read: its upload will say so."""
 
     path: Path
     digest: str
-    problem: str = ""
 
     @property
     def upload_name(self) -> str:
@@ -77,11 +70,6 @@ class Job:
     def record(self) -> Path:
         """The file that is written last: where it exists, the job is finished."""
         return self.folder / fit_name(self.name, RECORD_ENDING)
-
-    @property
-    def problem(self) -> str:
-        """Why a photo of it cannot be read; empty where all can."""
-        return next((photo.problem for photo in self.photos.values() if photo.problem), "")
 
     @property
     def label(self) -> str:
@@ -156,11 +144,11 @@ def find_photos(given: PathLike | Sequence[PathLike], out: Path) -> list[Photo]:
 
 
 def read_photo(path: Path) -> Photo:
-    """Read a file for its digest; one that cannot be read is a photo with a problem, and costs no other."""
+    """Read a file for its digest."""
     try:
         return Photo(path, hashlib.sha256(path.read_bytes()).hexdigest())
-    except OSError as error:
-        return Photo(path, "", f"{path} cannot be read ({one_line(error)})")
+    except OSError:
+        return Photo(path, "")
 
 
 def job_name(workflow: Workflow, chosen: Mapping[str, Photo], photos: Mapping[str, Sequence[Photo]]) -> str:
@@ -188,7 +176,7 @@ def check_distinct(jobs: Sequence[Job]) -> None:
 
 def load_finished(job: Job) -> JobResult | None:
     """Return the result of an earlier run whose files all exist; InputError where it was of another workflow."""
-    if not job.record.is_file():
+    if not (job.record.is_file() and all(photo.digest for photo in job.photos.values())):
         return None
     try:
         record = json.loads(job.record.read_text(encoding="utf-8"))

@@ -11,7 +11,7 @@ from typing import Any
 
 from autodir_core.errors import AutoDIRError, InputError
 
-from .jobs import JobResult, PathLike, load_finished, photo_paths, plan_jobs, read_claims
+from .jobs import JobResult, PathLike, load_finished, plan_jobs, read_claims
 from .messages import Update
 from .server import Server, blocking, import_aiohttp
 from .worker import JobQueue, Worker, WorkerConfig
@@ -48,13 +48,9 @@ async def run_workflow_async(
     """
     workflow = workflow if isinstance(workflow, Workflow) else read_workflow(workflow)
     jobs = plan_jobs(workflow, inputs or {}, settings or {}, Path(out), overwrite=overwrite)
-    results: dict[str, JobResult] = {}
+    results = {} if overwrite else {job.name: result for job in jobs if (result := load_finished(job)) is not None}
     for job in jobs:
-        if job.problem:
-            on_update(Update("failed", job.label, message=job.problem))
-            results[job.name] = JobResult(job.name, photo_paths(job), error=job.problem)
-        elif not overwrite and (finished := load_finished(job)) is not None:
-            results[job.name] = finished
+        if job.name in results:
             on_update(Update("done", job.label, message="skipped, its outputs exist"))
     claimed = read_claims(Path(out)) | {os.path.normcase(job.record.name): job.record.name for job in jobs}
     queue = JobQueue(deque(job for job in jobs if job.name not in results), results, claimed=claimed)

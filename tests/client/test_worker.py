@@ -108,26 +108,30 @@ class TestAccidents:
         assert fake.requests.count("POST /upload/image") == 2 + worker.MAX_ATTEMPTS
         assert_done(client, [photos[0], photos[2]])
 
-    @pytest.mark.parametrize("when", ["before", "meanwhile"])
-    def test_a_photo_that_cannot_be_read_costs_no_other(self, client, photos, monkeypatch, when):
-        read, calls = Path.read_bytes, []
+    @pytest.mark.parametrize(("allowed", "again"), [(0, False), (1, False), (0, True)])
+    def test_a_photo_that_cannot_be_read_costs_no_other(self, client, photos, allowed, again):
+        read, calls, patch = Path.read_bytes, [], pytest.MonkeyPatch()
 
         def denied(path):
             calls.append(path)
-            if path == photos[1] and calls.count(path) > (when == "meanwhile"):
+            if path == photos[1] and calls.count(path) > allowed:
                 raise PermissionError(13, "Permission denied")
             return read(path)
 
-        monkeypatch.setattr(Path, "read_bytes", denied)
+        patch.setattr(Path, "read_bytes", denied)
 
         async def story():
             async with Fake() as fake:
+                if again:
+                    patch.undo()
+                    await client([fake], photos[:3])
+                    patch.setattr(Path, "read_bytes", denied)
                 return await client([fake], photos[:3])
 
         results = asyncio.run(story())
         assert [result.error for result in results] == ["", f"{photos[1]} cannot be read (Permission denied)", ""]
-        monkeypatch.undo()
-        assert_done(client, [photos[0], photos[2]])
+        patch.undo()
+        assert_done(client, photos[:3] if again else [photos[0], photos[2]])
 
     def test_a_refused_prompt_is_explained_once(self, client, photos):
         async def story():
