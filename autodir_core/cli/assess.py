@@ -7,10 +7,11 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..imaging.paths import fit_name
 from ..labels import CLEAN
 from .console import complain, say, text_bar
 from .options import add_crops, add_model_options, chosen_labels, load_model, names
-from .pictures import find_pictures, for_each
+from .pictures import Job, check_distinct, find_pictures, for_each
 
 if TYPE_CHECKING:
     from ..outputs import Assessment
@@ -32,6 +33,8 @@ def run(arguments: argparse.Namespace) -> int:
     from ..reporting.heat_map import heat_map
 
     pictures = find_pictures(arguments.pictures)
+    if arguments.map:
+        check_distinct([Job(path, map_path(path, arguments.map)) for path in pictures], ())
     if len(pictures) == 1:
         read_picture(pictures[0])  # a single picture that is broken is reported before the model is loaded
     model = load_model(arguments)
@@ -46,7 +49,7 @@ def run(arguments: argparse.Namespace) -> int:
         image = read_picture(path).image
         assessment = model.assess(image, labels, arguments.crops)
         if arguments.map:
-            write_picture(arguments.map / f"{path.stem}_map.png", heat_map(image, model.locate(image, labels), labels))
+            write_picture(map_path(path, arguments.map), heat_map(image, model.locate(image, labels), labels))
         entries.append(entry(path, assessment))
         if not arguments.json:
             say(chart(path, assessment))
@@ -56,6 +59,10 @@ def run(arguments: argparse.Namespace) -> int:
         text = json.dumps(entries, indent=2, ensure_ascii=False)
         say(text.encode("utf-8", "backslashreplace").decode())  # names that are no UTF-8 become escapes
     return code
+
+
+def map_path(picture: Path, folder: Path) -> Path:
+    return folder / fit_name(picture.stem, "_map.png")
 
 
 def entry(path: Path, assessment: Assessment) -> dict[str, Any]:

@@ -63,3 +63,8 @@ def test_a_terminal_of_few_characters(picture, loaded, monkeypatch):
     shown = terminal.buffer.getvalue().decode("cp1252")
     assert "??.png" in shown
     assert "#####" in shown
+
+
+def test_two_maps_of_one_name_are_refused(picture, refused, tmp_path):
+    other = saved(tmp_path / "other" / "photo.jpg")
+    assert "would both write" in refused("assess", picture, other, "--map", tmp_path / "maps")
