@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from torch import Tensor
@@ -20,6 +20,46 @@ from .shared import io
 
 MAX_SHOWN = 4
 """Montages of a batch that the node itself shows; more would be too small to read there."""
+
+
+@dataclass(frozen=True)
+class RestoreWidgets:
+    """The widgets of the node that say how it restores, with the values of workflows that do not have them yet."""
+
+    steps: int
+    max_rounds: int
+    text_guidance: float
+    image_guidance: float
+    prompt: str
+    scm_weight: float
+    labels: str = ""
+    sampler: str = io.SAMPLER[1]["default"]
+    crops: str = io.CROPS[1]["default"]
+    min_confidence: float = io.MIN_CONFIDENCE[1]["default"]
+    preset: str = io.CUSTOM
+    gate: str = io.GATE_FROM_PRESET
+    strength: float = io.STRENGTH[1]["default"]
+
+    def settings(self) -> tuple[LoopSettings, SamplerSettings]:
+        """Return the settings of the loop and of the sampler; a preset replaces those of the sampler."""
+        if self.preset == io.CUSTOM:
+            given = SamplerSettings(self.steps, self.sampler, self.text_guidance, self.image_guidance)
+            base, sampler = LoopSettings(), given
+        else:
+            base, sampler = core_settings.preset(self.preset)
+        loop = replace(
+            base,
+            max_rounds=self.max_rounds,
+            labels=parse_labels(self.labels) or None,
+            prompt=self.prompt.strip() or None,
+            scm_weight=None if self.scm_weight < 0 else self.scm_weight,
+            crops=self.crops,
+            min_confidence=self.min_confidence,
+            round_height=MAX_HEIGHT,
+            gate=base.gate if self.gate == io.GATE_FROM_PRESET else self.gate == "on",
+            strength=self.strength,
+        )
+        return loop, sampler
 
 
 class AutoDIRRestore:
@@ -86,46 +126,18 @@ class AutoDIRRestore:
         }
 
     def restore(
-        self,
-        model: HostedModel,
-        image: Tensor,
-        steps: int,
-        seed: int,
-        max_rounds: int,
-        text_guidance: float,
-        image_guidance: float,
-        prompt: str,
-        scm_weight: float,
-        mask: Tensor | None = None,
-        labels: str = "",
-        sampler: str = io.SAMPLER[1]["default"],
-        crops: str = io.CROPS[1]["default"],
-        min_confidence: float = io.MIN_CONFIDENCE[1]["default"],
-        preset: str = io.CUSTOM,
-        gate: str = io.GATE_FROM_PRESET,
-        strength: float = io.STRENGTH[1]["default"],
+        self, model: HostedModel, image: Tensor, steps: int, seed: int, mask: Tensor | None = None, **widgets: Any
     ) -> dict[str, Any]:
+        """Restore the pictures; the other widgets are the fields of `RestoreWidgets`."""
         colors, alpha = io.split_alpha(image)
-        base, settings = settings_of(preset, SamplerSettings(steps, sampler, text_guidance, image_guidance))
-        loop = replace(
-            base,
-            max_rounds=max_rounds,
-            labels=parse_labels(labels) or None,
-            prompt=prompt.strip() or None,
-            scm_weight=None if scm_weight < 0 else scm_weight,
-            crops=crops,
-            min_confidence=min_confidence,
-            round_height=MAX_HEIGHT,
-            gate=base.gate if gate == io.GATE_FROM_PRESET else gate == "on",
-            strength=strength,
-        )
+        loop, sampler = RestoreWidgets(steps, **widgets).settings()
         with model.loaded_for(*colors.shape[1:3]) as autodir:
             bar = progress.NodeProgress(autodir)
             done = restore(
                 autodir,
                 colors,
                 loop,
-                settings,
+                sampler,
                 seed=seed,
                 on_step=bar.on_step,
                 on_stage=lambda at: bar.move(0, at.fraction),
@@ -136,8 +148,3 @@ class AutoDIRRestore:
         bar.show_result(montage[0])
         shown = {"images": folders.save_previews(montage[:MAX_SHOWN]), "text": [report]}
         return {"ui": shown, "result": (result, report, montage.to(devices.intermediate_device()))}
-
-
-def settings_of(name: str, given: SamplerSettings) -> tuple[LoopSettings, SamplerSettings]:
-    """Return the settings of a preset; for "custom" the paper's loop and the given ones."""
-    return (LoopSettings(), given) if name == io.CUSTOM else core_settings.preset(name)

@@ -13,6 +13,7 @@ from torch import Tensor
 from ..choices import COLOR_METHODS
 from ..errors import InputError
 from .filters import binomial_blur, resize
+from .formats.errors import FORMAT_ERRORS
 from .layout import check_images, from_network, to_network
 
 logger = logging.getLogger(__name__)
@@ -39,7 +40,7 @@ def to_srgb(image: Image.Image, icc_profile: bytes | None, path: Path) -> tuple[
         converted = ImageCms.profileToProfile(
             image, profile, ImageCms.createProfile("sRGB"), ImageCms.Intent.PERCEPTUAL, outputMode="RGB"
         )
-    except Exception as error:  # a damaged profile makes Pillow raise anything
+    except FORMAT_ERRORS as error:
         logger.warning("%s: the embedded color profile cannot be used (%s); colors kept as they are", path, error)
         return image.convert("RGB"), b""
     assert converted is not None  # only an in-place conversion returns None

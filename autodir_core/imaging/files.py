@@ -23,6 +23,7 @@ from torch import Tensor
 from ..errors import InputError
 from ..serialization.atomic import atomic_path, one_line
 from .color import to_srgb
+from .formats.errors import FORMAT_ERRORS
 from .formats.metadata import Metadata, read_metadata, read_orientation, strip_metadata
 from .formats.tiff import BITS, TiffSamples, add_tags, is_tiff, read_samples
 from .layout import check_images, from_pil, scale_samples, to_pil
@@ -77,9 +78,9 @@ def read_picture(path: PathLike) -> Picture:
     path = _existing_file(path)
     try:
         return _read_with_pillow(path, path)
-    except (InputError, MemoryError):
+    except InputError:
         raise
-    except Exception as error:  # what Pillow raises on odd data has no list
+    except FORMAT_ERRORS as error:
         return _read_otherwise(path, error)
 
 
@@ -167,9 +168,9 @@ def _read_otherwise(path: Path, error: Exception) -> Picture:
             picture = _read_with_pillow(io.BytesIO(content), path)
             logger.warning("%s: its metadata cannot be read (%s); the pixels are used", path, one_line(error))
             return picture
-    except (InputError, MemoryError):
+    except InputError:
         raise
-    except Exception as other:
+    except FORMAT_ERRORS as other:
         error = other if isinstance(error, UnidentifiedImageError) else error
     raise InputError(_describe_failure(path, error)) from error
 
@@ -260,7 +261,7 @@ def _encode_with_metadata(picture: Image.Image, options: dict[str, Any], metadat
         with _quiet_pillow():
             content = _encode(picture, options | metadata.save_options(picture_format))
             content = add_tags(content, metadata.tiff_tags()) if picture_format == "TIFF" else content
-    except Exception as error:  # odd metadata makes Pillow raise anything
+    except FORMAT_ERRORS as error:
         logger.warning("%s: metadata cannot be written (%s) and are left out", path, one_line(error))
         return b""
     if lost := metadata.homeless(picture_format):

@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 from PIL import ExifTags, Image, PngImagePlugin
 
 from ...serialization.atomic import one_line
+from .errors import FORMAT_ERRORS
 from .tiff import STARTS as TIFF_STARTS
 from .tiff import strip_tags
 
@@ -131,7 +132,7 @@ def read_orientation(image: Image.Image, path: Path) -> int:
             exif = image.getexif()
         orientation = exif.get(ORIENTATION)
         exif.tobytes()  # which fails where a value is not of its tag's type
-    except Exception as error:
+    except FORMAT_ERRORS as error:
         logger.warning("%s: its EXIF block is odd (%s); the pixels are used all the same", path, one_line(error))
     if image.format == "TIFF":  # which Pillow has turned already
         return orientation or 1
@@ -159,7 +160,7 @@ def read_metadata(image: Image.Image, size: tuple[int, int], icc_profile: bytes,
     def attempt(what: str, read: Callable[[], T], default: T) -> T:
         try:
             return read()
-        except Exception as error:  # odd metadata makes Pillow raise anything
+        except FORMAT_ERRORS as error:
             logger.warning("%s: its %s cannot be read (%s) and is left out", path, what, one_line(error))
             return default
 
