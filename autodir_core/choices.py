@@ -116,7 +116,7 @@ DEGRADATIONS = Choices(
                 "luminance": Choice("degrade.haze:luminance", "what is bright counts as far"),
                 "colored": Choice("degrade.haze:colored", "blue mist, brown smoke or dust"),
                 "patchy": Choice("degrade.haze:patchy", "banks and wisps of fog"),
-                "smoke": Choice("degrade.haze:smoke", "puffs of smoke or steam that blur what is behind"),
+                "smoke": Choice("degrade.haze:smoke", "puffs of smoke or steam that blur the picture"),
                 "scattering": Choice("degrade.haze:scattering", "dense fog that blurs the distance, lights glow"),
                 "veil": Choice("degrade.haze:veil", "pale, with low contrast and saturation"),
             },
@@ -133,6 +133,7 @@ DEGRADATIONS = Choices(
                 "mist": Choice("degrade.rain:mist", "a downpour whose far drops merge into mist"),
                 "refracting": Choice("degrade.rain:refracting", "streaks that smear what lies behind them"),
                 "overcast": Choice("degrade.rain:overcast", "even gray strokes under a dark sky"),
+                "flash": Choice("degrade.rain:flash", "near drops frozen by a flash: short, wide, bright strokes"),
             },
         ),
         "raindrop": Degradation(

@@ -91,7 +91,7 @@ def patchy(image: Tensor, draw: Draw, *, severity: float) -> Tensor:
 
 
 def smoke(image: Tensor, draw: Draw, *, severity: float) -> Tensor:
-    """Let puffs of smoke or steam drift over [3, H, W] in 0..1; what is behind them blurs a little.
+    """Let puffs of smoke or steam drift over [3, H, W] in 0..1; they blur what is behind them, or thin mist blurs all.
 
     Their optical depths add up (Beer's law), and light that is scattered forward softens what it carries (Narasimhan
     and Nayar, 2003).
@@ -108,9 +108,10 @@ def smoke(image: Tensor, draw: Draw, *, severity: float) -> Tensor:
         cloud = cloud * draw.smooth_field(size, draw.integer(2, 3))
     cloud = cloud / cloud.mean().clamp_min(1e-6)
     transmission = torch.exp(-draw.log_level(severity, 0.12, 0.9) * cloud).to(image)
-    sigma = draw.uniform(0.0, 0.3) + draw.log_level(severity, 0.4, 2.0)
+    sigma = draw.uniform(0.0, 0.3) + draw.log_level(severity, 0.4, 2.8)
     soft = apply_psf(image, gaussian_psf(sigma, sigma, 0.0))
-    blurred = image + (1 - transmission.square()) * (soft - image)
+    everywhere = draw.uniform(0.3, 1.0) if draw.chance(0.6) else 0.0
+    blurred = image + (1 - (1 - everywhere) * transmission.square()) * (soft - image)
     return _scatter(blurred, _draw_airlight(draw, 0.55, 1.0), transmission)
 
 

@@ -115,6 +115,20 @@ def overcast(image: Tensor, draw: Draw, *, severity: float) -> Tensor:
     return binomial_blur(rainy[None])[0] if draw.chance(0.4) else rainy
 
 
+def flash(image: Tensor, draw: Draw, *, severity: float) -> Tensor:
+    """Freeze drops before a darker [3, H, W] in 0..1: short wide strokes, even, bright and opaque.
+
+    A flash or a short exposure shows near drops so (Garg and Nayar, 2007, on exposure time).
+    """
+    size, width = (image.shape[1], image.shape[2]), draw.log_uniform(1.2, 4.0)
+    length = width * draw.uniform(3.0, 12.0)
+    amount = draw.log_level(severity, 12.0, 160.0) / (width * length)
+    strokes = _draw_layer(draw, size, amount, length=length, angle=_draw_angle(draw), width=width, even=True).to(image)
+    opacity, light = draw.log_level(severity, 0.55, 1.0), draw.uniform(0.65, 1.0)
+    dark = image * (1 - draw.uniform(0.0, 0.4) * severity)
+    return dark + opacity * strokes * (light - dark)
+
+
 def _draw_angle(draw: Draw) -> float:
     """Draw the direction of falling drops in radians from the x axis, most within 25 degrees of vertical."""
     return math.pi / 2 + math.radians(draw.uniform(-25.0, 25.0) + draw.uniform(-25.0, 25.0))

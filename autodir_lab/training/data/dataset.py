@@ -8,8 +8,8 @@ from __future__ import annotations
 import zlib
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from itertools import tee
+from dataclasses import dataclass, replace
+from itertools import groupby, tee
 from typing import TypeVar
 
 import numpy as np
@@ -38,12 +38,20 @@ class MicroBatch:
         step: index of the optimizer step, from 0.
         indices: of these pictures within the batch.
         batch_size: pictures of the whole batch.
+        drawn_step: the step whose pictures these are, where an earlier one drew them; None is `step`. Whatever else is
+            drawn, noise or the patches that are seen, is of `step`.
     """
 
     seed: int
     step: int
     indices: tuple[int, ...]
     batch_size: int
+    drawn_step: int | None = None
+
+    @property
+    def pictures(self) -> MicroBatch:
+        """The micro-batch that drew these pictures."""
+        return self if self.drawn_step is None else replace(self, step=self.drawn_step, drawn_step=None)
 
     @property
     def weight(self) -> float:
@@ -78,10 +86,11 @@ def full_batch(seed: int, batch_size: int, *, step: int = 0) -> MicroBatch:
     return MicroBatch(seed, step, tuple(range(batch_size)), batch_size)
 
 
-def split_batch(seed: int, step: int, batch_size: int, count: int) -> list[MicroBatch]:
-    """Split a batch into `count` micro-batches of nearly equal size."""
+def split_batch(seed: int, step: int, batch_size: int, count: int, *, repeats: int = 1) -> list[MicroBatch]:
+    """Split a batch into `count` micro-batches of nearly equal size; its pictures serve `repeats` steps in a row."""
     parts = np.array_split(np.arange(batch_size), count)
-    return [MicroBatch(seed, step, tuple(part.tolist()), batch_size) for part in parts]
+    drawn_step = step - step % repeats if step % repeats else None
+    return [MicroBatch(seed, step, tuple(part.tolist()), batch_size, drawn_step) for part in parts]
 
 
 @dataclass(frozen=True)
@@ -135,7 +144,7 @@ class PairDataset(Dataset[Batch]):
 
     def draw_labels(self, micro: MicroBatch) -> list[str]:
         """Return the labels of the whole batch that a micro-batch belongs to."""
-        rng = micro.step_rng("labels")
+        rng = micro.pictures.step_rng("labels")
         lots = rng.random(micro.batch_size)
         weighted = rng.choice(len(self.weighted), size=micro.batch_size, p=self.class_probabilities())
         fixed = [*self.fractions, ""]
@@ -155,7 +164,7 @@ class PairDataset(Dataset[Batch]):
         labels = [names[index] for index in micro.indices]
         pairs = [
             self.data.draw_pair(label, self.crops, rng)
-            for label, rng in zip(labels, micro.rngs("picture"), strict=True)
+            for label, rng in zip(labels, micro.pictures.rngs("picture"), strict=True)
         ]
         return stack_pairs(pairs, [self.data.labels.index(label) for label in labels])
 
@@ -176,7 +185,7 @@ def check_labels(key: str, named: Iterable[str], labels: Sequence[str]) -> None:
 def load_batches(
     dataset: Dataset[Item], micro_batches: Iterable[MicroBatch], *, num_workers: int = 0
 ) -> Generator[tuple[MicroBatch, Item], None, None]:
-    """Yield every micro-batch with its item of the dataset, drawn ahead by worker processes.
+    """Yield every micro-batch with its item of the dataset, drawn ahead by worker processes, and once for all repeats.
 
     Args:
         dataset: map-style, its keys are micro-batches; workers get it pickled where processes are spawned.
@@ -187,5 +196,19 @@ def load_batches(
     """
     ahead, micro_batches = tee(micro_batches)
     # the loader seeds the workers' global generators, which nothing here uses, from the one that it is given
-    loader = DataLoader(dataset, None, sampler=ahead, num_workers=num_workers, generator=torch.Generator())
-    yield from zip(micro_batches, loader, strict=True)
+    loader = DataLoader(
+        dataset, None, sampler=_drop_repeats(ahead), num_workers=num_workers, generator=torch.Generator()
+    )
+    items = iter(loader)
+    for _, repeated in groupby(micro_batches, key=lambda micro: micro.pictures.step):
+        drawn: dict[MicroBatch, Item] = {}
+        for micro in repeated:
+            if micro.pictures not in drawn:
+                drawn[micro.pictures] = next(items)
+            yield micro, drawn[micro.pictures]
+
+
+def _drop_repeats(micro_batches: Iterable[MicroBatch]) -> Iterator[MicroBatch]:
+    """Yield the micro-batches that draw the pictures of all, each once."""
+    for _, repeated in groupby((micro.pictures for micro in micro_batches), key=lambda micro: micro.step):
+        yield from dict.fromkeys(repeated)

@@ -19,6 +19,8 @@ class TrainConfig:
         steps: optimizer steps.
         learning_rate: peak of the schedule.
         batch_size: pictures per step, over all processes and micro-batches.
+        batch_repeats: steps that one drawn batch serves, where drawing takes longer than learning (data echoing,
+            Choi et al. 2019); noise and patches are drawn anew.
         gradient_accumulation_steps: micro-batches into which each process splits its part of a batch, to save memory.
         trainable_prefixes: of the names of the parameters to train, the others are frozen; empty trains all.
         precision: of the forward pass, where it is safe (torch.autocast): float32, bfloat16 or float16.
@@ -41,6 +43,7 @@ class TrainConfig:
     steps: int
     learning_rate: float
     batch_size: int = 16
+    batch_repeats: int = 1
     gradient_accumulation_steps: int = 1
     trainable_prefixes: tuple[str, ...] = ()
     precision: str = "float32"
@@ -60,7 +63,7 @@ class TrainConfig:
     def __post_init__(self) -> None:
         if self.steps < 0:
             raise InputError(f"steps must be 0 or more, got {self.steps}")
-        for name in ("batch_size", "gradient_accumulation_steps", "save_every", "log_every"):
+        for name in ("batch_size", "batch_repeats", "gradient_accumulation_steps", "save_every", "log_every"):
             if getattr(self, name) < 1:
                 raise InputError(f"{name} must be 1 or more, got {getattr(self, name)}")
         for name in ("decay_fraction", "init_weight_alpha"):

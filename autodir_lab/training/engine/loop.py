@@ -147,4 +147,5 @@ def local_micro_batches(steps: Iterable[int], config: TrainConfig, group: Proces
             f"{config.gradient_accumulation_steps} each); raise batch_size or lower gradient_accumulation_steps"
         )
     for step in steps:
-        yield from split_batch(config.seed, step, config.batch_size, count)[group.rank :: group.world_size]
+        parts = split_batch(config.seed, step, config.batch_size, count, repeats=config.batch_repeats)
+        yield from parts[group.rank :: group.world_size]

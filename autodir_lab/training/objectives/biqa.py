@@ -137,7 +137,7 @@ def publish_references(clean: Tensor, micro: MicroBatch, rows: Sequence[int], pr
 
     Without it compression would tell against "no".
     """
-    rngs = (rng for row, rng in enumerate(micro.rngs("published reference")) if row in rows)
+    rngs = (rng for row, rng in enumerate(micro.pictures.rngs("published reference")) if row in rows)
     published = [
         apply_web(image.cpu(), rng).to(clean) if rng.random() < probability else image
         for image, rng in zip(clean, rngs, strict=True)

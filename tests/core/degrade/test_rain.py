@@ -32,7 +32,7 @@ def test_streaks_are_structured() -> None:
     assert streaks.max() > 0.4 and streaks.median() < 0.05
 
 
-@pytest.mark.parametrize("kind", [kind for kind in list_kinds("rain") if kind not in ("dense", "overcast")])
+@pytest.mark.parametrize("kind", [kind for kind in list_kinds("rain") if kind not in ("dense", "overcast", "flash")])
 def test_no_kind_darkens_a_dark_picture(kind: str) -> None:
     dark = torch.full((4, 64, 64, 3), 0.2)
     rain = degrade(dark, "rain", kind=kind, severity=0.8)
@@ -51,3 +51,11 @@ def test_severe_thin_rain_has_more_strokes_than_mild() -> None:
     dark = torch.full((4, 96, 96, 3), 0.2)
     mild, severe = (degrade(dark, "rain", kind="thin", severity=s) > 0.22 for s in (0.0, 1.0))
     assert severe.float().mean() > 2 * mild.float().mean()
+
+
+def test_flash_shows_wide_even_opaque_strokes() -> None:
+    """Unlike a thin streak's, most of a stroke's pixels are as bright as its brightest, whatever lies behind it."""
+    black, gray = (degrade(torch.full((6, 96, 96, 3), v), "rain", kind="flash", severity=0.8) for v in (0.0, 0.5))
+    strokes = black > 0.75 * black.amax((1, 2, 3), keepdim=True)
+    assert 0.02 < strokes.float().mean() < 0.5
+    assert (gray - black)[strokes].mean() < 0.15

@@ -39,6 +39,32 @@ def test_clean_crops_and_degraded_ones(data):
         assert torch.equal(clean, degraded) == (ad.LABELS[label] == "no")
 
 
+def test_a_batch_serves_several_steps(data):
+    """Drawn once, from wherever a training resumes; what is drawn beside the pictures is of each step."""
+
+    class Counting(PairDataset):
+        count = 0
+
+        def __getitem__(self, micro: MicroBatch) -> Batch:
+            self.count += 1
+            return super().__getitem__(micro)
+
+    plain = {step: PairDataset(data, CROPS)[full_batch(2, 5, step=step)] for step in (0, 3)}
+    for first in (0, 1):
+        dataset = Counting(data, CROPS)
+        micros = [micro for step in range(first, 6) for micro in split_batch(2, step, 5, 2, repeats=3)]
+        loaded = list(load_batches(dataset, micros))
+        assert dataset.count == 4
+        assert [micro.step for micro, _ in loaded] == [micro.step for micro in micros]
+        for micro, batch in loaded:
+            index = list(micro.indices)
+            whole = plain[micro.step - micro.step % 3]
+            assert_equal(batch, Batch(whole.clean[index], whole.degraded[index], whole.labels[index]))
+            assert dataset.draw_labels(micro) == dataset.draw_labels(micro.pictures)
+    draws = [micro.uniform("noise") for micro, _ in loaded if micro.indices[0] == 0]
+    assert len({tuple(draw.tolist()) for draw in draws}) == len(draws)
+
+
 def test_a_batch_is_the_same_however_it_is_split(data):
     dataset = PairDataset(data, CROPS)
     batch = dataset[full_batch(2, 5, step=9)]
