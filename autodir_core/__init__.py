@@ -23,9 +23,8 @@ if TYPE_CHECKING:
     from .imaging.files import read_picture, write_picture
     from .labels import LABELS
     from .model import AutoDIR, load_autodir
-    from .outputs import Assessment, Restoration, Round
+    from .outputs import Assessment, Progress, Restoration, Round
     from .pipeline import restore
-    from .progress import Progress
     from .settings import LoopSettings, SamplerSettings, preset
 
 __version__ = "0.1.0"
@@ -55,14 +54,13 @@ __all__ = [
 
 MODULES = {
     "LABELS": "labels",
-    **dict.fromkeys(("Assessment", "Restoration", "Round"), "outputs"),
+    **dict.fromkeys(("Assessment", "Progress", "Restoration", "Round"), "outputs"),
     **dict.fromkeys(("AutoDIR", "load_autodir"), "model"),
     **dict.fromkeys(("AutoDIRError", "CheckpointError", "InputError"), "errors"),
     **dict.fromkeys(("Inspection", "inspect"), "checkpoint.inspection"),
     "convert": "checkpoint.save",
     **dict.fromkeys(("LoopSettings", "SamplerSettings", "preset"), "settings"),
     "restore": "pipeline",
-    "Progress": "progress",
     "match_color": "imaging.color",
     **dict.fromkeys(("read_picture", "write_picture"), "imaging.files"),
     "sigmas": "diffusion.schedule",

@@ -15,21 +15,20 @@ from .choices import CROPS, SAMPLERS
 from .devices import memory_format, natural_dtype, network_dtype, parse_device, parse_dtype
 from .diffusion.guidance import Denoise, branch_weights, guided_denoiser
 from .diffusion.noise import Seed, check_noise, seeded_noise
-from .diffusion.samplers import NoiseSampler, OnStep
+from .diffusion.samplers import NoiseSampler, OnStep, StepCounter
 from .diffusion.schedule import sigmas
 from .errors import InputError
 from .imaging.layout import check_images, check_layout
-from .imaging.tile_sizes import MIN_TILE_SIZE
-from .imaging.tiling import OnTile
 from .labels import check_labels
-from .memory import FreeMemory, check_offload, free_memory, offload_needed
 from .networks.build import Networks, weight_dtype
 from .networks.config import ModelConfig
-from .outputs import Assessment
-from .progress import StepCounter
+from .outputs import Assessment, OnTile
 from .settings import SamplerSettings, settings_or_default
 from .stages import biqa, conditioning, correction
-from .tiled_networks import TiledNetworks
+from .stages.text_encoder import TextEncoder
+from .tiling.memory import FreeMemory, check_offload, free_memory, offload_needed
+from .tiling.sizes import MIN_TILE_SIZE
+from .tiling.tiled_networks import TiledNetworks
 
 MINI = Path(__file__).parent / "assets" / "autodir-mini.safetensors"
 """The embedded model."""
@@ -83,8 +82,7 @@ class AutoDIR:
         self.config = config
         self.metadata = metadata
         self.stages = TiledNetworks(networks, config)
-        self._prompts: dict[str, biqa.Prompts] = {}
-        self._null_text: Tensor | None = None
+        self._texts = TextEncoder(networks)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -168,28 +166,16 @@ class AutoDIR:
 
     def prompts(self, labels: tuple[str, ...]) -> biqa.Prompts:
         """Return the encoded prompts of a label list; each label is encoded once per model, by itself."""
-        missing = [label for label in labels if label not in self._prompts]
-        if missing:
-            with self.networks.on_device("clip"):
-                self._prompts |= {label: biqa.encode_prompts(self.networks.clip, (label,)) for label in missing}
-        known = [self._prompts[label] for label in labels]
-        return biqa.Prompts(
-            labels, torch.cat([one.states for one in known]), torch.cat([one.embeddings for one in known])
-        )
+        return self._texts.prompts(labels)
 
-    @torch.inference_mode()
     def embed_text(self, texts: Sequence[str]) -> Tensor:
         """Encode custom prompts to [N, 77, D], "" to the null prompt; padding is not masked, as officially."""
-        tokens, _ = conditioning.tokenize(texts)
-        with self.networks.on_device("clip"):
-            return conditioning.text_states(self.networks.clip, tokens).float()
+        return self._texts.embed(texts)
 
     @property
     def null_text(self) -> Tensor:
         """The embedding [1, 77, D] of the empty prompt, computed once."""
-        if self._null_text is None:
-            self._null_text = self.embed_text([""])
-        return self._null_text
+        return self._texts.null
 
     @torch.inference_mode()
     def encode(self, images: Tensor, *, on_tile: OnTile | None = None) -> Tensor:

@@ -1,8 +1,8 @@
-"""What the model and the loop return, and how the outcomes of single pictures become those of a batch."""
+"""What the model and the loop return and report on the way; how the outcomes of single pictures become a batch's."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -162,3 +162,69 @@ def concatenate(rows: Sequence[Tensor | None]) -> Tensor | None:
     """Return the rows that are there as one batch; None where none is."""
     found = [row for row in rows if row is not None]
     return torch.cat(found) if found else None
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a restoration is: picture and round count from 0, the finished steps of this round from 1."""
+
+    picture: int
+    round: int
+    step: int
+    steps: int
+
+
+@dataclass(frozen=True)
+class StageProgress:
+    """What a restoration is doing: tiles of a stage, of all steps where it is "sample".
+
+    Attributes:
+        picture, round: count from 0.
+        stage: "assess", "encode", "sample", "decode", "correct", and "transfer" of the change of a reduced copy.
+        done: finished tiles; 0 when the stage begins.
+        total: tiles of the stage.
+    """
+
+    picture: int
+    round: int
+    stage: str
+    done: int
+    total: int
+
+    @property
+    def fraction(self) -> float:
+        """About which part of the round is finished, 0..1."""
+        stages = list(STAGE_SHARES)
+        before = sum(STAGE_SHARES[stage] for stage in stages[: stages.index(self.stage)])
+        return (before + STAGE_SHARES[self.stage] * self.done / self.total) / sum(STAGE_SHARES.values())
+
+
+STAGE_SHARES = {"assess": 1, "encode": 4, "sample": 75, "decode": 8, "correct": 12, "transfer": 0}
+"""The stages of a round in their order, and about how long they take."""
+
+OnStep = Callable[[Progress, Tensor], None]
+OnStage = Callable[[StageProgress], None]
+OnRound = Callable[[int, Round], None]
+
+
+@dataclass(frozen=True)
+class Callbacks:
+    """Who watches a restoration; what a callback raises ends it.
+
+    Attributes:
+        on_step: called with the progress and the estimate [1, C, h, w] after each network evaluation.
+        on_round: called with the picture's number and the round's outcome when a round is done.
+        on_stage: called when a stage of a round begins and after each of its tiles.
+    """
+
+    on_step: OnStep | None = None
+    on_round: OnRound | None = None
+    on_stage: OnStage | None = None
+
+
+OnTile = Callable[[int, int], None]
+"""Called with the number of finished tiles and of all."""
+
+
+def ignore_tile(done: int, total: int) -> None:
+    """Report a tile to nobody."""

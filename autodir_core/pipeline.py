@@ -13,16 +13,25 @@ from .imaging.filters import resize
 from .imaging.guided import transfer_change
 from .imaging.layout import check_finite, check_images
 from .imaging.mask import apply_mask
-from .imaging.tile_sizes import WHOLE_PIXELS
-from .imaging.tiling import OnTile
 from .labels import check_labels
 from .loop_policy import LoopState
 from .model import AutoDIR
-from .outputs import Restoration, Round, merge_restorations
-from .progress import Callbacks, OnRound, OnStage, OnStep, Progress, StageProgress
-from .quality_gate import QualityGate
+from .outputs import (
+    Callbacks,
+    OnRound,
+    OnStage,
+    OnStep,
+    OnTile,
+    Progress,
+    Restoration,
+    Round,
+    StageProgress,
+    merge_restorations,
+)
 from .settings import LoopSettings, SamplerSettings, settings_or_default
 from .stages.correction import lerp_correction, scm_weight
+from .stages.quality_gate import QualityGate
+from .tiling.sizes import WHOLE_PIXELS
 
 REDUCED_FROM_PIXELS = 2 * WHOLE_PIXELS
 """Pixels above which the labels in `LoopSettings.reduced_labels` are restored on a reduced copy."""

@@ -34,7 +34,7 @@ from autodir_core.networks.nafnet import NAFBlock  # noqa: E402
 from autodir_core.pipeline import restore  # noqa: E402
 from autodir_core.settings import LoopSettings, SamplerSettings  # noqa: E402
 from autodir_core.stages.biqa import Prompts  # noqa: E402
-from autodir_core.tiled_networks import TiledNetworks  # noqa: E402
+from autodir_core.tiling.tiled_networks import TiledNetworks  # noqa: E402
 
 NO_TILES = 2**30
 """Pixels a side that no picture has."""

@@ -10,9 +10,9 @@ from ..autodir_core.errors import InputError
 from ..autodir_core.imaging.layout import check_images
 from ..autodir_core.labels import check_labels, parse_labels
 from ..autodir_core.model import AutoDIR
-from ..autodir_core.quality_gate import QualityGate
 from ..autodir_core.reporting.summary import batch_text, round_lines
 from ..autodir_core.settings import check_confidence
+from ..autodir_core.stages.quality_gate import QualityGate
 from .assess import AssessmentOutput
 from .comfy import devices, expansion
 from .comfy.memory import HostedModel

@@ -7,8 +7,8 @@ from torch import Tensor
 
 from ..autodir_core.errors import InputError
 from ..autodir_core.model import AutoDIR
+from ..autodir_core.outputs import StageProgress
 from ..autodir_core.pipeline import sample_each
-from ..autodir_core.progress import StageProgress
 from ..autodir_core.settings import SamplerSettings
 from .comfy import devices, progress
 from .comfy.memory import HostedModel

@@ -24,11 +24,12 @@ CORE = {
     "checkpoint": {"networks", "serialization"},
     "diffusion": {"words"},
     "imaging": {"serialization"},
-    "stages": {"networks", "imaging"},
-    "model": {"networks", "checkpoint", "diffusion", "imaging", "stages"},
+    "stages": {"networks", "checkpoint", "imaging"},
+    "tiling": {"networks", "diffusion", "imaging", "stages"},
+    "model": {"networks", "checkpoint", "diffusion", "imaging", "stages", "tiling"},
     "reporting": {"imaging"},
     "degrade": {"imaging"},
-    "cli": {"model", "checkpoint", "imaging", "reporting", "degrade", "serialization"},
+    "cli": {"model", "tiling", "checkpoint", "imaging", "reporting", "degrade", "serialization"},
 }
 """Room of the core -> the rooms that it imports, apart from the words."""
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from ..choices import CROPS, PRECISIONS, PRESETS
 from ..errors import InputError
 from ..imaging.paths import FORMATS
-from ..imaging.tile_sizes import MIN_TILE_SIZE
 from ..labels import check_labels
+from ..tiling.sizes import MIN_TILE_SIZE
 
 if TYPE_CHECKING:
     from ..model import AutoDIR

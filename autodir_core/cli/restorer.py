@@ -26,9 +26,8 @@ from ..imaging.layout import from_uint8, to_uint8
 from ..imaging.mask import apply_mask
 from ..imaging.paths import FORMATS
 from ..model import MINI, AutoDIR
-from ..outputs import Restoration, Round
+from ..outputs import Restoration, Round, StageProgress
 from ..pipeline import restore
-from ..progress import StageProgress
 from ..reporting.montage import MAX_HEIGHT, round_montage
 from ..reporting.restoration_page import restoration_page
 from ..reporting.summary import round_line, stop_line, to_dict

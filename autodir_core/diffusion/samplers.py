@@ -8,6 +8,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
+from ..outputs import OnTile
 from .guidance import Denoise
 
 NoiseSampler = Callable[[Tensor, Tensor], Tensor]
@@ -59,3 +60,20 @@ def dpmpp_2m(denoise: Denoise, x: Tensor, sigmas: Tensor, *, noise: NoiseSampler
         x = shrink * x + (1 - shrink) * target
         before = denoised
     return x
+
+
+class StepCounter:
+    """Reports the steps of a run, and the tiles of all steps."""
+
+    def __init__(self, steps: int, on_step: OnStep | None, on_tile: OnTile | None) -> None:
+        self.steps, self.step_callback, self.tile_callback = steps, on_step, on_tile
+        self.finished = 0
+
+    def on_step(self, step: int, estimate: Tensor) -> None:
+        self.finished = step + 1
+        if self.step_callback:
+            self.step_callback(step, estimate)
+
+    def on_tile(self, done: int, total: int) -> None:
+        if self.tile_callback:
+            self.tile_callback(self.finished * total + done, self.steps * total)

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .tiling import OnTile, ignore_tile
+from ..outputs import OnTile, ignore_tile
 
 WINDOW = 33
 """Side in pixels of the reduced picture of the windows that one affine change is fitted to."""

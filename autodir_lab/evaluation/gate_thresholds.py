@@ -14,8 +14,8 @@ from autodir_core.labels import CLEAN
 from autodir_core.model import AutoDIR
 from autodir_core.outputs import Verdict
 from autodir_core.pipeline import restore
-from autodir_core.quality_gate import QualityGate
 from autodir_core.settings import LoopSettings, SamplerSettings
+from autodir_core.stages.quality_gate import QualityGate
 
 from .sources import Sample
 

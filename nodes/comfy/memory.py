@@ -11,10 +11,10 @@ import torch
 from comfy.model_patcher import ModelPatcher
 
 from ...autodir_core.errors import AutoDIRError
-from ...autodir_core.imaging.tile_sizes import MAX_TILE_SIZE
-from ...autodir_core.memory import RESIDENT_SIZE
 from ...autodir_core.model import AutoDIR
 from ...autodir_core.networks.build import weight_bytes, weight_dtype
+from ...autodir_core.tiling.memory import RESIDENT_SIZE
+from ...autodir_core.tiling.sizes import MAX_TILE_SIZE
 from .devices import load_device
 from .progress import raise_if_interrupted
 

@@ -15,9 +15,8 @@ from PIL import Image
 from torch import Tensor
 
 from ...autodir_core.imaging.layout import to_pil
-from ...autodir_core.imaging.tiling import OnTile
 from ...autodir_core.model import AutoDIR
-from ...autodir_core.progress import Progress
+from ...autodir_core.outputs import OnTile, Progress
 
 SD15_LATENT = (4, 8)
 """Channels and pixels per value of the latents that ComfyUI has its own previews for."""

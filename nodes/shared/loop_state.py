@@ -16,8 +16,8 @@ from ...autodir_core.labels import CLEAN
 from ...autodir_core.loop_policy import LoopState
 from ...autodir_core.model import AutoDIR
 from ...autodir_core.outputs import Assessment, Restoration, Round, Verdict, merge_restorations
-from ...autodir_core.quality_gate import QualityGate
 from ...autodir_core.stages.correction import scm_weight
+from ...autodir_core.stages.quality_gate import QualityGate
 from ..comfy import progress
 from . import io
 

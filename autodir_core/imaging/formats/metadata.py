@@ -10,15 +10,15 @@ import logging
 import re
 import struct
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from PIL import ExifTags, Image, PngImagePlugin
+from PIL import Image, PngImagePlugin
 
 from ...serialization.atomic import one_line
 from .errors import FORMAT_ERRORS
+from .exif import EXIF_START, ORIENTATION, bare_exif, describe_photo, make_upright, read_exif
 from .tiff import STARTS as TIFF_STARTS
 from .tiff import strip_tags
 
@@ -26,26 +26,13 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-EXIF_START, XMP_START, IPTC_START = b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0", b"Photoshop 3.0\0008BIM\4\4\0\0"
+XMP_START, IPTC_START = b"http://ns.adobe.com/xap/1.0/\0", b"Photoshop 3.0\0008BIM\4\4\0\0"
 JPEG_START, JPEG_PIXELS, JPEG_PROFILE = b"\xff\xd8", 0xDA, b"ICC_PROFILE\0"
 JPEG_METADATA = (*range(0xE0, 0xEE), 0xEF, 0xFE)
 PNG_START, PNG_TEXTS, PNG_XMP = b"\x89PNG\r\n\x1a\n", (b"tEXt", b"zTXt", b"iTXt"), b"XML:com.adobe.xmp"
 PNG_PIXELS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")
 IPTC_RESOURCE, TIFF_IPTC, TIFF_XMP = 0x0404, 33723, 700
-SHORT, LONG = 3, 4
 XMP_ORIENTATION = re.compile(rb'(tiff:Orientation(?:="|>))(\d)')
-ORIENTATION, EXIF_DIRECTORY, GPS_DIRECTORY = (
-    int(tag) for tag in (ExifTags.Base.Orientation, ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo)
-)
-WIDTHS, HEIGHTS = (0x0100, 0xA002), (0x0101, 0xA003)
-"""The tags of a picture's sides, in the first directory and in that of Exif."""
-
-DESCRIPTIVE = (
-    *("ImageDescription", "Make", "Model", "Software", "DateTime", "Artist", "HostComputer", "Copyright", "Rating"),
-    *("XPTitle", "XPComment", "XPAuthor", "XPKeywords", "XPSubject"),
-)
-"""The tags of a TIFF file that describe the photo, not how its pixels are stored."""
-
 MAX_DPI, MAX_SEGMENT = 65535, 65533
 
 
@@ -141,11 +128,6 @@ def read_orientation(image: Image.Image, path: Path) -> int:
     return orientation or 1
 
 
-def bare_exif(block: Any) -> bytes:
-    """Return an EXIF block without what it begins with in a file, which some files have twice."""
-    return re.sub(b"^(Exif\0\0)+", b"", block) if isinstance(block, bytes) else b""
-
-
 def read_metadata(image: Image.Image, size: tuple[int, int], icc_profile: bytes, path: Path) -> Metadata:
     """Return what is kept of an opened picture.
 
@@ -173,60 +155,6 @@ def read_metadata(image: Image.Image, size: tuple[int, int], icc_profile: bytes,
         comment=info["comment"] if image.format in ("JPEG", "MPO") and "comment" in info else b"",
         texts=tuple(read_texts(path)) if image.format == "PNG" else (),
     )
-
-
-def read_exif(image: Image.Image) -> bytes:
-    """Return the EXIF block of an opened picture as it is in the file; of a TIFF file what its tags say about it."""
-    block = image.info.get("exif")
-    if image.format == "TIFF":
-        exif = Image.Exif()
-        exif.update(describe_photo(image.getexif()))
-    elif isinstance(block, bytes):
-        return block
-    else:
-        exif = image.getexif()
-    return exif.tobytes() if len(exif) else b""
-
-
-def describe_photo(tags: Image.Exif) -> dict[int, Any]:
-    """Return those tags that do not say how pixels are stored, the directories of Exif and GPS as dictionaries."""
-    numbers = (int(ExifTags.Base[name]) for name in DESCRIPTIVE)
-    directories = {tag: tags.get_ifd(tag) for tag in (EXIF_DIRECTORY, GPS_DIRECTORY)}
-    return {tag: tags[tag] for tag in numbers if tag in tags} | {tag: one for tag, one in directories.items() if one}
-
-
-def make_upright(block: bytes, width: int, height: int) -> bytes:
-    """Return an EXIF block for upright pixels of this size: its values are changed in place, so that all others stay.
-
-    Raises what `struct` and dictionaries raise where it is no EXIF block.
-    """
-    block = bare_exif(block)
-    if not block:
-        return b""
-    data, order = bytearray(block), {b"II": "<", b"MM": ">"}[block[:2]]
-    (first,) = struct.unpack_from(order + "I", data, 4)
-    end, exif = _set_sides(data, order, first, width, height)
-    if end + 4 <= len(data):
-        struct.pack_into(order + "I", data, end, 0)  # the directory of the thumbnail
-    with suppress(struct.error):
-        _set_sides(data, order, exif, width, height)
-    return EXIF_START + bytes(data)
-
-
-def _set_sides(data: bytearray, order: str, start: int, width: int, height: int) -> tuple[int, int]:
-    """Set orientation and sides in a directory; return where it ends and where that of Exif begins."""
-    (count,) = struct.unpack_from(order + "H", data, start)
-    end, exif = start + 2 + 12 * count, len(data)
-    for place in range(start + 2, end, 12):
-        tag, kind, values = struct.unpack_from(order + "HHI", data, place)
-        if tag == ORIENTATION:
-            struct.pack_into(order + "HIHxx", data, place + 2, SHORT, 1, 1)
-        elif tag in WIDTHS + HEIGHTS and kind in (SHORT, LONG) and values == 1:
-            side = width if tag in WIDTHS else height
-            struct.pack_into(order + ("Hxx" if kind == SHORT else "I"), data, place + 8, side)
-        elif tag == EXIF_DIRECTORY:
-            (exif,) = struct.unpack_from(order + "I", data, place + 8)
-    return end, exif
 
 
 def find_xmp(image: Image.Image) -> bytes:

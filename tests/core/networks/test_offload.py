@@ -10,8 +10,8 @@ import torch
 from torch import nn
 
 import autodir_core as ad
-from autodir_core.memory import RESIDENT_SIZE, bytes_per_pixel, offload_needed
 from autodir_core.networks.build import weight_bytes
+from autodir_core.tiling.memory import RESIDENT_SIZE, bytes_per_pixel, offload_needed
 
 NAMES = ("unet", "vae", "clip", "scm")
 LOOP, SAMPLER = ad.LoopSettings(max_rounds=2, labels=["haze", "rain"]), ad.SamplerSettings(2, text_guidance=2.0)

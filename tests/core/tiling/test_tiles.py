@@ -9,7 +9,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from autodir_core.imaging.tiling import LATENT, PICTURE, Span, plan_spans, plan_tiles, run_tiled
+from autodir_core.tiling.tiles import LATENT, PICTURE, Span, plan_spans, plan_tiles, run_tiled
 
 
 def noise(*shape: int, seed: int = 0) -> torch.Tensor:

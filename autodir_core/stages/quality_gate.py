@@ -6,24 +6,31 @@ per label on photographs of its own (`calibrate --fit gate`) and stands in the w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from torch import Tensor
 
-from .checkpoint.metadata import GateThresholds
-from .imaging.filters import resize
-from .imaging.structure import edge_correlation, light_shift, reduce_pair
-from .labels import CLEAN
-from .outputs import Verdict
-from .stages.correction import lerp_correction
-
-if TYPE_CHECKING:
-    from .model import AutoDIR
+from ..checkpoint.metadata import GateThresholds, ModelMetadata
+from ..imaging.filters import resize
+from ..imaging.structure import edge_correlation, light_shift, reduce_pair
+from ..labels import CLEAN
+from ..outputs import Assessment, Verdict
+from .correction import lerp_correction
 
 Assess = Callable[[Tensor], Tensor]
 """Picture [1, H, W, 3] -> probabilities [1, L] over the loop's labels."""
+
+
+class Assessor(Protocol):
+    """What the gate needs of an AutoDIR model."""
+
+    @property
+    def metadata(self) -> ModelMetadata: ...
+
+    def assess(self, images: Tensor, labels: Sequence[str] | None = None, crops: str = "center") -> Assessment: ...
+
 
 LIGHT_LABELS = ("underexposure", "haze")
 """Damage of the light itself, whose brightness and contrast a round may change."""
@@ -84,7 +91,7 @@ class QualityGate:
     assess: Assess
 
     @classmethod
-    def of(cls, model: AutoDIR, labels: tuple[str, ...], crops: str) -> QualityGate:
+    def of(cls, model: Assessor, labels: tuple[str, ...], crops: str) -> QualityGate:
         """Return the gate with a model's own thresholds and assessment."""
         return cls(model.metadata.gate, labels, lambda image: model.assess(image, labels, crops).probabilities)
 

@@ -12,7 +12,7 @@ import autodir_core as ad
 from autodir_core.checkpoint.metadata import GateThresholds
 from autodir_core.model import AutoDIR
 from autodir_core.outputs import Verdict
-from autodir_core.quality_gate import QualityGate, judge
+from autodir_core.stages.quality_gate import QualityGate, judge
 
 LABELS = ("noise", "haze", "no")
 BEFORE = {"noise": 0.7, "haze": 0.1, "no": 0.2}

@@ -8,8 +8,14 @@ import pytest
 import torch
 
 from autodir_core.errors import is_out_of_memory
-from autodir_core.imaging.tile_sizes import MAX_DIFFUSION_TILE_SIZE, MAX_TILE_SIZE, MIN_TILE_SIZE, WHOLE_PIXELS
-from autodir_core.memory import bytes_per_pixel, choose_tile_size, free_memory, free_of_limits, retry_smaller_tiles
+from autodir_core.tiling.memory import (
+    bytes_per_pixel,
+    choose_tile_size,
+    free_memory,
+    free_of_limits,
+    retry_smaller_tiles,
+)
+from autodir_core.tiling.sizes import MAX_DIFFUSION_TILE_SIZE, MAX_TILE_SIZE, MIN_TILE_SIZE, WHOLE_PIXELS
 
 GB = 10**9
 

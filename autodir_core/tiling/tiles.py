@@ -9,9 +9,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .tile_sizes import MIN_OVERLAP, OVERLAP
-
-OnTile = Callable[[int, int], None]
+from ..outputs import OnTile, ignore_tile
+from .sizes import MIN_OVERLAP, OVERLAP
 
 PICTURE, LATENT = 1, 2
 """The dimension of the height, which the width follows: of pictures [B, H, W, C] and of latents [B, C, h, w]."""
@@ -151,10 +150,6 @@ def run_tiled(
     if blended is None:
         raise ValueError("no tiles were given")
     return blended
-
-
-def ignore_tile(done: int, total: int) -> None:
-    """Report nothing."""
 
 
 def allocate(result: Tensor, tile: Tile, x: Tensor, *, dims: tuple[int, int], size: tuple[int, int] | None) -> Tensor:

@@ -14,9 +14,9 @@ from typing import TypeVar
 
 import torch
 
-from .errors import InputError, is_out_of_memory
-from .imaging.tile_sizes import MAX_DIFFUSION_TILE_SIZE, MAX_TILE_SIZE, MIN_TILE_SIZE, WHOLE_PIXELS
-from .networks.build import Networks, weight_bytes, weight_dtype
+from ..errors import InputError, is_out_of_memory
+from ..networks.build import Networks, weight_bytes, weight_dtype
+from .sizes import MAX_DIFFUSION_TILE_SIZE, MAX_TILE_SIZE, MIN_TILE_SIZE, WHOLE_PIXELS
 
 logger = logging.getLogger(__name__)
 

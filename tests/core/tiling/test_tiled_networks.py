@@ -8,10 +8,10 @@ import torch
 import autodir_core as ad
 from autodir_core.errors import InputError
 from autodir_core.imaging.metrics import psnr
-from autodir_core.imaging.tile_sizes import DIFFUSION_OVERLAP, MAX_DIFFUSION_TILE_SIZE, MAX_TILE_SIZE, OVERLAP
-from autodir_core.imaging.tiling import LATENT, PICTURE, plan_tiles, run_tiled
 from autodir_core.pipeline import restore
-from autodir_core.tiled_networks import Stage
+from autodir_core.tiling.sizes import DIFFUSION_OVERLAP, MAX_DIFFUSION_TILE_SIZE, MAX_TILE_SIZE, OVERLAP
+from autodir_core.tiling.tiled_networks import Stage
+from autodir_core.tiling.tiles import LATENT, PICTURE, plan_tiles, run_tiled
 from autodir_lab.evaluation.sources import read_packaged_photo
 
 

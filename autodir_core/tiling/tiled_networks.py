@@ -9,15 +9,16 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from .diffusion.guidance import Denoise
-from .imaging.layout import from_network, pad_to_multiple, to_network
-from .imaging.tile_sizes import DIFFUSION_OVERLAP, OVERLAP, STATISTICS_SIZE
-from .imaging.tiling import LATENT, PICTURE, OnTile, plan_tiles, run_tiled
+from ..diffusion.guidance import Denoise
+from ..imaging.layout import from_network, pad_to_multiple, to_network
+from ..networks.build import Networks
+from ..networks.config import ModelConfig
+from ..networks.global_statistics import global_statistics, sample_patches
+from ..outputs import OnTile
+from ..stages import autoencoder, correction
 from .memory import FreeMemory, bytes_per_pixel, choose_tile_size, free_memory, retry_smaller_tiles
-from .networks.build import Networks
-from .networks.config import ModelConfig
-from .networks.global_statistics import global_statistics, sample_patches
-from .stages import autoencoder, correction
+from .sizes import DIFFUSION_OVERLAP, OVERLAP, STATISTICS_SIZE
+from .tiles import LATENT, PICTURE, plan_tiles, run_tiled
 
 
 @dataclass(frozen=True)
