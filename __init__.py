@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 if __package__:  # not when a test runner meets this file on its own
-    from .nodes import assess, conditioning, correct, load, loop, native, restore, sample
+    from .nodes import assess, conditioning, correct, load, loop, native, restore, sample, settings
     from .nodes.comfy import folders, prompt_hooks
-    from .nodes.tools import color_match, compare, degrade, save_report
+    from .nodes.tools import color_match, compare, damage_map, degrade, save_report
 
     WEB_DIRECTORY = "./web"  # the help pages, docs/<node id>/<language>.md, and an extension of the page
 
@@ -19,9 +19,12 @@ if __package__:  # not when a test runner meets this file on its own
         "AutoDIRDecode": sample.AutoDIRDecode,
         "AutoDIRCorrect": correct.AutoDIRCorrect,
         "AutoDIRRestore": restore.AutoDIRRestore,
+        "AutoDIRSamplerSettings": settings.AutoDIRSamplerSettings,
+        "AutoDIRLoopSettings": settings.AutoDIRLoopSettings,
         "AutoDIRLoopOpen": loop.AutoDIRLoopOpen,
         "AutoDIRLoopClose": loop.AutoDIRLoopClose,
         "AutoDIRToComfyUIModel": native.AutoDIRToComfyUIModel,
+        "AutoDIRDamageMap": damage_map.AutoDIRDamageMap,
         "AutoDIRColorMatch": color_match.AutoDIRColorMatch,
         "AutoDIRDegrade": degrade.AutoDIRDegrade,
         "AutoDIRCompare": compare.AutoDIRCompare,

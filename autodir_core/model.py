@@ -266,7 +266,9 @@ class AutoDIR:
 
     def denoiser(self, text_embedding: Tensor, settings: SamplerSettings) -> Callable[[Tensor], Denoise]:
         """Return what makes the guided denoiser of a conditioning latent [B, C, h, w] or of a part of one."""
-        weights, null_text = branch_weights(settings.text_guidance, settings.image_guidance), self.null_text
+        weights = branch_weights(settings.text_guidance, settings.image_guidance)
+        negative = settings.negative_prompt.strip()
+        null_text = self.embed_text([negative]) if negative else self.null_text
 
         def make(condition: Tensor) -> Denoise:
             text, null = text_embedding.to(condition).expand(len(condition), -1, -1), null_text.to(condition)

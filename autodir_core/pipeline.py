@@ -29,6 +29,7 @@ from .outputs import (
     merge_restorations,
 )
 from .settings import LoopSettings, SamplerSettings, settings_or_default
+from .stages.biqa import damage_mask
 from .stages.correction import lerp_correction, scm_weight
 from .stages.quality_gate import QualityGate
 from .tiling.sizes import WHOLE_PIXELS
@@ -38,9 +39,6 @@ REDUCED_FROM_PIXELS = 2 * WHOLE_PIXELS
 
 CANDIDATE_STRIDE = 1_000_003
 """Between the seeds of candidates, so that they are not those of a batch's next pictures."""
-
-LOCAL_PROBABILITIES = 0.2, 0.5
-"""Of a label: up to the first a local round changes nothing, from the second on all."""
 
 
 def restore(
@@ -185,14 +183,9 @@ class RoundRunner:
         if self.loop.strength != 1:
             image = lerp_correction(state.image, image, self.loop.strength)
         if self.loop.local and state.label:
-            image = apply_mask(state.image, image, self.find_damage(state.image, state.label))
+            found = self.model.locate(state.image)[self.model.labels.index(state.label)]
+            image = apply_mask(state.image, image, damage_mask(found))
         return image
-
-    def find_damage(self, image: Tensor, label: str) -> Tensor:
-        """Return a mask [h, w] of where a degradation is, from 0 where it is improbable to 1."""
-        found = self.model.locate(image)[self.model.labels.index(label)]
-        low, high = LOCAL_PROBABILITIES
-        return ((found - low) / (high - low)).clamp(0, 1)
 
     def generate_reduced(self, image: Tensor, embedding: Tensor, number: int) -> tuple[Tensor, Tensor]:
         """Restore a copy of about a megapixel and change the picture as that was changed; both results are alike."""

@@ -24,17 +24,25 @@ class SamplerSettings:
         sampler: one of `choices.SAMPLERS`; the official one is "euler_ancestral".
         text_guidance: strength of the text condition; 1 is no extrapolation.
         image_guidance: strength of the image condition; 1 is no extrapolation.
+        negative_prompt: what the result is led away from, in the place of the null prompt; it counts only in the
+            branches that other guidance than 1 adds, so InputError where both are 1.
     """
 
     steps: int = 100
     sampler: str = "euler_ancestral"
     text_guidance: float = 1.0
     image_guidance: float = 1.0
+    negative_prompt: str = ""
 
     def __post_init__(self) -> None:
         if self.steps < 1:
             raise InputError(f"steps must be 1 or more, got {self.steps}")
         SAMPLERS.check(self.sampler)
+        if self.negative_prompt.strip() and self.text_guidance == self.image_guidance == 1:
+            raise InputError(
+                f"a negative prompt counts with guidance other than 1 only, got {self.negative_prompt!r} with text and "
+                "image guidance 1; raise text_guidance, to 3 for example"
+            )
 
 
 @dataclass(frozen=True)

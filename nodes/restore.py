@@ -22,6 +22,10 @@ MAX_SHOWN = 4
 """Montages of a batch that the node itself shows; more would be too small to read there."""
 
 
+CONNECTED = ("labels", "crops", "min_confidence", "gate", "strength", "order", "local", "candidates")
+"""The settings that AutoDIR Loop Settings has."""
+
+
 @dataclass(frozen=True)
 class RestoreWidgets:
     """The widgets of the node that say how it restores, with the values of workflows that do not have them yet."""
@@ -39,9 +43,11 @@ class RestoreWidgets:
     preset: str = io.CUSTOM
     gate: str = io.GATE_FROM_PRESET
     strength: float = io.STRENGTH[1]["default"]
+    sampler_settings: SamplerSettings | None = None
+    loop_settings: LoopSettings | None = None
 
     def settings(self) -> tuple[LoopSettings, SamplerSettings]:
-        """Return the settings of the loop and of the sampler; a preset replaces those of the sampler."""
+        """Return the settings of the loop and of the sampler: connected ones, else the preset's, else the widgets'."""
         if self.preset == io.CUSTOM:
             given = SamplerSettings(self.steps, self.sampler, self.text_guidance, self.image_guidance)
             base, sampler = LoopSettings(), given
@@ -59,7 +65,10 @@ class RestoreWidgets:
             gate=base.gate if self.gate == io.GATE_FROM_PRESET else self.gate == "on",
             strength=self.strength,
         )
-        return loop, sampler
+        if self.loop_settings is not None:
+            connected = {name: getattr(self.loop_settings, name) for name in CONNECTED}
+            loop = replace(loop, **connected)
+        return loop, self.sampler_settings or sampler
 
 
 class AutoDIRRestore:
@@ -122,6 +131,8 @@ class AutoDIRRestore:
                 "preset": io.PRESET,
                 "gate": io.GATE,
                 "strength": io.STRENGTH,
+                "sampler_settings": io.SAMPLER_SETTINGS,
+                "loop_settings": io.LOOP_SETTINGS,
             },
         }
 

@@ -47,7 +47,8 @@ class AutoDIRSample:
                 "text_guidance": io.TEXT_GUIDANCE,
                 "image_guidance": io.IMAGE_GUIDANCE,
                 "seed": io.SEED,
-            }
+            },
+            "optional": {"sampler_settings": io.SAMPLER_SETTINGS},
         }
 
     def sample(
@@ -60,10 +61,11 @@ class AutoDIRSample:
         text_guidance: float,
         image_guidance: float,
         seed: int,
+        sampler_settings: SamplerSettings | None = None,
     ) -> tuple[io.Latent]:
         colors, _ = io.split_alpha(image)
         texts = io.condition_of(conditioning, len(colors), model.model.config.unet.context)
-        settings = SamplerSettings(steps, sampler, text_guidance, image_guidance)
+        settings = sampler_settings or SamplerSettings(steps, sampler, text_guidance, image_guidance)
         with model.loaded_for(*colors.shape[1:3]) as autodir:
             bar = progress.NodeProgress(autodir, len(colors))
 

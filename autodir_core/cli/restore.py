@@ -64,6 +64,8 @@ def add_sampler_options(parser: argparse.ArgumentParser) -> None:
     for name in ("--text-guidance", "--image-guidance"):
         text = f"{low:g} to {high:g}, 1 is no extrapolation (default: the preset's)"
         group.add_argument(name, type=between(low, high), help=text)
+    negative = "what the result is led away from; needs --text-guidance above 1 (default: nothing)"
+    group.add_argument("--negative-prompt", type=str.strip, metavar="TEXT", help=negative)
     group.add_argument("--seed", type=seed, default=0, help="of the noise, for every picture (default: %(default)s)")
 
 

@@ -59,7 +59,7 @@ def loop_settings(arguments: argparse.Namespace, labels: Sequence[str]) -> LoopS
 
 
 def sampler_settings(arguments: argparse.Namespace) -> SamplerSettings:
-    names = ("steps", "sampler", "text_guidance", "image_guidance")
+    names = ("steps", "sampler", "text_guidance", "image_guidance", "negative_prompt")
     given = {name: getattr(arguments, name) for name in names if getattr(arguments, name) is not None}
     return replace(preset(arguments.preset)[1], **given)
 

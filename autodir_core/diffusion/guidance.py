@@ -50,7 +50,7 @@ def guided_denoiser(
         predict_noise: see `denoiser`.
         condition: [B, C, h, w] image latent.
         text: [B, T, D] text states; T is 77, or more where several texts were joined.
-        null_text: [1, 77, D] states of the empty prompt.
+        null_text: [1, 77, D] states of the empty prompt, or of a negative one.
         weights: from `branch_weights`.
     """
     null = null_text.expand(len(text), -1, -1)

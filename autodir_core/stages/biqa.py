@@ -23,6 +23,9 @@ CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 MAP_CELL, MAP_WINDOWS, MAP_BATCH = 16, 16, 8
 """Of a map: pixels per value a side, windows a side at most, and windows that go through the tower at once."""
 
+DAMAGE_PROBABILITIES = 0.2, 0.5
+"""Of a place: up to the first a mask is 0, from the second on 1."""
+
 
 @dataclass(frozen=True)
 class Prompts:
@@ -113,3 +116,9 @@ def map_places(length: int, side: int, device: torch.device) -> Tensor:
     cells = -(-length // MAP_CELL)
     centers = (torch.arange(cells, device=device) + 0.5) * length / cells
     return 2 * (centers - side / 2) / max(length - side, 1) - 1
+
+
+def damage_mask(probabilities: Tensor) -> Tensor:
+    """Return where a degradation is, from the map [h, w] of its probability: 0 where it is improbable, 1 where not."""
+    low, high = DAMAGE_PROBABILITIES
+    return ((probabilities - low) / (high - low)).clamp(0, 1)

@@ -97,6 +97,21 @@ IMAGE_GUIDANCE = (
         "values cost another evaluation of the network per step.",
     },
 )
+SAMPLER_SETTINGS_TYPE, LOOP_SETTINGS_TYPE = "AUTODIR_SAMPLER_SETTINGS", "AUTODIR_LOOP_SETTINGS"
+SAMPLER_SETTINGS: Widget = (
+    SAMPLER_SETTINGS_TYPE,
+    {
+        "tooltip": "From AutoDIR Sampler Settings: replaces steps, sampler and both guidances, whatever they say here, "
+        "and has a negative prompt.",
+    },
+)
+LOOP_SETTINGS: Widget = (
+    LOOP_SETTINGS_TYPE,
+    {
+        "tooltip": "From AutoDIR Loop Settings: replaces labels, crops, min_confidence, gate and strength, whatever "
+        "they say here, and has order, local and candidates.",
+    },
+)
 MASK = (
     "MASK",
     {
@@ -167,6 +182,12 @@ def advanced(socket: Widget) -> Widget:
     """Return a widget as one that the page shows only on demand."""
     kind, options = socket
     return kind, {**options, "advanced": True}
+
+
+def basic(socket: Widget) -> Widget:
+    """Return a widget as one that the page always shows."""
+    kind, options = socket
+    return kind, {name: value for name, value in options.items() if name != "advanced"}
 
 
 def explain(socket: Widget, more: str) -> Widget:

@@ -244,6 +244,19 @@ class TestRestore:
         _, picture, _ = stand_in.bars[-1].previews[-1]
         assert picture.getpixel((0, 0)) == (1, 254, 255)
 
+    def test_connected_settings_replace_its_own(self, node, model, photo, core):
+        (sampler,) = node("SamplerSettings").settings(1, "euler", 2.0, 1.0, "fog")
+        (loop,) = node("LoopSettings").settings("haze,rain", "center", 0.0, True, 0.5, "physical", True, 2)
+        connected = {"sampler_settings": sampler, "loop_settings": loop}
+        image, *_ = node("Restore").restore(model, photo, 9, **{**LOOP, "preset": "fast", **connected})["result"]
+        records = core("settings")
+        wanted = records.LoopSettings(
+            2, ["haze", "rain"], gate=True, strength=0.5, order="physical", local=True, candidates=2,
+            reduced_labels=["underexposure"],
+        )  # fmt: skip
+        given = records.SamplerSettings(1, "euler", 2.0, 1.0, "fog")
+        assert torch.equal(image, core("pipeline").restore(model.model, photo, wanted, given, seed=3).image)
+
     def test_the_own_words_and_the_own_weight(self, node, model, photo, core):
         settings = {**LOOP, "prompt": " remove the fog\n", "scm_weight": 0.0}
         image, report, _ = node("Restore").restore(model, photo, 1, **settings)["result"]

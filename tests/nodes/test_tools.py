@@ -294,3 +294,45 @@ class TestSaveReport:
         with refused("connect a report, an assessment or both"):
             node("SaveReport").save("a", "json")
         assert not list(stand_in.output.iterdir())
+
+
+class TestDamageMap:
+    def locate(self, node, model, picture, label, monkeypatch, found):
+        """The outputs for a model that finds `found`, a map [L, 2, 2], in every picture."""
+        monkeypatch.setattr(type(model.model), "locate", lambda autodir, image: found.clone())
+        return node("DamageMap").locate(model, picture, label)["result"]
+
+    @pytest.fixture
+    def found(self, model):
+        """Haze on the left, rain a little on the right."""
+        labels = model.model.labels
+        values = torch.zeros(len(labels), 2, 2)
+        values[labels.index("haze"), :, 0] = 0.9
+        values[labels.index("rain"), :, 1] = 0.35
+        values[labels.index("no")] = 0.05
+        return values
+
+    def test_the_strongest_degradation_has_the_mask(self, node, model, photo, monkeypatch, found):
+        pair = torch.cat([photo, photo.flip(2)])
+        mask, heat, label = self.locate(node, model, pair, "", monkeypatch, found)
+        assert label == "haze, haze" and mask.shape == pair.shape[:3]
+        assert (mask[..., 0] == 1).all() and (mask[..., -1] == 0).all()
+        assert heat.shape[0] == 1 and heat.min() >= 0 and heat.max() <= 1
+
+    def test_a_named_one_has_its_own(self, node, model, photo, monkeypatch, found):
+        mask, _, label = self.locate(node, model, photo, " rain ", monkeypatch, found)
+        assert label == "rain" and torch.allclose(mask[..., -1], torch.tensor(0.5)) and (mask[..., 0] == 0).all()
+
+    def test_a_clean_picture_has_an_empty_mask(self, node, model, photo, monkeypatch, found):
+        found[model.model.labels.index("no")] = 0.95
+        mask, _, label = self.locate(node, model, photo, "", monkeypatch, found)
+        assert label == "no" and not mask.any()
+
+    def test_it_looks_for_a_degradation_of_the_model(self, node, model, photo, refused):
+        for label in ("no", "dust"):
+            with refused("no" if label == "no" else "dust"):
+                node("DamageMap").locate(model, photo, label)
+
+    def test_the_whole_way(self, node, model, photo):
+        mask, _, label = node("DamageMap").locate(model, photo, "")["result"]
+        assert mask.shape == photo.shape[:3] and label in model.model.labels
