@@ -140,7 +140,7 @@ class AutoDIR:
             images: [B, H, W, 3].
             labels: those to ask about; None asks about all of the file.
             crops: what is looked at, and checked to be finite, at native resolution: "center", officially one crop of
-                the vision tower's size, or "grid", up to 9 from border to border, whose probabilities are averaged.
+                the vision tower's size, or "grid", `layout.grid_crops`, whose probabilities are averaged.
         """
         asked = check_labels(self.labels if labels is None else labels, self.labels)
         prompts = self.prompts(asked)

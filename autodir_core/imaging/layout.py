@@ -24,7 +24,8 @@ MAX_VALUE = 4.0
 FLOAT_RANGES = ((1.0, MAX_VALUE), (255.0, 255.0), (65535.0, 65535.0))
 """White, and the largest value that is taken for it or for a highlight above it."""
 
-MAX_CROPS_PER_SIDE = 3
+CROPS_PER_SIDE, MAX_CROPS_PER_SIDE = 3, 7
+"""Crops of a grid along a side: enough for most pictures, and for those that are many times as long as a crop."""
 """Crops along a side of a picture at most: on a large one they leave gaps, which keeps the assessment quick."""
 
 
@@ -156,8 +157,8 @@ def center_crop(x: Tensor, side: int) -> Tensor:
 def grid_crops(image: Tensor, side: int) -> Tensor:
     """Return the crops [N, side, side, 3] of one picture [1, H, W, 3] that reach from border to border, row by row.
 
-    Along each side there are ceil(length / side) of them, at most `MAX_CROPS_PER_SIDE`. A picture shorter than a crop
-    is not extended: its crops have its own height or width.
+    Along each side there are as many as cover it, from three on as many as cover a third of it, seven at most. A
+    picture shorter than a crop is not extended: its crops have its own height or width.
     """
     tops, lefts = (crop_starts(length, side) for length in image.shape[1:3])
     return torch.cat([image[:, top : top + side, left : left + side] for top in tops for left in lefts])
@@ -165,7 +166,8 @@ def grid_crops(image: Tensor, side: int) -> Tensor:
 
 def crop_starts(length: int, side: int) -> list[int]:
     """Return where crops start, evenly spread from the first pixel to the last; the middle one of three is central."""
-    count = min(max(-(-length // side), 1), MAX_CROPS_PER_SIDE)
+    covering, third = -(-length // side), -(-length // (CROPS_PER_SIDE * side))
+    count = min(max(covering, 1), max(third, CROPS_PER_SIDE), MAX_CROPS_PER_SIDE)
     return [i * (length - side) // (count - 1) for i in range(count)] if count > 1 else [0]
 
 

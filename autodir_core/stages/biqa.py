@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 
+CROPS_AT_ONCE = 9
+"""Crops of a grid that go through the tower together."""
+
 MAP_CELL, MAP_WINDOWS, MAP_BATCH = 16, 16, 8
 """Of a map: pixels per value a side, windows a side at most, and windows that go through the tower at once."""
 
@@ -77,13 +80,14 @@ def classify(clip: CLIP, images: Tensor, prompts: Prompts, crops: str) -> Tensor
     """Return how probable each label is, [B, L]: officially the softmax of the central crop's logits.
 
     With several crops their probabilities are averaged, not their logits: each crop has one vote, and one with large
-    logits does not drown the others. Crops go through the tower picture by picture, at most 9 at once, so that a
+    logits does not drown the others. Crops go through the tower picture by picture, a few at once, so that a
     picture of a batch gives what it gives alone.
     """
     if crops == "center":
         return label_logits(clip, images, prompts).softmax(dim=-1)
-    parts = (grid_crops(image, vision_image_size(clip)) for image in images.split(1))
-    return torch.cat([label_logits(clip, part, prompts).softmax(dim=-1).mean(dim=0, keepdim=True) for part in parts])
+    grids = (grid_crops(image, vision_image_size(clip)).split(CROPS_AT_ONCE) for image in images.split(1))
+    votes = [torch.cat([label_logits(clip, part, prompts).softmax(dim=-1) for part in grid]) for grid in grids]
+    return torch.stack([found.mean(dim=0) for found in votes])
 
 
 def probability_map(clip: CLIP, image: Tensor, prompts: Prompts) -> Tensor:

@@ -29,7 +29,9 @@ def pictures(count: int, height: int, width: int) -> torch.Tensor:
         (448, [0, 224]),
         (449, [0, 112, 225]),
         (672, [0, 224, 448]),
-        (5001, [0, 2388, 4777]),
+        (2016, [0, 896, 1792]),
+        (2017, [0, 597, 1195, 1793]),
+        (9001, [0, 1462, 2925, 4388, 5851, 7314, 8777]),
     ],
 )
 def test_squares_reach_from_border_to_border(length, expected):
