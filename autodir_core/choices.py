@@ -251,7 +251,9 @@ CROPS = Choices(
     "crops",
     {
         "center": Choice("", "the central crop, the paper's way"),
-        "grid": Choice("", "up to 9 crops from border to border, in large pictures up to 49, their probabilities averaged"),
+        "grid": Choice(
+            "", "up to 9 crops from border to border, in large pictures up to 49, their probabilities averaged"
+        ),
     },
     former={"centre": "center"},
 )

@@ -1,21 +1,21 @@
-"""The loop as one immutable machine: where a picture is among its rounds, and what happens to it next.
+"""The loop as one immutable machine: where a picture is among its rounds, what happens to it next, what a batch gives.
 
 `pipeline.restore` folds over it, and so does the loop of a ComfyUI graph.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
 
 from .checkpoint.metadata import GateThresholds
 from .choices import DEGRADATIONS
+from .imaging.filters import resize
 from .labels import CLEAN
 from .outputs import Assessment, Restoration, Round, spread_probabilities
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 CLOSE = 0.5
 """Part of the highest probability from which on another label counts as nearly as probable."""
@@ -134,3 +134,49 @@ def choose_label(probabilities: Mapping[str, float], order: str) -> str:
         return label
     close = [name for name in formation if probabilities.get(name, 0.0) >= CLOSE * probabilities[label]]
     return close[-1]
+
+
+def merge_restorations(parts: Sequence[Restoration]) -> Restoration:
+    """Return the outcomes of single pictures as one; a picture without a round repeats its result there.
+
+    A batch of one is returned as it is.
+    """
+    if len(parts) == 1:
+        return parts[0]
+    longest = max(parts, key=lambda part: len(part.rounds)).rounds
+    return Restoration(
+        torch.cat([part.image for part in parts]),
+        [merge_rounds(parts, number) for number in range(len(longest))],
+        tuple(part.stopped[0] for part in parts),
+        max((part.labels for part in parts), key=len),
+        concatenate([part.last_probabilities for part in parts]),
+    )
+
+
+def merge_rounds(parts: Sequence[Restoration], number: int) -> Round:
+    """Return one round of single pictures as that of a batch."""
+    template = next(part.rounds[number] for part in parts if number < len(part.rounds))
+    rows = [part.rounds[number] if number < len(part.rounds) else padding_round(part, template) for part in parts]
+    return Round(
+        tuple(row.labels[0] for row in rows),
+        concatenate([row.probabilities for row in rows]),
+        torch.cat([row.generated for row in rows]),
+        torch.cat([row.corrected for row in rows]),
+        torch.cat([row.image for row in rows]),
+        tuple(verdict for row in rows for verdict in row.verdicts or (None,))
+        if any(row.verdicts for row in rows)
+        else (),
+    )
+
+
+def padding_round(part: Restoration, template: Round) -> Round:
+    """Return the row of a picture that had finished before, in the size of the others' rounds."""
+    nothing = None if template.probabilities is None else torch.zeros_like(template.probabilities)
+    image = resize(part.image, *template.image.shape[1:3])
+    return Round((None,), nothing, image, image, image)
+
+
+def concatenate(rows: Sequence[Tensor | None]) -> Tensor | None:
+    """Return the rows as one batch, zeros for those that are not there; None where none is."""
+    found = [row for row in rows if row is not None]
+    return torch.cat([torch.zeros_like(found[0]) if row is None else row for row in rows]) if found else None

@@ -1,11 +1,10 @@
-"""What the model and the loop return and report on the way; how the outcomes of single pictures become a batch's."""
+"""What the model and the loop return and report on the way."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from .errors import InputError
@@ -100,7 +99,7 @@ class Restoration:
         image: [B, H, W, 3]; the untouched input where the first assessment found nothing, or nothing for sure.
         rounds: what happened in each round, in order.
         stopped: per picture why it ended: "clean", "no_improvement", "low_confidence", "max_rounds", "no_labels" or
-            "prompt".
+            "prompt"; "empty_mask" where nothing of it was to be restored.
         labels: the L labels that the probabilities of the rounds are over; empty with a custom prompt.
         last_probabilities: [B, L], each picture's last assessment: the one that ended it where one did.
     """
@@ -117,51 +116,6 @@ def spread_probabilities(probabilities: Tensor, asked: Sequence[str], labels: Se
     full = probabilities.new_zeros(len(probabilities), len(labels))
     full[:, [labels.index(label) for label in asked]] = probabilities
     return full
-
-
-def merge_restorations(parts: Sequence[Restoration]) -> Restoration:
-    """Return the outcomes of single pictures as one; a picture without a round repeats its result there.
-
-    A batch of one is returned as it is.
-    """
-    if len(parts) == 1:
-        return parts[0]
-    longest = max(parts, key=lambda part: len(part.rounds)).rounds
-    return Restoration(
-        torch.cat([part.image for part in parts]),
-        [merge_rounds(parts, number) for number in range(len(longest))],
-        tuple(part.stopped[0] for part in parts),
-        parts[0].labels,
-        concatenate([part.last_probabilities for part in parts]),
-    )
-
-
-def merge_rounds(parts: Sequence[Restoration], number: int) -> Round:
-    """Return one round of single pictures as that of a batch."""
-    template = next(part.rounds[number] for part in parts if number < len(part.rounds))
-    rows = [part.rounds[number] if number < len(part.rounds) else padding_round(part, template) for part in parts]
-    return Round(
-        tuple(row.labels[0] for row in rows),
-        concatenate([row.probabilities for row in rows]),
-        torch.cat([row.generated for row in rows]),
-        torch.cat([row.corrected for row in rows]),
-        torch.cat([row.image for row in rows]),
-        tuple(verdict for row in rows for verdict in row.verdicts or (None,))
-        if any(row.verdicts for row in rows)
-        else (),
-    )
-
-
-def padding_round(part: Restoration, template: Round) -> Round:
-    """Return the row of a picture that had finished before."""
-    nothing = None if template.probabilities is None else torch.zeros_like(template.probabilities)
-    return Round((None,), nothing, part.image, part.image, part.image)
-
-
-def concatenate(rows: Sequence[Tensor | None]) -> Tensor | None:
-    """Return the rows that are there as one batch; None where none is."""
-    found = [row for row in rows if row is not None]
-    return torch.cat(found) if found else None
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from .imaging.guided import transfer_change
 from .imaging.layout import check_finite, check_images
 from .imaging.mask import apply_mask
 from .labels import check_labels
-from .loop_policy import LoopState
+from .loop_policy import LoopState, merge_restorations
 from .model import AutoDIR
 from .outputs import (
     Callbacks,
@@ -26,7 +26,6 @@ from .outputs import (
     Restoration,
     Round,
     StageProgress,
-    merge_restorations,
 )
 from .settings import LoopSettings, SamplerSettings, settings_or_default
 from .stages.biqa import damage_mask

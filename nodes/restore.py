@@ -8,11 +8,14 @@ from typing import Any
 from torch import Tensor
 
 from ..autodir_core import settings as core_settings
-from ..autodir_core.imaging.mask import apply_mask
+from ..autodir_core.diffusion.noise import MAX_SEED
+from ..autodir_core.imaging.mask import fit_map, mask_restoration
 from ..autodir_core.labels import parse_labels
+from ..autodir_core.loop_policy import merge_restorations
+from ..autodir_core.outputs import Restoration
 from ..autodir_core.pipeline import restore
 from ..autodir_core.reporting.montage import MAX_HEIGHT, batch_montage
-from ..autodir_core.reporting.summary import batch_text, round_lines
+from ..autodir_core.reporting.summary import batch_text, mask_line, round_lines
 from ..autodir_core.settings import SCM_WEIGHT_RANGE, LoopSettings, SamplerSettings
 from .comfy import devices, folders, progress
 from .comfy.memory import HostedModel
@@ -142,19 +145,27 @@ class AutoDIRRestore:
         """Restore the pictures; the other widgets are the fields of `RestoreWidgets`."""
         colors, alpha = io.split_alpha(image)
         loop, sampler = RestoreWidgets(steps, **widgets).settings()
+        inside = None if mask is None else fit_map(mask, colors, name="mask").clamp(0, 1)
+        wanted = [inside is None or bool(inside[i].any()) for i in range(len(colors))]
         with model.loaded_for(*colors.shape[1:3]) as autodir:
-            bar = progress.NodeProgress(autodir)
-            done = restore(
-                autodir,
-                colors,
-                loop,
-                sampler,
-                seed=seed,
-                on_step=bar.on_step,
-                on_stage=lambda at: bar.move(0, at.fraction),
-            )
-        report = batch_text(lambda i: round_lines(done, i), len(colors))
-        result = io.with_alpha(apply_mask(colors, done.image, mask), alpha).to(devices.intermediate_device())
+            bar = progress.NodeProgress(autodir, len(colors))
+            parts = [
+                restore(
+                    *(autodir, picture, loop, sampler),
+                    seed=(seed + i) & MAX_SEED,
+                    on_step=bar.on_step,
+                    on_round=bar.on_round(autodir.labels if loop.labels is None else loop.labels),
+                    on_stage=bar.on_stage(i, loop.max_rounds),
+                )
+                if wanted[i]
+                else Restoration(picture, [], ("empty_mask",))
+                for i, picture in enumerate(colors.split(1))
+            ]
+        done = mask_restoration(colors, merge_restorations(parts), inside)
+        report = batch_text(
+            lambda i: [*round_lines(done, i), *mask_line(None if inside is None else inside[i])], len(colors)
+        )
+        result = io.with_alpha(done.image, alpha).to(devices.intermediate_device())
         montage = batch_montage(colors, done)
         bar.show_result(montage[0])
         shown = {"images": folders.save_previews(montage[:MAX_SHOWN]), "text": [report]}

@@ -23,7 +23,7 @@ from ..errors import explain_full_memory
 from ..imaging.color import match_color
 from ..imaging.files import Picture, read_picture, write_picture
 from ..imaging.layout import from_uint8, to_uint8
-from ..imaging.mask import apply_mask
+from ..imaging.mask import fit_map, mask_restoration
 from ..imaging.paths import FORMATS
 from ..model import MINI, AutoDIR
 from ..outputs import Restoration, Round, StageProgress
@@ -90,9 +90,11 @@ class Restorer:
         """Restore one file; the result is written last, so that a picture whose result exists is done."""
         picture = read_picture(job.source)
         reporter = ProgressReporter(job.source.name, self.labels, self.sampler.steps, self.arguments)
+        mask = self.read_mask(job, picture.image)
         with reporter.bar:
-            restoration = self.run_loop(job, picture.image, reporter)
-        restoration = replace(restoration, image=self.finish(job, picture.image, restoration))
+            wanted = mask is None or bool(mask.any())
+            restoration = self.run_loop(job, picture.image, reporter) if wanted else untouched(picture.image)
+        restoration = mask_restoration(picture.image, self.match_colors(picture.image, restoration), mask)
         self.write_extras(job, picture, restoration, reporter)
         self.write_result(job, picture, restoration.image)
         say(f"{job.source.name}: {stop_line(restoration)} -> {job.target}", quiet=self.arguments.quiet)
@@ -120,12 +122,18 @@ class Restorer:
                 on_stage=reporter.on_stage,
             )
 
-    def finish(self, job: Job, image: Tensor, restoration: Restoration) -> Tensor:
-        """Return the result with matched colors inside the mask, the input outside."""
-        result, method, mask = restoration.image, self.arguments.match_color, self.arguments.mask
-        if method in COLOR_METHODS and any(done.changed(0) for done in restoration.rounds):
-            result = match_color(result, image, method)
-        return apply_mask(image, result, read_picture(find_mask(mask, job.source)).image if mask else None)
+    def read_mask(self, job: Job, image: Tensor) -> Tensor | None:
+        """Return where a picture is to be restored, [1, H, W] in 0..1; None for everywhere."""
+        if not self.arguments.mask:
+            return None
+        return fit_map(read_picture(find_mask(self.arguments.mask, job.source)).image, image, name="mask").clamp(0, 1)
+
+    def match_colors(self, image: Tensor, restoration: Restoration) -> Restoration:
+        """Return the outcome with the colors of the input, where that is asked for and something was changed."""
+        method = self.arguments.match_color
+        if method not in COLOR_METHODS or not any(done.changed(0) for done in restoration.rounds):
+            return restoration
+        return replace(restoration, image=match_color(restoration.image, image, method))
 
     def write_extras(self, job: Job, picture: Picture, restoration: Restoration, reporter: ProgressReporter) -> None:
         """Write what `--save-rounds`, `--montage` and `--report` ask for."""
@@ -161,6 +169,11 @@ class Restorer:
             "versions": versions(),
             **outcome,
         }
+
+
+def untouched(image: Tensor) -> Restoration:
+    """Return the outcome of a picture whose mask is empty."""
+    return Restoration(image, [], ("empty_mask",))
 
 
 def settings_rows(report: dict[str, Any]) -> list[tuple[str, str]]:

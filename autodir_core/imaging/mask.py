@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
 from ..errors import InputError
+from ..outputs import Restoration
 from .filters import resize
 
 
@@ -21,6 +24,17 @@ def apply_mask(original: Tensor, restored: Tensor, mask: Tensor | None) -> Tenso
         return restored
     weight = fit_map(mask, original, name="mask").clamp(0, 1)[..., None].to(restored)
     return torch.lerp(original.to(restored), restored, weight.expand_as(restored))
+
+
+def mask_restoration(original: Tensor, done: Restoration, mask: Tensor | None) -> Restoration:
+    """Return the outcome of [B, H, W, 3] with the result and every round's picture as `apply_mask` has them."""
+
+    def inside(image: Tensor) -> Tensor:
+        return apply_mask(resize(original, *image.shape[1:3]), image, mask)
+
+    return replace(
+        done, image=inside(done.image), rounds=[replace(one, image=inside(one.image)) for one in done.rounds]
+    )
 
 
 def fit_map(values: Tensor, images: Tensor, *, name: str, mode: str = "bilinear") -> Tensor:

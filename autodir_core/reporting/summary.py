@@ -52,8 +52,16 @@ def stop_line(restoration: Restoration, picture: int = 0) -> str:
         "max_rounds": f"stopped: limit of {count} round{'s' * (count != 1)} reached",
         "no_labels": "done: no label left",
         "prompt": "done: custom prompt",
+        "empty_mask": "done: the mask is empty, nothing was to be restored",
     }
     return reasons[restoration.stopped[picture]]
+
+
+def mask_line(mask: Tensor | None) -> list[str]:
+    """Return the line that says how much of a picture its mask [H, W] lets change; [] without one, or an empty one."""
+    if mask is None or not mask.any():
+        return []
+    return [f"inside the mask only, {100 * mask.mean().item():.0f} % of the picture; the rest is the input"]
 
 
 def batch_text(lines: Callable[[int], Sequence[str]], batch: int) -> str:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import comfy.latent_formats
 import comfy.model_management
@@ -11,12 +11,15 @@ import comfy.utils
 import latent_preview
 import torch
 from comfy.cli_args import LatentPreviewMethod, args
+from comfy_execution.utils import get_executing_context
 from PIL import Image
+from server import PromptServer
 from torch import Tensor
 
 from ...autodir_core.imaging.layout import to_pil
 from ...autodir_core.model import AutoDIR
-from ...autodir_core.outputs import OnTile, Progress
+from ...autodir_core.outputs import OnRound, OnStage, OnTile, Progress, Round, StageProgress
+from ...autodir_core.reporting.summary import winner_text
 
 SD15_LATENT = (4, 8)
 """Channels and pixels per value of the latents that ComfyUI has its own previews for."""
@@ -32,6 +35,13 @@ def raise_if_interrupted() -> None:
     comfy.model_management.throw_exception_if_processing_interrupted()
 
 
+def tell(text: str) -> None:
+    """Show a text on the node that runs; nothing outside of a run."""
+    context = get_executing_context()
+    if context is not None:
+        PromptServer.instance.send_progress_text(text, context.node_id)
+
+
 RESOLUTION = 1000
 """Parts of the progress bar."""
 
@@ -42,13 +52,33 @@ class NodeProgress:
     def __init__(self, model: AutoDIR, pictures: int = 1) -> None:
         """Let the bar be full when so many pictures are done."""
         self.bar, self.pictures, self.done = comfy.utils.ProgressBar(RESOLUTION), pictures, 0
-        self.preview = latent_previewer(model)
+        self.preview, self.found = latent_previewer(model), ""
 
     def move(self, picture: int, fraction: float) -> None:
         """Report that a fraction 0..1 of a picture, counted from 0, is finished."""
         raise_if_interrupted()
         self.done = round(RESOLUTION * (picture + fraction) / self.pictures)
         self.bar.update_absolute(self.done)
+
+    def on_stage(self, picture: int, max_rounds: int) -> OnStage:
+        """Return what reports the stages of a picture's rounds: each round is half of what is left of its part."""
+
+        def report(at: StageProgress) -> None:
+            last = at.round + 1 == max_rounds
+            left = 0.5**at.round
+            self.move(picture, 1 - left + left * at.fraction * (1.0 if last else 0.5))
+            where = f"picture {picture + 1} of {self.pictures}, " * (self.pictures > 1)
+            tell(f"{where}round {at.round + 1}, {at.stage} {at.done}/{at.total}{self.found}")
+
+        return report
+
+    def on_round(self, labels: Sequence[str]) -> OnRound:
+        """Return what remembers the last finished round, for the text beside the bar."""
+
+        def report(picture: int, done: Round) -> None:
+            self.found = f"; before: {winner_text(done, labels, 0)}"
+
+        return report
 
     def on_tile(self, picture: int) -> OnTile:
         """Return what reports the finished tiles of a picture and all of them."""

@@ -134,7 +134,7 @@ CROPS: Widget = (
     {
         "default": PAPER_LOOP.crops,
         "tooltip": "What the model looks at, at native resolution. center, the paper's, is the center crop, 224 pixels "
-        "officially. grid averages the probabilities of up to 9 crops from border to border, of up to 49 in pictures of "
+        "officially. grid averages the probabilities of up to 9 crops from border to border, up to 49 in pictures of "
         "more than 2016 pixels a side, so damage at the borders counts too; assessing takes as many times as long.",
         "old_names": ["view"],
         "old_values": {"centre": "center"},

@@ -13,9 +13,9 @@ from ...autodir_core.checkpoint.metadata import GateThresholds, ModelMetadata
 from ...autodir_core.errors import InputError
 from ...autodir_core.imaging.filters import resize
 from ...autodir_core.labels import CLEAN
-from ...autodir_core.loop_policy import LoopState
+from ...autodir_core.loop_policy import LoopState, merge_restorations
 from ...autodir_core.model import AutoDIR
-from ...autodir_core.outputs import Assessment, Restoration, Round, Verdict, merge_restorations
+from ...autodir_core.outputs import Assessment, Restoration, Round, Verdict
 from ...autodir_core.stages.correction import scm_weight
 from ...autodir_core.stages.quality_gate import QualityGate
 from ..comfy import progress

@@ -355,3 +355,20 @@ def test_darkness_of_large_pictures_is_restored_on_a_reduced_copy(tiny, monkeypa
         )
     ad.restore(tiny, pictures(1, 60, 60), ad.LoopSettings(1, labels=["haze"], reduced_labels=["haze"]), FAST)
     assert tuple(sizes[-1]) == (60, 60), "small ones are not reduced"
+
+
+def test_pictures_of_a_batch_may_take_unlike_many_rounds_when_rounds_are_scaled(tiny: ad.AutoDIR, monkeypatch) -> None:
+    """One that had finished is repeated in the size of the others' rounds."""
+    asked = iter(["haze", "no", "no"])  # the second picture is clean at once
+
+    def assess(model: ad.AutoDIR, images: torch.Tensor, labels=None, crops: str = "center") -> ad.Assessment:
+        names, top = tuple(labels or model.labels), next(asked)
+        probabilities = torch.tensor([[float(name == top) for name in names]])
+        return ad.Assessment(names, probabilities, model.embed_text([""]))
+
+    monkeypatch.setattr(ad.AutoDIR, "assess", assess)
+    images = pictures(2, 48, 64)
+    done = ad.restore(tiny, images, ad.LoopSettings(round_height=24), ad.SamplerSettings(1))
+    (only,) = done.rounds
+    assert only.labels == ("haze", None) and only.image.shape == (2, 24, 32, 3)
+    assert done.image.shape == images.shape and torch.equal(done.image[1], images[1])

@@ -46,6 +46,7 @@ class StandIn:
     loads: list[dict] = []
     freed: list[tuple[float, torch.device]] = []
     shown: list[torch.Tensor] = []
+    told: list[tuple[str, str]] = []
     weights, output, input = Path(), Path(), Path()
 
     @staticmethod
@@ -63,6 +64,9 @@ class PromptServer:
 
     def post(self, path):
         return lambda handler: handler
+
+    def send_progress_text(self, text, node_id):
+        StandIn.told.append((node_id, text))
 
 
 PromptServer.instance = PromptServer()
@@ -124,7 +128,10 @@ def stand_in_modules() -> dict[str, ModuleType]:
     server = module("server", PromptServer=PromptServer)
     previews = module("latent_preview", MAX_PREVIEW_RESOLUTION=512, get_previewer=lambda device, kind: None)
     nodes = module("nodes", PreviewImage=lambda: SimpleNamespace(save_images=StandIn.show))
+    context = SimpleNamespace(node_id="7", list_index=None)
+    utils = module("comfy_execution.utils", get_executing_context=lambda: context)
     others = {"folder_paths": folders, "server": server, "latent_preview": previews, "nodes": nodes}
+    others |= {"comfy_execution": module("comfy_execution", utils=utils), "comfy_execution.utils": utils}
     return {"comfy": comfy, **parts, **others}
 
 
@@ -194,7 +201,7 @@ def model(pack, tiny_path):
 @pytest.fixture
 def stand_in(tmp_path):
     """The stand-in with nothing recorded and an output folder of its own."""
-    for record in (StandIn.bars, StandIn.loads, StandIn.freed, StandIn.shown):
+    for record in (StandIn.bars, StandIn.loads, StandIn.freed, StandIn.shown, StandIn.told):
         record.clear()
     StandIn.output = tmp_path
     return StandIn

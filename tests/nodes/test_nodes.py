@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -195,6 +197,26 @@ class TestMask:
         assert torch.equal(image[:, :, :30], photo[:, :, :30])
         assert not torch.equal(image[:, :, 42:], photo[:, :, 42:])
 
+    def test_restore_tells_of_its_mask(self, node, model, photo, mask, stand_in):
+        done = node("Restore").restore(model, photo, 1, mask=mask, **LOOP)["result"]
+        assert done[1].endswith("inside the mask only, 50 % of the picture; the rest is the input")
+        whole = node("Restore").restore(model, photo, 1, **LOOP)["result"]
+        assert done[2].shape == whole[2].shape and not torch.equal(done[2], whole[2]), "the montage shows the rounds so"
+
+    def test_an_empty_mask_costs_restore_nothing(self, node, model, photo, mask, monkeypatch, core):
+        """The other picture of the batch gives what it gives without a mask."""
+        pair, masks = torch.cat([photo, photo.flip(2)]), torch.cat([torch.zeros_like(mask), torch.ones_like(mask)])
+        image, report, _ = node("Restore").restore(model, pair, 1, mask=masks, **LOOP)["result"]
+        assert torch.equal(image, torch.cat([photo, node("Restore").restore(model, pair, 1, **LOOP)["result"][0][1:]]))
+        assert report.splitlines()[1] == "done: the mask is empty, nothing was to be restored"
+        monkeypatch.setattr(core("pipeline"), "run_loop", None)
+        assert torch.equal(node("Restore").restore(model, photo, 1, mask=masks[:1], **LOOP)["result"][0], photo)
+
+    def test_restore_refuses_a_mask_of_another_batch_at_once(self, node, model, photo, monkeypatch, core):
+        monkeypatch.setattr(core("pipeline"), "run_loop", None)
+        with pytest.raises(core("errors").InputError, match=r"the mask must be \[1 or 1, height, width\]"):
+            node("Restore").restore(model, photo, 1, mask=torch.ones(3, 8, 8), **LOOP)
+
     def test_an_empty_mask_keeps_everything(self, node, model, photo, generated):
         image, _ = node("Correct").correct(model, photo, generated, 1.0, torch.zeros(1, 64, 64))
         assert torch.equal(image, photo)
@@ -224,8 +246,10 @@ class TestRestore:
         assert done["ui"]["text"] == [report]
         assert len(done["ui"]["images"]) == 1 and torch.equal(stand_in.shown[-1], montage)
         (bar,) = stand_in.bars
-        first, second = bar.done[: len(bar.done) // 2], bar.done[len(bar.done) // 2 :]
-        assert first == second == sorted(first) and (first[0], first[-1]) == (0, bar.total), "the bar of each round"
+        assert bar.done == sorted(bar.done) and (bar.done[0], bar.done[-1]) == (0, bar.total), "one bar for all rounds"
+        assert bar.total // 2 in bar.done, "the first of two rounds"
+        node_id, text = stand_in.told[-1]
+        assert node_id == "7" and re.fullmatch(r"round 2, correct 1/1; before: [a-z ]+ \d+ %", text)
 
     def test_the_previews_end_with_the_montage(self, node, model, photo, stand_in, monkeypatch, comfy):
         monkeypatch.setattr(comfy("progress"), "latent_previewer", lambda model: lambda done, estimate: None)
