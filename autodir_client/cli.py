@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from . import Server, Update
 
-LAYOUT = "{desc} {bar:20} {n_fmt}/{total_fmt} {elapsed}"
+LAYOUT = "{desc} {percentage:3.0f}%|{bar:20}| {elapsed}"
 DEFAULT_SERVER = "http://127.0.0.1:8188"
 MAX_RETRY_TIMEOUT = 7 * 24 * 3600
 

@@ -82,8 +82,14 @@ def colored(image: Tensor, draw: Draw, *, severity: float, depth: Tensor | None 
 
 
 def patchy(image: Tensor, draw: Draw, *, severity: float) -> Tensor:
-    """Let banks and wisps of fog drift over [3, H, W] in 0..1: turbulence (Perlin, 1985), more clear air than cloud."""
+    """Let banks and wisps of fog drift over [3, H, W] in 0..1: turbulence (Perlin, 1985), more clear air than cloud.
+
+    Half of the time the mist before everything blurs it (Narasimhan and Nayar, 2003).
+    """
     size = image.shape[1], image.shape[2]
+    if draw.chance(0.5):
+        sigma = draw.log_level(severity, 0.6, 2.8)
+        image = apply_psf(image, gaussian_psf(sigma, sigma, 0.0))
     cloud = torch.sigmoid(draw.uniform(1.0, 3.0) * draw.turbulence(size, draw.uniform(1.5, 2.4)))
     if draw.chance(0.5):
         cloud = cloud * _draw_depth(draw, *size)

@@ -144,6 +144,6 @@ def test_a_bar_follows_the_steps(monkeypatch):
     with ProgressBoard(quiet=False) as board:
         board.show(Update("running", "a.png", "host", node="Restore", nodes=(2, 7), step=(3, 9)))
         bar = board.bars["host"]
-        assert (bar.n, bar.total) == (3, 9)
+        assert (bar.n, bar.total) == (3, 9) and " 33%|" in str(bar)
         board.show(Update("downloading", "a.png", "host"))
         assert (bar.n, bar.total) == (0, None)
