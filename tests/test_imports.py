@@ -29,6 +29,7 @@ CORE = {
     "model": {"networks", "checkpoint", "diffusion", "imaging", "stages", "tiling"},
     "reporting": {"imaging"},
     "degrade": {"imaging"},
+    "batch": {"cli", "model", "imaging", "reporting", "serialization"},
     "cli": {"model", "tiling", "checkpoint", "imaging", "reporting", "degrade", "serialization"},
 }
 """Room of the core -> the rooms that it imports, apart from the words."""

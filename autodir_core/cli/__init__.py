@@ -19,6 +19,7 @@ from .console import Parser, complain, prepare_streams, prepare_warnings
 COMMANDS = {
     "restore": ("autodir_core.cli.restore", "find what degrades pictures and remove it, round by round"),
     "assess": ("autodir_core.cli.assess", "tell how probable each degradation of pictures is"),
+    "batch": ("autodir_core.batch.command", "restore or assess many pictures, resumable, by several processes"),
     "inspect": ("autodir_core.cli.inspect", "identify a weights file and check its values"),
     "convert": ("autodir_core.cli.convert", "rewrite a weights file as safetensors in the precision you choose"),
     "degrade": ("autodir_core.cli.degrade", "degrade pictures on purpose, to try a restoration against a reference"),

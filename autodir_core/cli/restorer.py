@@ -90,14 +90,18 @@ class Restorer:
         """Restore one file; the result is written last, so that a picture whose result exists is done."""
         picture = read_picture(job.source)
         reporter = ProgressReporter(job.source.name, self.labels, self.sampler.steps, self.arguments)
+        restoration = self.process(job, picture, reporter)
+        self.write_extras(job, picture, restoration, reporter)
+        self.write_result(job, picture, restoration.image)
+        say(f"{job.source.name}: {stop_line(restoration)} -> {job.target}", quiet=self.arguments.quiet)
+
+    def process(self, job: Job, picture: Picture, reporter: ProgressReporter) -> Restoration:
+        """Return the outcome of one picture, with matched colors and inside its mask."""
         mask = self.read_mask(job, picture.image)
         with reporter.bar:
             wanted = mask is None or bool(mask.any())
             restoration = self.run_loop(job, picture.image, reporter) if wanted else untouched(picture.image)
-        restoration = mask_restoration(picture.image, self.match_colors(picture.image, restoration), mask)
-        self.write_extras(job, picture, restoration, reporter)
-        self.write_result(job, picture, restoration.image)
-        say(f"{job.source.name}: {stop_line(restoration)} -> {job.target}", quiet=self.arguments.quiet)
+        return mask_restoration(picture.image, self.match_colors(picture.image, restoration), mask)
 
     def write_result(self, job: Job, picture: Picture, result: Tensor) -> None:
         """Write the result with the metadata of its source, or copy the file bit for bit where nothing was changed."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,6 +27,11 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         _move(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def is_temporary(path: Path) -> bool:
+    """Return whether a file has the name of a temporary one of `atomic_path`: a process that was killed left it."""
+    return re.fullmatch(r"\.[0-9a-f]{16}(\.\w+)?", path.name) is not None
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:

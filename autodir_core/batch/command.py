@@ -1,0 +1,207 @@
+"""Restore or assess many pictures: folders with their sub-folders, resumable at any moment, by several processes.
+
+OUT gets the results under the names and in the sub-folders of their pictures, a journal (batch.sqlite), a table
+(batch.csv) and a page with what changed most (batch.html). Run the same command again to go on where it ended, however
+it ended; run it several times at once to share the work.
+"""
+
+from __future__ import annotations
+
+import argparse
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..cli.console import complain, progress_off, say
+from ..cli.options import (
+    add_crops,
+    add_model_options,
+    add_quiet,
+    add_tile_size,
+    at_least,
+    chosen_labels,
+    load_model,
+)
+from ..cli.pictures import Job, find_mask
+from ..cli.restore import add_loop_options, add_sampler_options
+from ..errors import InputError
+from ..imaging.paths import FORMATS
+from .plan import Item, Selection, plan_items
+
+if TYPE_CHECKING:
+    from ..imaging.files import Picture
+    from ..model import AutoDIR
+    from .journal import Outcome
+    from .run import Work
+
+NOT_SETTINGS = frozenset(
+    {"pictures", "output", "quiet", "device", "offload", "every", "shard", "limit", "dry_run", "retry_failed", "run"}
+)
+"""Options that do not change any result; with the others a batch is agreed on."""
+
+
+def shard(text: str) -> tuple[int, int]:
+    """Parse i/n."""
+    parts = text.split("/")
+    if len(parts) != 2 or not all(part.isdecimal() for part in parts):
+        raise argparse.ArgumentTypeError(f"{text!r} is not written i/n, such as 1/4")
+    return int(parts[0]), int(parts[1])
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    given = "files, folders with their sub-folders, wildcards, or lists of paths (.txt, one a line)"
+    parser.add_argument("pictures", nargs="+", metavar="INPUT", help=given)
+    parser.add_argument("-o", "--output", metavar="OUT", type=Path, required=True, help="a folder, created if missing")
+    formats = sorted(suffix.removeprefix(".") for suffix in FORMATS)
+    suffix = "of all results (default: each picture's own where it can be written, else PNG)"
+    parser.add_argument("--format", choices=formats, help=suffix)
+    what = parser.add_argument_group("which pictures")
+    what.add_argument("--every", type=at_least(1), default=1, metavar="N", help="every N-th only (default: all)")
+    what.add_argument("--shard", type=shard, default=(1, 1), metavar="I/N", help="the I-th of N parts (default: 1/1)")
+    what.add_argument("--limit", type=at_least(1), metavar="N", help="the first N only (default: all)")
+    what.add_argument("--retry-failed", action="store_true", help="try again what failed (default: leave it)")
+    what.add_argument("--dry-run", action="store_true", help="list the pictures and their results, do nothing")
+    how = parser.add_argument_group("what is done")
+    skip = "write no file for a picture that needs nothing (default: a copy, bit for bit)"
+    how.add_argument("--skip-clean", action="store_true", help=skip)
+    only = "restore nothing: write what each picture has to batch.csv"
+    how.add_argument("--assess-only", action="store_true", help=only)
+    add_model_options(parser)
+    add_tile_size(parser)
+    add_crops(parser)
+    add_sampler_options(parser)
+    add_loop_options(parser)
+    add_quiet(parser)
+    parser.set_defaults(save_rounds=False, montage=None, report=False)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    selection = Selection(arguments.every, arguments.shard, arguments.limit)
+    if arguments.prompt and arguments.labels is not None:
+        raise InputError("--prompt replaces the assessment, for which --labels is; leave one of them out")
+    suffix = f".{arguments.format}" if arguments.format else None
+    items = selection.choose(plan_items(arguments.pictures, arguments.output, suffix))
+    if arguments.dry_run:
+        for item in items:
+            say(f"{item.source} -> {arguments.output / item.name}")
+        say(f"{len(items)} pictures")
+        return 0
+    if arguments.mask:
+        for item in items:
+            find_mask(arguments.mask, item.source)
+    return work_off(items, arguments)
+
+
+def work_off(items: list[Item], arguments: argparse.Namespace) -> int:
+    """Do what is left of a batch, and write its table and its page."""
+    from .journal import Journal
+    from .report import write_reports
+    from .run import run_batch
+
+    with closing(Journal(arguments.output)) as journal:
+        journal.agree(settings(arguments))
+        journal.add(items)
+        if arguments.retry_failed:
+            journal.retry_failed()
+        states = journal.states()
+        left = [item for item in items if states[item.name] in ("waiting", "working")]
+        with BatchBar(len(items), len(items) - len(left), quiet=arguments.quiet) as bar:
+            if left:
+                model = load_model(arguments)
+                run_batch(left, journal, chosen_work(model, arguments), bar.show)
+        write_reports(arguments.output, journal.rows(), assess_only=arguments.assess_only)
+        states = journal.states()
+    return summarize([states[item.name] for item in items], arguments)
+
+
+def settings(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return what results depend on: the options, and the content of the weights file."""
+    from ..model import MINI
+    from ..serialization.hashing import sha256
+
+    options = {name: value for name, value in vars(arguments).items() if name not in NOT_SETTINGS}
+    return options | {"model": sha256(Path(arguments.model or MINI))}
+
+
+def chosen_work(model: AutoDIR, arguments: argparse.Namespace) -> Work[Any]:
+    """Return the work that the options ask for."""
+    return assess_work(model, arguments) if arguments.assess_only else restore_work(model, arguments)
+
+
+def assess_work(model: AutoDIR, arguments: argparse.Namespace) -> Work[Any]:
+    from ..outputs import Assessment
+    from ..reporting.summary import assessment_dict
+    from .journal import Outcome
+    from .run import Work
+
+    labels = chosen_labels(arguments, model)
+
+    def process(item: Item, picture: Picture) -> Assessment:
+        return model.assess(picture.image, labels, arguments.crops)
+
+    def write(item: Item, picture: Picture, found: Assessment) -> Outcome:
+        return Outcome("done", found.top[0], facts=assessment_dict(found)["pictures"][0]["probabilities"])
+
+    return Work(process, write)
+
+
+def restore_work(model: AutoDIR, arguments: argparse.Namespace) -> Work[Any]:
+    import torch
+
+    from ..cli.restorer import ProgressReporter, Restorer
+    from ..imaging.metrics import psnr
+    from ..outputs import Restoration
+    from ..reporting.summary import to_dict
+    from .journal import Outcome
+    from .run import Work
+
+    restorer = Restorer(model, arguments)
+
+    def job(item: Item) -> Job:
+        return Job(item.source, arguments.output / item.name)
+
+    def process(item: Item, picture: Picture) -> Restoration:
+        quiet = argparse.Namespace(**vars(arguments) | {"quiet": True})
+        reporter = ProgressReporter(item.name, restorer.labels, restorer.sampler.steps, quiet)
+        return restorer.process(job(item), picture, reporter)
+
+    def write(item: Item, picture: Picture, done: Restoration) -> Outcome:
+        clean = torch.equal(done.image, picture.image)
+        if not (clean and arguments.skip_clean):
+            restorer.write_result(job(item), picture, done.image)
+        facts = to_dict(done) | ({} if clean else {"changed": round(psnr(done.image, picture.image), 2)})
+        kept = [str(one.label or "custom prompt") for one in done.rounds if one.changed(0)]
+        decision = ", ".join(kept) or done.stopped[0].replace("_", " ")
+        return Outcome("clean" if clean else "done", decision, facts=facts)
+
+    return Work(process, write)
+
+
+class BatchBar:
+    """A bar over all pictures with their rate and the time left, and a line for each that failed."""
+
+    def __init__(self, total: int, finished: int, *, quiet: bool) -> None:
+        from tqdm import tqdm
+
+        off = progress_off(quiet)
+        self.bar = tqdm(desc="pictures", unit="picture", total=total, initial=finished, disable=off)
+
+    def __enter__(self) -> BatchBar:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.bar.close()
+
+    def show(self, item: Item, outcome: Outcome) -> None:
+        self.bar.update()
+        if outcome.state == "failed":
+            complain(f"error: {outcome.error}")
+
+
+def summarize(states: list[str], arguments: argparse.Namespace) -> int:
+    """Print what became of the pictures; return the exit code."""
+    words = {"done": "assessed" if arguments.assess_only else "restored", "clean": "clean", "failed": "failed"}
+    words |= {"waiting": "waiting", "working": "at work in other processes"}
+    counts = [f"{states.count(state)} {word}" for state, word in words.items() if state in states]
+    say(f"{len(states)} pictures: {', '.join(counts)} -> {arguments.output}", quiet=arguments.quiet)
+    return 1 if "failed" in states else 0

@@ -1,0 +1,226 @@
+"""The journal of a batch: what is waiting, at work, done or failed, in SQLite, shared by any number of processes.
+
+A process that is killed loses the pictures that it had at work, no others: the next one to look takes them back.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from ..errors import InputError
+from ..serialization.atomic import is_temporary
+from .plan import Item
+
+FILE = "batch.sqlite"
+"""The journal's name in the output folder."""
+
+PATIENCE = 60.0
+"""Seconds that a process waits for others to finish writing."""
+
+LEASE = 120.0
+"""Seconds after which a process that has not been heard of counts as gone, wherever it runs."""
+
+BEAT = 20.0
+"""Seconds between two signs of life."""
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS settings (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS workers (owner TEXT PRIMARY KEY, heard REAL NOT NULL);
+CREATE TABLE IF NOT EXISTS pictures (
+    number INTEGER PRIMARY KEY, name TEXT UNIQUE NOT NULL, source TEXT NOT NULL,
+    size INTEGER NOT NULL, modified INTEGER NOT NULL,
+    state TEXT NOT NULL DEFAULT 'waiting', owner TEXT, seconds REAL, sha256 TEXT, decision TEXT, facts TEXT, error TEXT
+);
+CREATE INDEX IF NOT EXISTS by_state ON pictures (state, number);
+"""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one picture.
+
+    Attributes:
+        state: "done", "clean" (nothing was changed), or "failed".
+        decision: the labels of its rounds, or why there were none, for readers.
+        seconds: of the work.
+        sha256: of the input file; "" where it could not be read.
+        facts: of the result, ready for JSON.
+        error: of a failure, in one line.
+    """
+
+    state: str
+    decision: str = ""
+    seconds: float = 0.0
+    sha256: str = ""
+    facts: Mapping[str, Any] | None = None
+    error: str = ""
+
+
+class Journal:
+    """One process's access to the journal of an output folder; usable from any of its threads, one at a time."""
+
+    def __init__(self, folder: Path) -> None:
+        """Open the journal or begin one; InputError where the folder or the file cannot be used."""
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self.database = sqlite3.connect(
+                folder / FILE, timeout=PATIENCE, isolation_level=None, check_same_thread=False
+            )
+            self.database.execute("PRAGMA journal_mode = WAL")
+            self.database.executescript(SCHEMA)
+        except (OSError, sqlite3.Error) as error:
+            raise InputError(f"cannot keep a journal in {folder}: {error}; choose another output folder") from error
+        self._lock = threading.Lock()
+        self.owner = f"{socket.gethostname()}:{os.getpid()}:{time.time_ns()}"
+        self.beat()
+        self._sweep(folder)
+
+    def _sweep(self, folder: Path) -> None:
+        """Remove what killed processes were writing, if no other is at work."""
+        with self.writing() as database:
+            self._take_back(database)
+            alone = database.execute("SELECT count(*) FROM workers").fetchone() == (1,)
+        for path in folder.rglob(".*") if alone else ():
+            if is_temporary(path):
+                path.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Give back what this process has at work, and leave."""
+        with self.writing() as database:
+            database.execute(
+                "UPDATE pictures SET state = 'waiting' WHERE owner = ? AND state = 'working'", [self.owner]
+            )
+            database.execute("DELETE FROM workers WHERE owner = ?", [self.owner])
+        self.database.close()
+
+    @contextmanager
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        """Write everything in the block or nothing; others wait, this process's other threads too."""
+        with self._lock:
+            self.database.execute("BEGIN IMMEDIATE")
+            try:
+                yield self.database
+            except BaseException:
+                self.database.execute("ROLLBACK")
+                raise
+            self.database.execute("COMMIT")
+
+    def agree(self, settings: Mapping[str, Any]) -> None:
+        """Note the settings of the batch; InputError where it was begun with others, which says what differs."""
+        ours = {name: json.dumps(value, sort_keys=True, ensure_ascii=False) for name, value in settings.items()}
+        with self.writing() as database:
+            theirs = dict(database.execute("SELECT name, value FROM settings"))
+            if not theirs:
+                database.executemany("INSERT INTO settings VALUES (?, ?)", ours.items())
+                return
+        names = sorted(ours.keys() | theirs.keys())
+        unlike = [
+            f"{n} {theirs.get(n, 'not set')}, now {ours.get(n, 'not set')}"
+            for n in names
+            if theirs.get(n) != ours.get(n)
+        ]
+        if unlike:
+            raise InputError(
+                f"this batch was begun with other settings: {'; '.join(unlike)}; give those, or another output folder"
+            )
+
+    def add(self, items: Sequence[Item]) -> None:
+        """Add pictures that are not there yet; those whose file has changed since wait again."""
+        rows = []
+        for item in items:
+            facts = item.source.stat()
+            rows.append((item.name, os.fsencode(item.source), facts.st_size, facts.st_mtime_ns))
+        with self.writing() as database:
+            database.executemany(
+                "INSERT INTO pictures (name, source, size, modified) VALUES (?, ?, ?, ?) ON CONFLICT (name) "
+                "DO UPDATE SET source = excluded.source, size = excluded.size, modified = excluded.modified, "
+                "state = 'waiting' "
+                "WHERE size != excluded.size OR modified != excluded.modified OR source != excluded.source",
+                rows,
+            )
+
+    def retry_failed(self) -> int:
+        """Let what failed wait again; return how many."""
+        with self.writing() as database:
+            return database.execute("UPDATE pictures SET state = 'waiting' WHERE state = 'failed'").rowcount
+
+    def claim(self, item: Item) -> bool:
+        """Take a picture, if it is waiting; afterwards no other process does."""
+        with self.writing() as database:
+            self._take_back(database)
+            taken = database.execute(
+                "UPDATE pictures SET state = 'working', owner = ? WHERE name = ? AND state = 'waiting'",
+                [self.owner, item.name],
+            )
+            return taken.rowcount == 1
+
+    def finish(self, item: Item, outcome: Outcome) -> None:
+        """Note what became of a picture."""
+        values = asdict(outcome) | {"facts": json.dumps(outcome.facts, ensure_ascii=False) if outcome.facts else None}
+        with self.writing() as database:
+            database.execute(
+                "UPDATE pictures SET state = :state, decision = :decision, seconds = :seconds, sha256 = :sha256, "
+                "facts = :facts, error = :error, owner = NULL WHERE name = :name",
+                values | {"name": item.name},
+            )
+
+    def beat(self) -> None:
+        """Tell the others that this process is at work."""
+        with self.writing() as database:
+            database.execute("INSERT OR REPLACE INTO workers VALUES (?, ?)", [self.owner, time.time()])
+
+    def _take_back(self, database: sqlite3.Connection) -> None:
+        """Let the pictures of processes that are gone wait again."""
+        gone = [owner for owner, heard in database.execute("SELECT * FROM workers") if is_gone(owner, heard)]
+        for owner in gone:
+            database.execute("UPDATE pictures SET state = 'waiting' WHERE owner = ? AND state = 'working'", [owner])
+            database.execute("DELETE FROM workers WHERE owner = ?", [owner])
+
+    def states(self) -> dict[str, str]:
+        """Return the state of every picture by its name."""
+        return dict(self.database.execute("SELECT name, state FROM pictures"))
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return all pictures with what became of them, in their order."""
+        columns = ("name", "source", "state", "seconds", "sha256", "decision", "facts", "error")
+        found = self.database.execute(f"SELECT {', '.join(columns)} FROM pictures ORDER BY number")
+        rows = [dict(zip(columns, row, strict=True)) for row in found]
+        return [row | {"source": os.fsdecode(row["source"]), "facts": json.loads(row["facts"] or "{}")} for row in rows]
+
+
+def is_gone(owner: str, heard: float) -> bool:
+    """Return whether the process behind an entry has ended: it is silent, or on this machine not to be found."""
+    host, process, _ = owner.rsplit(":", 2)
+    silent = time.time() - heard > LEASE
+    return silent or (host == socket.gethostname() and not process_exists(int(process)))
+
+
+def process_exists(number: int) -> bool:
+    """Return whether a process of this machine runs."""
+    if os.name == "nt":
+        import ctypes
+
+        handle = ctypes.windll.kernel32.OpenProcess(0x1000, False, number)  # PROCESS_QUERY_LIMITED_INFORMATION
+        if not handle:
+            return False
+        code = ctypes.c_ulong()
+        ctypes.windll.kernel32.GetExitCodeProcess(handle, ctypes.byref(code))
+        ctypes.windll.kernel32.CloseHandle(handle)
+        return code.value == 259  # STILL_ACTIVE
+    try:
+        os.kill(number, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True

@@ -1,0 +1,79 @@
+"""What became of a batch: a table of all pictures, and a page of those that changed most."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from ..errors import AutoDIRError
+from ..imaging.files import read_picture
+from ..imaging.layout import to_pil
+from ..reporting.page import render_page, render_picture
+from ..serialization.atomic import write_text
+
+TABLE, PAGE = "batch.csv", "batch.html"
+"""Names of the files in the output folder."""
+
+SHOWN, HEIGHT = 12, 320
+"""How many pictures the page shows, and their rows at most."""
+
+Row = Mapping[str, Any]
+
+
+def write_reports(folder: Path, rows: Sequence[Row], *, assess_only: bool) -> None:
+    """Write table and page, from the rows of a `Journal`."""
+    write_text(folder / TABLE, render_table(rows, assess_only=assess_only))
+    if not assess_only:
+        write_text(folder / PAGE, render_batch(folder, rows))
+
+
+def render_table(rows: Sequence[Row], *, assess_only: bool) -> str:
+    """Return the table as CSV: a row per picture; of an assessment a column per label too."""
+    labels = sorted({label for row in rows for label in row["facts"]}) if assess_only else ["changed"]
+    target = io.StringIO()
+    writer = csv.writer(target, lineterminator="\n")
+    writer.writerow(["name", "source", "state", "decision", *labels, "seconds", "sha256", "error"])
+    for row in rows:
+        found = [row["facts"].get(label, "") for label in labels]
+        writer.writerow([row[c] or "" for c in ("name", "source", "state", "decision")] + found + tail(row))
+    return target.getvalue()
+
+
+def tail(row: Row) -> list[Any]:
+    return [row[column] or "" for column in ("seconds", "sha256", "error")]
+
+
+def render_batch(folder: Path, rows: Sequence[Row]) -> str:
+    """Return the page: counts, those that changed most before and after, and those that failed."""
+    states = [row["state"] for row in rows]
+    counts = ", ".join(f"{states.count(state)} {state}" for state in sorted(set(states)))
+    changed = sorted((row for row in rows if "changed" in row["facts"]), key=lambda row: row["facts"]["changed"])
+    pairs = "\n".join(render_pair(folder, row) for row in changed[:SHOWN])
+    sections = [f"<section>\n<h2>Changed most</h2>\n{pairs}\n</section>"] if pairs else []
+    failed = [
+        f"<li>{escape(row['name'])}: {escape(row['error'] or '')}</li>" for row in rows if row["state"] == "failed"
+    ]
+    if failed:
+        sections.append("<section>\n<h2>Failed</h2>\n<ul>\n" + "\n".join(failed) + "\n</ul>\n</section>")
+    return render_page(f"Batch of {len(rows)} pictures", counts, sections)
+
+
+def render_pair(folder: Path, row: Row) -> str:
+    """Return a picture before and after; a line where one is gone."""
+    title = f"<h3>{escape(row['name'])}: {escape(row['decision'])}, {row['facts']['changed']:g} dB from the input</h3>"
+    try:
+        before, after = (thumbnail(path) for path in (Path(row["source"]), folder / row["name"]))
+    except AutoDIRError as error:
+        return f"{title}\n<p>{escape(str(error))}</p>"
+    figures = (render_picture(before, "before", "before", HEIGHT), render_picture(after, "after", "after", HEIGHT))
+    return f'{title}\n<div class="gallery">\n' + "\n".join(figures) + "\n</div>"
+
+
+def thumbnail(path: Path) -> Image.Image:
+    return to_pil(read_picture(path).image[0])

@@ -1,0 +1,106 @@
+"""The command: results as `restore` gives them, a table, a page, and a second run that goes on."""
+
+from __future__ import annotations
+
+import csv
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from autodir_core.cli import main
+from autodir_core.imaging.files import write_picture
+
+ROOT = Path(__file__).resolve().parents[3]
+OPTIONS = ["--steps", "1", "--max-rounds", "1", "--no-gate", "--device", "cpu", "--quiet"]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Three noisy pictures in two folders, and a broken one."""
+    generator = torch.Generator().manual_seed(0)
+    for name in ("a/1.png", "a/2.jpg", "b/1.png"):
+        write_picture(tmp_path / "in" / name, torch.rand(1, 40, 56, 3, generator=generator))
+    (tmp_path / "in/b/broken.png").write_bytes(b"no picture")
+    return tmp_path / "in"
+
+
+def table(output: Path) -> dict[str, dict[str, str]]:
+    with (output / "batch.csv").open(encoding="utf-8", newline="") as file:
+        return {row["name"]: row for row in csv.DictReader(file)}
+
+
+def test_results_are_those_of_restore(
+    folder: Path, tmp_path: Path, tiny_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "out"
+    model = ["--model", str(tiny_path)]
+    assert main(["batch", str(folder), "-o", str(output), *OPTIONS, *model]) == 1
+    assert "broken.png" in capsys.readouterr().err
+    for name in ("a/1.png", "a/2.jpg", "b/1.png"):
+        one = tmp_path / f"one{Path(name).suffix}"
+        assert main(["restore", str(folder / name), "-o", str(one), "--overwrite", *OPTIONS, *model]) == 0
+        assert (output / name).read_bytes() == one.read_bytes()
+    rows = table(output)
+    assert rows["b/broken.png"]["state"] == "failed" and "broken.png" in rows["b/broken.png"]["error"]
+    page = (output / "batch.html").read_text(encoding="utf-8")
+    assert page.count("<figure>") == 2 * sum(row["state"] == "done" for row in rows.values()) and "broken.png" in page
+    assert "<script" not in page and "http" not in page.replace("http-equiv", "")
+
+
+def test_a_second_run_does_what_is_left(folder: Path, tmp_path: Path, tiny_path: Path) -> None:
+    command = ["batch", str(folder), "-o", str(tmp_path / "out"), *OPTIONS, "--model", str(tiny_path)]
+    assert main([*command, "--limit", "1"]) == 0
+    first = (tmp_path / "out/a/1.png").stat().st_mtime_ns
+    write_picture(folder / "b/broken.png", torch.rand(1, 20, 20, 3))
+    assert main(command) == 0
+    assert len(table(tmp_path / "out")) == 4 and (tmp_path / "out/a/1.png").stat().st_mtime_ns == first
+
+
+def test_other_settings_in_the_same_folder(
+    folder: Path, tmp_path: Path, tiny_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["batch", str(folder), "-o", str(tmp_path / "out"), *OPTIONS, "--model", str(tiny_path)]
+    main([*command, "--limit", "1"])
+    assert main([*command, "--seed", "5"]) == 2
+    assert "seed 0, now 5" in capsys.readouterr().err
+
+
+def test_assess_only_writes_a_table_and_no_picture(folder: Path, tmp_path: Path, tiny_path: Path) -> None:
+    output = tmp_path / "out"
+    main(["batch", str(folder), "-o", str(output), "--assess-only", *OPTIONS, "--model", str(tiny_path)])
+    rows = table(output)
+    found = {label: float(rows["a/1.png"][label]) for label in ("noise", "no", "haze")}
+    assert rows["a/1.png"]["decision"] and 0 < sum(found.values()) <= 1
+    assert not list(output.rglob("*.png")) and not (output / "batch.html").exists()
+
+
+def test_a_dry_run_does_nothing(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["batch", str(folder), "-o", str(tmp_path / "out"), "--dry-run", "--format", "webp"]) == 0
+    out = capsys.readouterr().out
+    assert out.count("->") == 4 and "1.webp" in out and out.endswith("4 pictures\n")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="kill -9 is POSIX")
+def test_killed_at_any_moment_it_goes_on(folder: Path, tmp_path: Path, tiny_path: Path) -> None:
+    """Three kills at growing times, then the end: every result is there once and whole, and nothing else."""
+    options = [str(folder), "-o", str(tmp_path / "out"), *OPTIONS, "--model", str(tiny_path)]
+    for wait in (1.5, 3.0, 4.5):
+        process = subprocess.Popen(
+            [sys.executable, "-m", "autodir_core", "batch", *options], cwd=ROOT, stderr=subprocess.DEVNULL
+        )
+        time.sleep(wait)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    assert main(["batch", *options]) == 1
+    found = sorted(path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*.*"))
+    assert found == ["a/1.png", "a/2.jpg", "b/1.png", "batch.csv", "batch.html", "batch.sqlite"]
+    assert main(["batch", str(folder), "-o", str(tmp_path / "whole"), *OPTIONS, "--model", str(tiny_path)]) == 1
+    for name in ("a/1.png", "a/2.jpg", "b/1.png"):
+        assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()

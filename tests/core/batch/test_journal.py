@@ -1,0 +1,109 @@
+"""The journal: nothing is done twice, and nothing is lost by whoever is gone."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import autodir_core as ad
+from autodir_core.batch import journal as module
+from autodir_core.batch.journal import Journal, Outcome
+from autodir_core.batch.plan import Item
+
+
+@pytest.fixture
+def items(tmp_path: Path) -> list[Item]:
+    files = [tmp_path / f"{i}.png" for i in range(3)]
+    for file in files:
+        file.touch()
+    return [Item(file, file.name) for file in files]
+
+
+@pytest.fixture
+def journal(tmp_path: Path, items: list[Item]) -> Iterator[Journal]:
+    one = Journal(tmp_path / "out")
+    one.add(items)
+    yield one
+    one.close()
+
+
+def test_a_picture_is_taken_once(journal: Journal, items: list[Item], tmp_path: Path) -> None:
+    other = Journal(tmp_path / "out")
+    assert journal.claim(items[0]) and not other.claim(items[0]) and not journal.claim(items[0])
+    assert other.claim(items[1])
+    journal.finish(items[0], Outcome("done", "noise"))
+    assert not other.claim(items[0])
+    other.close()
+    assert journal.states() == {"0.png": "done", "1.png": "waiting", "2.png": "waiting"}, "closed: given back"
+
+
+@pytest.mark.parametrize("end", ["killed", "silent", "other machine"])
+def test_what_a_lost_process_had_is_taken_back(
+    journal: Journal, items: list[Item], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: str
+) -> None:
+    lost = Journal(tmp_path / "out")
+    assert lost.claim(items[0])
+    assert not journal.claim(items[0])
+    if end == "killed":
+        monkeypatch.setattr(module, "process_exists", lambda number: False)
+    else:
+        if end == "other machine":
+            monkeypatch.setattr(module.socket, "gethostname", lambda: "elsewhere")
+        later = time.time() + module.LEASE + 1
+        monkeypatch.setattr(module.time, "time", lambda: later)
+        journal.beat()
+    assert journal.claim(items[0])
+
+
+def test_a_changed_file_waits_again(journal: Journal, items: list[Item]) -> None:
+    for item in items:
+        assert journal.claim(item)
+        journal.finish(item, Outcome("done"))
+    items[1].source.write_bytes(b"more")
+    journal.add(items)
+    assert journal.states() == {"0.png": "done", "1.png": "waiting", "2.png": "done"}
+
+
+def test_only_what_failed_is_tried_again(journal: Journal, items: list[Item]) -> None:
+    journal.claim(items[0])
+    journal.finish(items[0], Outcome("failed", error="broken"))
+    journal.claim(items[1])
+    journal.finish(items[1], Outcome("clean"))
+    assert journal.retry_failed() == 1
+    assert journal.states() == {"0.png": "waiting", "1.png": "clean", "2.png": "waiting"}
+
+
+def test_other_settings_are_refused_with_what_differs(journal: Journal, tmp_path: Path) -> None:
+    journal.agree({"steps": 4, "labels": ["haze"]})
+    journal.agree({"steps": 4, "labels": ["haze"]})
+    with pytest.raises(ad.InputError, match=r"steps 4, now 12; give those, or another output folder"):
+        journal.agree({"steps": 12, "labels": ["haze"]})
+
+
+def test_names_that_are_no_utf8(journal: Journal, tmp_path: Path) -> None:
+    source = Path(f"{tmp_path}/caf\udce9.png")
+    source.touch()
+    item = Item(source, "cafe.png")
+    journal.add([item])
+    assert journal.claim(item) and journal.rows()[-1]["source"] == str(source)
+
+
+def test_what_a_killed_process_was_writing_is_removed(tmp_path: Path) -> None:
+    (tmp_path / "out/sub").mkdir(parents=True)
+    left, kept = tmp_path / "out/sub/.0123456789abcdef.png", tmp_path / "out/.mine.png"
+    left.touch(), kept.touch()
+    Journal(tmp_path / "out").close()
+    assert not left.exists() and kept.exists()
+
+
+def test_a_folder_that_cannot_be_used(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ad.InputError, match="cannot keep a journal"):
+        Journal(tmp_path / "file")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/batch.sqlite").write_bytes(b"no database, but long enough to be looked at as one" * 40)
+    with pytest.raises(ad.InputError, match="cannot keep a journal"):
+        Journal(tmp_path / "out")

@@ -1,0 +1,66 @@
+"""What a batch works on, and where its results go."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import autodir_core as ad
+from autodir_core.batch.plan import Item, Selection, plan_items
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Two sub-folders with a picture of the same name, and what is no picture."""
+    for name in ("a/1.png", "a/10.jpg", "a/2.bmp", "b/1.png", "b/notes.doc"):
+        path = tmp_path / "in" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    return tmp_path / "in"
+
+
+def names(items: list[Item]) -> list[str]:
+    return [item.name for item in items]
+
+
+def test_sub_folders_names_and_formats_are_kept(folder: Path, tmp_path: Path) -> None:
+    items = plan_items([str(folder)], tmp_path / "out")
+    assert names(items) == ["a/1.png", "a/2.png", "a/10.jpg", "b/1.png"], "what cannot be written becomes PNG"
+    assert names(plan_items([str(folder / "a")], tmp_path / "out", ".webp")) == ["1.webp", "2.webp", "10.webp"]
+
+
+def test_results_below_the_input_are_no_pictures_of_the_next_run(folder: Path) -> None:
+    (folder / "out").mkdir()
+    (folder / "out/old.png").touch()
+    assert "out/old.png" not in names(plan_items([str(folder)], folder / "out"))
+
+
+def test_wildcards_and_lists(folder: Path, tmp_path: Path) -> None:
+    assert names(plan_items([str(folder / "a" / "*.png")], tmp_path / "out")) == ["1.png"]
+    listed = folder / "some.txt"
+    listed.write_text(f"a/10.jpg\n\n{folder / 'b' / '1.png'}\n", encoding="utf-8")
+    assert names(plan_items([str(listed)], tmp_path / "out")) == ["a/10.jpg", "1.png"]
+
+
+def test_two_pictures_never_write_one_file(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(ad.InputError, match=r"would both write 1\.png"):
+        plan_items([str(folder / "a/1.png"), str(folder / "b/1.png")], tmp_path / "out")
+    (folder / "a/2.png").touch()
+    with pytest.raises(ad.InputError, match=r"would both write a/2\.png"):
+        plan_items([str(folder)], tmp_path / "out")
+    assert names(plan_items([str(folder / "b"), str(folder / "b/1.png")], tmp_path / "out")) == ["1.png"]
+
+
+def test_what_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(ad.InputError, match="does not exist"):
+        plan_items([str(tmp_path / "nowhere")], tmp_path / "out")
+
+
+def test_shards_share_everything_once() -> None:
+    items = [Item(Path(str(i)), str(i)) for i in range(11)]
+    shares = [Selection(every=2, shard=(i, 3)).choose(items) for i in (1, 2, 3)]
+    assert sorted(int(name) for share in shares for name in names(share)) == [0, 2, 4, 6, 8, 10]
+    assert names(Selection(limit=2).choose(items)) == ["0", "1"]
+    with pytest.raises(ad.InputError, match=r"i in 1\.\.n"):
+        Selection(shard=(4, 3))

@@ -1,0 +1,88 @@
+"""Reading, networks and writing side by side; every picture once, in any case."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+import autodir_core as ad
+from autodir_core.batch.journal import Journal, Outcome
+from autodir_core.batch.plan import Item
+from autodir_core.batch.run import Work, run_batch
+from autodir_core.imaging.files import Picture, write_picture
+
+
+@pytest.fixture
+def items(tmp_path: Path) -> list[Item]:
+    for i in range(6):
+        write_picture(tmp_path / f"{i}.png", torch.full((1, 4, 4, 3), i / 10))
+    (tmp_path / "3.png").write_bytes(b"broken")
+    return [Item(tmp_path / f"{i}.png", f"{i}.png") for i in range(6)]
+
+
+@pytest.fixture
+def journal(tmp_path: Path, items: list[Item]) -> Iterator[Journal]:
+    one = Journal(tmp_path / "out")
+    one.add(items)
+    yield one
+    one.close()
+
+
+def process(item: Item, picture: Picture) -> float:
+    if item.name == "4.png":
+        raise ad.InputError("cannot be done")
+    return picture.image.mean().item()
+
+
+def write(item: Item, picture: Picture, mean: float) -> Outcome:
+    assert threading.current_thread() is not threading.main_thread()
+    if item.name == "5.png":
+        raise OSError(28, "No space left on device")
+    return Outcome("done", f"{mean:.1f}")
+
+
+def test_one_failure_costs_no_other(journal: Journal, items: list[Item]) -> None:
+    told: list[str] = []
+    run_batch(items, journal, Work(process, write), lambda item, outcome: told.append(item.name))
+    assert sorted(told) == [item.name for item in items]
+    rows = {row["name"]: row for row in journal.rows()}
+    assert [rows[f"{i}.png"]["decision"] for i in range(3)] == ["0.0", "0.1", "0.2"]
+    assert all(len(rows[f"{i}.png"]["sha256"]) == 64 for i in (0, 1, 2, 4, 5))
+    errors = [rows[f"{i}.png"]["error"] for i in (3, 4, 5)]
+    assert "3.png" in errors[0] and errors[1:] == ["cannot be done", "No space left on device"]
+
+
+def test_an_interruption_loses_only_what_was_at_work(journal: Journal, items: list[Item]) -> None:
+    def interrupted(item: Item, picture: Picture) -> float:
+        if item.name == "2.png":
+            raise KeyboardInterrupt
+        return process(item, picture)
+
+    with pytest.raises(KeyboardInterrupt):
+        run_batch(items, journal, Work(interrupted, write), lambda item, outcome: None)
+    states = journal.states()
+    assert states["2.png"] == "working" and states["0.png"] == "done" and states["5.png"] == "waiting"
+
+
+def test_two_share_the_work(tmp_path: Path, items: list[Item]) -> None:
+    done: list[str] = []
+    journals = [Journal(tmp_path / "out") for _ in range(2)]
+    for one in journals:
+        one.add(items)
+    threads = [
+        threading.Thread(
+            target=run_batch, args=(items, one, Work(process, write), lambda item, outcome: done.append(item.name))
+        )
+        for one in journals
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for one in journals:
+        one.close()
+    assert sorted(done) == [item.name for item in items]
