@@ -168,5 +168,6 @@ class AutoDIRRestore:
         result = io.with_alpha(done.image, alpha).to(devices.intermediate_device())
         montage = batch_montage(colors, done)
         bar.show_result(montage[0])
+        progress.tell(report.splitlines()[-1])
         shown = {"images": folders.save_previews(montage[:MAX_SHOWN]), "text": [report]}
         return {"ui": shown, "result": (result, report, montage.to(devices.intermediate_device()))}

@@ -248,8 +248,9 @@ class TestRestore:
         (bar,) = stand_in.bars
         assert bar.done == sorted(bar.done) and (bar.done[0], bar.done[-1]) == (0, bar.total), "one bar for all rounds"
         assert bar.total // 2 in bar.done, "the first of two rounds"
-        node_id, text = stand_in.told[-1]
+        *_, (node_id, text), last = stand_in.told
         assert node_id == "7" and re.fullmatch(r"round 2, correct 1/1; before: [a-z ]+ \d+ %", text)
+        assert last == ("7", "stopped: limit of 2 rounds reached")
 
     def test_the_previews_end_with_the_montage(self, node, model, photo, stand_in, monkeypatch, comfy):
         monkeypatch.setattr(comfy("progress"), "latent_previewer", lambda model: lambda done, estimate: None)
