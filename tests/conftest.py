@@ -27,6 +27,8 @@ class RootIsNoPackage:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--renew-contract", action="store_true", help="rewrite tests/nodes/contract.json")
+    parser.addoption("--trials", type=int, default=200, help="files that each test of tests/hardening makes")
+    parser.addoption("--trials-seed", type=int, default=0, help="of everything random there")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import struct
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -40,6 +41,9 @@ PICKLE_FAILURES = (
     ValueError,
 )
 """What reading a damaged or hostile pickle raises, in `pickle` and in `torch.load`."""
+
+ARCHIVE_FAILURES = (zipfile.BadZipFile, OSError, ValueError, ArithmeticError, NotImplementedError, struct.error)
+"""What reading the directory of a damaged zip archive raises."""
 
 REMAPS = 16
 """How often a file is mapped while all of it is read, see `TensorReader`."""
@@ -167,7 +171,7 @@ def _check_archive(path: Path) -> None:
     try:
         with zipfile.ZipFile(path) as archive:
             members = archive.infolist()
-    except (zipfile.BadZipFile, OSError) as error:
+    except ARCHIVE_FAILURES as error:
         raise CheckpointError(f"{path} is a truncated or damaged checkpoint ({error}); fetch it again") from error
     names = [member.filename.rpartition("/")[2] for member in members]
     if names.count("data.pkl") != 1 or "constants.pkl" in names:
