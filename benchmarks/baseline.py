@@ -56,7 +56,7 @@ class OfficialWay(AutoDIR):
         self.stages = TiledNetworks(self.networks, self.config, NO_TILES)
 
     def prompts(self, labels: tuple[str, ...]) -> Prompts:
-        self._prompts.clear()
+        self._texts.forget()
         return super().prompts(labels)
 
     def denoiser(self, text_embedding: Tensor, settings: SamplerSettings) -> Callable[[Tensor], Denoise]:

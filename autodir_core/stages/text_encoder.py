@@ -20,6 +20,10 @@ class TextEncoder:
         self.networks = networks
         self._prompts: dict[str, Prompts] = {}
 
+    def forget(self) -> None:
+        """Encode every label again when it is asked for next, as after a change of the weights."""
+        self._prompts.clear()
+
     def prompts(self, labels: tuple[str, ...]) -> Prompts:
         """Return the encoded prompts of a label list; each label is encoded by itself."""
         missing = [label for label in labels if label not in self._prompts]

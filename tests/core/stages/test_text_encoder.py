@@ -18,6 +18,9 @@ def test_each_prompt_is_encoded_once_and_by_itself(tiny: ad.AutoDIR, monkeypatch
     pair, reverse = texts.prompts(("rain", "haze")), texts.prompts(("haze", "rain"))
     assert asked == [("rain",), ("haze",)]
     assert pair.labels == ("rain", "haze") and torch.equal(pair.states, reverse.states.flip(0))
+    texts.forget()
+    texts.prompts(("haze",))
+    assert asked == [("rain",), ("haze",), ("haze",)]
     assert torch.equal(pair.embeddings[:1], encode(tiny.networks.clip, ("rain",)).embeddings)
 
 
