@@ -15,7 +15,7 @@ from ..autodir_core.loop_policy import merge_restorations
 from ..autodir_core.outputs import Restoration
 from ..autodir_core.pipeline import restore
 from ..autodir_core.reporting.montage import MAX_HEIGHT, batch_montage
-from ..autodir_core.reporting.summary import batch_text, mask_line, round_lines
+from ..autodir_core.reporting.summary import batch_text, mask_line, round_lines, stop_line
 from ..autodir_core.settings import SCM_WEIGHT_RANGE, LoopSettings, SamplerSettings
 from .comfy import devices, folders, progress
 from .comfy.memory import HostedModel
@@ -168,6 +168,6 @@ class AutoDIRRestore:
         result = io.with_alpha(done.image, alpha).to(devices.intermediate_device())
         montage = batch_montage(colors, done)
         bar.show_result(montage[0])
-        progress.tell(report.splitlines()[-1])
+        progress.tell(stop_line(done, len(colors) - 1))
         shown = {"images": folders.save_previews(montage[:MAX_SHOWN]), "text": [report]}
         return {"ui": shown, "result": (result, report, montage.to(devices.intermediate_device()))}
