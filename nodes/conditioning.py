@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from ..autodir_core.errors import InputError
-from ..autodir_core.labels import check_labels, parse_labels
+from ..autodir_core.labels import CLEAN, check_labels, parse_labels
 from ..autodir_core.stages.conditioning import blend, mix_embeddings, sharpen_probabilities
 from .assess import AssessmentOutput
 from .comfy import devices
@@ -65,7 +65,9 @@ class AutoDIRBlend:
     def blend(
         self, assessment: AssessmentOutput, temperature: float, top_k: int, exclude_labels: str
     ) -> tuple[io.Conditioning]:
-        found, names = assessment.assessment, parse_labels(exclude_labels)
+        found = assessment.assessment
+        # leaving out "no" is right for any list of labels, also for one that lacks it
+        names = [name for name in parse_labels(exclude_labels) if name != CLEAN or name in found.labels]
         excluded = check_labels(names, found.labels) if names else ()
         mask = torch.tensor([label in excluded for label in found.labels])
         weights = sharpen_probabilities(found.probabilities, temperature=temperature, top_k=top_k, excluded=mask)

@@ -58,7 +58,7 @@ def stop_line(restoration: Restoration, picture: int = 0) -> str:
 
 
 def mask_line(mask: Tensor | None) -> list[str]:
-    """Return the line that says how much of a picture its mask [H, W] lets change; [] for all of it, and for nothing."""
+    """Return the line that says how much of a picture its mask [H, W] lets change; [] for all of it and for nothing."""
     if mask is None or not mask.any() or mask.min() == 1:
         return []
     return [f"inside the mask only, {100 * mask.mean().item():.0f} % of the picture; the rest is the input"]
