@@ -34,12 +34,15 @@ MODULES = {
     "open_clip_torch": "open_clip",
     "opencv-python-headless": "cv2",
     "Pillow": "PIL",
+    "pytest-xdist": "xdist",
     "scikit-image": "skimage",
     "scikit-learn": "sklearn",
 }
 TOOLS = ("test", "check")
 HELP = {"-h", "--help"}
 WRONG_USE, INTERRUPTED = 2, 130
+WORKERS = 2
+"""Processes that share the tests, each with its own models and servers; `run.py test -n 0` takes none."""
 
 
 class SetupError(Exception):
@@ -202,7 +205,8 @@ def run(python: str, arguments: list[str]) -> int:
     """Hand over to the tools or to the command line; return the first exit code that is not 0."""
     command, *rest = arguments
     if command in TOOLS:
-        codes = (wait([python, "-m", *tool], cwd=ROOT) for tool in tools(command, python, rest))
+        env = {"OMP_NUM_THREADS": "1", **os.environ}  # threads that share busy cores make small networks slower
+        codes = (wait([python, "-m", *tool], cwd=ROOT, env=env) for tool in tools(command, python, rest))
         return next(filter(None, codes), 0)
     search_path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     return wait([python, "-m", "autodir_core", *arguments], env={**os.environ, "PYTHONPATH": search_path})
@@ -211,7 +215,7 @@ def run(python: str, arguments: list[str]) -> int:
 def tools(command: str, python: str, rest: list[str]) -> list[list[str]]:
     """Return the modules, with their arguments, that a command for developers runs one after the other."""
     if command == "test":
-        return [["pytest", *rest]]
+        return [["pytest", "-n", str(min(os.cpu_count() or 1, WORKERS)), *rest]]
     if rest:
         raise SetupError(f"check takes no arguments, got {rest[0]!r}")
     return [["ruff", "check", "."], ["ruff", "format", "--check", "."], ["pyright", "--pythonpath", python]]
