@@ -77,6 +77,7 @@ class Journal:
                 folder / FILE, timeout=PATIENCE, isolation_level=None, check_same_thread=False
             )
             self.database.execute("PRAGMA journal_mode = WAL")
+            self.database.execute("PRAGMA synchronous = NORMAL")
             self.database.executescript(SCHEMA)
         except (OSError, sqlite3.Error) as error:
             raise InputError(f"cannot keep a journal in {folder}: {error}; choose another output folder") from error
