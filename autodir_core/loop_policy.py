@@ -64,11 +64,8 @@ class LoopState:
         asked = dict(zip(self.remaining, assessment.probabilities[0].tolist(), strict=True))
         label = choose_label(asked, order)
         probabilities = spread_probabilities(assessment.probabilities, self.remaining, self.labels)
-        seen = replace(
-            self,
-            assessment=Assessment(self.labels, probabilities, assessment.embedding),
-            overall=asked if overall is None else overall,
-        )
+        whole = Assessment(self.labels, probabilities, assessment.embedding)
+        seen = replace(self, assessment=whole, overall=asked if overall is None else overall)
         if label == CLEAN:
             return replace(seen, stopped="no_improvement" if self.is_refused() else "clean")
         return replace(seen, label=label, remaining=tuple(other for other in self.remaining if other != label))

@@ -203,8 +203,7 @@ class AutoDIRLoopClose:
     ) -> tuple[Any, ...] | dict[str, Any]:
         """Return the results, or expand to another round, whose Loop Open gets the links to the results of this one."""
         refuse_lists()
-        if not 1 <= max_rounds <= io.ROUNDS_LIMIT:
-            raise InputError(f"max_rounds must be in 1..{io.ROUNDS_LIMIT}, got {max_rounds}")
+        check_rounds(max_rounds)
         loop = loop_state.apply_confidence(loop, check_confidence(min_confidence), gate)
         if not loop.in_progress:
             return self.final_outputs(loop, max_rounds)
@@ -251,6 +250,12 @@ def expand_round(running: Any, close_id: str, *, last: bool, low_confidence: str
     )
     expansion.report_errors_on_drawn_nodes(running, loop_graph.CLOSE)
     return {"expand": clones, "result": tuple([new_id(close_id), output] for output in range(outputs))}
+
+
+def check_rounds(max_rounds: int) -> None:
+    """InputError for a limit that the page does not offer."""
+    if not 1 <= max_rounds <= io.ROUNDS_LIMIT:
+        raise InputError(f"max_rounds must be in 1..{io.ROUNDS_LIMIT}, got {max_rounds}")
 
 
 def refuse_lists() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,7 +13,8 @@ from ..autodir_core.diffusion.noise import MAX_SEED
 from ..autodir_core.imaging.mask import fit_map, mask_restoration
 from ..autodir_core.labels import parse_labels
 from ..autodir_core.loop_policy import merge_restorations
-from ..autodir_core.outputs import Restoration
+from ..autodir_core.model import AutoDIR
+from ..autodir_core.outputs import Callbacks, Restoration
 from ..autodir_core.pipeline import restore
 from ..autodir_core.reporting.montage import MAX_HEIGHT, batch_montage
 from ..autodir_core.reporting.summary import batch_text, mask_line, round_lines, stop_line
@@ -68,10 +70,13 @@ class RestoreWidgets:
             gate=base.gate if self.gate == io.GATE_FROM_PRESET else self.gate == "on",
             strength=self.strength,
         )
-        if self.loop_settings is not None:
-            connected = {name: getattr(self.loop_settings, name) for name in CONNECTED}
-            loop = replace(loop, **connected)
-        return loop, self.sampler_settings or sampler
+        return self.with_connected(loop), self.sampler_settings or sampler
+
+    def with_connected(self, loop: LoopSettings) -> LoopSettings:
+        """Return the settings with those of a connected AutoDIR Loop Settings."""
+        if self.loop_settings is None:
+            return loop
+        return replace(loop, **{name: getattr(self.loop_settings, name) for name in CONNECTED})
 
 
 class AutoDIRRestore:
@@ -146,18 +151,11 @@ class AutoDIRRestore:
         colors, alpha = io.split_alpha(image)
         loop, sampler = RestoreWidgets(steps, **widgets).settings()
         inside = None if mask is None else fit_map(mask, colors, name="mask").clamp(0, 1)
-        wanted = [inside is None or bool(inside[i].any()) for i in range(len(colors))]
         with model.loaded_for(*colors.shape[1:3]) as autodir:
             bar = progress.NodeProgress(autodir, len(colors))
             parts = [
-                restore(
-                    *(autodir, picture, loop, sampler),
-                    seed=(seed + i) & MAX_SEED,
-                    on_step=bar.on_step,
-                    on_round=bar.on_round(autodir.labels if loop.labels is None else loop.labels),
-                    on_stage=bar.on_stage(i, loop.max_rounds),
-                )
-                if wanted[i]
+                restore_one(autodir, picture, loop, sampler, (seed + i) & MAX_SEED, bar.of_picture(i, loop.max_rounds))
+                if inside is None or inside[i].any()
                 else Restoration(picture, [], ("empty_mask",))
                 for i, picture in enumerate(colors.split(1))
             ]
@@ -171,3 +169,22 @@ class AutoDIRRestore:
         progress.tell(stop_line(done, len(colors) - 1))
         shown = {"images": folders.save_previews(montage[:MAX_SHOWN]), "text": [report]}
         return {"ui": shown, "result": (result, report, montage.to(devices.intermediate_device()))}
+
+
+def restore_one(
+    autodir: AutoDIR,
+    picture: Tensor,
+    loop: LoopSettings,
+    sampler: SamplerSettings,
+    seed: int,
+    watch: Callable[[Sequence[str]], Callbacks],
+) -> Restoration:
+    """Restore one picture [1, H, W, 3]; `watch` returns who watches, given the labels that the loop looks for."""
+    callbacks = watch(autodir.labels if loop.labels is None else loop.labels)
+    return restore(
+        *(autodir, picture, loop, sampler),
+        seed=seed,
+        on_step=callbacks.on_step,
+        on_round=callbacks.on_round,
+        on_stage=callbacks.on_stage,
+    )

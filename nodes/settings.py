@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from ..autodir_core import choices
 from ..autodir_core.labels import parse_labels
 from ..autodir_core.settings import LoopSettings, SamplerSettings
@@ -103,26 +105,6 @@ class AutoDIRLoopSettings:
             }
         }
 
-    def settings(
-        self,
-        labels: str,
-        crops: str,
-        min_confidence: float,
-        gate: bool,
-        strength: float,
-        order: str,
-        local: bool,
-        candidates: int,
-    ) -> tuple[LoopSettings]:
-        return (
-            LoopSettings(
-                labels=parse_labels(labels) or None,
-                crops=crops,
-                min_confidence=min_confidence,
-                gate=gate,
-                strength=strength,
-                order=order,
-                local=local,
-                candidates=candidates,
-            ),
-        )
+    def settings(self, labels: str, **widgets: Any) -> tuple[LoopSettings]:
+        """Return the settings; the other widgets have the names of their fields."""
+        return (LoopSettings(labels=parse_labels(labels) or None, **widgets),)

@@ -31,6 +31,7 @@ from .plan import Item, Selection, plan_items
 if TYPE_CHECKING:
     from ..imaging.files import Picture
     from ..model import AutoDIR
+    from ..outputs import Restoration
     from .journal import Outcome
     from .run import Work
 
@@ -55,12 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     formats = sorted(suffix.removeprefix(".") for suffix in FORMATS)
     suffix = "of all results (default: each picture's own where it can be written, else PNG)"
     parser.add_argument("--format", choices=formats, help=suffix)
-    what = parser.add_argument_group("which pictures")
-    what.add_argument("--every", type=at_least(1), default=1, metavar="N", help="every N-th only (default: all)")
-    what.add_argument("--shard", type=shard, default=(1, 1), metavar="I/N", help="the I-th of N parts (default: 1/1)")
-    what.add_argument("--limit", type=at_least(1), metavar="N", help="the first N only (default: all)")
-    what.add_argument("--retry-failed", action="store_true", help="try again what failed (default: leave it)")
-    what.add_argument("--dry-run", action="store_true", help="list the pictures and their results, do nothing")
+    add_selection(parser)
     how = parser.add_argument_group("what is done")
     skip = "write no file for a picture that needs nothing (default: a copy, bit for bit)"
     how.add_argument("--skip-clean", action="store_true", help=skip)
@@ -73,6 +69,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_loop_options(parser)
     add_quiet(parser)
     parser.set_defaults(save_rounds=False, montage=None, report=False)
+
+
+def add_selection(parser: argparse.ArgumentParser) -> None:
+    """Add the options of which pictures are taken."""
+    what = parser.add_argument_group("which pictures")
+    what.add_argument("--every", type=at_least(1), default=1, metavar="N", help="every N-th only (default: all)")
+    what.add_argument("--shard", type=shard, default=(1, 1), metavar="I/N", help="the I-th of N parts (default: 1/1)")
+    what.add_argument("--limit", type=at_least(1), metavar="N", help="the first N only (default: all)")
+    what.add_argument("--retry-failed", action="store_true", help="try again what failed (default: leave it)")
+    what.add_argument("--dry-run", action="store_true", help="list the pictures and their results, do nothing")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -146,35 +152,37 @@ def assess_work(model: AutoDIR, arguments: argparse.Namespace) -> Work[Any]:
 
 
 def restore_work(model: AutoDIR, arguments: argparse.Namespace) -> Work[Any]:
-    import torch
-
     from ..cli.restorer import ProgressReporter, Restorer
-    from ..imaging.metrics import psnr
-    from ..outputs import Restoration
-    from ..reporting.summary import to_dict
-    from .journal import Outcome
     from .run import Work
 
     restorer = Restorer(model, arguments)
 
-    def job(item: Item) -> Job:
-        return Job(item.source, arguments.output / item.name)
-
     def process(item: Item, picture: Picture) -> Restoration:
         quiet = argparse.Namespace(**vars(arguments) | {"quiet": True})
         reporter = ProgressReporter(item.name, restorer.labels, restorer.sampler.steps, quiet)
-        return restorer.process(job(item), picture, reporter)
+        return restorer.process(Job(item.source, arguments.output / item.name), picture, reporter)
 
     def write(item: Item, picture: Picture, done: Restoration) -> Outcome:
-        clean = torch.equal(done.image, picture.image)
-        if not (clean and arguments.skip_clean):
-            restorer.write_result(job(item), picture, done.image)
-        facts = to_dict(done) | ({} if clean else {"changed": round(psnr(done.image, picture.image), 2)})
-        kept = [str(one.label or "custom prompt") for one in done.rounds if one.changed(0)]
-        decision = ", ".join(kept) or done.stopped[0].replace("_", " ")
-        return Outcome("clean" if clean else "done", decision, facts=facts)
+        outcome = restoration_outcome(picture, done)
+        if not (outcome.state == "clean" and arguments.skip_clean):
+            restorer.write_result(Job(item.source, arguments.output / item.name), picture, done.image)
+        return outcome
 
     return Work(process, write)
+
+
+def restoration_outcome(picture: Picture, done: Restoration) -> Outcome:
+    """Return what the journal notes of a restored picture."""
+    import torch
+
+    from ..imaging.metrics import psnr
+    from ..reporting.summary import to_dict
+    from .journal import Outcome
+
+    clean = torch.equal(done.image, picture.image)
+    facts = to_dict(done) | ({} if clean else {"changed": round(psnr(done.image, picture.image), 2)})
+    kept = [str(one.label or "custom prompt") for one in done.rounds if one.changed(0)]
+    return Outcome("clean" if clean else "done", ", ".join(kept) or done.stopped[0].replace("_", " "), facts=facts)
 
 
 class BatchBar:

@@ -63,12 +63,17 @@ def plan_items(given: Sequence[str], output: Path, suffix: str | None = None) ->
     ]
     if not items:
         raise InputError(f"no pictures in {', '.join(given)}; give pictures, folders, wildcards or lists (.txt)")
+    refuse_shared_names(items)
+    return list({item.name: item for item in items}.values())
+
+
+def refuse_shared_names(items: Sequence[Item]) -> None:
+    """InputError where two pictures would write one file."""
     taken: dict[str, Path] = {}
     for item in items:
         other = taken.setdefault(item.name.casefold(), item.source)
         if other != item.source:
             raise InputError(f"{other} and {item.source} would both write {item.name}; give their folder, or two runs")
-    return list({item.name: item for item in items}.values())
 
 
 def find_sources(given: Sequence[str]) -> Iterator[tuple[Path, Path]]:

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from ...autodir_core.imaging.layout import to_pil
 from ...autodir_core.model import AutoDIR
-from ...autodir_core.outputs import OnRound, OnStage, OnTile, Progress, Round, StageProgress
+from ...autodir_core.outputs import Callbacks, OnRound, OnStage, OnTile, Progress, Round, StageProgress
 from ...autodir_core.reporting.summary import winner_text
 
 SD15_LATENT = (4, 8)
@@ -59,6 +59,10 @@ class NodeProgress:
         raise_if_interrupted()
         self.done = round(RESOLUTION * (picture + fraction) / self.pictures)
         self.bar.update_absolute(self.done)
+
+    def of_picture(self, picture: int, max_rounds: int) -> Callable[[Sequence[str]], Callbacks]:
+        """Return what watches the restoration of one picture, given the labels that its loop looks for."""
+        return lambda labels: Callbacks(self.on_step, self.on_round(labels), self.on_stage(picture, max_rounds))
 
     def on_stage(self, picture: int, max_rounds: int) -> OnStage:
         """Return what reports the stages of a picture's rounds: each round is half of what is left of its part."""

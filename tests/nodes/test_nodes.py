@@ -271,7 +271,11 @@ class TestRestore:
 
     def test_connected_settings_replace_its_own(self, node, model, photo, core):
         (sampler,) = node("SamplerSettings").settings(1, "euler", 2.0, 1.0, "fog")
-        (loop,) = node("LoopSettings").settings("haze,rain", "center", 0.0, True, 0.5, "physical", True, 2)
+        (loop,) = node("LoopSettings").settings(
+            "haze,rain",
+            **{"crops": "center", "min_confidence": 0.0, "gate": True, "strength": 0.5},
+            **{"order": "physical", "local": True, "candidates": 2},
+        )
         connected = {"sampler_settings": sampler, "loop_settings": loop}
         image, *_ = node("Restore").restore(model, photo, 9, **{**LOOP, "preset": "fast", **connected})["result"]
         records = core("settings")

@@ -199,7 +199,13 @@ def load_batches(
     loader = DataLoader(
         dataset, None, sampler=_drop_repeats(ahead), num_workers=num_workers, generator=torch.Generator()
     )
-    items = iter(loader)
+    yield from _repeat_items(micro_batches, iter(loader))
+
+
+def _repeat_items(
+    micro_batches: Iterable[MicroBatch], items: Iterator[Item]
+) -> Generator[tuple[MicroBatch, Item], None, None]:
+    """Yield every micro-batch with its item, of items that were drawn once for all repeats."""
     for _, repeated in groupby(micro_batches, key=lambda micro: micro.pictures.step):
         drawn: dict[MicroBatch, Item] = {}
         for micro in repeated:
