@@ -107,14 +107,9 @@ class Journal:
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
         """Write everything in the block or nothing; others wait, this process's other threads too."""
-        with self._lock:
+        with self._lock, self.database:  # commits, or takes back what an error interrupts
             self.database.execute("BEGIN IMMEDIATE")
-            try:
-                yield self.database
-            except BaseException:
-                self.database.execute("ROLLBACK")
-                raise
-            self.database.execute("COMMIT")
+            yield self.database
 
     def agree(self, settings: Mapping[str, Any]) -> None:
         """Note the settings of the batch; InputError where it was begun with others, which says what differs."""

@@ -276,7 +276,7 @@ def _encode(picture: Image.Image, options: dict[str, Any]) -> bytes:
     def work() -> None:
         try:
             done.set_result(picture.save(buffer, **options))
-        except Exception as error:  # raised again by `result`
+        except Exception as error:  # any: the caller waits for it, and `result` raises it again
             done.set_exception(error)
 
     threading.Thread(target=work, daemon=True).start()  # that of an executor would keep the program from ending

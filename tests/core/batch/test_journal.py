@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,14 +19,6 @@ def items(tmp_path: Path) -> list[Item]:
     for file in files:
         file.touch()
     return [Item(file, file.name) for file in files]
-
-
-@pytest.fixture
-def journal(tmp_path: Path, items: list[Item]) -> Iterator[Journal]:
-    one = Journal(tmp_path / "out")
-    one.add(items)
-    yield one
-    one.close()
 
 
 def test_a_picture_is_taken_once(journal: Journal, items: list[Item], tmp_path: Path) -> None:
@@ -107,3 +98,11 @@ def test_a_folder_that_cannot_be_used(tmp_path: Path) -> None:
     (tmp_path / "out/batch.sqlite").write_bytes(b"no database, but long enough to be looked at as one" * 40)
     with pytest.raises(ad.InputError, match="cannot keep a journal"):
         Journal(tmp_path / "out")
+
+
+def test_what_an_error_interrupts_is_taken_back(journal: Journal) -> None:
+    with pytest.raises(KeyboardInterrupt), journal.writing() as database:
+        database.execute("UPDATE pictures SET state = 'done'")
+        raise KeyboardInterrupt
+    assert set(journal.states().values()) == {"waiting"}
+    assert journal.retry_failed() == 0, "and the journal goes on"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,14 +21,6 @@ def items(tmp_path: Path) -> list[Item]:
         write_picture(tmp_path / f"{i}.png", torch.full((1, 4, 4, 3), i / 10))
     (tmp_path / "3.png").write_bytes(b"broken")
     return [Item(tmp_path / f"{i}.png", f"{i}.png") for i in range(6)]
-
-
-@pytest.fixture
-def journal(tmp_path: Path, items: list[Item]) -> Iterator[Journal]:
-    one = Journal(tmp_path / "out")
-    one.add(items)
-    yield one
-    one.close()
 
 
 def process(item: Item, picture: Picture) -> float:
