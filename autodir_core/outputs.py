@@ -111,6 +111,11 @@ class Restoration:
     last_probabilities: Tensor | None = None
 
 
+def untouched(image: Tensor) -> Restoration:
+    """Return the outcome of a picture [1, H, W, 3] whose mask is empty."""
+    return Restoration(image, [], ("empty_mask",))
+
+
 def spread_probabilities(probabilities: Tensor, asked: Sequence[str], labels: Sequence[str]) -> Tensor:
     """Return probabilities [B, len(asked)] as [B, len(labels)], 0 for the labels that were not asked about."""
     full = probabilities.new_zeros(len(probabilities), len(labels))

@@ -14,7 +14,7 @@ from ..autodir_core.imaging.mask import fit_map, mask_restoration
 from ..autodir_core.labels import parse_labels
 from ..autodir_core.loop_policy import merge_restorations
 from ..autodir_core.model import AutoDIR
-from ..autodir_core.outputs import Callbacks, Restoration
+from ..autodir_core.outputs import Callbacks, Restoration, untouched
 from ..autodir_core.pipeline import restore
 from ..autodir_core.reporting.montage import MAX_HEIGHT, batch_montage
 from ..autodir_core.reporting.summary import batch_text, mask_line, round_lines, stop_line
@@ -156,7 +156,7 @@ class AutoDIRRestore:
             parts = [
                 restore_one(autodir, picture, loop, sampler, (seed + i) & MAX_SEED, bar.of_picture(i, loop.max_rounds))
                 if inside is None or inside[i].any()
-                else Restoration(picture, [], ("empty_mask",))
+                else untouched(picture)
                 for i, picture in enumerate(colors.split(1))
             ]
         done = mask_restoration(colors, merge_restorations(parts), inside)

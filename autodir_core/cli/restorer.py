@@ -26,7 +26,7 @@ from ..imaging.layout import from_uint8, to_uint8
 from ..imaging.mask import fit_map, mask_restoration
 from ..imaging.paths import FORMATS
 from ..model import MINI, AutoDIR
-from ..outputs import Restoration, Round, StageProgress
+from ..outputs import Restoration, Round, StageProgress, untouched
 from ..pipeline import restore
 from ..reporting.montage import MAX_HEIGHT, round_montage
 from ..reporting.restoration_page import restoration_page
@@ -173,11 +173,6 @@ class Restorer:
             "versions": versions(),
             **outcome,
         }
-
-
-def untouched(image: Tensor) -> Restoration:
-    """Return the outcome of a picture whose mask is empty."""
-    return Restoration(image, [], ("empty_mask",))
 
 
 def settings_rows(report: dict[str, Any]) -> list[tuple[str, str]]:
