@@ -18,15 +18,16 @@ from .diffusion.noise import Seed, check_noise, seeded_noise
 from .diffusion.samplers import NoiseSampler, OnStep, StepCounter
 from .diffusion.schedule import sigmas
 from .errors import InputError
-from .imaging.layout import check_images, check_layout
+from .imaging.layout import check_images, check_layout, check_same_shape
 from .labels import check_labels
 from .networks.build import Networks, weight_dtype
 from .networks.config import ModelConfig
+from .networks.cuda_graph import use_cuda_graph
 from .outputs import Assessment, OnTile
 from .settings import SamplerSettings, settings_or_default
 from .stages import biqa, conditioning, correction
 from .stages.text_encoder import TextEncoder
-from .tiling.memory import FreeMemory, check_offload, free_memory, offload_needed
+from .tiling.memory import FreeMemory, check_offload, free_memory, place_networks
 from .tiling.sizes import MIN_TILE_SIZE
 from .tiling.tiled_networks import TiledNetworks
 
@@ -40,6 +41,7 @@ def load_autodir(
     dtype: str | torch.dtype | None = None,
     *,
     offload: bool | None = None,
+    cuda_graph: bool = False,
 ) -> AutoDIR:
     """Load an AutoDIR model.
 
@@ -49,6 +51,7 @@ def load_autodir(
         dtype: None takes float16 on CUDA and float32 elsewhere. In float16 the SCM and the VAE stay wider.
         offload: keep the weights in the CPU's memory and have only the network in use on the device, which gives the
             same bits; None does so on CUDA where its free memory does not hold them all.
+        cuda_graph: replay the UNet's kernels from a recording, see `use_cuda_graph`; not together with `offload`.
 
     Raises CheckpointError for a file that is not a complete AutoDIR model, InputError for device or precision.
     """
@@ -59,11 +62,9 @@ def load_autodir(
     networks, plan = load_networks(
         MINI if path is None else path, lambda key: network_dtype(key.partition(".")[0], precision, place)
     )
-    networks.to(memory_format=memory_format(place))
-    if offload_needed(networks, place) if offload is None else offload:
-        networks.shared_device = place
-    else:
-        networks.to(place)
+    place_networks(networks.to(memory_format=memory_format(place)), place, offload)
+    if cuda_graph:
+        use_cuda_graph(networks)
     return AutoDIR(networks, plan.config, plan.metadata)
 
 
@@ -294,7 +295,6 @@ class AutoDIR:
             on_tile: see the class.
         """
         degraded, generated = check_images(images), check_images(generated, "generated")
-        if degraded.shape != generated.shape:
-            raise InputError(f"both pictures need one shape, got {list(degraded.shape)} and {list(generated.shape)}")
+        check_same_shape(degraded, generated)
         corrected = self.stages.correct(degraded, generated, on_tile)
         return correction.lerp_correction(generated, corrected.to(generated.device), weight)

@@ -25,7 +25,7 @@ sys.path.insert(0, str(ROOT))
 from autodir_core.cli.bench import choose_label, parse_size, spread_text  # noqa: E402
 from autodir_core.cli.console import bytes_text  # noqa: E402
 from autodir_core.cli.measurement import Machine, Meter, PeakMemory, Spread, draw_picture  # noqa: E402
-from autodir_core.cli.options import add_model_options, at_least  # noqa: E402
+from autodir_core.cli.options import add_model_options, at_least, load_model  # noqa: E402
 from autodir_core.devices import parse_device  # noqa: E402
 from autodir_core.diffusion.guidance import Denoise, guided_denoiser  # noqa: E402
 from autodir_core.model import AutoDIR, load_autodir  # noqa: E402
@@ -161,7 +161,7 @@ def measure_peak(official: bool, arguments: argparse.Namespace, answers: multipr
 def load(official: bool, arguments: argparse.Namespace) -> AutoDIR:
     if official:
         return OfficialWay(load_autodir(arguments.model, arguments.device, "float32"))
-    return load_autodir(arguments.model, arguments.device, arguments.precision)
+    return load_model(arguments)
 
 
 def compare_memory(arguments: argparse.Namespace) -> None:

@@ -43,13 +43,16 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
         help="keep in a GPU's memory only the network in use: slower, and the same picture with less of that memory "
         "(default: where it does not hold them all)",
     )
+    graph = "replay the diffusion's kernels on an NVIDIA GPU from a recording: faster for small pictures, more memory"
+    group.add_argument("--cuda-graph", action="store_true", help=graph)
 
 
 def load_model(arguments: argparse.Namespace) -> AutoDIR:
     """Load the model that the options of `add_model_options` name."""
     from ..model import load_autodir
 
-    return load_autodir(arguments.model, arguments.device, arguments.precision, offload=arguments.offload)
+    place = {"offload": arguments.offload, "cuda_graph": arguments.cuda_graph}
+    return load_autodir(arguments.model, arguments.device, arguments.precision, **place)
 
 
 def chosen_labels(arguments: argparse.Namespace, model: AutoDIR) -> tuple[str, ...]:

@@ -66,6 +66,12 @@ def check_layout(images: Tensor, name: str = "images") -> Tensor:
     return images
 
 
+def check_same_shape(one: Tensor, other: Tensor) -> None:
+    """InputError for pictures of two shapes."""
+    if one.shape != other.shape:
+        raise InputError(f"both pictures need one shape, got {list(one.shape)} and {list(other.shape)}")
+
+
 def to_network(images: Tensor) -> Tensor:
     """Convert [B, H, W, 3] in 0..1 to [B, 3, H, W] in -1..1."""
     # one memory format: convolutions give other last bits for others, and callers have them all

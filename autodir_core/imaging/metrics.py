@@ -11,7 +11,7 @@ from torch import Tensor
 from ..errors import InputError
 from ..optional_imports import optional_import
 from .filters import convolve_axis, gaussian_kernel
-from .layout import pad_to_size, to_network
+from .layout import check_same_shape, pad_to_size, to_network
 
 WINDOW = 11
 SIGMA = 1.5
@@ -40,7 +40,7 @@ def score_pictures(images: Tensor, references: Tensor) -> list[Scores]:
 
 def psnr(image: Tensor, reference: Tensor) -> float:
     """Return the PSNR in dB, at most 100, of [1, H, W, 3] in 0..1, clamped as a saved file would be."""
-    _check_sizes(image, reference)
+    check_same_shape(image, reference)
     error = ((image.clamp(0, 1).double() - reference.clamp(0, 1).double()) ** 2).mean()
     return min(100.0, -10 * torch.log10(error).item())
 
@@ -50,7 +50,7 @@ def ssim(image: Tensor, reference: Tensor) -> float:
 
     Source: Wang et al. 2004, with their Gaussian window of 11 pixels and sigma 1.5.
     """
-    _check_sizes(image, reference)
+    check_same_shape(image, reference)
     a, b = (x.clamp(0, 1).double() for x in (image, reference))
     mean_a, mean_b = _smooth(a), _smooth(b)
     var_a, var_b = _smooth(a * a) - mean_a**2, _smooth(b * b) - mean_b**2
@@ -86,12 +86,7 @@ def load_lpips(device: torch.device) -> Distance:
 
     @torch.inference_mode()
     def distance(image: Tensor, reference: Tensor) -> float:
-        _check_sizes(image, reference)
+        check_same_shape(image, reference)
         return network(*(to_network(x.clamp(0, 1)).to(device) for x in (image, reference))).item()
 
     return distance
-
-
-def _check_sizes(image: Tensor, reference: Tensor) -> None:
-    if image.shape != reference.shape:
-        raise InputError(f"both pictures need one shape, got {list(image.shape)} and {list(reference.shape)}")

@@ -6,8 +6,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-BAND_VALUES = 2**19
-"""Values of a band of rows that a block computes at once: 2 MB in float32."""
+CACHE_VALUES, GPU_VALUES = 2**19, 2**25
+"""Values of a band of rows that a block computes at once: what a processor's cache holds, 2 MB in float32; on a GPU,
+which small bands leave idle, what bounds its memory."""
 
 
 class LayerNorm2d(nn.Module):
@@ -64,7 +65,8 @@ class NAFBlock(nn.Module):
     def forward_bands(self, x: Tensor) -> Tensor:
         """Return the same in bands of rows, whose intermediate results stay in a processor's cache; writes to `x`."""
         height = x.shape[-2]
-        rows = max(BAND_VALUES // (x.shape[1] * x.shape[-1]), 1)
+        values = CACHE_VALUES if x.device.type == "cpu" else GPU_VALUES
+        rows = max(values // (x.shape[1] * x.shape[-1]), 1)
         bands = [(start, min(start + rows, height)) for start in range(0, height, rows)]
         if len(bands) == 1:
             gated = self.spatial(x)

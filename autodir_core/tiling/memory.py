@@ -105,6 +105,14 @@ def offload_needed(networks: Networks, device: torch.device, free_memory: FreeMe
     return True
 
 
+def place_networks(networks: Networks, device: torch.device, offload: bool | None) -> None:
+    """Put networks on a device, or let them take turns there; None decides by its free memory."""
+    if offload_needed(networks, device) if offload is None else offload:
+        networks.shared_device = device
+    else:
+        networks.to(device)
+
+
 def check_offload(device: torch.device) -> None:
     """InputError for a device on which networks cannot take turns, because its memory is the CPU's."""
     if device.type in ("cpu", "mps"):

@@ -19,6 +19,6 @@ def test_bands_of_rows_give_what_the_whole_gives(monkeypatch, memory_format, bat
         parameter.data.normal_(0, 0.2)
     degraded, generated = torch.rand(2, batch, 3, 37, 22)
     expected = net(degraded, generated).detach()
-    monkeypatch.setattr(nafnet, "BAND_VALUES", 8 * 24 * 5)
+    monkeypatch.setattr(nafnet, "CACHE_VALUES", 8 * 24 * 5)
     with torch.no_grad():
         assert relative(net(degraded, generated), expected) < 1e-6
