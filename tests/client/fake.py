@@ -6,6 +6,7 @@ import asyncio
 import json
 import socket
 import ssl
+from pathlib import Path
 from typing import Any
 
 from aiohttp import WSMsgType, web
@@ -44,6 +45,15 @@ WORKFLOW: dict[str, Any] = {
         "_meta": {"title": "Save Image"},
     },
 }
+
+PAGE = json.loads((Path(__file__).parent / "page.json").read_text(encoding="utf-8"))
+"""A graph with every kind of node that vanishes, as the page of ComfyUI 0.3.64 saved it, and the prompt it made."""
+
+
+def graph(*nodes: dict, links: tuple = ()) -> dict:
+    """A saved graph; what a node does not tell is empty."""
+    empty = {"mode": 0, "inputs": [], "outputs": [], "properties": {}}
+    return {"nodes": [{**empty, "id": number, **node} for number, node in enumerate(nodes, 1)], "links": list(links)}
 
 
 def free_port() -> int:

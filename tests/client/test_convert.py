@@ -6,8 +6,7 @@ import pytest
 
 from autodir_client.convert import to_prompt
 from autodir_core import InputError
-from tests.client.fake import DEFINITIONS
-from tests.client.graphs import PAGE, graph
+from tests.client.fake import DEFINITIONS, PAGE, graph
 
 
 def plain(prompt: dict) -> dict:

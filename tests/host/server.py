@@ -54,7 +54,7 @@ class Server:
         self.python, self.base, self.port = python_of(comfyui), base, free_port()
         (base / "custom_nodes").mkdir(parents=True)
         install_pack(base / "custom_nodes" / "autodir")
-        for path in (Path(__file__).with_name("fixture_nodes.py"), *node_files):
+        for path in (Path(__file__).parent / "custom_nodes/fixture_nodes.py", *node_files):
             shutil.copy(path, base / "custom_nodes")
         command = [self.python, "main.py", "--cpu", "--port", str(self.port), "--base-directory", str(base)]
         command += ["--database-url", f"sqlite:///{base / 'comfyui.db'}", "--preview-method", "latent2rgb"]
