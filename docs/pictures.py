@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # Python adds the 
 from example_graphs import FIRST_HELPER_ID, complete_example, layout_columns, parse_example
 
 from tests.host.page import Page, find_chromium, opened_page
-from tests.host.server import ROOT, Server, find_comfyui
+from tests.host.server import ROOT, Server, find_comfyuis
 
 WORKFLOWS = {path.stem: path for path in sorted((ROOT / "workflows").glob("*.json"))}
 HELP = {path.name: path for path in sorted((ROOT / "web/docs").iterdir())}
@@ -50,13 +50,13 @@ MARGIN = 16
 
 def main() -> None:
     names = parse_names()
-    comfyui, binary = find_comfyui(), find_chromium()
-    if comfyui is None or binary is None:
+    hosts, binary = find_comfyuis(), find_chromium()
+    if not hosts or binary is None:
         sys.exit("needs a ComfyUI and a Chromium: COMFYUI_PATH and CHROMIUM name them")
     with tempfile.TemporaryDirectory() as folder:
         base = Path(folder) / "base"
         copy_examples(base / "input")
-        server = Server(comfyui, base)
+        server = Server(hosts[0], base)
         try:
             with opened_page(server, binary, Path(folder) / "browser") as page:
                 render(page, server, names)

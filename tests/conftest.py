@@ -35,6 +35,14 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(RootIsNoPackage())
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    reasons = [report.longrepr[2] for report in terminalreporter.stats.get("skipped", ()) if report.longrepr]
+    skipped = sum("no ComfyUI found" in reason for reason in reasons)
+    if skipped:
+        words = f"{skipped} tests on a real ComfyUI were SKIPPED: scripts/host.py sets one up, COMFYUI_PATH names it"
+        terminalreporter.section(words, red=True, bold=True)
+
+
 def tiny_state() -> dict[str, torch.Tensor]:
     """The official classes at small size with seeded weights, under the official names (see golden/)."""
     manifest = json.loads((GOLDEN / "manifest.json").read_text(encoding="utf-8"))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import os
-import socket
+import platform
 import sqlite3
 import threading
 import time
@@ -82,7 +82,7 @@ class Journal:
         except (OSError, sqlite3.Error) as error:
             raise InputError(f"cannot keep a journal in {folder}: {error}; choose another output folder") from error
         self._lock = threading.Lock()
-        self.owner = f"{socket.gethostname()}:{os.getpid()}:{time.time_ns()}"
+        self.owner = f"{platform.node()}:{os.getpid()}:{time.time_ns()}"
         self.beat()
         self._sweep(folder)
 
@@ -198,7 +198,7 @@ def is_gone(owner: str, heard: float) -> bool:
     """Return whether the process behind an entry has ended: it is silent, or on this machine not to be found."""
     host, process, _ = owner.rsplit(":", 2)
     silent = time.time() - heard > LEASE
-    return silent or (host == socket.gethostname() and not process_exists(int(process)))
+    return silent or (host == platform.node() and not process_exists(int(process)))
 
 
 def process_exists(number: int) -> bool:

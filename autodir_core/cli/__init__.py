@@ -10,9 +10,10 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from types import ModuleType
 
 from .. import __version__
-from ..errors import AutoDIRError, is_out_of_memory
+from ..errors import AutoDIRError, InputError, is_out_of_memory
 from ..optional_imports import installed_packages
 from .console import Parser, complain, prepare_streams, prepare_warnings
 
@@ -35,6 +36,8 @@ COMMANDS = {
     "comfy": ("autodir_client.cli", "run workflows on ComfyUI servers"),
 }
 """Name -> module, imported when its command is used, and summary; the module's docstring is the description."""
+
+HOME = "https://github.com/autodir/comfyui-autodir"
 
 PROGRAM = "python -m autodir_core"
 WRONG_USE, INTERRUPTED, CLOSED_PIPE = 2, 130, 141
@@ -69,6 +72,18 @@ def parse(argv: Sequence[str], program: str = PROGRAM) -> argparse.Namespace:
     return build_parser(next((text for text in argv if text in COMMANDS), None), program).parse_args(argv)
 
 
+def import_command(name: str, path: str) -> ModuleType:
+    """Return the module of a command; InputError where this copy of the project is the archive of the nodes alone."""
+    try:
+        return import_module(path)
+    except ModuleNotFoundError as error:
+        if error.name != path.partition(".")[0]:
+            raise
+        raise InputError(
+            f"{name!r} is no part of this copy, which holds what the nodes need; it is in {HOME}"
+        ) from error
+
+
 def build_parser(used: str | None, program: str = PROGRAM) -> argparse.ArgumentParser:
     """Return the parser of all commands.
 
@@ -82,7 +97,7 @@ def build_parser(used: str | None, program: str = PROGRAM) -> argparse.ArgumentP
     for name, (path, summary) in COMMANDS.items():
         one = commands.add_parser(name, help=summary)
         if name == used:
-            module = import_module(path)
+            module = import_command(name, path)
             one.description = module.__doc__
             module.add_arguments(one)
             one.set_defaults(run=module.run)

@@ -14,7 +14,7 @@ import pytest
 import torch
 from PIL import Image
 
-from tests.host.server import ROOT, Server, environment, find_comfyui
+from tests.host.server import ROOT, Server, environment, find_comfyuis, version_of
 
 STEPS, SEED, ROUNDS = 3, 5, 2
 
@@ -35,11 +35,18 @@ torch.save({"image": done.image, "labels": [r.label for r in done.rounds],
 """The same restoration without ComfyUI, in a process of its own."""
 
 
+@pytest.fixture(scope="session", params=find_comfyuis() or [None], ids=lambda place: place and version_of(place))
+def comfyui(request: pytest.FixtureRequest) -> Path:
+    """Each ComfyUI that the tests run on, named by its version."""
+    if request.param is None:
+        pytest.skip("no ComfyUI found: set COMFYUI_PATH to its folder, or to several, to run the graph tests")
+    return request.param
+
+
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory, tiny_path: Path, photo_path: Path) -> Iterator[Server]:
-    comfyui = find_comfyui()
-    if comfyui is None:
-        pytest.skip("no ComfyUI found: set COMFYUI_PATH to its folder to run the graph tests")
+def server(
+    comfyui: Path, tmp_path_factory: pytest.TempPathFactory, tiny_path: Path, photo_path: Path
+) -> Iterator[Server]:
     base = tmp_path_factory.mktemp("comfyui") / "base"
     for source, folder in ((tiny_path, "models/autodir"), (photo_path, "input")):
         (base / folder).mkdir(parents=True)

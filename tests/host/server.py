@@ -19,21 +19,27 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.archive import ROOT, unpack_archive
+
 START_SECONDS, RUN_SECONDS = 180, 180
 TEXT, BINARY, CLOSE = 1, 2, 8
 READY = "To see the GUI go to"
 
 
-def find_comfyui() -> Path | None:
-    """The folder of a ComfyUI: from COMFYUI_PATH, the one this pack is installed in, or comfy-cli's default."""
-    named = os.environ.get("COMFYUI_PATH")
-    if named:
-        assert (Path(named) / "main.py").is_file(), f"COMFYUI_PATH is {named}, which holds no ComfyUI (main.py)"
-        return Path(named)
+def find_comfyuis() -> list[Path]:
+    """The folders of ComfyUI: all that COMFYUI_PATH names, else the one this pack is installed in, or comfy-cli's."""
+    named = [Path(place) for place in os.environ.get("COMFYUI_PATH", "").split(os.pathsep) if place]
+    for place in named:
+        assert (place / "main.py").is_file(), f"COMFYUI_PATH names {place}, which holds no ComfyUI (main.py)"
     installed = [ROOT.parent.parent] if ROOT.parent.name == "custom_nodes" else []
-    places = [*installed, Path.home() / "comfy" / "ComfyUI"]
-    return next((place for place in places if (place / "main.py").is_file()), None)
+    found = [place for place in [*installed, Path.home() / "comfy" / "ComfyUI"] if (place / "main.py").is_file()]
+    return named or found[:1]
+
+
+def version_of(comfyui: Path) -> str:
+    """The version that a checkout says it is."""
+    found = re.search(r'__version__ = "([^"]+)"', (comfyui / "comfyui_version.py").read_text(encoding="utf-8"))
+    return found[1] if found else comfyui.name
 
 
 def python_of(comfyui: Path) -> str:
@@ -51,7 +57,7 @@ class Server:
     """A running ComfyUI whose base directory holds this pack, the fixture nodes and the given node files."""
 
     def __init__(self, comfyui: Path, base: Path, *node_files: Path) -> None:
-        self.python, self.base, self.port = python_of(comfyui), base, free_port()
+        self.comfyui, self.python, self.base, self.port = comfyui, python_of(comfyui), base, free_port()
         (base / "custom_nodes").mkdir(parents=True)
         install_pack(base / "custom_nodes" / "autodir")
         for path in (Path(__file__).parent / "custom_nodes/fixture_nodes.py", *node_files):
@@ -128,10 +134,10 @@ def error_of(done: dict[str, Any]) -> str:
 
 
 def install_pack(target: Path) -> None:
-    """The pack as a link, or as a copy where links need rights that are missing."""
-    try:
-        target.symlink_to(ROOT, target_is_directory=True)
-    except OSError:
+    """The pack as the registry publishes it; all of it where that cannot be known."""
+    if (ROOT / ".git").exists():
+        unpack_archive(target)
+    else:
         shutil.copytree(ROOT, target, ignore=shutil.ignore_patterns(".*", "__pycache__", "tests"))
 
 

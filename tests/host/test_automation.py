@@ -15,7 +15,7 @@ import pytest
 from autodir_client import Update, check_workflow, read_workflow, run_workflow
 from autodir_core.cli import main
 from tests.host.conftest import ROUNDS, SEED, STEPS, completed, pixels, saved_by_comfyui
-from tests.host.server import ROOT, Server, environment, find_comfyui
+from tests.host.server import ROOT, Server, environment
 
 pytestmark = pytest.mark.host
 
@@ -94,11 +94,8 @@ def test_an_error_of_a_node_is_told(server, photo, tmp_path):
 
 
 @pytest.fixture
-def mortal(tmp_path, tiny_path) -> Iterator[Server]:
+def mortal(comfyui, tmp_path, tiny_path) -> Iterator[Server]:
     """A server of its own, which a test may kill."""
-    comfyui = find_comfyui()
-    if comfyui is None:
-        pytest.skip("no ComfyUI found: set COMFYUI_PATH to its folder to run the graph tests")
     (tmp_path / "base/models/autodir").mkdir(parents=True)
     shutil.copy(tiny_path, tmp_path / "base/models/autodir")
     running = Server(comfyui, tmp_path / "base")
@@ -113,7 +110,7 @@ def restart(server: Server) -> None:
     shutil.rmtree(server.base / "input")
     with server.log_path.open("wb") as log:
         server.process = subprocess.Popen(
-            server.process.args, cwd=find_comfyui(), stdout=log, stderr=log, env=environment()
+            server.process.args, cwd=server.comfyui, stdout=log, stderr=log, env=environment()
         )
     server.wait_until_ready()
 

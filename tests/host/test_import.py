@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.host.server import ROOT, environment, find_comfyui, python_of
+from tests.host.server import ROOT, environment, python_of
 
 pytestmark = pytest.mark.host
 
@@ -38,10 +38,7 @@ def newly_loaded(comfyui: Path, base: Path) -> set[str]:
     return set(done.stdout.splitlines()[-1].split())
 
 
-def test_the_start_of_comfyui_waits_for_nothing_heavy(tmp_path):
-    comfyui = find_comfyui()
-    if comfyui is None:
-        pytest.skip("no ComfyUI found: set COMFYUI_PATH to its folder to run the graph tests")
+def test_the_start_of_comfyui_waits_for_nothing_heavy(comfyui, tmp_path):
     loaded = newly_loaded(comfyui, tmp_path)
     assert "autodir" in loaded and not loaded & HEAVY
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == [], "importing the pack writes nothing"

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from tests.host.conftest import SEED, number_of, pixels, saved_by_comfyui
-from tests.host.server import Server, error_of, find_comfyui
+from tests.host.server import Server, error_of
 
 pytestmark = pytest.mark.host
 
@@ -37,12 +37,13 @@ LOADED = "Requested to load Networks"
 
 @pytest.fixture(scope="module", params=["NO_VRAM", "LOW_VRAM"])
 def crowded(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, tiny_path: Path, photo_path: Path
+    request: pytest.FixtureRequest,
+    comfyui: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    tiny_path: Path,
+    photo_path: Path,
 ) -> Iterator[Server]:
     """A server like that of the other tests, in which one model at a time is loaded."""
-    comfyui = find_comfyui()
-    if comfyui is None:
-        pytest.skip("no ComfyUI found: set COMFYUI_PATH to its folder to run the graph tests")
     folder = tmp_path_factory.mktemp(request.param)
     node_file = folder / "managed.py"
     node_file.write_text(MANAGED.format(state=request.param), encoding="utf-8")

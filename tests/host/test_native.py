@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from tests.distance import relative
 from tests.host.conftest import SEED, STEPS, pixels
-from tests.host.server import ROOT, Server, environment, find_comfyui
+from tests.host.server import ROOT, Server, environment
 
 pytestmark = pytest.mark.host
 
@@ -301,7 +301,7 @@ torch.save(results, target)
 def inside(server: Server, tiny_path: Path) -> dict[str, Any]:
     target = server.base / "inside.pt"
     command = [server.python, "-c", INSIDE, str(ROOT), str(target), str(tiny_path)]
-    done = subprocess.run(command, cwd=find_comfyui(), env=environment(), capture_output=True, text=True)
+    done = subprocess.run(command, cwd=server.comfyui, env=environment(), capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-4000:]
     return torch.load(target)
 

@@ -42,7 +42,7 @@ def test_what_a_lost_process_had_is_taken_back(
         monkeypatch.setattr(module, "process_exists", lambda number: False)
     else:
         if end == "other machine":
-            monkeypatch.setattr(module.socket, "gethostname", lambda: "elsewhere")
+            monkeypatch.setattr(module.platform, "node", lambda: "elsewhere")
         later = time.time() + module.LEASE + 1
         monkeypatch.setattr(module.time, "time", lambda: later)
         journal.beat()
