@@ -22,6 +22,9 @@ The link to the previous round bypasses Loop Close, so that the cache finds a ro
 as long as the same pictures were given up.
 """
 
+PLAIN = ("class_type", "inputs", "is_changed", "_meta")
+"""Keys of a node that name no other node; ComfyUI adds its own, such as those of its loops, that do."""
+
 CARRIED = ("image", "value_a", "value_b")
 """Inputs that Loop Close passes on to the next Loop Open."""
 
@@ -119,6 +122,7 @@ def clone_round(
     ids = {old: new_id(old) for old in sorted(body | {open_id, close_id})}
     clones: dict[str, dict[str, Any]] = {
         new: {
+            **{key: renamed(value, ids) for key, value in graph[old].items() if key not in PLAIN},
             "class_type": graph[old]["class_type"],
             "inputs": relink_inputs(graph[old], ids),
             "override_display_id": drawn_id(old),
@@ -130,6 +134,15 @@ def clone_round(
     hidden = {PREVIOUS: given["loop"], LAST: last, LOW_CONFIDENCE: low_confidence, GATE: given.get(GATE, False)}
     clones[ids[open_id]]["inputs"] |= carried | hidden
     return clones
+
+
+def renamed(value: Any, ids: Mapping[str, str]) -> Any:
+    """Return a value of a node's with the ids of cloned nodes moved to the clones, however deep they are."""
+    if isinstance(value, str):
+        return ids.get(value, value)
+    if isinstance(value, list):
+        return [renamed(one, ids) for one in value]
+    return {key: renamed(one, ids) for key, one in value.items()} if isinstance(value, dict) else value
 
 
 def relink_inputs(node: Node, ids: Mapping[str, str]) -> dict[str, Any]:

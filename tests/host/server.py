@@ -56,7 +56,7 @@ def environment() -> dict[str, str]:
 class Server:
     """A running ComfyUI whose base directory holds this pack, the fixture nodes and the given node files."""
 
-    def __init__(self, comfyui: Path, base: Path, *node_files: Path) -> None:
+    def __init__(self, comfyui: Path, base: Path, *node_files: Path, options: tuple[str, ...] = ()) -> None:
         self.comfyui, self.python, self.base, self.port = comfyui, python_of(comfyui), base, free_port()
         (base / "custom_nodes").mkdir(parents=True)
         install_pack(base / "custom_nodes" / "autodir")
@@ -64,7 +64,7 @@ class Server:
             shutil.copy(path, base / "custom_nodes")
         command = [self.python, "main.py", "--cpu", "--port", str(self.port), "--base-directory", str(base)]
         command += ["--database-url", f"sqlite:///{base / 'comfyui.db'}", "--preview-method", "latent2rgb"]
-        command += ["--disable-api-nodes", "--disable-auto-launch"]
+        command += ["--disable-api-nodes", "--disable-auto-launch", *options]
         self.log_path = base / "server.log"
         with self.log_path.open("wb") as log:
             self.process = subprocess.Popen(command, cwd=comfyui, stdout=log, stderr=log, env=environment())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,34 @@ def test_every_output_comes(server, path):
     found = [picture for entry in outputs.values() if "images" in entry for picture in pictures(server, entry)]
     assert found and all(picture.ndim == 3 and picture.std() > 0 for picture in found)
     assert all(text for entry in outputs.values() for text in entry.get("text", ()))
+
+
+HALF = "--fp16-intermediates"
+
+
+@pytest.fixture(scope="module")
+def half_server(
+    comfyui: Path, tmp_path_factory: pytest.TempPathFactory, tiny_path: Path, photo_path: Path
+) -> Iterator[Server]:
+    """One whose nodes hand pictures and masks on in float16."""
+    if HALF not in (comfyui / "comfy/cli_args.py").read_text(encoding="utf-8"):
+        pytest.skip(f"this ComfyUI has no {HALF}")
+    base = tmp_path_factory.mktemp("half") / "base"
+    for source, place in ((tiny_path, "models/autodir"), (photo_path, "input")):
+        (base / place).mkdir(parents=True)
+        shutil.copy(source, base / place)
+    running = Server(comfyui, base, options=(HALF,))
+    yield running
+    running.stop()
+
+
+@pytest.mark.parametrize("name", ["step_by_step", "degrade_and_compare", "loop"])
+def test_pictures_may_come_in_half_precision(half_server, server, workflow, name):
+    prompt = workflow(name, **QUICK)
+    outputs = [running.run(prompt) for running in (server, half_server)]
+    for node in (number for number, node in prompt.items() if node["class_type"] == "SaveImage"):
+        shown = [pictures(running, done[node]) for running, done in zip((server, half_server), outputs, strict=True)]
+        assert all(np.abs(one.astype(int) - other).mean() < 2 for one, other in zip(*shown, strict=True))
 
 
 class TestEarlierReleases:

@@ -118,6 +118,18 @@ class TestCloneRound:
         assert clones["2.open"]["inputs"]["last"] is True
         assert clones["2.open"]["inputs"]["image"] == ["mixed", 0]
 
+    def test_what_the_host_wrote_into_a_node_names_the_clones(self, loop_graph, graph):
+        graph["blur"] |= {
+            "_loop_body": ["look", "mask"],
+            "_loop_end": "mixed",
+            "is_changed": 1,
+            "_meta": {"title": "look"},
+        }
+        clones = loop_graph.clone_round(graph, "close", is_output, last=False, new_id="2.{}".format, drawn_id=str.upper)
+        assert clones["2.blur"].keys() - clones["2.look"].keys() == {"_loop_body", "_loop_end"}
+        assert clones["2.blur"]["_loop_body"] == ["2.look", "mask"]
+        assert clones["2.blur"]["_loop_end"] == "2.mixed"
+
     def test_the_graph_is_not_written_to(self, graph, clones):
         assert graph["open"]["inputs"] == {"image": ["photo", 0], "strength": 0.5, "value_b": ["mask", 1]}
         assert graph["blur"] == drawn(DRAWN)["blur"]
