@@ -8,11 +8,14 @@ it ended; run it several times at once to share the work.
 from __future__ import annotations
 
 import argparse
+import sys
+from collections.abc import Mapping
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..cli.console import complain, progress_off, say
+from ..cli.console import complain, prepare_streams, prepare_warnings, progress_off, say
 from ..cli.options import (
     add_crops,
     add_model_options,
@@ -21,11 +24,13 @@ from ..cli.options import (
     at_least,
     chosen_labels,
     load_model,
+    names,
 )
 from ..cli.pictures import Job, find_mask
 from ..cli.restore import add_loop_options, add_sampler_options
-from ..errors import InputError
+from ..errors import AutoDIRError, InputError
 from ..imaging.paths import FORMATS
+from ..optional_imports import installed_packages
 from .plan import Item, Selection, plan_items
 
 if TYPE_CHECKING:
@@ -35,8 +40,12 @@ if TYPE_CHECKING:
     from .journal import Outcome
     from .run import Work
 
+WRONG_USE, INTERRUPTED = 2, 130
+"""Exit codes of a process of several."""
+
 NOT_SETTINGS = frozenset(
-    {"pictures", "output", "quiet", "device", "offload", "every", "shard", "limit", "dry_run", "retry_failed", "run"}
+    {"pictures", "output", "quiet", "every", "shard", "limit", "dry_run", "retry_failed", "run"}
+    | {"device", "devices", "offload", "cuda_graph"}
 )
 """Options that do not change any result; with the others a batch is agreed on."""
 
@@ -63,6 +72,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     only = "restore nothing: write what each picture has to batch.csv"
     how.add_argument("--assess-only", action="store_true", help=only)
     add_model_options(parser)
+    several = "between commas, such as cuda:0,cuda:1: a process for each; they share the work (default: one, --device)"
+    how.add_argument("--devices", type=names, help=several)
     add_tile_size(parser)
     add_crops(parser)
     add_sampler_options(parser)
@@ -83,6 +94,7 @@ def add_selection(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     selection = Selection(arguments.every, arguments.shard, arguments.limit)
+    check_devices(arguments)
     if arguments.prompt and arguments.labels is not None:
         raise InputError("--prompt replaces the assessment, for which --labels is; leave one of them out")
     suffix = f".{arguments.format}" if arguments.format else None
@@ -98,9 +110,20 @@ def run(arguments: argparse.Namespace) -> int:
     return work_off(items, arguments)
 
 
+def check_devices(arguments: argparse.Namespace) -> None:
+    """InputError where `--devices` names one that does not work here, or `--device` is given as well."""
+    from ..devices import parse_device
+
+    if arguments.devices and arguments.device:
+        raise InputError("--devices names all devices, --device the only one; leave one of them out")
+    for device in arguments.devices or ():
+        parse_device(device)
+
+
 def work_off(items: list[Item], arguments: argparse.Namespace) -> int:
     """Do what is left of a batch, and write its table and its page."""
     from .journal import Journal
+    from .processes import run_processes
     from .report import write_reports
     from .run import run_batch
 
@@ -112,12 +135,33 @@ def work_off(items: list[Item], arguments: argparse.Namespace) -> int:
         states = journal.states()
         left = [item for item in items if states[item.name] in ("waiting", "working")]
         with BatchBar(len(items), len(items) - len(left), quiet=arguments.quiet) as bar:
-            if left:
+            if left and arguments.devices:
+                work = partial(work_on, left, arguments)
+                run_processes(work, arguments.devices, lambda: bar.show_states(journal.states()))
+            elif left:
                 model = load_model(arguments)
                 run_batch(left, journal, chosen_work(model, arguments), bar.show)
         write_reports(arguments.output, journal.rows(), assess_only=arguments.assess_only)
         states = journal.states()
     return summarize([states[item.name] for item in items], arguments)
+
+
+def work_on(items: list[Item], arguments: argparse.Namespace, device: str) -> None:
+    """Do what is left of a batch on one device, in a process of its own; its exit code says how it ended."""
+    from .journal import Journal
+    from .run import run_batch
+
+    prepare_streams()
+    prepare_warnings()
+    own = argparse.Namespace(**vars(arguments) | {"device": device})
+    try:
+        with installed_packages(), closing(Journal(own.output)) as journal:
+            run_batch(items, journal, chosen_work(load_model(own), own), tell_failure)
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+    except AutoDIRError as error:
+        complain(f"error: {device}: {error}")
+        sys.exit(WRONG_USE)
 
 
 def settings(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -202,8 +246,17 @@ class BatchBar:
 
     def show(self, item: Item, outcome: Outcome) -> None:
         self.bar.update()
-        if outcome.state == "failed":
-            complain(f"error: {outcome.error}")
+        tell_failure(item, outcome)
+
+    def show_states(self, states: Mapping[str, str]) -> None:
+        """Show how many of a journal's pictures are finished, whoever finished them."""
+        finished = sum(state not in ("waiting", "working") for state in states.values())
+        self.bar.update(max(finished - self.bar.n, 0))
+
+
+def tell_failure(item: Item, outcome: Outcome) -> None:
+    if outcome.state == "failed":
+        complain(f"error: {outcome.error}")
 
 
 def summarize(states: list[str], arguments: argparse.Namespace) -> int:

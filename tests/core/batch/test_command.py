@@ -104,3 +104,41 @@ def test_killed_at_any_moment_it_goes_on(folder: Path, tmp_path: Path, tiny_path
     assert main(["batch", str(folder), "-o", str(tmp_path / "whole"), *OPTIONS, "--model", str(tiny_path)]) == 1
     for name in ("a/1.png", "a/2.jpg", "b/1.png"):
         assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+def test_several_devices_share_the_work(
+    folder: Path, tmp_path: Path, tiny_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Two processes, each with a model of its own: every picture once, with the bits of a single process."""
+    one, two = tmp_path / "one", tmp_path / "two"
+    options = [*(option for option in OPTIONS if option not in ("--device", "cpu")), "--model", str(tiny_path)]
+    assert main(["batch", str(folder), "-o", str(one), *options, "--device", "cpu"]) == 1
+    assert capfd.readouterr().err.count("broken.png") == 1
+    assert main(["batch", str(folder), "-o", str(two), *options, "--devices", "cpu,cpu:0"]) == 1
+    assert capfd.readouterr().err.count("broken.png") == 1
+    for name in ("a/1.png", "a/2.jpg", "b/1.png"):
+        assert (one / name).read_bytes() == (two / name).read_bytes()
+    assert [row["state"] for row in table(two).values()] == [row["state"] for row in table(one).values()]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--devices", "cpu,nonsense"], "device 'nonsense' cannot be used"),
+        (["--devices", "cpu", "--device", "cpu"], "leave"),
+    ],
+)
+def test_devices_are_checked_before_the_work(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], options: list[str], words: str
+) -> None:
+    assert main(["batch", str(folder), "-o", str(tmp_path / "out"), *options]) == 2
+    assert words in capsys.readouterr().err
+
+
+def test_a_process_that_ends_is_told(folder: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    weights = tmp_path / "none.safetensors"
+    weights.write_bytes(b"no weights")
+    command = ["batch", str(folder), "-o", str(tmp_path / "out"), "--devices", "cpu", "--model", str(weights)]
+    assert main(command) == 2
+    told = capfd.readouterr().err
+    assert "the process on cpu ended with 2; run the same command again to go on" in told
