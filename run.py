@@ -28,6 +28,7 @@ EXTRAS = {
     "eval": ("evaluate", "calibrate", "study"),
     "train": ("train", "teach"),
     "comfy": ("comfy",),
+    "batch": ("batch",),
 }
 TORCH_PACKAGES = ("torch", "torchvision")  # one pip call, so that pip chooses builds that match
 MODULES = {
@@ -35,6 +36,7 @@ MODULES = {
     "opencv-python-headless": "cv2",
     "Pillow": "PIL",
     "pytest-xdist": "xdist",
+    "scenedetect-headless": "scenedetect",
     "scikit-image": "skimage",
     "scikit-learn": "sklearn",
 }

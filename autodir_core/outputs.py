@@ -111,6 +111,21 @@ class Restoration:
     last_probabilities: Tensor | None = None
 
 
+@dataclass(frozen=True)
+class PlannedRound:
+    """What a round does, whatever it meets: one of another picture, to be repeated.
+
+    Attributes:
+        label: the degradation that it removes; None with a custom prompt.
+        embedding: [1, T, D], what conditions the diffusion.
+        strength: the part of the change that the quality gate accepted, 0..1.
+    """
+
+    label: str | None
+    embedding: Tensor
+    strength: float
+
+
 def untouched(image: Tensor) -> Restoration:
     """Return the outcome of a picture [1, H, W, 3] whose mask is empty."""
     return Restoration(image, [], ("empty_mask",))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -22,6 +23,7 @@ from .outputs import (
     OnStage,
     OnStep,
     OnTile,
+    PlannedRound,
     Progress,
     Restoration,
     Round,
@@ -29,6 +31,7 @@ from .outputs import (
 )
 from .settings import LoopSettings, SamplerSettings, settings_or_default
 from .stages.biqa import damage_mask
+from .stages.conditioning import blend
 from .stages.correction import lerp_correction, scm_weight
 from .stages.quality_gate import QualityGate
 from .tiling.sizes import WHOLE_PIXELS
@@ -101,6 +104,40 @@ def run_prompt(runner: RoundRunner, image: Tensor) -> Restoration:
     """Restore one picture [1, H, W, 3] in one round with the custom prompt and no assessment."""
     state = runner.run(LoopState.start(image, ()), runner.model.embed_text([runner.loop.prompt or ""]))
     return Restoration(state.image, list(state.rounds), ("prompt",))
+
+
+def plan_rounds(model: AutoDIR, done: Restoration, loop: LoopSettings) -> list[PlannedRound]:
+    """Return what changed a picture, a batch of one, for `repeat_rounds`."""
+    planned: list[PlannedRound] = []
+    for one in done.rounds:
+        if one.changed(0):
+            if one.probabilities is None:
+                embedding = model.embed_text([loop.prompt or ""])
+            else:
+                embedding = blend(one.probabilities.to(model.device), model.prompts(done.labels).states)
+            verdict = one.verdict(0)
+            planned.append(PlannedRound(one.label, embedding, verdict.strength if verdict else 1.0))
+    return planned
+
+
+@torch.no_grad()
+def repeat_rounds(
+    model: AutoDIR,
+    image: Tensor,
+    planned: Sequence[PlannedRound],
+    loop: LoopSettings,
+    sampler: SamplerSettings,
+    *,
+    seed: int = 0,
+) -> Tensor:
+    """Return a picture [1, H, W, 3] after rounds that were decided on for another one, with the noise of that one."""
+    [noise] = picture_noises(1, seed)
+    state = LoopState.start(check_images(image), model.labels)
+    for one in planned:
+        ungated = replace(loop, gate=False, candidates=1, strength=loop.strength * one.strength)
+        runner = RoundRunner(model, ungated, sampler, 0, noise, Callbacks())
+        state = runner.run(replace(state, label=one.label), one.embedding)
+    return state.image
 
 
 def sample_each(

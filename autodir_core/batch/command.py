@@ -22,11 +22,10 @@ from ..cli.options import (
     add_quiet,
     add_tile_size,
     at_least,
-    chosen_labels,
     load_model,
     names,
 )
-from ..cli.pictures import Job, find_mask
+from ..cli.pictures import find_mask
 from ..cli.restore import add_loop_options, add_sampler_options
 from ..errors import AutoDIRError, InputError
 from ..imaging.paths import FORMATS
@@ -34,11 +33,7 @@ from ..optional_imports import installed_packages
 from .plan import Item, Selection, plan_items
 
 if TYPE_CHECKING:
-    from ..imaging.files import Picture
-    from ..model import AutoDIR
-    from ..outputs import Restoration
     from .journal import Outcome
-    from .run import Work
 
 WRONG_USE, INTERRUPTED = 2, 130
 """Exit codes of a process of several."""
@@ -126,6 +121,7 @@ def work_off(items: list[Item], arguments: argparse.Namespace) -> int:
     from .processes import run_processes
     from .report import write_reports
     from .run import run_batch
+    from .work import chosen_work
 
     with closing(Journal(arguments.output)) as journal:
         journal.agree(settings(arguments))
@@ -150,6 +146,7 @@ def work_on(items: list[Item], arguments: argparse.Namespace, device: str) -> No
     """Do what is left of a batch on one device, in a process of its own; its exit code says how it ended."""
     from .journal import Journal
     from .run import run_batch
+    from .work import chosen_work
 
     prepare_streams()
     prepare_warnings()
@@ -171,62 +168,6 @@ def settings(arguments: argparse.Namespace) -> dict[str, Any]:
 
     options = {name: value for name, value in vars(arguments).items() if name not in NOT_SETTINGS}
     return options | {"model": sha256(Path(arguments.model or MINI))}
-
-
-def chosen_work(model: AutoDIR, arguments: argparse.Namespace) -> Work[Any]:
-    """Return the work that the options ask for."""
-    return assess_work(model, arguments) if arguments.assess_only else restore_work(model, arguments)
-
-
-def assess_work(model: AutoDIR, arguments: argparse.Namespace) -> Work[Any]:
-    from ..outputs import Assessment
-    from ..reporting.summary import assessment_dict
-    from .journal import Outcome
-    from .run import Work
-
-    labels = chosen_labels(arguments, model)
-
-    def process(item: Item, picture: Picture) -> Assessment:
-        return model.assess(picture.image, labels, arguments.crops)
-
-    def write(item: Item, picture: Picture, found: Assessment) -> Outcome:
-        return Outcome("done", found.top[0], facts=assessment_dict(found)["pictures"][0]["probabilities"])
-
-    return Work(process, write)
-
-
-def restore_work(model: AutoDIR, arguments: argparse.Namespace) -> Work[Any]:
-    from ..cli.restorer import ProgressReporter, Restorer
-    from .run import Work
-
-    restorer = Restorer(model, arguments)
-
-    def process(item: Item, picture: Picture) -> Restoration:
-        quiet = argparse.Namespace(**vars(arguments) | {"quiet": True})
-        reporter = ProgressReporter(item.name, restorer.labels, restorer.sampler.steps, quiet)
-        return restorer.process(Job(item.source, arguments.output / item.name), picture, reporter)
-
-    def write(item: Item, picture: Picture, done: Restoration) -> Outcome:
-        outcome = restoration_outcome(picture, done)
-        if not (outcome.state == "clean" and arguments.skip_clean):
-            restorer.write_result(Job(item.source, arguments.output / item.name), picture, done.image)
-        return outcome
-
-    return Work(process, write)
-
-
-def restoration_outcome(picture: Picture, done: Restoration) -> Outcome:
-    """Return what the journal notes of a restored picture."""
-    import torch
-
-    from ..imaging.metrics import psnr
-    from ..reporting.summary import to_dict
-    from .journal import Outcome
-
-    clean = torch.equal(done.image, picture.image)
-    facts = to_dict(done) | ({} if clean else {"changed": round(psnr(done.image, picture.image), 2)})
-    kept = [str(one.label or "custom prompt") for one in done.rounds if one.changed(0)]
-    return Outcome("clean" if clean else "done", ", ".join(kept) or done.stopped[0].replace("_", " "), facts=facts)
 
 
 class BatchBar:

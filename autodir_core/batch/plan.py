@@ -10,6 +10,10 @@ from pathlib import Path
 from ..errors import InputError
 from ..imaging.paths import FORMATS, fit_name, list_pictures
 
+FILM_SUFFIXES = frozenset({".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".wmv", ".ts"})
+CONTAINERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska"}
+"""Suffixes of restored films, and what FFmpeg calls their format; films of other formats become Matroska."""
+
 LIST_SUFFIX = ".txt"
 """Of a file with one path per line, relative to its own folder."""
 
@@ -25,6 +29,10 @@ class Item:
 
     source: Path
     name: str
+
+
+def is_film(path: Path) -> bool:
+    return path.suffix.lower() in FILM_SUFFIXES
 
 
 @dataclass(frozen=True)
@@ -51,7 +59,7 @@ def plan_items(given: Sequence[str], output: Path, suffix: str | None = None) ->
     Args:
         given: as on the command line.
         output: the folder of the results; pictures below it are passed over, they are results.
-        suffix: of all results, such as ".png"; None keeps each picture's own, where it can be written.
+        suffix: of all pictures' results, such as ".png"; None keeps each picture's own, where it can be written.
 
     Raises InputError for what does not exist, and where two pictures would write one file.
     """
@@ -81,7 +89,8 @@ def find_sources(given: Sequence[str]) -> Iterator[tuple[Path, Path]]:
     for text in given:
         path = Path(text)
         if path.is_dir():
-            yield from ((found, found.relative_to(path)) for found in list_pictures(path, recursive=True))
+            listed = list_pictures(path, recursive=True, others=FILM_SUFFIXES)
+            yield from ((found, found.relative_to(path)) for found in listed)
         elif path.suffix.lower() == LIST_SUFFIX and path.is_file():
             yield from find_listed(path)
         else:
@@ -99,6 +108,9 @@ def find_listed(path: Path) -> Iterator[tuple[Path, Path]]:
 
 
 def result_name(relative: Path, suffix: str | None) -> str:
-    """Return the name of a result: that of its picture, in its sub-folder; what cannot be written becomes PNG."""
-    own = relative.suffix if relative.suffix.lower() in FORMATS else ".png"
-    return (relative.parent / fit_name(relative.stem, suffix or own)).as_posix()
+    """Return the name of a result: that of its source, in its sub-folder; what cannot be written becomes PNG or MKV."""
+    if is_film(relative):
+        ending = relative.suffix if relative.suffix.lower() in CONTAINERS else ".mkv"
+    else:
+        ending = suffix or (relative.suffix if relative.suffix.lower() in FORMATS else ".png")
+    return (relative.parent / fit_name(relative.stem, ending)).as_posix()

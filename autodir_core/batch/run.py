@@ -13,7 +13,6 @@ from time import perf_counter
 from typing import Any, Generic, TypeVar
 
 from ..errors import AutoDIRError, explain_full_memory
-from ..imaging.files import Picture, read_picture
 from ..serialization.atomic import one_line
 from ..serialization.hashing import sha256
 from .journal import BEAT, Journal, Outcome
@@ -22,24 +21,27 @@ from .plan import Item
 READERS, AHEAD = 2, 2
 """Threads that decode, and pictures that wait decoded: more would only take memory."""
 
+Source = TypeVar("Source")
 Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
-class Work(Generic[Result]):
+class Work(Generic[Source, Result]):
     """What is done to each picture.
 
     Attributes:
-        process: the networks, in this thread.
+        process: the networks, in this thread, of what `read` gave.
         write: what comes of it, to files; in a thread of its own, while the next picture is processed.
+        read: decodes a file, in a thread of its own.
     """
 
-    process: Callable[[Item, Picture], Result]
-    write: Callable[[Item, Picture, Result], Outcome]
+    process: Callable[[Item, Source], Result]
+    write: Callable[[Item, Source, Result], Outcome]
+    read: Callable[[Path], Source]
 
 
 def run_batch(
-    items: Sequence[Item], journal: Journal, work: Work[Any], on_outcome: Callable[[Item, Outcome], None]
+    items: Sequence[Item], journal: Journal, work: Work[Any, Any], on_outcome: Callable[[Item, Outcome], None]
 ) -> None:
     """Do the work for every picture that is waiting, until none is left for this process.
 
@@ -52,7 +54,7 @@ def run_batch(
         ThreadPoolExecutor(1, "write") as writer,
     ):
         written: deque[tuple[Item, Future[Outcome]]] = deque()
-        for item, decoded in read_ahead(items, journal, readers):
+        for item, decoded in read_ahead(items, journal, readers, work.read):
             written.append((item, start_one(item, decoded, work, writer)))
             while len(written) > 1 or (written and written[0][1].done()):
                 settle(*written.popleft(), journal, on_outcome)
@@ -61,24 +63,24 @@ def run_batch(
 
 
 def read_ahead(
-    items: Sequence[Item], journal: Journal, readers: ThreadPoolExecutor
-) -> Iterator[tuple[Item, Future[tuple[Picture, str]]]]:
+    items: Sequence[Item], journal: Journal, readers: ThreadPoolExecutor, read: Callable[[Path], Any]
+) -> Iterator[tuple[Item, Future[tuple[Any, str]]]]:
     """Yield the claimed pictures, the next ones being decoded meanwhile."""
-    waiting: deque[tuple[Item, Future[tuple[Picture, str]]]] = deque()
+    waiting: deque[tuple[Item, Future[tuple[Any, str]]]] = deque()
     for item in items:
         if journal.claim(item):
-            waiting.append((item, readers.submit(read_and_hash, item.source)))
+            waiting.append((item, readers.submit(read_and_hash, item.source, read)))
         if len(waiting) > AHEAD:
             yield waiting.popleft()
     yield from waiting
 
 
-def read_and_hash(path: Path) -> tuple[Picture, str]:
-    return read_picture(path), sha256(path)
+def read_and_hash(path: Path, read: Callable[[Path], Any]) -> tuple[Any, str]:
+    return read(path), sha256(path)
 
 
 def start_one(
-    item: Item, decoded: Future[tuple[Picture, str]], work: Work[Any], writer: ThreadPoolExecutor
+    item: Item, decoded: Future[tuple[Any, str]], work: Work[Any, Any], writer: ThreadPoolExecutor
 ) -> Future[Outcome]:
     """Process a picture and return the future of its files; that of a failure where it could not be done."""
     start, digest = perf_counter(), ""

@@ -40,18 +40,20 @@ FORMATS = {
 PathLike = str | os.PathLike[str]
 
 
-def list_pictures(paths: PathLike | Iterable[PathLike], *, recursive: bool = False) -> list[Path]:
+def list_pictures(
+    paths: PathLike | Iterable[PathLike], *, recursive: bool = False, others: frozenset[str] = frozenset()
+) -> list[Path]:
     """Return the picture files among `paths` and in its folders, each once, in natural order (2 before 10).
 
     A file is taken whatever its suffix; of a folder the `READABLE` ones that are not hidden, with `recursive` those of
-    its sub-folders too. A warning names what else a folder holds. Raises InputError for a path that does not exist and
-    where nothing is found.
+    its sub-folders too, and files of `others`, suffixes in lower case. A warning names what else a folder holds. Raises
+    InputError for a path that does not exist and where nothing is found.
     """
     given = [Path(path) for path in ([paths] if isinstance(paths, (str, os.PathLike)) else paths)]
     missing = [path for path in given if not path.exists()]
     if missing:
         raise InputError(f"{missing[0]} does not exist; give picture files or folders")
-    found = {file for path in given for file in ([path] if path.is_file() else _pictures_in(path, recursive))}
+    found = {file for path in given for file in ([path] if path.is_file() else _pictures_in(path, recursive, others))}
     if not found:
         places = ", ".join(map(str, given)) or "an empty list"
         raise InputError(f"no pictures in {places}; looked for {', '.join(sorted(READABLE))}")
@@ -73,8 +75,8 @@ def fit_name(stem: str, ending: str, room: int = MAX_NAME_BYTES) -> str:
     return kept.decode("utf-8", "ignore") + mark
 
 
-def _pictures_in(folder: Path, recursive: bool) -> Iterator[Path]:
-    suffixes = READABLE | HEIF_SUFFIXES if has_heif() else READABLE
+def _pictures_in(folder: Path, recursive: bool, more: frozenset[str]) -> Iterator[Path]:
+    suffixes = READABLE | more | (HEIF_SUFFIXES if has_heif() else frozenset())
     others: list[Path] = []
     for path in folder.rglob("*") if recursive else folder.iterdir():
         if path.name.startswith(".") or path.name.lower() in FOLDER_FILES or (recursive and path.is_dir()):

@@ -12,7 +12,7 @@ import autodir_core as ad
 from autodir_core.batch.journal import Journal, Outcome
 from autodir_core.batch.plan import Item
 from autodir_core.batch.run import Work, run_batch
-from autodir_core.imaging.files import Picture, write_picture
+from autodir_core.imaging.files import Picture, read_picture, write_picture
 
 
 @pytest.fixture
@@ -36,9 +36,12 @@ def write(item: Item, picture: Picture, mean: float) -> Outcome:
     return Outcome("done", f"{mean:.1f}")
 
 
+WORK = Work(process, write, read_picture)
+
+
 def test_one_failure_costs_no_other(journal: Journal, items: list[Item]) -> None:
     told: list[str] = []
-    run_batch(items, journal, Work(process, write), lambda item, outcome: told.append(item.name))
+    run_batch(items, journal, WORK, lambda item, outcome: told.append(item.name))
     assert sorted(told) == [item.name for item in items]
     rows = {row["name"]: row for row in journal.rows()}
     assert [rows[f"{i}.png"]["decision"] for i in range(3)] == ["0.0", "0.1", "0.2"]
@@ -54,7 +57,7 @@ def test_an_interruption_loses_only_what_was_at_work(journal: Journal, items: li
         return process(item, picture)
 
     with pytest.raises(KeyboardInterrupt):
-        run_batch(items, journal, Work(interrupted, write), lambda item, outcome: None)
+        run_batch(items, journal, Work(interrupted, write, read_picture), lambda item, outcome: None)
     states = journal.states()
     assert states["2.png"] == "working" and states["0.png"] == "done" and states["5.png"] == "waiting"
 
@@ -66,7 +69,8 @@ def test_two_share_the_work(tmp_path: Path, items: list[Item]) -> None:
         one.add(items)
     threads = [
         threading.Thread(
-            target=run_batch, args=(items, one, Work(process, write), lambda item, outcome: done.append(item.name))
+            target=run_batch,
+            args=(items, one, WORK, lambda item, outcome: done.append(item.name)),
         )
         for one in journals
     ]

@@ -1,0 +1,181 @@
+"""Films: their frames as pictures, and a film of other frames with sound, subtitles, times and colors of the first.
+
+Imported on use: it needs PyAV.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..errors import InputError
+from ..imaging.layout import from_uint8, to_uint8
+from ..optional_imports import optional_import
+from ..serialization.atomic import atomic_path, one_line
+from .plan import CONTAINERS
+
+with optional_import("av", "leave films out"):
+    import av
+    import av.error
+    import av.logging
+    from av.container import InputContainer, OutputContainer
+    from av.packet import Packet
+    from av.stream import Stream
+    from av.video.frame import VideoFrame
+    from av.video.stream import VideoStream
+
+av.logging.set_libav_level(av.logging.FATAL)  # the words of encoders; errors come as exceptions
+
+PART_FORMAT = "nut"
+"""Keeps the times of frames as they are, as Matroska does not."""
+
+CODEC, QUALITY = "libx264", {"crf": "16", "preset": "medium"}
+COPIED = ("audio", "subtitle")
+DEEP = 65535
+MATRICES = {1: "ITU709", 5: "ITU601", 6: "ITU601", 7: "SMPTE240M"}
+"""Between RGB and YCbCr, by the number of a frame's color space (ITU-T H.273) in the names of PyAV."""
+
+
+@dataclass(frozen=True)
+class VideoFormat:
+    """What a restored film takes from its source.
+
+    Attributes:
+        rate: frames per second on average.
+        time_base: seconds of one unit of a frame's time.
+        deep: whether samples have more than 8 bits.
+        colors: range, primaries, transfer and matrix as numbers of ITU-T H.273.
+    """
+
+    rate: Fraction
+    time_base: Fraction
+    deep: bool
+    colors: dict[str, int]
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[InputContainer]:
+    """Open a film; InputError for what FFmpeg cannot read, or that has no pictures."""
+    try:
+        with av.open(str(path)) as container:
+            if not container.streams.video:
+                raise InputError(f"{path} has sound but no pictures")
+            yield container
+    except av.error.FFmpegError as error:
+        raise InputError(f"{path} cannot be read as a film: {one_line(error)}") from error
+
+
+def read_format(path: Path) -> VideoFormat:
+    with opened(path) as film:
+        stream = film.streams.video[0]
+        codec = stream.codec_context
+        names = ("color_range", "color_primaries", "color_trc", "colorspace")
+        colors = {name: int(getattr(codec, name) or 0) for name in names}
+        rate = stream.average_rate or stream.guessed_rate or Fraction(25)
+        deep = any(component.bits > 8 for component in codec.format.components) if codec.format else False
+        return VideoFormat(rate, stream.time_base or 1 / rate, deep, colors)
+
+
+def read_frames(path: Path) -> Iterator[tuple[int, Tensor]]:
+    """Yield the time of each frame, in units of the film, and its picture [1, H, W, 3] in 0..1, upright."""
+    with opened(path) as film:
+        stream = film.streams.video[0]
+        stream.thread_type = "AUTO"
+        for number, frame in enumerate(film.decode(stream)):
+            yield number if frame.pts is None else frame.pts, to_picture(frame)
+
+
+def to_picture(frame: VideoFrame) -> Tensor:
+    """Return a frame as a picture [1, H, W, 3] in 0..1, turned as its film says."""
+    deep = any(component.bits > 8 for component in frame.format.components)
+    matrix = MATRICES.get(int(frame.colorspace))
+    levels = frame.reformat(format="rgb48le" if deep else "rgb24", src_colorspace=matrix).to_ndarray()
+    levels = np.ascontiguousarray(np.rot90(levels, frame.rotation // 90))
+    if deep:
+        return torch.from_numpy(levels.astype(np.float32) / DEEP)[None]
+    return from_uint8(levels)[None]
+
+
+def from_picture(image: Tensor, pts: int, like: VideoFormat) -> VideoFrame:
+    """Return a picture [1, H, W, 3] as a frame in the samples of a film."""
+    values = image[0].clamp(0, 1).numpy()
+    if like.deep:
+        frame = VideoFrame.from_ndarray(np.rint(values * DEEP).astype(np.uint16), format="rgb48le")
+    else:
+        frame = VideoFrame.from_ndarray(to_uint8(image[0]).numpy(), format="rgb24")
+    even = all(side % 2 == 0 for side in values.shape[:2])
+    samples = ("yuv420p" if even else "yuv444p") + ("10le" if like.deep else "")
+    frame = frame.reformat(format=samples, dst_colorspace=MATRICES.get(like.colors["colorspace"]))
+    frame.pts, frame.time_base = pts, like.time_base
+    return frame
+
+
+def write_part(path: Path, frames: Iterable[tuple[int, Tensor]], like: VideoFormat) -> None:
+    """Write frames, each with its time, as a part of a film; whole or not at all."""
+    with atomic_path(path) as temporary, av.open(str(temporary), "w", format=PART_FORMAT) as part:
+        stream: VideoStream | None = None
+        for pts, image in frames:
+            frame = from_picture(image, pts, like)
+            stream = stream or add_video(part, frame, like)
+            part.mux(stream.encode(frame))
+        if stream is not None:
+            part.mux(stream.encode(None))
+
+
+def add_video(part: OutputContainer, first: VideoFrame, like: VideoFormat) -> VideoStream:
+    stream = part.add_stream(CODEC, rate=like.rate, options=dict(QUALITY))
+    stream.width, stream.height, stream.pix_fmt = first.width, first.height, first.format.name
+    stream.time_base = stream.codec_context.time_base = like.time_base
+    stream.codec_context.max_b_frames = 0  # packets of parts then follow each other in the order of their times
+    for name, number in like.colors.items():
+        if number:
+            setattr(stream.codec_context, name, number)
+    return stream
+
+
+def join_parts(parts: Sequence[Path], source: Path, target: Path) -> None:
+    """Write the parts of a film as one, with the sound, the subtitles and the tags of its source."""
+    kind = CONTAINERS[target.suffix.lower()]
+    with atomic_path(target) as temporary, opened(source) as old, av.open(str(temporary), "w", format=kind) as new:
+        new.metadata.update(old.metadata)
+        with opened(parts[0]) as first:
+            video = new.add_stream_from_template(first.streams.video[0])
+        copied = {stream.index: copy_stream(stream, new) for stream in old.streams if stream.type in COPIED}
+        pictures = (pair for part in parts for pair in read_packets(part, {0: video}))
+        for packet, stream in heapq.merge(pictures, read_packets(source, copied), key=lambda pair: seconds_of(pair[0])):
+            packet.stream = stream
+            new.mux(packet)
+
+
+def copy_stream(stream: Stream, new: OutputContainer) -> Stream:
+    """Return a stream of a new film for the packets of an old one's, with its language and title."""
+    copied = new.add_stream_from_template(stream)
+    copied.metadata.update(stream.metadata)
+    return copied
+
+
+def read_packets(path: Path, streams: Mapping[int, Stream]) -> Iterator[tuple[Packet[Any], Stream]]:
+    """Yield the packets of some streams, by their number in a film, each with the stream that it goes into."""
+    with opened(path) as film:
+        wanted = [stream for stream in film.streams if stream.index in streams]
+        for packet in film.demux(wanted) if wanted else ():
+            if packet.dts is not None:
+                yield packet, streams[packet.stream.index]
+
+
+def seconds_of(packet: Packet[Any]) -> float:
+    return float((packet.dts or 0) * (packet.time_base or 0))
+
+
+def count_frames(path: Path) -> int:
+    with opened(path) as film:
+        return sum(1 for _ in film.decode(film.streams.video[0]))

@@ -1,0 +1,163 @@
+"""Restore a film shot by shot: each is looked at in a few frames, and what was decided is done to all of its frames."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice, pairwise
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ..imaging.layout import from_uint8, to_uint8
+from ..model import AutoDIR
+from ..optional_imports import optional_import
+from ..outputs import Assessment, PlannedRound, Restoration
+from ..pipeline import plan_rounds, repeat_rounds, restore
+from ..serialization.atomic import atomic_path
+from ..settings import LoopSettings, SamplerSettings
+from .film import count_frames, join_parts, read_format, read_frames, write_part
+
+SAMPLES = 5
+"""Frames that a shot is judged by."""
+
+PART_FRAMES = 120
+"""Frames that are lost at most when a process ends."""
+
+PARTS_ENDING = ".parts"
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What is done to all frames of a shot.
+
+    Attributes:
+        outcome: of the frame that stands for all.
+        rounds: those that changed it.
+    """
+
+    outcome: Restoration
+    rounds: tuple[PlannedRound, ...]
+
+
+Tell = Callable[[int, int], None]
+"""Called with the number of finished frames and of all."""
+
+
+def find_shots(path: Path) -> list[tuple[int, int]]:
+    """Return the first frame of each shot and the one after its last, cut where the content changes at once."""
+    with optional_import("scenedetect", "leave films out"):
+        from scenedetect import ContentDetector, SceneManager
+        from scenedetect.backends.pyav import VideoStreamAv
+
+    count = count_frames(path)
+    manager = SceneManager()
+    manager.add_detector(ContentDetector())
+    manager.detect_scenes(VideoStreamAv(str(path)))
+    starts = [start.frame_num for start, _ in manager.get_scene_list()]
+    edges = sorted({0, *(start for start in starts if start < count), count})
+    return list(pairwise(edges))
+
+
+def sample_numbers(first: int, end: int) -> list[int]:
+    """Return the numbers of up to `SAMPLES` frames, evenly through a shot, none at its very ends."""
+    count = min(SAMPLES, end - first)
+    return [first + (2 * i + 1) * (end - first) // (2 * count) for i in range(count)]
+
+
+def sample_shots(path: Path, shots: Sequence[tuple[int, int]]) -> Iterator[list[Tensor]]:
+    """Yield the frames that each shot is judged by."""
+    frames = enumerate(image for _, image in read_frames(path))
+    for first, end in shots:
+        wanted = set(sample_numbers(first, end))
+        kept = [to_uint8(image) for number, image in islice(frames, end - first) if number in wanted]
+        yield [from_uint8(levels) for levels in kept]
+
+
+def choose_example(model: AutoDIR, frames: Sequence[Tensor], loop: LoopSettings) -> int:
+    """Return which frame is nearest to all of them in what the assessment sees."""
+    found = torch.cat([model.assess(frame, loop.labels, loop.crops).probabilities for frame in frames])
+    return int((found - found.mean(dim=0)).norm(dim=1).argmin())
+
+
+def decide(
+    model: AutoDIR, frames: Sequence[Tensor], loop: LoopSettings, sampler: SamplerSettings, seed: int = 0
+) -> Decision:
+    """Return what the loop does to the one of some frames [1, H, W, 3] that stands for them best."""
+    example = frames[0 if loop.prompt is not None else choose_example(model, frames, loop)]
+    outcome = restore(model, example, loop, sampler, seed=seed)
+    return Decision(outcome, tuple(plan_rounds(model, outcome, loop)))
+
+
+def assess_film(model: AutoDIR, path: Path, labels: Sequence[str], crops: str) -> Assessment:
+    """Return the mean assessment of frames from all over a film."""
+    [frames] = sample_shots(path, [(0, count_frames(path))])
+    found = [model.assess(frame, labels, crops) for frame in frames]
+    probabilities, embedding = (
+        torch.stack(rows).mean(dim=0) for rows in ([f.probabilities for f in found], [f.embedding for f in found])
+    )
+    return Assessment(found[0].labels, probabilities, embedding)
+
+
+def restore_film(
+    model: AutoDIR,
+    source: Path,
+    target: Path,
+    loop: LoopSettings,
+    sampler: SamplerSettings,
+    *,
+    seed: int = 0,
+    tell: Tell = lambda done, total: None,
+) -> list[Decision]:
+    """Restore a film; return what was decided on each shot.
+
+    Parts of `PART_FRAMES` frames are kept in a folder beside `target` until all are there: a film that was interrupted
+    goes on at the part where it was. One in which nothing is to be restored is copied bit for bit.
+
+    Args:
+        model: from `load_autodir`.
+        source, target: files; the suffix of `target` is one of `film.CONTAINERS`.
+        loop, sampler, seed: as in `restore`, for the frames that shots are judged by; the same noise for all frames.
+        tell: see `Tell`.
+    """
+    shots = find_shots(source)
+    decisions = [decide(model, frames, loop, sampler, seed) for frames in sample_shots(source, shots)]
+    if source.suffix.lower() == target.suffix.lower() and not any(decision.rounds for decision in decisions):
+        with atomic_path(target) as temporary:
+            shutil.copyfile(source, temporary)
+        return decisions
+    like, total = read_format(source), shots[-1][1]
+    folder = target.with_name(target.name + PARTS_ENDING)
+    frames = read_frames(source)
+    parts: list[Path] = []
+    for first, end, decision in cut_parts(shots, decisions):
+        parts.append(folder / f"{first:08}.{PARTS_ENDING[1:]}")
+        own = islice(frames, end - first)
+        if parts[-1].exists():
+            for _ in own:
+                pass
+        else:
+            restored = (
+                (pts, repeat_rounds(model, image, decision.rounds, loop, sampler, seed=seed)) for pts, image in own
+            )
+            write_part(parts[-1], told(restored, first, total, tell), like)
+        tell(end, total)
+    join_parts(parts, source, target)
+    shutil.rmtree(folder)
+    return decisions
+
+
+def cut_parts(shots: Sequence[tuple[int, int]], decisions: Sequence[Decision]) -> Iterator[tuple[int, int, Decision]]:
+    """Yield the frames of each part, no more than `PART_FRAMES` of one shot, with the shot's decision."""
+    for (first, end), decision in zip(shots, decisions, strict=True):
+        for start in range(first, end, PART_FRAMES):
+            yield start, min(start + PART_FRAMES, end), decision
+
+
+def told(frames: Iterator[tuple[int, Tensor]], first: int, total: int, tell: Tell) -> Iterator[tuple[int, Tensor]]:
+    """Yield frames, and tell of each before the next one is made."""
+    for number, frame in enumerate(frames, first + 1):
+        yield frame
+        tell(number, total)

@@ -1,0 +1,107 @@
+"""What a batch does to a picture and to a film: assess or restore; imported on use: it needs torch."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..cli.console import say
+from ..cli.options import chosen_labels
+from ..cli.pictures import Job
+from ..cli.restorer import ProgressReporter, Restorer
+from ..imaging.files import Picture, read_picture
+from ..imaging.metrics import psnr
+from ..model import AutoDIR
+from ..outputs import Assessment, Restoration
+from ..reporting.summary import assessment_dict, to_dict
+from .journal import Outcome
+from .plan import Item, is_film
+from .run import Work
+
+LINE_EVERY = 250
+"""Frames of a film between two lines that say how far it is."""
+
+
+def chosen_work(model: AutoDIR, arguments: argparse.Namespace) -> Work[Any, Any]:
+    """Return the work that the options ask for."""
+    return assess_work(model, arguments) if arguments.assess_only else restore_work(model, arguments)
+
+
+def read_source(path: Path) -> Picture | Path:
+    """Decode a picture; a film is read frame by frame later."""
+    return path if is_film(path) else read_picture(path)
+
+
+def assess_work(model: AutoDIR, arguments: argparse.Namespace) -> Work[Picture | Path, Assessment]:
+    labels = chosen_labels(arguments, model)
+
+    def process(item: Item, source: Picture | Path) -> Assessment:
+        if isinstance(source, Path):
+            from .shots import assess_film
+
+            return assess_film(model, source, labels, arguments.crops)
+        return model.assess(source.image, labels, arguments.crops)
+
+    def write(item: Item, source: Picture | Path, found: Assessment) -> Outcome:
+        return Outcome("done", found.top[0], facts=assessment_dict(found)["pictures"][0]["probabilities"])
+
+    return Work(process, write, read_source)
+
+
+def restore_work(model: AutoDIR, arguments: argparse.Namespace) -> Work[Picture | Path, Any]:
+    restorer = Restorer(model, arguments)
+
+    def process(item: Item, source: Picture | Path) -> Any:
+        if isinstance(source, Path):
+            return restore_one_film(item, restorer)
+        quiet = argparse.Namespace(**vars(arguments) | {"quiet": True})
+        reporter = ProgressReporter(item.name, restorer.labels, restorer.sampler.steps, quiet)
+        return restorer.process(job_of(item), source, reporter)
+
+    def job_of(item: Item) -> Job:
+        return Job(item.source, arguments.output / item.name)
+
+    def write(item: Item, source: Picture | Path, done: Any) -> Outcome:
+        if isinstance(source, Path):
+            return film_outcome(done)
+        outcome = restoration_outcome(source, done)
+        if not (outcome.state == "clean" and arguments.skip_clean):
+            restorer.write_result(job_of(item), source, done.image)
+        return outcome
+
+    return Work(process, write, read_source)
+
+
+def restoration_outcome(picture: Picture, done: Restoration) -> Outcome:
+    """Return what the journal notes of a restored picture."""
+    clean = torch.equal(done.image, picture.image)
+    facts = to_dict(done) | ({} if clean else {"changed": round(psnr(done.image, picture.image), 2)})
+    kept = [str(one.label or "custom prompt") for one in done.rounds if one.changed(0)]
+    return Outcome("clean" if clean else "done", ", ".join(kept) or done.stopped[0].replace("_", " "), facts=facts)
+
+
+def restore_one_film(item: Item, restorer: Restorer) -> Sequence[Any]:
+    """Restore a film, whose result is written as it goes on; return the decisions on its shots."""
+    from .shots import restore_film
+
+    arguments = restorer.arguments
+
+    def tell(done: int, total: int) -> None:
+        if done % LINE_EVERY == 0 or done == total:
+            say(f"{item.name}: frame {done} of {total}", quiet=arguments.quiet)
+
+    target = arguments.output / item.name
+    return restore_film(
+        restorer.model, item.source, target, restorer.loop, restorer.sampler, seed=arguments.seed, tell=tell
+    )
+
+
+def film_outcome(decisions: Sequence[Any]) -> Outcome:
+    """Return what the journal notes of a restored film: the rounds of each shot."""
+    shots = [[str(planned.label or "custom prompt") for planned in decision.rounds] for decision in decisions]
+    found = list(dict.fromkeys(label for labels in shots for label in labels))
+    return Outcome("done" if found else "clean", ", ".join(found) or "clean", facts={"shots": shots})

@@ -1,0 +1,187 @@
+"""Films: shots with one decision each, frames at their times, and everything else of the source bit for bit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import autodir_core as ad
+from autodir_core.batch import shots
+from autodir_core.cli import main
+from autodir_core.imaging.metrics import psnr
+from autodir_core.pipeline import repeat_rounds
+
+av = pytest.importorskip("av", reason="PyAV is not installed")
+pytest.importorskip("scenedetect", reason="PySceneDetect is not installed")
+
+from autodir_core.batch import film  # noqa: E402
+
+SIZE, FRAMES, CUT = (64, 48), 40, 20
+LOOP, SAMPLER = ad.LoopSettings(1, labels=["noise"]), ad.SamplerSettings(steps=1)
+
+
+def draw_frame(number: int, size: tuple[int, int]) -> np.ndarray:
+    """A picture that moves, another one from `CUT` on."""
+    width, height = size
+    x, y = np.meshgrid(np.arange(width) + number, np.arange(height))
+    wave = 0.5 + 0.5 * np.sin((x + 2 * y) / 9 if number < CUT else (x - y) / 3)
+    return np.stack([wave, wave**2, 1 - wave], axis=-1) if number < CUT else np.stack([1 - wave, wave, wave], axis=-1)
+
+
+def write_film(path: Path, *, frames: int = FRAMES, size: tuple[int, int] = SIZE, samples: str = "yuv420p") -> Path:
+    """Uneven times, colors of BT.709, and a tone."""
+    with av.open(str(path), "w") as target:
+        video = target.add_stream("libx264", rate=24, options={"crf": "4"})
+        video.width, video.height, video.pix_fmt = *size, samples
+        video.codec_context.time_base = Fraction(1, 240)
+        for name in ("color_primaries", "color_trc", "colorspace", "color_range"):
+            setattr(video.codec_context, name, 1)
+        sound = target.add_stream("aac", rate=48000)
+        for number in range(frames):
+            levels = np.rint(draw_frame(number, size) * 65535).astype(np.uint16)
+            frame = av.VideoFrame.from_ndarray(levels, format="rgb48le").reformat(
+                format=samples, dst_colorspace="ITU709"
+            )
+            frame.pts, frame.time_base = 10 * number + number % 3, Fraction(1, 240)
+            target.mux(video.encode(frame))
+        target.mux(video.encode(None))
+        for start in range(0, 2000 * frames, 1024):
+            tone = np.sin((np.arange(1024) + start) / 20).astype(np.float32)[None]
+            part = av.AudioFrame.from_ndarray(np.repeat(tone, 2, axis=0), format="fltp", layout="stereo")
+            part.sample_rate, part.pts = 48000, start
+            target.mux(sound.encode(part))
+        target.mux(sound.encode(None))
+    return path
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    return write_film(tmp_path / "in.mp4")
+
+
+def sounds(path: Path) -> list[bytes]:
+    with av.open(str(path)) as container:
+        return [bytes(packet) for packet in container.demux(container.streams.audio[0]) if packet.dts is not None]
+
+
+def times(path: Path) -> list[float]:
+    with av.open(str(path)) as container:
+        return [round(float(frame.pts * frame.time_base), 4) for frame in container.decode(video=0)]
+
+
+def test_shots_are_cut_where_the_content_changes(source: Path) -> None:
+    assert shots.find_shots(source) == [(0, CUT), (CUT, FRAMES)]
+    assert shots.sample_numbers(0, 20) == [2, 6, 10, 14, 18] and shots.sample_numbers(7, 9) == [7, 8]
+
+
+def test_frames_are_restored_alike_and_all_else_is_kept(tiny: ad.AutoDIR, source: Path, tmp_path: Path) -> None:
+    target, told = tmp_path / "out.mp4", []
+    decisions = shots.restore_film(
+        tiny, source, target, LOOP, SAMPLER, tell=lambda done, total: told.append((done, total))
+    )
+    assert [[one.label for one in decision.rounds] for decision in decisions] == [["noise"], ["noise"]]
+    assert times(target) == times(source) and len(times(target)) == FRAMES
+    assert sounds(target) == sounds(source) != []
+    assert film.read_format(target).colors == film.read_format(source).colors
+    assert told[-1] == (FRAMES, FRAMES) and sorted(told) == told
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.mp4", "out.mp4"]
+    before = [image for _, image in film.read_frames(source)]
+    after = [image for _, image in film.read_frames(target)]
+    for number in (0, CUT + 3):
+        rounds = decisions[number // CUT].rounds
+        wanted = repeated(tiny, before[number], rounds)
+        stored = film.to_picture(film.from_picture(wanted, 0, film.read_format(source)))
+        assert psnr(after[number], stored) > 30 > psnr(after[number], before[number])
+
+
+def repeated(model: ad.AutoDIR, image: torch.Tensor, rounds: tuple) -> torch.Tensor:
+    return repeat_rounds(model, image, rounds, LOOP, SAMPLER)
+
+
+def test_a_still_film_does_not_flicker(tiny: ad.AutoDIR, source: Path) -> None:
+    """The frames of a shot get the same noise: what stands still gives the same bits."""
+    [frame] = [image for number, (_, image) in enumerate(film.read_frames(source)) if number == 3]
+    decision = shots.decide(tiny, [frame], LOOP, SAMPLER)
+    one, other = (repeated(tiny, image, decision.rounds) for image in (frame, frame.clone()))
+    assert torch.equal(one, other) and torch.equal(one, decision.outcome.image)
+
+
+def test_an_interrupted_film_goes_on_where_it_was(
+    tiny: ad.AutoDIR, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shots, "PART_FRAMES", 8)
+    whole, target = tmp_path / "whole.mp4", tmp_path / "out.mp4"
+    shots.restore_film(tiny, source, whole, LOOP, SAMPLER)
+
+    def stop(done: int, total: int) -> None:
+        if done == 13:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        shots.restore_film(tiny, source, target, LOOP, SAMPLER, tell=stop)
+    [part] = (tmp_path / "out.mp4.parts").iterdir()
+    written = part.stat().st_mtime_ns
+    made: list[int] = []
+    monkeypatch.setattr(shots, "repeat_rounds", lambda *a, **k: made.append(1) or repeat_rounds(*a, **k))
+    shots.restore_film(tiny, source, target, LOOP, SAMPLER, tell=lambda *at: check_unwritten(part, written))
+    assert len(made) == FRAMES - 8 and times(target) == times(source)
+    pairs = zip(film.read_frames(target), film.read_frames(whole), strict=True)
+    assert all(torch.equal(one, other) for (_, one), (_, other) in pairs)
+
+
+def check_unwritten(part: Path, written: int) -> None:
+    assert part.stat().st_mtime_ns == written
+
+
+@pytest.mark.parametrize(("size", "samples"), [((64, 48), "yuv420p10le"), ((65, 49), "yuv444p")])
+def test_samples_keep_their_depth_and_odd_sizes_work(
+    tiny: ad.AutoDIR, tmp_path: Path, size: tuple[int, int], samples: str
+) -> None:
+    source, target = write_film(tmp_path / "in.mkv", frames=4, size=size, samples=samples), tmp_path / "out.mkv"
+    shots.restore_film(tiny, source, target, LOOP, SAMPLER)
+    with av.open(str(target)) as container:
+        video = container.streams.video[0]
+        assert (video.width, video.height, video.format.name) == (*size, samples)
+    levels = next(film.read_frames(source))[1] * 65535
+    assert (levels % 257 != 0).any() == samples.endswith("10le")
+
+
+def test_a_clean_film_is_copied_bit_for_bit(
+    tiny: ad.AutoDIR, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = tmp_path / "out.mp4"
+    shots.restore_film(tiny, source, target, ad.LoopSettings(labels=["no"]), SAMPLER)
+    assert target.read_bytes() == source.read_bytes()
+
+
+@pytest.fixture
+def run_batch(tmp_path: Path, tiny_path: Path) -> Callable[..., int]:
+    common = ["-o", str(tmp_path / "out"), "--model", str(tiny_path), "--device", "cpu", "--steps", "1", "--no-gate"]
+    return lambda *given: main(["batch", *map(str, given), *common, "--max-rounds", "1", "--labels", "noise"])
+
+
+def test_the_command_takes_films_beside_pictures(
+    run_batch: Callable[..., int], source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    source.rename(folder / "a.mp4")
+    (folder / "broken.mov").write_bytes(b"no film")
+    ad.write_picture(folder / "b.png", torch.rand(1, 20, 30, 3))
+    assert run_batch(folder) == 1
+    told = capsys.readouterr()
+    assert "broken.mov cannot be read as a film" in told.err and "a.mp4: frame 40 of 40" in told.out
+    assert {path.name for path in (tmp_path / "out").iterdir()} >= {"a.mp4", "b.png", "batch.csv"}
+    rows = (tmp_path / "out/batch.csv").read_text(encoding="utf-8").splitlines()
+    assert any(row.startswith("a.mp4,") and ",done,noise," in row for row in rows)
+
+
+def test_a_film_is_assessed_in_some_frames(run_batch: Callable[..., int], source: Path, tmp_path: Path) -> None:
+    assert run_batch(source, "--assess-only") == 0
+    header, row = (tmp_path / "out/batch.csv").read_text(encoding="utf-8").splitlines()
+    assert dict(zip(header.split(","), row.split(","), strict=True))["noise"] == "1.0"
