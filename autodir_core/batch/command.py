@@ -33,7 +33,7 @@ from ..optional_imports import installed_packages
 from .plan import Item, Selection, plan_items
 
 if TYPE_CHECKING:
-    from .journal import Outcome
+    from .journal import Journal, Outcome
 
 WRONG_USE, INTERRUPTED = 2, 130
 """Exit codes of a process of several."""
@@ -118,10 +118,7 @@ def check_devices(arguments: argparse.Namespace) -> None:
 def work_off(items: list[Item], arguments: argparse.Namespace) -> int:
     """Do what is left of a batch, and write its table and its page."""
     from .journal import Journal
-    from .processes import run_processes
     from .report import write_reports
-    from .run import run_batch
-    from .work import chosen_work
 
     with closing(Journal(arguments.output)) as journal:
         journal.agree(settings(arguments))
@@ -131,15 +128,24 @@ def work_off(items: list[Item], arguments: argparse.Namespace) -> int:
         states = journal.states()
         left = [item for item in items if states[item.name] in ("waiting", "working")]
         with BatchBar(len(items), len(items) - len(left), quiet=arguments.quiet) as bar:
-            if left and arguments.devices:
-                work = partial(work_on, left, arguments)
-                run_processes(work, arguments.devices, lambda: bar.show_states(journal.states()))
-            elif left:
-                model = load_model(arguments)
-                run_batch(left, journal, chosen_work(model, arguments), bar.show)
+            if left:
+                do_work(left, journal, arguments, bar)
         write_reports(arguments.output, journal.rows(), assess_only=arguments.assess_only)
         states = journal.states()
     return summarize([states[item.name] for item in items], arguments)
+
+
+def do_work(items: list[Item], journal: Journal, arguments: argparse.Namespace, bar: BatchBar) -> None:
+    """Do what is left of a batch, in this process or by one for each device."""
+    from .processes import run_processes
+    from .run import run_batch
+    from .work import chosen_work
+
+    if arguments.devices:
+        work = partial(work_on, items, arguments)
+        run_processes(work, arguments.devices, lambda: bar.show_states(journal.states()))
+    else:
+        run_batch(items, journal, chosen_work(load_model(arguments), arguments), bar.show)
 
 
 def work_on(items: list[Item], arguments: argparse.Namespace, device: str) -> None:

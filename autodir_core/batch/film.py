@@ -88,9 +88,8 @@ def read_format(path: Path) -> VideoFormat:
 def read_frames(path: Path) -> Iterator[tuple[int, Tensor]]:
     """Yield the time of each frame, in units of the film, and its picture [1, H, W, 3] in 0..1, upright."""
     with opened(path) as film:
-        stream = film.streams.video[0]
-        stream.thread_type = "AUTO"
-        for number, frame in enumerate(film.decode(stream)):
+        film.streams.video[0].thread_type = "AUTO"
+        for number, frame in enumerate(film.decode(video=0)):
             yield number if frame.pts is None else frame.pts, to_picture(frame)
 
 
@@ -166,9 +165,8 @@ def copy_stream(stream: Stream, new: OutputContainer) -> Stream:
 def read_packets(path: Path, streams: Mapping[int, Stream]) -> Iterator[tuple[Packet[Any], Stream]]:
     """Yield the packets of some streams, by their number in a film, each with the stream that it goes into."""
     with opened(path) as film:
-        wanted = [stream for stream in film.streams if stream.index in streams]
-        for packet in film.demux(wanted) if wanted else ():
-            if packet.dts is not None:
+        for packet in film.demux():
+            if packet.stream.index in streams and packet.dts is not None:
                 yield packet, streams[packet.stream.index]
 
 

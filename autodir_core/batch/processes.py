@@ -33,6 +33,10 @@ def run_processes(work: Callable[[str], None], devices: Sequence[str], on_poll: 
             on_poll()
     finally:
         end(processes)
+    check_ends(processes)
+
+
+def check_ends(processes: Sequence[BaseProcess]) -> None:
     for process in processes:
         if process.exitcode:
             raise AutoDIRError(

@@ -42,6 +42,9 @@ class Decision:
     rounds: tuple[PlannedRound, ...]
 
 
+Part = tuple[int, int, Decision]
+"""The first frame of a part of a film, the one after its last, and what is done to them."""
+
 Tell = Callable[[int, int], None]
 """Called with the number of finished frames and of all."""
 
@@ -128,32 +131,41 @@ def restore_film(
         with atomic_path(target) as temporary:
             shutil.copyfile(source, temporary)
         return decisions
-    like, total = read_format(source), shots[-1][1]
+
+    def change(image: Tensor, decision: Decision) -> Tensor:
+        return repeat_rounds(model, image, decision.rounds, loop, sampler, seed=seed)
+
     folder = target.with_name(target.name + PARTS_ENDING)
-    frames = read_frames(source)
-    parts: list[Path] = []
-    for first, end, decision in cut_parts(shots, decisions):
-        parts.append(folder / f"{first:08}.{PARTS_ENDING[1:]}")
-        own = islice(frames, end - first)
-        if parts[-1].exists():
-            for _ in own:
-                pass
-        else:
-            restored = (
-                (pts, repeat_rounds(model, image, decision.rounds, loop, sampler, seed=seed)) for pts, image in own
-            )
-            write_part(parts[-1], told(restored, first, total, tell), like)
-        tell(end, total)
-    join_parts(parts, source, target)
+    join_parts(write_parts(source, folder, cut_parts(shots, decisions), change, tell), source, target)
     shutil.rmtree(folder)
     return decisions
 
 
-def cut_parts(shots: Sequence[tuple[int, int]], decisions: Sequence[Decision]) -> Iterator[tuple[int, int, Decision]]:
-    """Yield the frames of each part, no more than `PART_FRAMES` of one shot, with the shot's decision."""
-    for (first, end), decision in zip(shots, decisions, strict=True):
-        for start in range(first, end, PART_FRAMES):
-            yield start, min(start + PART_FRAMES, end), decision
+def write_parts(
+    source: Path, folder: Path, parts: Sequence[Part], change: Callable[[Tensor, Decision], Tensor], tell: Tell
+) -> list[Path]:
+    """Write the parts of a film that are not there yet; return the files of all."""
+    like, frames, total = read_format(source), read_frames(source), parts[-1][1]
+    paths = [folder / f"{first:08}.part" for first, _, _ in parts]
+    for path, (first, end, decision) in zip(paths, parts, strict=True):
+        own = islice(frames, end - first)
+        if path.exists():
+            for _ in own:
+                pass
+        else:
+            changed = ((pts, change(image, decision)) for pts, image in own)
+            write_part(path, told(changed, first, total, tell), like)
+        tell(end, total)
+    return paths
+
+
+def cut_parts(shots: Sequence[tuple[int, int]], decisions: Sequence[Decision]) -> list[Part]:
+    """Return parts of no more than `PART_FRAMES` frames of one shot each."""
+    return [
+        (start, min(start + PART_FRAMES, end), decision)
+        for (first, end), decision in zip(shots, decisions, strict=True)
+        for start in range(first, end, PART_FRAMES)
+    ]
 
 
 def told(frames: Iterator[tuple[int, Tensor]], first: int, total: int, tell: Tell) -> Iterator[tuple[int, Tensor]]:

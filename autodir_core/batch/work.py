@@ -60,20 +60,21 @@ def restore_work(model: AutoDIR, arguments: argparse.Namespace) -> Work[Picture 
             return restore_one_film(item, restorer)
         quiet = argparse.Namespace(**vars(arguments) | {"quiet": True})
         reporter = ProgressReporter(item.name, restorer.labels, restorer.sampler.steps, quiet)
-        return restorer.process(job_of(item), source, reporter)
-
-    def job_of(item: Item) -> Job:
-        return Job(item.source, arguments.output / item.name)
+        return restorer.process(job_of(item, arguments), source, reporter)
 
     def write(item: Item, source: Picture | Path, done: Any) -> Outcome:
         if isinstance(source, Path):
             return film_outcome(done)
         outcome = restoration_outcome(source, done)
         if not (outcome.state == "clean" and arguments.skip_clean):
-            restorer.write_result(job_of(item), source, done.image)
+            restorer.write_result(job_of(item, arguments), source, done.image)
         return outcome
 
     return Work(process, write, read_source)
+
+
+def job_of(item: Item, arguments: argparse.Namespace) -> Job:
+    return Job(item.source, arguments.output / item.name)
 
 
 def restoration_outcome(picture: Picture, done: Restoration) -> Outcome:
