@@ -29,6 +29,10 @@ MAX_GAIN = 6.0
 LOSS_WEIGHT = 1.5
 """How much a lost decibel counts more than a gained one: a photo that comes back worse is not forgiven."""
 
+NEAR = 0.98
+"""Part of the best that thresholds must be worth; of all such ones those that ask for the most confidence are taken,
+which also spare photographs that are like none that was seen."""
+
 EDGES_MARGIN, SHIFT_MARGIN = 0.05, 1.25
 """By how much the content of a round may be less like its input than in any good round that was seen."""
 
@@ -91,7 +95,9 @@ def fit_label(rounds: Sequence[JudgedRound]) -> GateThresholds:
         max_shift=round(min(max(one.shift for one in good) * SHIFT_MARGIN, 1.0), 3),
     )
     tried = [replace(content, min_confidence=least, min_removed=part) for least, part in product(CONFIDENCES, REMOVED)]
-    return max(tried, key=lambda thresholds: worth(rounds, thresholds))  # of equal ones the most generous
+    worths = [worth(rounds, thresholds) for thresholds in tried]
+    near = [one for one, value in zip(tried, worths, strict=True) if value >= NEAR * max(worths)]
+    return max(near, key=lambda one: (one.min_confidence, -one.min_removed))
 
 
 def worth(rounds: Sequence[JudgedRound], thresholds: GateThresholds) -> float:

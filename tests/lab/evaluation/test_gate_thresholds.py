@@ -19,9 +19,15 @@ def fit(rounds: list[JudgedRound]) -> GateThresholds:
     return fit_thresholds(rounds, ("noise", "no"))["noise"]
 
 
-def test_rounds_that_all_gain_ask_for_nothing():
+def test_rounds_that_all_gain_ask_for_what_the_least_sure_has():
     found = fit([judged(3.0, confidence=0.4, removed=0.05), judged(1.0)])
-    assert (found.min_confidence, found.min_removed) == (0.0, 0.0)
+    assert (found.min_confidence, found.min_removed) == (0.4, 0.0)
+
+
+def test_confidence_that_costs_next_to_nothing_is_asked_for():
+    """A photograph unlike all others should not be changed on a guess."""
+    found = fit([*(judged(5.0) for _ in range(20)), judged(1.0, confidence=0.1)])
+    assert (found.min_confidence, found.min_removed) == (0.9, 0.0)
 
 
 @pytest.mark.parametrize("measure", ["confidence", "removed"])
