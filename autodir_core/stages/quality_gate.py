@@ -65,7 +65,7 @@ def judge(
     removed = fall / max(first[label], ROUNDING)
     pair = reduce_pair(before, after)
     edges, shift = edge_correlation(*pair), light_shift(*pair, affine=label in LIGHT_LABELS)
-    others = [second[other] - first[other] for other in first if other not in (label, CLEAN)]
+    others = [second[o] - first[o] for o in first if o not in (label, CLEAN) and grew(o, first, second)]
     checks = {
         "the damage stayed": removed >= thresholds.min_removed and fall > ROUNDING,
         "another damage rose": max(others, default=-1.0) < fall - ROUNDING,
@@ -74,6 +74,14 @@ def judge(
     }
     refusal = next((reason for reason, passed in checks.items() if not passed), "")
     return Verdict(refusal, strength, removed, edges, shift)
+
+
+def grew(label: str, first: Mapping[str, float], second: Mapping[str, float]) -> bool:
+    """Whether a damage is likelier than before, compared with none at all.
+
+    Probabilities sum to 1: what was there beside a damage that is removed now gets its share, and did not grow.
+    """
+    return second[label] * first.get(CLEAN, 1.0) > first[label] * second.get(CLEAN, 1.0)
 
 
 @dataclass(frozen=True)

@@ -90,9 +90,10 @@ def fit_label(rounds: Sequence[JudgedRound]) -> GateThresholds:
     good = [one.verdict for one in rounds if one.gain > 0]
     if not good:
         return GateThresholds()
+    usual = GateThresholds()  # what single damage teaches would refuse rounds on mixtures, which change more
     content = GateThresholds(
-        min_edges=round(max(min(one.edges for one in good) - EDGES_MARGIN, -1.0), 3),
-        max_shift=round(min(max(one.shift for one in good) * SHIFT_MARGIN, 1.0), 3),
+        min_edges=round(min(max(min(one.edges for one in good) - EDGES_MARGIN, -1.0), usual.min_edges), 3),
+        max_shift=round(max(min(max(one.shift for one in good) * SHIFT_MARGIN, 1.0), usual.max_shift), 3),
     )
     tried = [replace(content, min_confidence=least, min_removed=part) for least, part in product(CONFIDENCES, REMOVED)]
     worths = [worth(rounds, thresholds) for thresholds in tried]

@@ -43,10 +43,16 @@ def test_a_loss_counts_more_than_a_gain():
 
 
 def test_content_is_what_good_rounds_keep():
-    rounds = [judged(2.0, edges=0.8, shift=0.05) for _ in range(20)]
+    rounds = [judged(2.0, edges=0.3, shift=0.2) for _ in range(20)]
     found = fit(rounds)
-    assert not accepts(found, judged(2.0, edges=0.74)) and not accepts(found, judged(2.0, shift=0.07))
+    assert not accepts(found, judged(2.0, edges=0.24)) and not accepts(found, judged(2.0, shift=0.26))
     assert all(accepts(found, one) for one in rounds)
+
+
+def test_content_is_asked_for_no_more_than_usually():
+    """Rounds on mixtures change more than those on single damage, which the fit sees."""
+    found, usual = fit([judged(2.0, edges=0.95, shift=0.01)]), GateThresholds()
+    assert (found.min_edges, found.max_shift) == (usual.min_edges, usual.max_shift)
 
 
 def test_without_rounds_the_defaults_hold():
