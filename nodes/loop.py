@@ -18,7 +18,7 @@ from .comfy import devices, expansion
 from .comfy.memory import HostedModel
 from .shared import io, loop_graph, loop_state
 
-REUSED = "Rounds that were run are used again when it changes."
+REUSED = "Rounds that were run are used again when it changes, as long as ComfyUI's cache keeps them."
 
 
 class AnyType(str):

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import copy
 import re
+import shutil
 import subprocess
+from collections.abc import Iterator
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -311,6 +314,20 @@ class TestCache:
         assert "halve" not in ran
 
 
+@pytest.fixture(scope="module")
+def classic(
+    comfyui: Path, tmp_path_factory: pytest.TempPathFactory, tiny_path: Path, photo_path: Path
+) -> Iterator[Server]:
+    """A server that keeps what its last run did not use, as all did by default before 0.33."""
+    base = tmp_path_factory.mktemp("classic") / "base"
+    for source, place in ((tiny_path, "models/autodir"), (photo_path, "input")):
+        (base / place).mkdir(parents=True)
+        shutil.copy(source, base / place)
+    running = Server(comfyui, base, options=("--cache-classic",))
+    yield running
+    running.stop()
+
+
 class TestMinConfidence:
     def test_above_everything_nothing_runs(self, server, photo):
         prompt = halving()
@@ -330,8 +347,8 @@ class TestMinConfidence:
         assert "look" in server.run(prompt)
         assert torch.equal(kept(server, prompt), photo) and runs(server, prompt) == 1
 
-    def test_another_one_uses_the_rounds_that_were_run(self, server, photo):
-        prompt = halving()
+    def test_another_one_uses_the_rounds_that_were_run(self, classic, photo):
+        server, prompt = classic, halving()
         first, second, _ = found("\n".join(report(server.run(prompt))))
         assert first - second > 0.03, "the tiny model is less sure of the second"
         for min_confidence, rounds in (((first + second) / 2, 1), (0.0, 3), (second / 2, 3), (1.0, 0), (0.0, 3)):
