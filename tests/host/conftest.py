@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -43,17 +44,34 @@ def comfyui(request: pytest.FixtureRequest) -> Path:
     return request.param
 
 
+StartServer = Callable[..., AbstractContextManager[Server]]
+
+
 @pytest.fixture(scope="session")
-def server(
+def start_server(
     comfyui: Path, tmp_path_factory: pytest.TempPathFactory, tiny_path: Path, photo_path: Path
-) -> Iterator[Server]:
-    base = tmp_path_factory.mktemp("comfyui") / "base"
-    for source, folder in ((tiny_path, "models/autodir"), (photo_path, "input")):
-        (base / folder).mkdir(parents=True)
-        shutil.copy(source, base / folder)
-    running = Server(comfyui, base)
-    yield running
-    running.stop()
+) -> StartServer:
+    """Starts a server with the model and the picture in its folders; its arguments are those of `Server` after the folders."""
+
+    @contextmanager
+    def start(*node_files: Path, options: tuple[str, ...] = ()) -> Iterator[Server]:
+        base = tmp_path_factory.mktemp("comfyui") / "base"
+        for source, folder in ((tiny_path, "models/autodir"), (photo_path, "input")):
+            (base / folder).mkdir(parents=True)
+            shutil.copy(source, base / folder)
+        running = Server(comfyui, base, *node_files, options=options)
+        try:
+            yield running
+        finally:
+            running.stop()
+
+    return start
+
+
+@pytest.fixture(scope="session")
+def server(start_server: StartServer) -> Iterator[Server]:
+    with start_server() as running:
+        yield running
 
 
 @pytest.fixture(scope="session")

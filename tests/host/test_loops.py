@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import copy
 import re
-import shutil
 import subprocess
 from collections.abc import Iterator
 from itertools import count
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,7 +14,7 @@ import pytest
 import torch
 from PIL import Image
 
-from tests.host.conftest import ROUNDS, SEED, STEPS, pixels
+from tests.host.conftest import ROUNDS, SEED, STEPS, StartServer, pixels
 from tests.host.server import ROOT, Server, Websocket, environment, error_of
 
 pytestmark = pytest.mark.host
@@ -315,17 +313,10 @@ class TestCache:
 
 
 @pytest.fixture(scope="module")
-def classic(
-    comfyui: Path, tmp_path_factory: pytest.TempPathFactory, tiny_path: Path, photo_path: Path
-) -> Iterator[Server]:
+def classic(start_server: StartServer) -> Iterator[Server]:
     """A server that keeps what its last run did not use, as all did by default before 0.33."""
-    base = tmp_path_factory.mktemp("classic") / "base"
-    for source, place in ((tiny_path, "models/autodir"), (photo_path, "input")):
-        (base / place).mkdir(parents=True)
-        shutil.copy(source, base / place)
-    running = Server(comfyui, base, options=("--cache-classic",))
-    yield running
-    running.stop()
+    with start_server(options=("--cache-classic",)) as running:
+        yield running
 
 
 class TestMinConfidence:

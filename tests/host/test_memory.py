@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.host.conftest import SEED, number_of, pixels, saved_by_comfyui
+from tests.host.conftest import SEED, StartServer, number_of, pixels, saved_by_comfyui
 from tests.host.server import Server, error_of
 
 pytestmark = pytest.mark.host
@@ -37,22 +37,13 @@ LOADED = "Requested to load Networks"
 
 @pytest.fixture(scope="module", params=["NO_VRAM", "LOW_VRAM"])
 def crowded(
-    request: pytest.FixtureRequest,
-    comfyui: Path,
-    tmp_path_factory: pytest.TempPathFactory,
-    tiny_path: Path,
-    photo_path: Path,
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, start_server: StartServer
 ) -> Iterator[Server]:
     """A server like that of the other tests, in which one model at a time is loaded."""
-    folder = tmp_path_factory.mktemp(request.param)
-    node_file = folder / "managed.py"
+    node_file = tmp_path_factory.mktemp(request.param) / "managed.py"
     node_file.write_text(MANAGED.format(state=request.param), encoding="utf-8")
-    for source, place in ((tiny_path, "models/autodir"), (photo_path, "input")):
-        (folder / "base" / place).mkdir(parents=True)
-        shutil.copy(source, folder / "base" / place)
-    running = Server(comfyui, folder / "base", node_file)
-    yield running
-    running.stop()
+    with start_server(node_file) as running:
+        yield running
 
 
 def with_a_second_model(prompt: dict[str, Any]) -> dict[str, Any]:

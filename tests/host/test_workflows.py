@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.host.conftest import number_of, pixels, prepared
+from tests.host.conftest import StartServer, number_of, pixels, prepared
 from tests.host.server import ROOT, Server, error_of
 from tests.host.test_loops import heard
 
@@ -53,19 +53,12 @@ HALF = "--fp16-intermediates"
 
 
 @pytest.fixture(scope="module")
-def half_server(
-    comfyui: Path, tmp_path_factory: pytest.TempPathFactory, tiny_path: Path, photo_path: Path
-) -> Iterator[Server]:
+def half_server(comfyui: Path, start_server: StartServer) -> Iterator[Server]:
     """One whose nodes hand pictures and masks on in float16."""
     if HALF not in (comfyui / "comfy/cli_args.py").read_text(encoding="utf-8"):
         pytest.skip(f"this ComfyUI has no {HALF}")
-    base = tmp_path_factory.mktemp("half") / "base"
-    for source, place in ((tiny_path, "models/autodir"), (photo_path, "input")):
-        (base / place).mkdir(parents=True)
-        shutil.copy(source, base / place)
-    running = Server(comfyui, base, options=(HALF,))
-    yield running
-    running.stop()
+    with start_server(options=(HALF,)) as running:
+        yield running
 
 
 @pytest.mark.parametrize("name", ["step_by_step", "degrade_and_compare", "loop"])
