@@ -51,7 +51,7 @@ StartServer = Callable[..., AbstractContextManager[Server]]
 def start_server(
     comfyui: Path, tmp_path_factory: pytest.TempPathFactory, tiny_path: Path, photo_path: Path
 ) -> StartServer:
-    """Starts a server with the model and the picture in its folders; its arguments are those of `Server` after the folders."""
+    """Starts a server with the model and the picture in its folders; takes the last arguments of `Server`."""
 
     @contextmanager
     def start(*node_files: Path, options: tuple[str, ...] = ()) -> Iterator[Server]:
