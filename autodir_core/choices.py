@@ -295,3 +295,5 @@ PRESETS = Choices(
         "paper": Choice("", "the official way: 100 ancestral steps per round, everything in full size"),
     },
 )
+
+LANGUAGES = Choices("language", {"en": Choice("", "English"), "zh": Choice("", "Chinese, 中文")})

@@ -12,6 +12,7 @@ from ..autodir_core.outputs import Assessment
 from ..autodir_core.reporting.probability_chart import probability_bar_chart
 from ..autodir_core.reporting.summary import assessment_lines, batch_text
 from .comfy import devices, folders
+from .comfy.language import report_language
 from .comfy.memory import HostedModel
 from .shared import io
 
@@ -74,6 +75,7 @@ class AutoDIRAssess:
         autodir = model.load(*colors.shape[1:3])
         assessment = autodir.assess(colors, parse_labels(labels) or None, crops)
         states = autodir.prompts(assessment.labels).states.to(devices.intermediate_device())
-        report = batch_text(lambda i: assessment_lines(assessment, i), len(colors))
+        spoken = report_language()
+        report = batch_text(lambda i: assessment_lines(assessment, i, spoken), len(colors), spoken)
         shown = {"images": folders.save_previews(probability_bar_chart(assessment)), "text": [report]}
         return {"ui": shown, "result": (AssessmentOutput(assessment, states), ", ".join(assessment.top), report)}

@@ -15,6 +15,7 @@ from ..autodir_core.settings import check_confidence
 from ..autodir_core.stages.quality_gate import QualityGate
 from .assess import AssessmentOutput
 from .comfy import devices, expansion
+from .comfy.language import report_language
 from .comfy.memory import HostedModel
 from .shared import io, loop_graph, loop_state
 
@@ -212,11 +213,11 @@ class AutoDIRLoopClose:
 
     def final_outputs(self, loop: loop_state.Loop, max_rounds: int) -> tuple[Any, ...]:
         """Return the outputs after the last round."""
-        done = loop_state.restoration(loop, max_rounds)
+        done, spoken = loop_state.restoration(loop, max_rounds), report_language()
         return (
             loop.images.to(devices.intermediate_device()),
             len(done.rounds),
-            batch_text(lambda i: round_lines(done, i), len(loop.states)),
+            batch_text(lambda i: round_lines(done, i, spoken), len(loop.states), spoken),
             loop_state.all_pictures(loop, done).to(devices.intermediate_device()),
             *loop.values,
         )

@@ -20,6 +20,7 @@ from ..autodir_core.reporting.montage import MAX_HEIGHT, batch_montage
 from ..autodir_core.reporting.summary import batch_text, mask_line, round_lines, stop_line
 from ..autodir_core.settings import SCM_WEIGHT_RANGE, LoopSettings, SamplerSettings
 from .comfy import devices, folders, progress
+from .comfy.language import report_language
 from .comfy.memory import HostedModel
 from .shared import io
 
@@ -160,13 +161,15 @@ class AutoDIRRestore:
                 for i, picture in enumerate(colors.split(1))
             ]
         done = mask_restoration(colors, merge_restorations(parts), inside)
+        spoken = report_language()
+        masks = [None] * len(colors) if inside is None else list(inside)
         report = batch_text(
-            lambda i: [*round_lines(done, i), *mask_line(None if inside is None else inside[i])], len(colors)
+            lambda i: [*round_lines(done, i, spoken), *mask_line(masks[i], spoken)], len(colors), spoken
         )
         result = io.with_alpha(done.image, alpha).to(devices.intermediate_device())
         montage = batch_montage(colors, done)
         bar.show_result(montage[0])
-        progress.tell(stop_line(done, len(colors) - 1))
+        progress.tell(stop_line(done, len(colors) - 1, spoken))
         shown = {"images": folders.save_previews(montage[:MAX_SHOWN]), "text": [report]}
         return {"ui": shown, "result": (result, report, montage.to(devices.intermediate_device()))}
 

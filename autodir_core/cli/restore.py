@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ..choices import COLOR_METHODS, ORDERS, PRESETS, SAMPLERS
+from ..choices import COLOR_METHODS, LANGUAGES, ORDERS, PRESETS, SAMPLERS
 from ..errors import InputError
 from ..settings import GUIDANCE_RANGE, SCM_WEIGHT_RANGE, preset
 from .console import say
@@ -46,6 +46,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     extras.add_argument("--save-rounds", action="store_true", help="the picture after each round, NAME_round1.png")
     report = "settings, rounds, scores and seconds: NAME.html to look at, NAME.json for programs"
     extras.add_argument("--report", action="store_true", help=report)
+    language = f"of the report's page; {LANGUAGES.describe()} (default: %(default)s)"
+    extras.add_argument("--language", choices=list(LANGUAGES), default=LANGUAGES.default, help=language)
     extras.add_argument(
         "--montage",
         action="store_const",

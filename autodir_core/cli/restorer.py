@@ -151,6 +151,7 @@ class Restorer:
                 *(job.source.name, picture.image, restoration),
                 seconds=reporter.seconds,
                 settings=settings_rows(facts),
+                language=self.arguments.language,
             )
             write_text(job.sibling(REPORT_ENDING), json.dumps(facts, indent=2, ensure_ascii=False) + "\n")
             write_text(job.sibling(PAGE_ENDING), page)

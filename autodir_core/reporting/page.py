@@ -10,16 +10,18 @@ from pathlib import Path
 
 from PIL import Image
 
+from .language import phrase
+
 JPEG_QUALITY = 88
 """Of the pictures on a page."""
 
 
-def render_page(title: str, headline: str, sections: Iterable[str]) -> str:
+def render_page(title: str, headline: str, sections: Iterable[str], language: str = "en") -> str:
     """Return the whole page: its title, a headline, and rendered sections."""
     style = Path(__file__).with_name("page.css").read_text(encoding="utf-8")
     body = [f"<h1>{escape(title)}</h1>", f"<p>{escape(headline)}</p>", *sections]
     return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f'<!doctype html>\n<html lang="{language}">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>{escape(title)}</title>\n<style>\n{style}</style>\n</head>\n<body>\n<main>\n"
         + "\n".join(body)
@@ -27,13 +29,14 @@ def render_page(title: str, headline: str, sections: Iterable[str]) -> str:
     )
 
 
-def render_settings(settings: Iterable[tuple[str, str]]) -> str:
+def render_settings(settings: Iterable[tuple[str, str]], language: str = "en") -> str:
     """Return a section with what a report was made with."""
     rows = "\n".join(
         f'<tr><th scope="row">{escape(name)}</th><td>{escape(value)}</td></tr>' for name, value in settings
     )
+    title = phrase(language, "Settings")
     return (
-        '<section>\n<h2>Settings</h2>\n<table class="settings">\n<caption>Settings</caption>\n'
+        f'<section>\n<h2>{title}</h2>\n<table class="settings">\n<caption>{title}</caption>\n'
         f"<tbody>\n{rows}\n</tbody>\n</table>\n</section>"
     )
 

@@ -10,76 +10,98 @@ from torch import Tensor
 
 from ..errors import InputError
 from ..outputs import Assessment, Restoration, Round, Verdict
+from .language import label_name, phrase
 
 RUNNERS_UP = 2
 """How many labels a round's line names besides the winner."""
 
+ASSESSED_ENDS = {
+    "clean": "done: clean",
+    "no_improvement": "done: no improvement",
+    "low_confidence": "done: low confidence",
+}
+"""What `Restoration.stopped` means where an assessment ended the loop."""
 
-def round_lines(restoration: Restoration, picture: int = 0) -> list[str]:
+OTHER_ENDS = {
+    "no_labels": "done: no label left",
+    "prompt": "done: custom prompt",
+    "empty_mask": "done: the mask is empty, nothing was to be restored",
+}
+
+
+def round_lines(restoration: Restoration, picture: int = 0, language: str = "en") -> list[str]:
     """Return one line per round of a picture, such as "round 1: haze 62 % (noise 9 %)", and last why it stopped."""
     lines = [
-        round_line(number, done, restoration.labels, picture)
+        round_line(number, done, restoration.labels, picture, language)
         for number, done in enumerate(picture_rounds(restoration, picture), start=1)
     ]
-    return [*lines, stop_line(restoration, picture)]
+    return [*lines, stop_line(restoration, picture, language)]
 
 
-def round_line(number: int, done: Round, labels: Sequence[str], picture: int = 0) -> str:
+def round_line(number: int, done: Round, labels: Sequence[str], picture: int = 0, language: str = "en") -> str:
     """Return the line of one round: its number from 1, the winning label, and the next two of at least 1 %."""
     others = [
         pair for pair in rank_probabilities(done.probabilities, labels, picture) if pair[0] != done.labels[picture]
     ]
-    close = [percentage(*pair) for pair in others[:RUNNERS_UP] if pair[1] >= 0.01]
-    found = f"round {number}: {winner_text(done, labels, picture)}" + (f" ({', '.join(close)})" if close else "")
-    return found + verdict_text(done.verdict(picture))
+    close = [percentage(*pair, language) for pair in others[:RUNNERS_UP] if pair[1] >= 0.01]
+    beside = phrase(language, " ({others})", others=phrase(language, ", ").join(close)) if close else ""
+    found = winner_text(done, labels, picture, language) + beside
+    return phrase(language, "round {number}: {found}", number=number, found=found) + verdict_text(
+        done.verdict(picture), language
+    )
 
 
-def verdict_text(verdict: Verdict | None) -> str:
+def verdict_text(verdict: Verdict | None, language: str = "en") -> str:
     """Return what follows the label where the gate refused a round or accepted a part of its change, else nothing."""
     if verdict is None or (verdict.accepted and verdict.strength == 1):
         return ""
-    return f", {100 * verdict.strength:.0f} % of it accepted" if verdict.accepted else f", refused: {verdict.refusal}"
+    if verdict.accepted:
+        return phrase(language, ", {part:.0f} % of it accepted", part=100 * verdict.strength)
+    return phrase(language, ", refused: {reason}", reason=phrase(language, verdict.refusal))
 
 
-def stop_line(restoration: Restoration, picture: int = 0) -> str:
+def stop_line(restoration: Restoration, picture: int = 0, language: str = "en") -> str:
     """Return why a picture's loop ended, in plain words such as "done: clean (no 71 %)"."""
+    reason = restoration.stopped[picture]
     count = len(picture_rounds(restoration, picture))
     last = rank_probabilities(restoration.last_probabilities, restoration.labels, picture)
-    reasons = {
-        "clean": f"done: clean ({percentage(*last[0])})" if last else "done: clean",
-        "no_improvement": f"done: no improvement ({percentage(*last[0])})" if last else "done: no improvement",
-        "low_confidence": f"done: low confidence ({percentage(*last[0])})" if last else "done: low confidence",
-        "max_rounds": f"stopped: limit of {count} round{'s' * (count != 1)} reached",
-        "no_labels": "done: no label left",
-        "prompt": "done: custom prompt",
-        "empty_mask": "done: the mask is empty, nothing was to be restored",
-    }
-    return reasons[restoration.stopped[picture]]
+    found = phrase(language, " ({others})", others=percentage(*last[0], language)) if last else ""
+    if reason in ASSESSED_ENDS:
+        return phrase(language, ASSESSED_ENDS[reason]) + found
+    if reason == "max_rounds":
+        limit = "stopped: limit of {count} round reached" if count == 1 else "stopped: limit of {count} rounds reached"
+        return phrase(language, limit, count=count)
+    return phrase(language, OTHER_ENDS[reason])
 
 
-def mask_line(mask: Tensor | None) -> list[str]:
+def mask_line(mask: Tensor | None, language: str = "en") -> list[str]:
     """Return the line that says how much of a picture its mask [H, W] lets change; [] for all of it and for nothing."""
     if mask is None or not mask.any() or mask.min() == 1:
         return []
-    return [f"inside the mask only, {100 * mask.mean().item():.0f} % of the picture; the rest is the input"]
+    template = "inside the mask only, {part:.0f} % of the picture; the rest is the input"
+    return [phrase(language, template, part=100 * mask.mean().item())]
 
 
-def batch_text(lines: Callable[[int], Sequence[str]], batch: int) -> str:
+def batch_text(lines: Callable[[int], Sequence[str]], batch: int, language: str = "en") -> str:
     """Join the lines about each picture of a batch, under a heading where there are several.
 
     Args:
         lines: the lines about a picture, counted from 0.
         batch: number of pictures.
+        language: one of `choices.LANGUAGES`, of the headings.
     """
     if batch == 1:
         return "\n".join(lines(0))
-    return "\n\n".join("\n".join([f"picture {i + 1}", *lines(i)]) for i in range(batch))
+    headings = [phrase(language, "picture {number}", number=i + 1) for i in range(batch)]
+    return "\n\n".join("\n".join([heading, *lines(i)]) for i, heading in enumerate(headings))
 
 
-def assessment_lines(assessment: Assessment, picture: int = 0) -> list[str]:
+def assessment_lines(assessment: Assessment, picture: int = 0, language: str = "en") -> list[str]:
     """Return one line per label, such as "haze 62 %", the most probable first."""
     check_picture_index(picture, len(assessment.probabilities))
-    return [percentage(*pair) for pair in rank_probabilities(assessment.probabilities, assessment.labels, picture)]
+    return [
+        percentage(*pair, language) for pair in rank_probabilities(assessment.probabilities, assessment.labels, picture)
+    ]
 
 
 def to_dict(restoration: Restoration, picture: int = 0) -> dict[str, Any]:
@@ -141,16 +163,16 @@ def rank_probabilities(probabilities: Tensor | None, labels: Sequence[str], pict
     return sorted(zip(labels, probabilities[picture].tolist(), strict=True), key=lambda pair: -pair[1])
 
 
-def percentage(label: str, probability: float) -> str:
-    return f"{label} {100 * probability:.0f} %"
+def percentage(label: str, probability: float, language: str = "en") -> str:
+    return f"{label_name(label, language)} {100 * probability:.0f} %"
 
 
-def winner_text(done: Round, labels: Sequence[str], picture: int) -> str:
+def winner_text(done: Round, labels: Sequence[str], picture: int, language: str = "en") -> str:
     """Return a round's label with its probability, or that a custom prompt was used."""
     label = done.labels[picture]
     if label is None:
-        return "custom prompt"
-    return percentage(label, dict(rank_probabilities(done.probabilities, labels, picture))[label])
+        return phrase(language, "custom prompt")
+    return percentage(label, dict(rank_probabilities(done.probabilities, labels, picture))[label], language)
 
 
 def probabilities_by_label(

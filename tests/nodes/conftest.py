@@ -123,6 +123,7 @@ def stand_in_modules() -> dict[str, ModuleType]:
         get_full_path_or_raise=lambda name, file: str(StandIn.weights),
         get_input_directory=lambda: str(StandIn.input),
         get_output_directory=lambda: str(StandIn.output),
+        get_user_directory=lambda: str(StandIn.output / "user"),
         get_save_image_path=lambda prefix, folder: (Path(folder, prefix).parent, Path(prefix).name, 1, "", prefix),
     )
     server = module("server", PromptServer=PromptServer)

@@ -59,3 +59,18 @@ def test_without_a_gate_or_rounds_it_says_less(restoration):
     assert "Quality gate" not in restoration_page("a.png", IMAGE, plain)
     clean = replace(restoration, rounds=[], stopped=("clean",))
     assert "done: clean" in restoration_page("a.png", IMAGE, clean)
+
+
+def test_the_whole_page_in_chinese(restoration):
+    page = restoration_page("a.png", IMAGE, restoration, seconds=[1.25, 2.0], language="zh")
+    for text in (
+        '<html lang="zh">',
+        "第 1 轮：噪点 noise 70 %（雾霾 haze 20 %、无退化 no 10 %），采纳了变化的 50 %，1.2 秒",
+        "第 2 轮：雾霾 haze 60 %（无退化 no 40 %），已拒绝：边缘改变，2.0 秒",
+        "完成：无法再改善",
+        "<caption>质量关卡</caption>",
+        "<td>否：边缘改变</td>",
+    ):
+        assert text in page, text
+    words = re.sub(r"<style>.*?</style>|<[^>]+>|[a-z.]+\.png", " ", page, flags=re.S)
+    assert set(re.findall("[A-Za-z]{2,}", words)) == {"noise", "haze", "no"}
