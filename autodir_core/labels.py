@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from .errors import InputError
 
@@ -22,6 +22,16 @@ def parse_labels(text: str) -> list[str]:
 def prompt_for(label: str) -> str:
     """Return the sentence whose CLIP similarity to a picture scores `label` (official `BIQA` template)."""
     return f"A photo needs {label} artifact reduction"
+
+
+def damage_probability(probabilities: Mapping[str, float], label: str) -> float:
+    """Return how probable a damage is, 0..1, where the question is whether it is there or none is.
+
+    Several damages share what the assessment gives to them together; each is as sure by this measure as it is alone.
+    1 where "no" was not asked about.
+    """
+    here, none = probabilities[label], probabilities.get(CLEAN, 0.0)
+    return here / (here + none) if here > 0 else 0.0
 
 
 def check_list(labels: Sequence[str]) -> Sequence[str]:

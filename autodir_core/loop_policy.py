@@ -14,7 +14,7 @@ from torch import Tensor
 from .checkpoint.metadata import GateThresholds
 from .choices import DEGRADATIONS
 from .imaging.filters import resize
-from .labels import CLEAN
+from .labels import CLEAN, damage_probability
 from .outputs import Assessment, Restoration, Round, spread_probabilities
 
 CLOSE = 0.5
@@ -80,13 +80,13 @@ class LoopState:
     def apply_confidence(self, min_confidence: float, gate: Mapping[str, GateThresholds] | None = None) -> LoopState:
         """End the loop where the degradation is less probable than `min_confidence`; one exactly there goes on.
 
-        A gate asks so of its probability among all labels.
+        A gate asks so of its probability against that of none (`damage_probability`).
         """
         if self.label is None:
             return self
         asked = 0.0 if gate is None else gate.get(self.label, GateThresholds()).min_confidence
-        doubtful = self.confidence < min_confidence or self.overall.get(self.label, 1.0) < asked
-        return self.give_up() if doubtful else self
+        sure = damage_probability(self.overall, self.label) if self.overall else 1.0
+        return self.give_up() if self.confidence < min_confidence or sure < asked else self
 
     def give_up(self) -> LoopState:
         """End the loop before the round in progress, the picture as it entered it."""

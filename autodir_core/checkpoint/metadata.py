@@ -28,7 +28,8 @@ class GateThresholds:
     """What a round under one label must reach to be accepted (`quality_gate`).
 
     Attributes:
-        min_confidence: least probability of the label before it, 0..1, for a round to begin at all.
+        min_confidence: least probability of the label against "no", 0..1 (`labels.damage_probability`), for a round to
+            begin at all.
         min_removed: least part of that probability that must be gone after it, 0..1.
         min_edges: least correlation of the edges before and after, -1..1.
         max_shift: greatest change of the light at large, RMS in 0..1; where the damage is one of light, beyond one

@@ -38,6 +38,9 @@ LIGHT_LABELS = ("underexposure", "haze")
 ROUNDING = 1e-6
 """Differences of probabilities below it are none."""
 
+VANISHED = 0.95
+"""Part of its probability from which on a damage counts as gone; what it covered is seen now, and did not grow."""
+
 STRENGTHS = (1.0, 0.5, 0.25)
 """Parts of a change that are tried, until one is accepted."""
 
@@ -68,7 +71,7 @@ def judge(
     others = [second[o] - first[o] for o in first if o not in (label, CLEAN) and grew(o, first, second)]
     checks = {
         "the damage stayed": removed >= thresholds.min_removed and fall > ROUNDING,
-        "another damage rose": max(others, default=-1.0) < fall - ROUNDING,
+        "another damage rose": removed >= VANISHED or max(others, default=-1.0) < fall - ROUNDING,
         "edges moved": edges >= thresholds.min_edges,
         "light and colors shifted": shift <= thresholds.max_shift,
     }

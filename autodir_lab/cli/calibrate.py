@@ -25,8 +25,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     crops = "of each photograph, under every label (default: %(default)s)"
     parser.add_argument("--crops-per-photo", type=options.at_least(1), default=3, metavar="N", help=crops)
     fit = (
-        "temperature: of the probabilities; gate: the thresholds of the quality gate, to one round of each crop and of "
-        "as many clean ones; both (default: %(default)s)"
+        "temperature: of the probabilities; gate: the thresholds of the quality gate, to one round of each crop, of "
+        "as many mixtures and clean ones; both (default: %(default)s)"
     )
     parser.add_argument("--fit", choices=FITS, default=FITS[0], help=fit)
     precision = "of the written weights (default: %(default)s)"

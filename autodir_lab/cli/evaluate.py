@@ -6,7 +6,7 @@ import argparse
 from itertools import chain
 from pathlib import Path
 
-from autodir_core.choices import DEGRADERS
+from autodir_core.choices import DEGRADERS, ORDERS
 from autodir_core.cli import options
 from autodir_core.errors import InputError
 
@@ -58,6 +58,8 @@ def add_protocol(group: argparse._ArgumentGroup) -> None:
     options.add_min_confidence(group)
     gate = "judge each round by the quality gate (default: the paper's way, every round counts)"
     group.add_argument("--gate", action="store_true", help=gate)
+    order = f"of probable degradations; {ORDERS.describe()} (default: %(default)s)"
+    group.add_argument("--order", choices=list(ORDERS), default=ORDERS.default, help=order)
     group.add_argument("--seed", type=options.seed, default=2024, help="of everything random (default: %(default)s)")
     only = "recognition without restoration (default: both)"
     group.add_argument("--assess-only", dest="restore", action="store_false", help=only)

@@ -109,6 +109,7 @@ class Evaluator:
             crops=protocol.assess_crops,
             min_confidence=protocol.min_confidence,
             gate=protocol.gate,
+            order=protocol.order,
         )
         return restore(self.model, image, loop, SamplerSettings(steps=protocol.steps), seed=protocol.seed)
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from autodir_core.checkpoint.metadata import GateThresholds
 from autodir_core.imaging.metrics import psnr
-from autodir_core.labels import CLEAN
+from autodir_core.labels import CLEAN, damage_probability
 from autodir_core.model import AutoDIR
 from autodir_core.outputs import Verdict
 from autodir_core.pipeline import restore
@@ -26,10 +26,10 @@ REMOVED = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 MAX_GAIN = 6.0
 """Decibels beyond which a gain or a loss counts no more, so that no single picture decides."""
 
-LOSS_WEIGHT = 1.5
+LOSS_WEIGHT = 3.0
 """How much a lost decibel counts more than a gained one: a photo that comes back worse is not forgiven."""
 
-NEAR = 0.98
+NEAR = 0.95
 """Part of the best that thresholds must be worth; of all such ones those that ask for the most confidence are taken,
 which also spare photographs that are like none that was seen."""
 
@@ -46,7 +46,7 @@ class JudgedRound:
 
     Attributes:
         label: that won.
-        confidence: its probability before the round.
+        confidence: its probability before the round, against "no".
         verdict: under thresholds that accept everything.
         gain: PSNR after minus before, in dB, within `MAX_GAIN`.
     """
@@ -75,8 +75,8 @@ def judge_rounds(model: AutoDIR, samples: Iterable[Sample], sampler: SamplerSett
         label = str(done.rounds[0].label)
         before = gate.probabilities(pair.degraded)
         verdict = gate.judge(pair.degraded, done.image, label, before)
-        gain = psnr(done.image, pair.reference) - psnr(pair.degraded, pair.reference)
-        rounds.append(JudgedRound(label, before[label], verdict, float(np.clip(gain, -MAX_GAIN, MAX_GAIN))))
+        gain = np.clip(psnr(done.image, pair.reference) - psnr(pair.degraded, pair.reference), -MAX_GAIN, MAX_GAIN)
+        rounds.append(JudgedRound(label, damage_probability(before, label), verdict, float(gain)))
     return rounds
 
 

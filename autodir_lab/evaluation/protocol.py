@@ -10,7 +10,7 @@ from itertools import combinations
 import numpy as np
 from torch import Tensor
 
-from autodir_core.choices import CROPS, DEGRADATIONS, STANDARD
+from autodir_core.choices import CROPS, DEGRADATIONS, ORDERS, STANDARD
 from autodir_core.errors import InputError
 from autodir_core.labels import CLEAN
 
@@ -42,6 +42,7 @@ class Protocol:
         seed: of crops, degradations and sampling.
         restore: whether to restore too, or only to assess.
         gate: whether the quality gate judges each round.
+        order: one of `choices.ORDERS`, which of several probable degradations is restored first.
         mixtures: whether clean photos get every pair of degradations too.
         baselines: whether classical methods are measured too.
         luma: whether PSNR and SSIM are those of the luminance (ITU-R BT.601) instead of all color channels.
@@ -58,6 +59,7 @@ class Protocol:
     seed: int = 2024
     restore: bool = True
     gate: bool = False
+    order: str = ORDERS.default
     mixtures: bool = False
     baselines: bool = False
     luma: bool = False

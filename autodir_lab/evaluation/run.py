@@ -13,7 +13,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from autodir_core.checkpoint.save import official_state, save_model
-from autodir_core.choices import CROPS, PRESETS, STANDARD
+from autodir_core.choices import CROPS, ORDERS, PRESETS, STANDARD
 from autodir_core.cli.console import complain, progress_off, say
 from autodir_core.cli.convert import check_target
 from autodir_core.cli.options import load_model, with_spaces
@@ -43,6 +43,7 @@ from .sources import (
     load_photos,
     pair_samples,
     photo_samples,
+    some_mixtures,
     unpaired_samples,
 )
 
@@ -134,6 +135,7 @@ def fit_gate(
     """Fit the thresholds of the quality gate; return the model with them, and a line about each."""
     damage = [label for label in model.labels if label != CLEAN]
     samples = photo_samples(photos, damage, protocol)
+    samples += some_mixtures(photo_samples(photos, damage, replace(protocol, mixtures=True)), len(damage))
     samples += photo_samples(photos, [CLEAN], replace(protocol, crops=protocol.crops * len(damage)))
     watched = tqdm(samples, unit="round", disable=progress_off(arguments.quiet))
     rounds = judge_rounds(model, watched, preset(PRESETS.default)[1], arguments.seed)
@@ -250,15 +252,19 @@ def headline(provenance: Provenance, source: Source, *, measured: int, left_out:
     """Return model, date, samples and settings in one line."""
     protocol = provenance.protocol
     samples = count(measured if source.number is None else source.number, source.noun) + source.details
-    missing = f", {left_out} left out" if left_out else ""
-    crops = "" if protocol.assess_crops == CROPS.default else f"assessed crops {protocol.assess_crops}, "
-    degrader = "" if protocol.degrader == STANDARD else f"degraded by {protocol.degrader}, "
-    confidence = f"min confidence {protocol.min_confidence:g}, " if protocol.min_confidence else ""
-    return (
-        f"{provenance.model}, {date.today().isoformat()}: {samples}{missing}, {degrader}"
-        f"{count(protocol.steps, 'step')}, {crops}{confidence}seed {protocol.seed}, "
-        f"{provenance.precision} on {provenance.device.partition(':')[0]}"
-    )
+    parts = {
+        f"{samples}, {left_out} left out" if left_out else samples: True,
+        f"degraded by {protocol.degrader}": protocol.degrader != STANDARD,
+        count(protocol.steps, "step"): True,
+        f"assessed crops {protocol.assess_crops}": protocol.assess_crops != CROPS.default,
+        f"min confidence {protocol.min_confidence:g}": protocol.min_confidence > 0,
+        "quality gate": protocol.gate,
+        f"{protocol.order} order": protocol.order != ORDERS.default,
+        f"seed {protocol.seed}": True,
+        f"{provenance.precision} on {provenance.device.partition(':')[0]}": True,
+    }
+    told = ", ".join(part for part, tell in parts.items() if tell)
+    return f"{provenance.model}, {date.today().isoformat()}: {told}"
 
 
 def count(number: int, noun: str) -> str:

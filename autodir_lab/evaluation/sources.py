@@ -125,6 +125,16 @@ def photo_samples(photos: Mapping[str, Tensor], labels: Sequence[str], protocol:
     ]
 
 
+def some_mixtures(samples: Sequence[Sample], count: int) -> list[Sample]:
+    """Return `count` of each crop's mixtures, other ones of each crop, so that all are drawn alike."""
+    crops: dict[tuple[str, int], list[Sample]] = {}
+    for sample in samples:
+        if len(sample.labels) > 1:
+            crops.setdefault((sample.photo, sample.crop), []).append(sample)
+    turned = (mixtures[at * count % len(mixtures) :] + mixtures for at, mixtures in enumerate(crops.values()))
+    return [sample for mixtures in turned for sample in mixtures[:count]]
+
+
 def synthetic_sample(name: str, number: int, labels: tuple[str, ...], clean: Tensor, protocol: Protocol) -> Sample:
     """Return the sample of one crop with one or several degradations."""
     crop_name, label = f"{name} {number}", SEPARATOR.join(labels)

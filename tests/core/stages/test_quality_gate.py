@@ -44,6 +44,7 @@ def test_another_damage_in_its_place_is_refused(picture):
     assert refusal(picture, picture, {"noise": 0.1, "haze": 0.7, "no": 0.2}) == "another damage rose"
     assert not refusal(picture, picture, {"noise": 0.1, "haze": 0.3, "no": 0.6}), "it rose by less than the other fell"
     assert not refusal(picture, picture, {"noise": 0.0, "haze": 0.5, "no": 0.5}), "it was there beside the other"
+    assert not refusal(picture, picture, {"noise": 0.01, "haze": 0.97, "no": 0.02}), "the other had covered it"
 
 
 def test_another_scene_is_refused(picture):

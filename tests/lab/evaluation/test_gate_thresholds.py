@@ -72,4 +72,4 @@ def test_rounds_are_judged_against_their_references(tiny, random_image):
     found = judge_rounds(tiny, [sample], ad.SamplerSettings(steps=1), seed=0)
     expected = ad.restore(tiny, image, ad.LoopSettings(max_rounds=1), ad.SamplerSettings(steps=1)).rounds
     assert [one.label for one in found] == [one.label for one in expected]
-    assert all(one.gain == -6.0 and one.utility == -9.0 and 0 < one.confidence < 1 for one in found)
+    assert all(one.gain == -6.0 and one.utility == -18.0 and 0 < one.confidence < 1 for one in found)

@@ -17,6 +17,8 @@ from autodir_lab.evaluation.sources import (
     load_photos,
     match_references,
     pair_samples,
+    photo_samples,
+    some_mixtures,
     unpaired_samples,
 )
 
@@ -127,3 +129,10 @@ def test_photos_of_one_name_are_refused(tmp_path, random_image):
         write_picture(tmp_path / name, random_image(0))
     with pytest.raises(ad.InputError, match="only in its suffix"):
         load_photos(tmp_path)
+
+
+def test_some_mixtures_of_each_crop_draw_every_pair_alike(random_image):
+    photos = {str(i): random_image(i, 300) for i in range(3)}
+    samples = photo_samples(photos, ("noise", "blur", "haze", "rain"), Protocol(crops=1, mixtures=True))
+    pairs = [sample.labels for sample in some_mixtures(samples, 2)]
+    assert len(pairs) == len(set(pairs)) == 6 and all(len(pair) == 2 for pair in pairs)
