@@ -1,4 +1,4 @@
-"""Make `docs/choosing.jpg` and print its PSNR: a small noisy photo, enlarged, and restored before: `docs/choosing.py`."""
+"""Make `docs/choosing.jpg`, a small noisy photo, enlarged as it is and restored before, and print its PSNR."""
 
 from __future__ import annotations
 
