@@ -27,6 +27,7 @@ class RootIsNoPackage:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--renew-contract", action="store_true", help="rewrite tests/nodes/contract.json")
+    parser.addoption("--memory-runs", type=int, default=30, help="runs on a ComfyUI whose memory has to stay flat")
     parser.addoption("--trials", type=int, default=200, help="files that each test of tests/hardening makes")
     parser.addoption("--trials-seed", type=int, default=0, help="of everything random there")
 
@@ -35,12 +36,18 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(RootIsNoPackage())
 
 
+MISSING = {
+    "no ComfyUI found": "tests on a real ComfyUI were SKIPPED: scripts/host.py sets one up, COMFYUI_PATH names it",
+    "comfy-cli is not installed": "tests of comfy-cli were SKIPPED: pip install comfy-cli, outside of this environment",
+}
+"""Words of a reason for skipping -> what is then said at the end of the run."""
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     reasons = [report.longrepr[2] for report in terminalreporter.stats.get("skipped", ()) if report.longrepr]
-    skipped = sum("no ComfyUI found" in reason for reason in reasons)
-    if skipped:
-        words = f"{skipped} tests on a real ComfyUI were SKIPPED: scripts/host.py sets one up, COMFYUI_PATH names it"
-        terminalreporter.section(words, red=True, bold=True)
+    for reason, words in MISSING.items():
+        if skipped := sum(reason in each for each in reasons):
+            terminalreporter.section(f"{skipped} {words}", red=True, bold=True)
 
 
 def tiny_state() -> dict[str, torch.Tensor]:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import ast
+import os
+import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -18,7 +21,6 @@ TOP = {
     "README.md",
     "README.zh.md",
     "__init__.py",
-    "assets",
     "autodir_core",
     "locales",
     "nodes",
@@ -51,6 +53,19 @@ def test_the_scan_finds_nothing() -> None:
             assert not imported_by(nodes) & FLAGGED_MODULES, path
             called = {node.func for node in nodes if isinstance(node, ast.Call)}
             assert not {name.id for name in called if isinstance(name, ast.Name)} & FLAGGED_CALLS, path
+
+
+@pytest.mark.skipif(not shutil.which("comfy"), reason="comfy-cli is not installed: pip install comfy-cli")
+def test_the_publisher_packs_the_same_files(tmp_path: Path) -> None:
+    """comfy-cli, which the registry's own action calls; on a copy, because it writes beside the files."""
+    env = {**os.environ, "COMFY_NO_TELEMETRY": "1", "HOME": str(tmp_path)}
+    copy = tmp_path / "copy"
+    subprocess.run(["git", "checkout-index", "--all", f"--prefix={copy}/"], cwd=ROOT, check=True)
+    for command in ("git init -q", "git add .", "comfy --skip-prompt node validate", "comfy --skip-prompt node pack"):
+        done = subprocess.run(command.split(), cwd=copy, env=env, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+    with zipfile.ZipFile(copy / "node.zip") as archive:
+        assert {Path(name) for name in archive.namelist()} == set(archived_files())
 
 
 def imported_by(nodes: list[ast.AST]) -> set[str]:

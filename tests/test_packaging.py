@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ast
+import re
 import sys
 from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 import run
 from tests.test_imports import HOST
@@ -62,3 +64,16 @@ def test_every_file_beside_the_code_is_shipped():
             if path.is_file() and path.suffix not in (".py", ".pyc"):
                 place = ".".join(path.parent.relative_to(ROOT).parts)
                 assert any(fnmatch(path.name, glob) for glob in globs.get(place, ())), f"{path} is in no wheel"
+
+
+@pytest.mark.parametrize(("key", "width", "height"), [("Icon", 400, 400), ("Banner", 1260, 540)])
+def test_the_registry_finds_its_pictures(key, width, height):
+    """An icon of at most 400 x 400 pixels and a banner of 21:9, by addresses that end in files of this repository."""
+    metadata = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    (address,) = re.findall(rf'^{key} = "(.+)"$', metadata, re.MULTILINE)
+    (repository,) = re.findall(r'^Repository = "https://github.com/(.+)"$', metadata, re.MULTILINE)
+    base, _, path = address.partition("/main/")
+    assert base == f"https://raw.githubusercontent.com/{repository}"
+    with Image.open(ROOT / path) as picture:
+        assert picture.size == (width, height)
+    assert (ROOT / path).stat().st_size < 200_000

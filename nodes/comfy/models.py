@@ -12,6 +12,7 @@ from typing import Any
 import comfy.latent_formats
 import comfy.model_detection
 import comfy.model_management
+import comfy.model_patcher
 import comfy.model_sampling
 import comfy.ops
 import comfy.sd
@@ -133,7 +134,13 @@ def native_diffusion(autodir: AutoDIR, weights: Mapping[str, Tensor]) -> ModelPa
     model.model_sampling = OfficialSampling()
     model.diffusion_model.load_state_dict(state, assign=True)
     set_groups(model.diffusion_model, autodir.config.unet.groups)
-    return ModelPatcher(model, load_device=load_device, offload_device=offload_device)
+    return patcher_class()(model, load_device=load_device, offload_device=offload_device)
+
+
+def patcher_class() -> type[ModelPatcher]:
+    """Return the patcher of ComfyUI's own models, which has dynamic video memory where this run has it."""
+    # looked up at the call, because ComfyUI's start decides which it is
+    return getattr(comfy.model_patcher, "CoreModelPatcher", ModelPatcher)
 
 
 def diffusion_config(autodir: AutoDIR, state: Mapping[str, Tensor]) -> comfy.supported_models.SD15_instructpix2pix:

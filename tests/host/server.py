@@ -21,9 +21,10 @@ from typing import Any
 
 from tests.archive import ROOT, unpack_archive
 
-START_SECONDS, RUN_SECONDS = 180, 180
+START_SECONDS, RUN_SECONDS = 480, 480
 TEXT, BINARY, CLOSE = 1, 2, 8
 READY = "To see the GUI go to"
+FIXTURE_NODES = Path(__file__).parent / "custom_nodes/fixture_nodes.py"
 
 
 def find_comfyuis() -> list[Path]:
@@ -54,13 +55,20 @@ def environment() -> dict[str, str]:
 
 
 class Server:
-    """A running ComfyUI whose base directory holds this pack, the fixture nodes and the given node files."""
+    """A running ComfyUI whose base directory holds this pack, the given node files, and the fixture nodes as well."""
 
-    def __init__(self, comfyui: Path, base: Path, *node_files: Path, options: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        comfyui: Path,
+        base: Path,
+        *node_files: Path,
+        options: tuple[str, ...] = (),
+        nodes: tuple[Path, ...] = (FIXTURE_NODES,),
+    ) -> None:
         self.comfyui, self.python, self.base, self.port = comfyui, python_of(comfyui), base, free_port()
         (base / "custom_nodes").mkdir(parents=True)
         install_pack(base / "custom_nodes" / "autodir")
-        for path in (Path(__file__).parent / "custom_nodes/fixture_nodes.py", *node_files):
+        for path in (*nodes, *node_files):
             shutil.copy(path, base / "custom_nodes")
         command = [self.python, "main.py", "--cpu", "--port", str(self.port), "--base-directory", str(base)]
         command += ["--database-url", f"sqlite:///{base / 'comfyui.db'}", "--preview-method", "latent2rgb"]
@@ -94,7 +102,7 @@ class Server:
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", data=data)
         try:
-            with urllib.request.urlopen(request, timeout=30) as answer:
+            with urllib.request.urlopen(request, timeout=120) as answer:
                 text = answer.read()
         except urllib.error.HTTPError as error:
             raise AssertionError(f"{path}: {error.read().decode()}") from error

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,6 +33,34 @@ management.vram_state = management.VRAMState.{state}
 management.DISABLE_SMART_MEMORY = True  # whatever is loaded drives out everything else
 NODE_CLASS_MAPPINGS = {{}}
 """
+WATCH = """
+import weakref
+
+import comfy.model_management as management
+from aiohttp import web
+from comfy.model_patcher import ModelPatcher
+from server import PromptServer
+
+ours, init = weakref.WeakSet(), ModelPatcher.__init__
+
+
+def watch(self, model, *arguments, **keywords):
+    init(self, model, *arguments, **keywords)
+    if type(model).__name__ == "Networks":
+        ours.add(model)
+
+
+ModelPatcher.__init__ = watch
+
+
+@PromptServer.instance.routes.get("/loaded")
+async def loaded(request):
+    return web.json_response({"loaded": len(management.current_loaded_models), "alive": len(ours)})
+
+
+NODE_CLASS_MAPPINGS = {}
+"""
+"""Tells how many models are loaded, and how many of ours are still objects, loaded or not."""
 LOADED = "Requested to load Networks"
 
 
@@ -40,9 +69,10 @@ def crowded(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, start_server: StartServer
 ) -> Iterator[Server]:
     """A server like that of the other tests, in which one model at a time is loaded."""
-    node_file = tmp_path_factory.mktemp(request.param) / "managed.py"
-    node_file.write_text(MANAGED.format(state=request.param), encoding="utf-8")
-    with start_server(node_file) as running:
+    folder = tmp_path_factory.mktemp(request.param)
+    for name, text in (("managed.py", MANAGED.format(state=request.param)), ("watch.py", WATCH)):
+        (folder / name).write_text(text, encoding="utf-8")
+    with start_server(folder / "managed.py", folder / "watch.py") as running:
         yield running
 
 
@@ -106,3 +136,43 @@ def test_a_file_that_is_gone_is_named(crowded, workflow):
         crowded.queue(workflow("restore", file="gone.safetensors", precision="float32", seed=SEED + 3))
     done = crowded.result(crowded.queue(workflow("restore", precision="float32")))
     assert done["status"]["status_str"] == "success", error_of(done)
+
+
+def freed(server: Server, expected: dict[str, int], **what: bool) -> dict[str, int]:
+    """What is left, a minute at most after the server was asked to free something as ComfyUI's own button does."""
+    server.call("/free", what)
+    end = time.monotonic() + 60
+    while (left := server.call("/loaded")) != expected and time.monotonic() < end:
+        time.sleep(0.2)
+    return left
+
+
+def test_nothing_stays_after_all_models_are_unloaded(crowded, workflow):
+    idle, gone = {"loaded": 0, "alive": 2}, {"loaded": 0, "alive": 0}
+    crowded.run(with_a_second_model(workflow("restore", seed=SEED + 4)))
+    assert crowded.call("/loaded") == {"loaded": 1, "alive": 2}
+    assert freed(crowded, idle, unload_models=True) == idle, "the cache holds both for the next run"
+    crowded.run(with_a_second_model(workflow("restore", seed=SEED + 5)))
+    assert freed(crowded, gone, unload_models=True, free_memory=True) == gone
+
+
+def resident_megabytes(server: Server) -> float:
+    pages = int(Path(f"/proc/{server.process.pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="/proc tells how much memory a process holds")
+def test_many_runs_leave_memory_flat(crowded, workflow, request):
+    """The embedded model, and in each run another one that drives it out and is driven out again."""
+    runs, held = request.config.getoption("--memory-runs"), []
+    for seed in range(runs):
+        quick = {"seed": seed, "steps": 1, "max_rounds": 1, "labels": "noise"}
+        prompt = with_a_second_model(workflow("restore", file="autodir-mini (embedded)", **quick))
+        prompt["load"]["inputs"] |= {"file": "tiny.safetensors", "precision": "float32"}
+        crowded.run(prompt)
+        held.append(resident_megabytes(crowded))
+    first, last = np.median(held[runs // 6 : runs // 3]), np.median(held[-runs // 6 :])
+    growth = 100 * (last / first - 1)
+    print(f"\n{runs} runs: {first:.0f} MB, then {last:.0f} MB: {growth:+.1f} %")
+    assert growth < 5, held
+    assert crowded.call("/loaded")["alive"] == 2

@@ -199,6 +199,14 @@ from autodir.autodir_core.errors import InputError
 from autodir.nodes.comfy.memory import HostedModel
 from autodir.nodes.comfy.models import check_widths
 
+import comfy.model_patcher
+
+
+class CorePatcher(comfy.model_patcher.ModelPatcher):
+    pass
+
+
+comfy.model_patcher.CoreModelPatcher = CorePatcher  # as the start of ComfyUI puts the one with dynamic memory there
 OURS = loaded.NODE_CLASS_MAPPINGS
 TEXTS = ["", "A photo needs haze artifact reduction", "remove the fog, then brighten it a little " * 5]
 GUIDANCE = [(1.0, 1.0), (7.5, 1.5)]
@@ -246,6 +254,7 @@ def inside(path):
     factor = autodir.factor
     cropped = odd[:, 50 % factor // 2 :, 75 % factor // 2 :][:, : 50 // factor * factor, : 75 // factor * factor]
     return {
+        "patcher": type(model).__name__,
         "embeddings": embeddings(hosted, clip),
         "latents": [latents(hosted, model, clip, vae, picture, guidance) for guidance in GUIDANCE],
         "sigmas": (autodir_core.sigmas(STEPS), core.BasicScheduler().get_sigmas(model, "normal", STEPS, 1.0)[0]),
@@ -324,6 +333,10 @@ class TestInside:
     def test_the_scheduler_normal_has_the_official_noise_levels(self, inside, which):
         ours, core = inside[which]["sigmas"]
         assert torch.equal(ours, core)
+
+    def test_the_model_is_managed_as_those_of_core(self, inside, which):
+        """Not with the ordinary patcher, which knows no dynamic video memory."""
+        assert inside[which]["patcher"] == "CorePatcher"
 
     def test_no_weight_is_copied(self, inside, which):
         assert inside[which]["copied"] == {"MODEL": 0, "CLIP": 0, "VAE": 0}

@@ -11,7 +11,6 @@ import pytest
 import torch
 
 import autodir_core as ad
-from autodir_core.batch import shots
 from autodir_core.cli import main
 from autodir_core.imaging.metrics import psnr
 from autodir_core.pipeline import repeat_rounds
@@ -19,7 +18,7 @@ from autodir_core.pipeline import repeat_rounds
 av = pytest.importorskip("av", reason="PyAV is not installed")
 pytest.importorskip("scenedetect", reason="PySceneDetect is not installed")
 
-from autodir_core.batch import film  # noqa: E402
+from autodir_core.batch import film, shots  # noqa: E402
 
 SIZE, FRAMES, CUT = (64, 48), 40, 20
 LOOP, SAMPLER = ad.LoopSettings(1, labels=["noise"]), ad.SamplerSettings(steps=1)

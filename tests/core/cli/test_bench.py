@@ -111,7 +111,7 @@ def test_an_interrupted_run_keeps_its_rows(monkeypatch, loaded, tmp_path, capsys
 
 
 def test_memory_that_does_not_hold_a_size(monkeypatch, loaded, tmp_path):
-    stop_at(monkeypatch, loaded, torch.OutOfMemoryError("CUDA out of memory"))
+    stop_at(monkeypatch, loaded, torch.cuda.OutOfMemoryError("CUDA out of memory"))
     assert call("bench", *SMALL, "--size", "64x64", "64x48", "-o", tmp_path) == 1
     found = rows(tmp_path)
     assert [row["stage"] for row in found] == ["load", *STAGES[1:5] * 2]

@@ -78,7 +78,7 @@ class Memory:
     def __call__(self, tile: int | None) -> str:
         self.tried.append(tile)
         if min(tile or self.side, self.side) > self.limit:
-            raise torch.OutOfMemoryError("tried to allocate 20 GiB")
+            raise torch.cuda.OutOfMemoryError("tried to allocate 20 GiB")
         return "done"
 
 
@@ -96,7 +96,7 @@ class TestRetry:
 
     def test_the_smallest_are_the_last(self):
         memory = Memory(0, 600)
-        with pytest.raises(torch.OutOfMemoryError):
+        with pytest.raises(torch.cuda.OutOfMemoryError):
             retry_smaller_tiles(memory, 512, 600, lambda side: None)
         assert memory.tried == [512, 256, 128]
 
@@ -110,7 +110,7 @@ class TestRetry:
     @pytest.mark.parametrize(
         "error",
         [
-            torch.OutOfMemoryError("CUDA"),
+            torch.cuda.OutOfMemoryError("CUDA"),
             MemoryError(),
             RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"),
             RuntimeError("MPS backend out of memory"),

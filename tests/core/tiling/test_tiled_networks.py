@@ -151,7 +151,7 @@ class TestModel:
         def fits(network, inputs):
             tried.append(max(inputs[0].shape[-2:]))
             if tried[-1] > 200:
-                raise torch.OutOfMemoryError("tried to allocate 20 GiB")
+                raise torch.cuda.OutOfMemoryError("tried to allocate 20 GiB")
 
         handle = tiny.networks.vae.encoder.register_forward_pre_hook(fits)
         image = torch.rand(1, 300, 300, 3)
