@@ -14,7 +14,7 @@ from ..choices import COLOR_METHODS
 from ..errors import InputError
 from .filters import binomial_blur, resize
 from .formats.errors import FORMAT_ERRORS
-from .layout import check_images, from_network, to_network
+from .layout import check_images, from_network, from_pil, to_network, to_pil
 
 logger = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ def to_srgb(image: Image.Image, icc_profile: bytes | None, path: Path) -> tuple[
         return image.convert("RGB"), b""
     try:
         profile = ImageCms.ImageCmsProfile(io.BytesIO(icc_profile))
-        if image.mode == "RGB" and ImageCms.getProfileDescription(profile).startswith("sRGB"):
+        if image.mode == "RGB" and _is_srgb(profile):
             return image, icc_profile  # a conversion to itself would only add rounding errors
         converted = ImageCms.profileToProfile(
             image, profile, ImageCms.createProfile("sRGB"), ImageCms.Intent.PERCEPTUAL, outputMode="RGB"
@@ -45,6 +45,24 @@ def to_srgb(image: Image.Image, icc_profile: bytes | None, path: Path) -> tuple[
         return image.convert("RGB"), b""
     assert converted is not None  # only an in-place conversion returns None
     return converted, srgb_profile()
+
+
+def deep_to_srgb(color: Tensor, icc_profile: bytes, path: Path) -> tuple[Tensor, bytes]:
+    """Convert deep colors [H, W, 3] in 0..1 as `to_srgb` does; all but sRGB itself become 8 bits, with a warning."""
+    try:
+        if _is_srgb(ImageCms.ImageCmsProfile(io.BytesIO(icc_profile))):
+            return color, icc_profile
+    except FORMAT_ERRORS:
+        pass  # to_srgb says so
+    converted, profile = to_srgb(to_pil(color), icc_profile, path)
+    if not profile:
+        return color, b""
+    logger.warning("%s: its color profile is applied in 8 bits; convert it to sRGB first to keep all bits", path)
+    return from_pil(converted), profile
+
+
+def _is_srgb(profile: ImageCms.ImageCmsProfile) -> bool:
+    return ImageCms.getProfileDescription(profile).startswith("sRGB")
 
 
 @lru_cache(maxsize=1)

@@ -22,10 +22,11 @@ from torch import Tensor
 
 from ..errors import InputError
 from ..serialization.atomic import atomic_path, one_line
-from .color import to_srgb
+from .color import deep_to_srgb, to_srgb
+from .formats.depth import is_deep_tiff, reduces_color
 from .formats.errors import FORMAT_ERRORS
 from .formats.metadata import Metadata, read_metadata, read_orientation, strip_metadata
-from .formats.tiff import BITS, TiffSamples, add_tags, is_tiff, read_samples
+from .formats.tiff import TiffSamples, add_tags, is_tiff, read_samples
 from .layout import check_images, from_pil, scale_samples, to_pil
 from .paths import FORMATS, HEIF_PACKAGE, HEIF_SUFFIXES, PathLike, has_heif
 
@@ -70,9 +71,9 @@ def read_picture(path: PathLike) -> Picture:
     """Read the first frame of a picture file, turned upright (EXIF) and converted to sRGB (embedded ICC profile).
 
     Any mode Pillow reads: 1-bit, gray, palette, RGB, CMYK, each with its transparency; of TIFF files also color and
-    gray with alpha at 16 to 64 bits, integer or float. Pillow itself reduces other 16-bit *color* to 8 bits, as color
-    profiles do. A float picture has no stated range: it is taken as 0..1 where nothing is above 4, else as 0..255 or
-    0..65535, whichever is the first to hold its maximum. Metadata that cannot be read are a warning.
+    gray with alpha at 16 to 64 bits, integer or float. Other 16-bit *color* is reduced to 8 bits, as by color profiles
+    other than sRGB, with a warning. A float picture has no stated range: it is taken as 0..1 where nothing is above 4,
+    else as 0..255 or 0..65535, whichever is the first to hold its maximum. Metadata that cannot be read are a warning.
     Raises InputError for a path that is no complete picture.
     """
     path = _existing_file(path)
@@ -145,11 +146,11 @@ def _quiet_pillow() -> Iterator[None]:
 def _read_with_pillow(source: Path | io.BytesIO, path: Path) -> Picture:
     """Read a file, or its content without what could not be read; raises whatever Pillow does on bad data."""
     with _quiet_pillow(), Image.open(source, formats=_formats()) as file:
+        if is_deep_tiff(file) and (samples := read_samples(path)) is not None:
+            return _to_picture(samples, path)
+        if reduces_color(file):
+            logger.warning("%s: its 16-bit colors are read as 8 bits; a TIFF file keeps all", path)
         file.load()
-        if file.mode == "I" and getattr(file, "tag_v2", {}).get(BITS) == (32,):  # which Pillow takes as signed
-            samples = read_samples(path)
-            if samples is not None:
-                return _to_picture(samples, path)
         method = _TRANSPOSE.get(read_orientation(file, path))
         image = file if method is None else file.transpose(method)
         pixels, alpha, profile = _to_pixels(image, path)
@@ -197,8 +198,7 @@ def _to_picture(samples: TiffSamples, path: Path) -> Picture:
         color = (color / alpha[..., None].clamp(min=1e-6)).clamp(0, 1)
     image, profile = color.expand(*color.shape[:2], 3).contiguous(), b""
     if samples.info.get("icc_profile") and samples.color.shape[-1] == 3:
-        converted, profile = to_srgb(to_pil(image), samples.info["icc_profile"], path)
-        image = from_pil(converted)
+        image, profile = deep_to_srgb(image, samples.info["icc_profile"], path)
     holder = Image.new("L", (1, 1))
     holder.info, holder.format = samples.info, "TIFF"
     metadata = read_metadata(holder, (image.shape[1], image.shape[0]), profile, path)

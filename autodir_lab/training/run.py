@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from autodir_core.checkpoint.inspection import inspect
-from autodir_core.cli.console import say
+from autodir_core.cli.console import complain, say
 from autodir_core.cli.pictures import canonical, check_writable
 from autodir_core.devices import parse_device
 from autodir_core.errors import InputError
@@ -18,6 +18,7 @@ from autodir_core.model import MINI, AutoDIR, load_autodir
 
 from .add_label import NewLabel, add_label, check_new_label, load_data_with
 from .data.sources import TrainingData, load_data
+from .data.tiles import count_left_out
 from .engine.distributed import find_process_group, main_process_first
 from .init.model import init_model
 from .pipeline import TrainingRun, check_needs, train_stages
@@ -38,7 +39,7 @@ def run_training(arguments: argparse.Namespace, stages: Sequence[str]) -> int:
 
     run = start_run(arguments, recipe, load, from_scratch=not arguments.model)
     say(f"{train_stages(run, stages, target)} is written", quiet=run.group.rank > 0)
-    return 0
+    return exit_code(run)
 
 
 def run_fine_tuning(arguments: argparse.Namespace) -> int:
@@ -51,7 +52,15 @@ def run_fine_tuning(arguments: argparse.Namespace) -> int:
     run = start_run(arguments, recipe, lambda model: load_data_with(new, model, recipe, folder), from_scratch=False)
     path = add_label(run, target)
     say(f"{path} is written; its labels: {', '.join(run.data.labels)}", quiet=run.group.rank > 0)
-    return 0
+    return exit_code(run)
+
+
+def exit_code(run: TrainingRun) -> int:
+    """Return 1, with a line that says how many and why, where pictures were left out."""
+    left_out = run.data.left_out
+    if left_out and run.group.rank == 0:
+        complain(f"{count_left_out(left_out)}, see above; the model has learned from the others")
+    return 1 if left_out else 0
 
 
 def start_run(

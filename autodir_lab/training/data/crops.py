@@ -14,7 +14,7 @@ from autodir_core.imaging.filters import resize
 from autodir_core.imaging.layout import from_uint8
 
 from .augment import NO_AUGMENTATION, AugmentationProbs
-from .prepare_data import TILE, Tiles
+from .tiles import TILE, Tiles
 
 
 @dataclass(frozen=True)

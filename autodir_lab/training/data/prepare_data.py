@@ -3,29 +3,24 @@
 from __future__ import annotations
 
 import hashlib
-import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from itertools import chain
 from pathlib import Path
-from typing import BinaryIO, TypeVar
 
 import numpy as np
 from PIL import Image
-from tqdm import tqdm
 
 from autodir_core.errors import AutoDIRError, InputError
 from autodir_core.imaging.files import read_picture
 from autodir_core.imaging.layout import reflect_indices, to_uint8
 from autodir_core.imaging.paths import list_pictures, warn_once
-from autodir_core.serialization.atomic import atomic_path
 
 from .scenes.scene import draw_scene
+from .tiles import TILE, LeftOut, MappedTiles, prepare
 
-logger = logging.getLogger(__name__)
-
-TILE = 512
-"""Side of a tile in pixels."""
+UNREADABLE, TOO_SMALL, FLAT, TWO_SIZES, ALONE = "unreadable", "too small", "flat", "of two sizes", "without counterpart"
+"""Why pictures are left out."""
 
 LARGE = 900
 """Pictures with a longer side give `TILES_PER_PICTURE[1]` tiles, others `TILES_PER_PICTURE[0]`."""
@@ -36,35 +31,6 @@ MIN_CONTRAST = 12.0
 
 MIN_SIDE = TILE // 2
 """Photos with a shorter side would have to be enlarged too much to count as clean."""
-
-WORKERS = 2
-"""Processes that draw scenes, threads that read pictures."""
-
-Item = TypeVar("Item")
-
-
-class MappedTiles:
-    """Tiles uint8 [N, 512, 512, C] in a memory-mapped .npy file; pickled as its path, so that processes share memory.
-
-    Attributes:
-        path: of the file.
-        array: the whole of it.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path, self.array = path, np.load(path, mmap_mode="r")
-
-    def __len__(self) -> int:
-        return len(self.array)
-
-    def __getitem__(self, index: int) -> np.ndarray:
-        return self.array[index]
-
-    def __reduce__(self) -> tuple[type[MappedTiles], tuple[Path]]:
-        return MappedTiles, (self.path,)
-
-
-Tiles = np.ndarray | MappedTiles
 
 
 def prepare_scenes(folder: Path, count: int, *, seed: int = 0) -> MappedTiles:
@@ -90,18 +56,20 @@ def prepare_photos(folder: Path, photos: Path) -> MappedTiles:
     return prepare(path, photo_tiles, list(enumerate(paths)), ThreadPoolExecutor)
 
 
-def photo_tiles(item: tuple[int, Path]) -> list[np.ndarray]:
-    """Return the tiles [512, 512, 4] of one photo; none of one that is too small or all flat, or cannot be read."""
+def photo_tiles(item: tuple[int, Path]) -> list[np.ndarray] | LeftOut:
+    """Return the tiles [512, 512, 4] of one photo, left out where it is too small or all flat, or cannot be read."""
     seed, path = item
     try:
         picture = read_uint8(path)
     except AutoDIRError as error:
-        return leave_out(error)
+        return LeftOut(UNREADABLE, str(error))
     if min(picture.shape[:2]) < MIN_SIDE:
-        return leave_out(f"{path}: a side is shorter than {MIN_SIDE} pixels")
+        return LeftOut(TOO_SMALL, f"{path}: a side is shorter than {MIN_SIDE} pixels")
     rng = np.random.default_rng(seed)
     tiles = [scaled_window(picture, rng) for _ in range(TILES_PER_PICTURE[max(picture.shape[:2]) > LARGE])]
     varied = [tile for tile in tiles if tile.std(axis=(0, 1)).mean() >= MIN_CONTRAST]
+    if not varied:
+        return LeftOut(FLAT, f"{path}: it is flat, such as sky or a wall, and teaches nothing")
     return [np.concatenate([tile, random_depth(rng)[..., None]], axis=-1) for tile in varied]
 
 
@@ -130,22 +98,30 @@ def prepare_pairs(folder: Path, pairs: Path) -> MappedTiles:
     `pairs` holds the folders `degraded` and `clean` with pictures of the same names and sizes; others are left out with
     a warning. InputError where no pair is left.
     """
-    paths = match_names(pairs)
+    paths, alone = match_names(pairs), find_alone(pairs)
     path = folder / f"pairs-{fingerprint(list(chain.from_iterable(paths)))}.npy"
-    return prepare(path, pair_tiles, list(enumerate(paths)), ThreadPoolExecutor)
+    mapped = prepare(path, pair_tiles, list(enumerate(paths)), ThreadPoolExecutor)
+    return MappedTiles(mapped.path, (*alone, *mapped.left_out))
+
+
+def find_alone(pairs: Path) -> list[LeftOut]:
+    """Return the pictures of `degraded` and `clean` without one of the same name in the other; a warning names each."""
+    sides = {name: list_pictures([pairs / name]) for name in ("degraded", "clean")}
+    alone: list[LeftOut] = []
+    for (_, paths), (other, counterparts) in zip(sides.items(), reversed(sides.items()), strict=True):
+        stems = {path.stem for path in counterparts}
+        reason = f"it has no counterpart in {pairs / other}; both folders need the same names"
+        alone += [LeftOut(ALONE, f"{path} is left out: {reason}") for path in paths if path.stem not in stems]
+    for one in alone:
+        warn_once(one.line)
+    return alone
 
 
 def match_names(pairs: Path) -> list[tuple[Path, Path]]:
-    """Return the pictures of `degraded` and `clean` in pairs of the same name; a warning names those without one.
-
-    Raises InputError where there is no pair.
-    """
+    """Return the pictures of `degraded` and `clean` in pairs of the same name; InputError where there is none."""
     references = {path.stem: path for path in list_pictures([pairs / "clean"])}
     found = list_pictures([pairs / "degraded"])
     matched = [(path, references[path.stem]) for path in found if path.stem in references]
-    unmatched = [path for path in found if path.stem not in references]
-    for path in unmatched:
-        warn_once(f"{path} is left out: it has no counterpart in {pairs / 'clean'}; both folders need the same names")
     if not matched:
         raise InputError(
             f"no picture of {pairs / 'degraded'} has a counterpart in {pairs / 'clean'}; rename them alike"
@@ -153,18 +129,19 @@ def match_names(pairs: Path) -> list[tuple[Path, Path]]:
     return matched
 
 
-def pair_tiles(item: tuple[int, tuple[Path, Path]]) -> list[np.ndarray]:
+def pair_tiles(item: tuple[int, tuple[Path, Path]]) -> list[np.ndarray] | LeftOut:
     """Return the tiles [512, 512, 6] of one pair at native scale; a smaller picture is extended by reflection.
 
-    None of a pair that cannot be read or whose sizes differ.
+    A pair that cannot be read, or whose sizes differ, is left out.
     """
     seed, paths = item
     try:
         degraded, clean = map(read_uint8, paths)
     except AutoDIRError as error:
-        return leave_out(error)
+        return LeftOut(UNREADABLE, str(error))
     if degraded.shape != clean.shape:
-        return leave_out(f"{paths[0]} and {paths[1]} have two sizes, {degraded.shape[:2]} and {clean.shape[:2]}")
+        sizes = f"{degraded.shape[:2]} and {clean.shape[:2]}"
+        return LeftOut(TWO_SIZES, f"{paths[0]} and {paths[1]} have two sizes, {sizes}")
     pair = np.concatenate([degraded, clean], axis=-1)
     rng = np.random.default_rng(seed)
     count = 1 if max(pair.shape[:2]) <= TILE else TILES_PER_PICTURE[max(pair.shape[:2]) > LARGE]
@@ -173,12 +150,6 @@ def pair_tiles(item: tuple[int, tuple[Path, Path]]) -> list[np.ndarray]:
             pair = pair.take(reflect_indices(pair.shape[axis], TILE).numpy(), axis=axis)
     corners = [[int(rng.integers(0, side - TILE + 1)) for side in pair.shape[:2]] for _ in range(count)]
     return [pair[top : top + TILE, left : left + TILE] for top, left in corners]
-
-
-def leave_out(reason: object) -> list[np.ndarray]:
-    """Return no tiles, with a warning that says why."""
-    logger.warning("left out: %s", reason)
-    return []
 
 
 def read_uint8(path: Path) -> np.ndarray:
@@ -190,50 +161,3 @@ def fingerprint(paths: Sequence[Path]) -> str:
     """Return a name for these files as they are now, which changes when one of them does."""
     stamps = [f"{path.resolve()} {path.stat().st_size} {path.stat().st_mtime_ns}" for path in paths]
     return hashlib.blake2b("\n".join(stamps).encode("utf-8", "surrogateescape"), digest_size=6).hexdigest()
-
-
-def prepare(
-    path: Path, make: Callable[[Item], list[np.ndarray]], items: Sequence[Item], executor: Callable[[int], Executor]
-) -> MappedTiles:
-    """Return the tiles of all items from the file at `path`, which is written when missing."""
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with executor(WORKERS) as pool, atomic_path(path) as temporary:
-            tiles = Unused(pool.map(make, items, chunksize=8))
-            write_tiles(temporary, chain.from_iterable(tqdm(tiles, total=len(items), desc=path.stem)))
-            if tiles.count:
-                logger.warning("%s: %d of %d give no tiles", path.stem, tiles.count, len(items))
-    mapped = MappedTiles(path)
-    if not len(mapped):
-        raise InputError(f"no usable picture was found for {path.stem}; give larger or more varied ones")
-    return mapped
-
-
-class Unused:
-    """Passes on the tiles of items, and counts the items without any."""
-
-    def __init__(self, tiles: Iterable[list[np.ndarray]]) -> None:
-        self.tiles, self.count = tiles, 0
-
-    def __iter__(self) -> Iterator[list[np.ndarray]]:
-        for some in self.tiles:
-            self.count += not some
-            yield some
-
-
-def write_tiles(path: Path, tiles: Iterable[np.ndarray]) -> None:
-    """Write tiles one by one as a .npy array, whose length is known at the end alone."""
-    count, shape = 0, (TILE, TILE, 4)
-    with path.open("wb") as file:
-        write_header(file, (0, *shape))
-        for tile in tiles:
-            count, shape = count + 1, tile.shape
-            file.write(np.ascontiguousarray(tile, dtype=np.uint8).tobytes())
-        file.seek(0)
-        write_header(file, (count, *shape))
-
-
-def write_header(file: BinaryIO, shape: tuple[int, ...]) -> None:
-    """Write a .npy header; numpy leaves room for its first axis to grow, so that it can be overwritten."""
-    header = {"descr": "|u1", "fortran_order": False, "shape": shape}
-    np.lib.format.write_array_header_1_0(file, header)

@@ -16,8 +16,9 @@ from autodir_core.labels import CLEAN, LABELS
 
 from .augment import augment
 from .crops import CropConfig, random_crop, random_flip, random_window
-from .prepare_data import Tiles, match_names, prepare_pairs, prepare_photos, prepare_scenes
+from .prepare_data import match_names, prepare_pairs, prepare_photos, prepare_scenes
 from .synthetic import SYNTHETIC, Degradation, draw_synthetic_pair
+from .tiles import LeftOut, MappedTiles, Tiles
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,11 @@ class CleanSource:
     weight: float = 1.0
     degradations: Mapping[str, Degradation] = field(default_factory=lambda: SYNTHETIC)
 
+    @property
+    def files(self) -> tuple[Tiles, ...]:
+        """All that is drawn from."""
+        return (self.tiles,)
+
     def offers(self, label: str) -> bool:
         return label == CLEAN or label in self.degradations
 
@@ -72,6 +78,11 @@ class PairSource:
 
     tiles: Mapping[str, Tiles]
     weight: float = 1.0
+
+    @property
+    def files(self) -> tuple[Tiles, ...]:
+        """All that is drawn from."""
+        return tuple(self.tiles.values())
 
     def offers(self, label: str) -> bool:
         return label == CLEAN or label in self.tiles
@@ -109,6 +120,12 @@ class TrainingData:
         for label in self.labels:
             if not self.sources_of(label):
                 raise InputError(f"no source offers {label!r}: give a folder of pairs for it, or a degradation")
+
+    @property
+    def left_out(self) -> list[LeftOut]:
+        """The pictures of all sources that could not be used."""
+        files = [tiles for source in self.sources for tiles in source.files]
+        return [one for tiles in files if isinstance(tiles, MappedTiles) for one in tiles.left_out]
 
     def sources_of(self, label: str) -> list[Source]:
         """Return the sources that offer a label and have a weight."""

@@ -82,10 +82,13 @@ class TestModes:
         with pytest.raises(InputError, match=says):
             read_picture(saved(tmp_path, np.array([[0, value]], np.float32), "gray.tif"))
 
-    def test_16_bit_color_comes_as_8_bit(self, tmp_path):
-        path = tmp_path / "deep.png"
-        path.write_bytes(png_16_bit_rgb([(0x1234, 0xFFFF, 0x00FF)]))
-        assert read_picture(path).image[0, 0, 0].tolist() == pytest.approx([0x12 / 255, 1, 0], abs=1 / 255)
+    @pytest.mark.parametrize("name", ["deep.png", "deep.ppm"])
+    def test_16_bit_color_comes_as_8_bit_and_says_so(self, tmp_path, caplog, name):
+        color, path = (0x1234, 0xFFFF, 0x00FF), tmp_path / name
+        ppm = b"P6 1 1 65535\n" + struct.pack(">3H", *color)
+        path.write_bytes(png_16_bit_rgb([color]) if name == "deep.png" else ppm)
+        assert read_picture(path).image[0, 0, 0].tolist() == pytest.approx([0x12 / 255, 1, 0], abs=1.1 / 255)
+        assert f"{name}: its 16-bit colors are read as 8 bits" in caplog.text
 
     def test_alpha_is_kept_and_colors_under_it_stay(self, tmp_path):
         picture = read_picture(saved(tmp_path, colors((9, 8, 7, 0), (255, 0, 0, 51))))

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import pytest
+import torch
 
 import autodir_core as ad
 from autodir_core.cli import main
+from autodir_core.imaging.files import write_picture
 from autodir_lab.training import STAGE_NAMES
 from autodir_lab.training.recipes.recipe import read_recipe
 
 
 def call(*argv: object) -> int:
     return main([str(argument) for argument in argv])
+
+
+class Given(tuple):
+    """What the data were asked for with, in their place."""
+
+    left_out = ()
 
 
 @pytest.fixture
@@ -24,7 +32,7 @@ def asked(monkeypatch, tiny) -> list:
         return target
 
     monkeypatch.setattr("autodir_lab.training.run.train_stages", train_stages)
-    monkeypatch.setattr("autodir_lab.training.run.load_data", lambda *given, **named: given)
+    monkeypatch.setattr("autodir_lab.training.run.load_data", lambda *given, **named: Given(given))
     monkeypatch.setattr("autodir_lab.training.run.init_model", lambda recipe: tiny)
     monkeypatch.setattr("torch.set_num_threads", calls.append)
     return calls
@@ -92,13 +100,35 @@ def test_values_that_make_no_sense(asked, tiny_path, tmp_path, refused):
     assert not asked
 
 
+@pytest.mark.parametrize("command", ["train", "teach"])
+def test_pictures_that_were_left_out_are_counted_at_the_end(command, tiny_path, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("autodir_lab.training.run.train_stages", lambda training, stages, target: target)
+    monkeypatch.setattr("autodir_lab.training.add_label.train_stages", lambda training, stages, target: target)
+    for side in ("degraded", "clean"):
+        for name in ("whole", "broken", "alone"):
+            write_picture(tmp_path / "pairs" / "haze" / side / f"{name}.png", torch.rand(1, 64, 64, 3))
+    (tmp_path / "pairs" / "haze" / "degraded" / "broken.png").write_text("no picture")
+    (tmp_path / "pairs" / "haze" / "clean" / "alone.png").unlink()
+    write_picture(tmp_path / "photos" / "small.png", torch.rand(1, 64, 64, 3))
+    write_picture(tmp_path / "photos" / "large.png", torch.rand(1, 520, 520, 3))
+    recipe = tmp_path / "short.toml"
+    stages = "".join(f"[{stage}]\nsteps = 1\nlearning_rate = 1e-4\nbatch_size = 2\n" for stage in STAGE_NAMES)
+    recipe.write_text(f"name = 'short'\n{stages}[data]\nscenes = 0\n")
+    options = "--model", tiny_path, "--recipe", recipe, "--photos", tmp_path / "photos", "--device", "cpu"
+    what = ("train", "scm", "--pairs", tmp_path / "pairs")
+    if command == "teach":
+        what = ("teach", "mist", "--pairs", tmp_path / "pairs" / "haze")
+    for _ in range(2):  # the second time the tiles are there already
+        assert call(*what, "-o", tmp_path / "run", *options) == 1
+        shown = capsys.readouterr()
+        assert "is written" in shown.out
+        line = shown.err.splitlines()[-1]
+        assert "3 left out (" in line and all(f"1 {why}" in line for why in ("too small", "unreadable", "without"))
+
+
 @pytest.mark.slow
 def test_the_training_of_a_file_is_continued(tiny_path, tmp_path, capsys):
     """The whole command on pairs: from the file to a file that restores."""
-    import torch
-
-    from autodir_core.imaging.files import write_picture
-
     for label in ad.LABELS[:-1]:
         clean = torch.rand(1, 80, 80, 3)
         write_picture(tmp_path / "pairs" / label / "clean" / "a.png", clean)

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image, UnidentifiedImageError
+import torch
+from PIL import Image, ImageCms, UnidentifiedImageError
 
 from autodir_core.imaging.files import read_picture
 from autodir_core.imaging.formats.tiff import turn_upright
@@ -81,7 +82,7 @@ def draw(dtype: str, count: int) -> tuple[np.ndarray, np.ndarray]:
     return samples, samples.astype(np.float64) / top
 
 
-@pytest.mark.parametrize("dtype", ["<f2", "<f4", ">f4", "<f8", "<u4", ">u4", "<i4"])
+@pytest.mark.parametrize("dtype", ["<u2", ">u2", "<f2", "<f4", ">f4", "<f8", "<u4", ">u4", "<i4"])
 @pytest.mark.parametrize(("compression", "predictor"), [(1, 1), (DEFLATE, 2), (LZW, 1), (DEFLATE, 3)])
 @pytest.mark.parametrize("planar", [1, 2])
 def test_deep_color(tmp_path, dtype, compression, predictor, planar):
@@ -123,6 +124,24 @@ def test_profile_orientation_and_data_of_deep_color(tmp_path):
     assert picture.image.shape == (1, WIDTH, HEIGHT, 3)
     assert picture.image[0, 0, 0].numpy() == pytest.approx((0, 1, 0), abs=0.02)
     assert picture.metadata.dpi == (600, 600) and b"Scanner" in picture.metadata.exif and picture.metadata.icc_profile
+
+
+def test_a_profile_of_srgb_costs_no_bits_and_another_is_told(tmp_path, caplog):
+    samples, expected = draw("<u2", 3)
+    srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    kept = read_picture(write_tiff(tmp_path / "a.tif", samples, t34675=srgb))
+    assert kept.image[0].numpy() == pytest.approx(expected, abs=1e-6)
+    assert kept.metadata.icc_profile == srgb and not caplog.text
+    levels = read_picture(write_tiff(tmp_path / "b.tif", samples, t34675=swapped_primaries())).image * 255
+    assert torch.equal(levels, levels.round())
+    assert "b.tif: its color profile is applied in 8 bits" in caplog.text
+
+
+def test_a_broken_profile_costs_no_bits(tmp_path, caplog):
+    samples, expected = draw("<u2", 3)
+    picture = read_picture(write_tiff(tmp_path / "a.tif", samples, t34675=b"no profile"))
+    assert picture.image[0].numpy() == pytest.approx(expected, abs=1e-6)
+    assert "the embedded color profile cannot be used" in caplog.text
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))

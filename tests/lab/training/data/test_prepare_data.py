@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import pickle
+
 import numpy as np
 import pytest
 import torch
 
 from autodir_core import InputError
 from autodir_core.imaging.files import write_picture
-from autodir_lab.training.data.prepare_data import prepare_pairs, prepare_photos, prepare_scenes
+from autodir_core.imaging.paths import warn_once
+from autodir_lab.training.data.prepare_data import find_alone, prepare_pairs, prepare_photos, prepare_scenes
+from autodir_lab.training.data.tiles import count_left_out
 
 
 @pytest.fixture
@@ -83,12 +87,17 @@ def test_one_bad_pair_costs_no_other(tmp_path, waves, caplog):
     write_picture(tmp_path / "clean" / "sizes.png", waves(64, 65))
     (tmp_path / "degraded" / "broken.png").write_text("no picture")
     (tmp_path / "clean" / "alone.png").unlink()
-    assert len(prepare_pairs(tmp_path, tmp_path)) == 1
+    first = prepare_pairs(tmp_path, tmp_path)
+    assert len(first) == 1
+    assert count_left_out(first.left_out) == "3 left out (1 without counterpart, 1 unreadable, 1 of two sizes)"
+    caplog.clear()
+    assert prepare_pairs(tmp_path, tmp_path).left_out == first.left_out, "the tiles are there, what is missing is told"
+    warn_once.cache_clear()
+    find_alone(tmp_path)
     for reason in (
         "sizes.png have two sizes",
         "broken.png is not a picture",
         "alone.png is left out",
-        "2 of 3 give no",
     ):
         assert reason in caplog.text
 
@@ -97,4 +106,17 @@ def test_one_bad_photo_costs_no_other(tmp_path, waves, caplog):
     write_picture(tmp_path / "photos" / "whole.png", waves(600, 600))
     (tmp_path / "photos" / "broken.png").write_text("no picture")
     assert len(prepare_photos(tmp_path, tmp_path / "photos")) > 0
-    assert "broken.png is not a picture" in caplog.text and "1 of 2 give no tiles" in caplog.text
+    assert "broken.png is not a picture" in caplog.text
+
+
+def test_whatever_gives_no_tiles_is_counted(tmp_path, waves):
+    write_picture(tmp_path / "photos" / "whole.png", waves(600, 600))
+    write_picture(tmp_path / "photos" / "flat.png", torch.full((1, 600, 600, 3), 0.5))
+    write_picture(tmp_path / "photos" / "tiny.png", waves(100, 900))
+    (tmp_path / "photos" / "broken.png").write_text("no picture")
+    tiles = prepare_photos(tmp_path, tmp_path / "photos")
+    assert count_left_out(tiles.left_out) == "3 left out (1 unreadable, 1 flat, 1 too small)"
+    assert pickle.loads(pickle.dumps(tiles)).left_out == tiles.left_out
+    for name in ("flat", "tiny", "broken"):
+        (tmp_path / "photos" / f"{name}.png").unlink()
+    assert prepare_photos(tmp_path, tmp_path / "photos").left_out == ()
