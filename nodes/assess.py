@@ -28,6 +28,10 @@ class AssessmentOutput:
     assessment: Assessment
     prompt_states: Tensor
 
+    def _comfy_cache_tensors(self) -> list[Any]:
+        """Return what ComfyUI's cache counts as the memory of this value."""
+        return [vars(self.assessment), self.prompt_states]
+
 
 class AutoDIRAssess:
     DISPLAY_NAME = "AutoDIR Assess"

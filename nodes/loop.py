@@ -207,6 +207,7 @@ class AutoDIRLoopClose:
         loop = loop_state.apply_confidence(loop, check_confidence(min_confidence), gate)
         if not loop.in_progress:
             return self.final_outputs(loop, max_rounds)
+        check_host()
         last, low_confidence = loop_state.is_last_round(loop, max_rounds), loop_state.low_confidence_indices(loop)
         return expand_round(graph, node_id, last=last, low_confidence=low_confidence, outputs=len(self.RETURN_TYPES))
 
@@ -256,6 +257,12 @@ def check_rounds(max_rounds: int) -> None:
     """InputError for a limit that the page does not offer."""
     if not 1 <= max_rounds <= io.ROUNDS_LIMIT:
         raise InputError(f"max_rounds must be in 1..{io.ROUNDS_LIMIT}, got {max_rounds}")
+
+
+def check_host() -> None:
+    """InputError where ComfyUI cannot run a second round."""
+    if not expansion.keeps_results():
+        raise InputError("this ComfyUI runs no loops with --cache-none; start it without, or use AutoDIR Restore")
 
 
 def refuse_lists() -> None:

@@ -59,6 +59,12 @@ class Loop:
         """Return the loop with every picture's state changed."""
         return replace(self, states=tuple(map(change, self.states)))
 
+    def _comfy_cache_tensors(self) -> list[Any]:
+        """Return what ComfyUI's cache counts as the memory of this value: it looks into lists and dictionaries."""
+        assessments = [vars(state.assessment) for state in self.states if state.assessment is not None]
+        rounds = [vars(done) for state in self.states for done in state.rounds]
+        return [self.originals, self.values, [state.image for state in self.states], assessments, rounds]
+
 
 def start(images: Tensor, labels: tuple[str, ...], values: tuple[Any, Any], metadata: ModelMetadata) -> Loop:
     """Return a loop over pictures [B, H, W, 3 or 4] before anything was assessed."""

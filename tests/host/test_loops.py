@@ -319,6 +319,16 @@ def classic(start_server: StartServer) -> Iterator[Server]:
         yield running
 
 
+def test_without_a_cache_each_round_runs_all_before_it_or_is_refused(start_server, comfyui, photo):
+    prompt = halving()
+    with start_server(options=("--cache-none",)) as server:
+        done = server.result(server.queue(prompt))
+        if "def cache_update" in (comfyui / "comfy_execution/graph.py").read_text(encoding="utf-8"):
+            assert torch.equal(kept(server, prompt), photo / 8) and runs(server, prompt) == 1 + 2 + 3
+        else:
+            assert error_of(done).startswith("this ComfyUI runs no loops with --cache-none; ")
+
+
 class TestMinConfidence:
     def test_above_everything_nothing_runs(self, server, photo):
         prompt = halving()
@@ -435,7 +445,9 @@ class TestTrouble:
     @pytest.mark.parametrize("at", ["open", "close"])
     def test_a_list_is_refused(self, server, batch, at):
         prompt = halving() | batch
-        prompt["list"] = node("RebatchImages", images=["three", 0], batch_size=1)
+        prompt["two halves"] = node("RepeatImageBatch", image=["halve", 0], amount=2)
+        whole = {"open": "three", "close": "two halves"}[at]
+        prompt["list"] = node("RebatchImages", images=[whole, 0], batch_size=1)
         prompt[at]["inputs"]["image"] = ["list", 0]
         message = error_of(server.result(server.queue(prompt))).strip()
         assert message.startswith("the loop was given a list") and "\n" not in message
@@ -446,6 +458,16 @@ class TestTrouble:
         prompt["close"]["inputs"]["image"] = ["more", 0]
         message = error_of(server.result(server.queue(prompt)))
         assert "one picture for each of the 1 that went in, got [2, 50, 72, 3]" in message
+
+    @pytest.mark.parametrize(
+        ("source", "message"), [("open", "the loop has no nodes"), ("photo", "gets its image from outside the loop")]
+    )
+    def test_what_no_node_of_the_loop_made_is_refused(self, server, source, message):
+        prompt = halving()
+        prompt["close"]["inputs"]["image"] = [source, 1 if source == "open" else 0]
+        done = server.result(server.queue(prompt))
+        assert message in error_of(done) and "\n" not in error_of(done).strip()
+        assert "report" not in done["outputs"]
 
     def test_two_ends_for_one_beginning_are_refused(self, server):
         prompt = halving()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import operator
+from collections.abc import Mapping
 
 import pytest
 import torch
@@ -37,6 +38,7 @@ def expansion(comfy, monkeypatch):
     module = comfy("expansion")
     monkeypatch.setattr(module, "list_index", lambda: 0)
     monkeypatch.setattr(module, "blocked_output", lambda: NOTHING)
+    monkeypatch.setattr(module, "keeps_results", lambda: True)
     monkeypatch.setattr(module, "alloc_prefix", lambda: "9.0.0.")
     monkeypatch.setattr(module, "is_output_node", lambda class_type: class_type == "PreviewImage")
     return module
@@ -203,11 +205,12 @@ class TestLast:
 class TestClose:
     @pytest.fixture
     def running(self):
-        """A loop without a body."""
+        """A loop with one node."""
         return Running(
             {
                 "a.1": {"class_type": "AutoDIRLoopOpen", "inputs": {"model": ["m", 0], "image": ["p", 0]}},
-                "b": {"class_type": "AutoDIRLoopClose", "inputs": {"loop": ["a.1", 0], "image": ["a.1", 1]}},
+                "c": {"class_type": "Sharpen", "inputs": {"image": ["a.1", 1]}},
+                "b": {"class_type": "AutoDIRLoopClose", "inputs": {"loop": ["a.1", 0], "image": ["c", 0]}},
             }
         )
 
@@ -219,13 +222,13 @@ class TestClose:
 
     def test_another_round_is_an_expansion(self, loop_open, close, photo, running):
         loop, *_ = loop_open(photo)
-        assert close.close(loop, ["a.1", 1], 7, node_id="b", graph=running) == {
+        assert close.close(loop, ["c", 0], 7, node_id="b", graph=running) == {
             "expand": {
                 "9.0.0.a.1": {
                     "class_type": "AutoDIRLoopOpen",
                     "inputs": {
                         "model": ["m", 0],
-                        "image": ["a.1", 1],
+                        "image": ["c", 0],
                         "previous": ["a.1", 0],
                         "last": False,
                         "low_confidence": "",
@@ -235,17 +238,36 @@ class TestClose:
                 },
                 "9.0.0.b": {
                     "class_type": "AutoDIRLoopClose",
-                    "inputs": {"loop": ["9.0.0.a.1", 0], "image": ["9.0.0.a.1", 1]},
+                    "inputs": {"loop": ["9.0.0.a.1", 0], "image": ["9.0.0.c", 0]},
                     "override_display_id": "drawn b",
+                },
+                "9.0.0.c": {
+                    "class_type": "Sharpen",
+                    "inputs": {"image": ["9.0.0.a.1", 1]},
+                    "override_display_id": "drawn c",
                 },
             },
             "result": tuple(["9.0.0.b", output] for output in range(6)),
         }
 
+    @pytest.mark.parametrize(
+        ("source", "message"), [("a.1", "the loop has no nodes"), ("p", "gets its image from outside the loop")]
+    )
+    def test_what_no_node_of_the_loop_made_is_refused(self, loop_open, close, photo, running, error, source, message):
+        """A bypassed body, or a link past it, would report rounds in which nothing happened."""
+        running.nodes["b"]["inputs"]["image"] = [source, 1]
+        with pytest.raises(error, match=message):
+            close.close(loop_open(photo)[0], [source, 1], 7, node_id="b", graph=running)
+
+    def test_a_host_that_forgets_results_is_told(self, loop_open, close, photo, running, error, monkeypatch, expansion):
+        monkeypatch.setattr(expansion, "keeps_results", lambda: False)
+        with pytest.raises(error, match="runs no loops with --cache-none"):
+            close.close(loop_open(photo)[0], ["c", 0], 7, node_id="b", graph=running)
+
     @pytest.mark.parametrize(("labels", "max_rounds", "last"), [("", 2, False), ("", 1, True), ("rain", 7, True)])
     def test_the_last_round_is_known_before_it_runs(self, loop_open, close, photo, running, labels, max_rounds, last):
         loop, *_ = loop_open(photo, labels)
-        expansion = close.close(loop, ["a.1", 1], max_rounds, node_id="b", graph=running)["expand"]
+        expansion = close.close(loop, ["c", 0], max_rounds, node_id="b", graph=running)["expand"]
         assert expansion["9.0.0.a.1"]["inputs"]["last"] is last
 
     def test_the_host_neither_evaluates_nor_gives_what_the_body_makes(self, close):
@@ -291,7 +313,8 @@ class TestMinConfidence:
     def running(self):
         nodes = {
             "open": {"class_type": "AutoDIRLoopOpen", "inputs": {"image": ["p", 0]}},
-            "close": {"class_type": "AutoDIRLoopClose", "inputs": {"loop": ["open", 0], "image": ["open", 1]}},
+            "body": {"class_type": "Sharpen", "inputs": {"image": ["open", 1]}},
+            "close": {"class_type": "AutoDIRLoopClose", "inputs": {"loop": ["open", 0], "image": ["body", 0]}},
         }
         return Running(nodes)
 
@@ -313,7 +336,7 @@ class TestMinConfidence:
     def test_the_next_open_is_told_which_and_leaves_them(self, first, loop_open, close, batch, sure, running):
         weaker = sure.index(min(sure))
         settings = {"node_id": "close", "graph": running}
-        expansion = close.close(first, ["open", 1], 7, min_confidence=sum(sure) / 2, **settings)["expand"]
+        expansion = close.close(first, ["body", 0], 7, min_confidence=sum(sure) / 2, **settings)["expand"]
         inputs = expansion["9.0.0.open"]["inputs"]
         assert (inputs["low_confidence"], inputs["last"]) == (str(weaker), False)
         loop, image, _, label, *_ = loop_open(batch / 2, previous=first, low_confidence=inputs["low_confidence"])
@@ -389,3 +412,26 @@ def test_errors_in_clones_are_named_on_the_drawn_node(expansion, monkeypatch):
     expansion.report_errors_on_drawn_nodes(running, "AutoDIRLoopClose")
     named = {node: running.get_real_node_id(node) for node in ("9.0.0.5", "9.0.0.5.0.0.1", "7.0.0.1", "7", "9")}
     assert named == {"9.0.0.5": "5", "9.0.0.5.0.0.1": "5", "7.0.0.1": "7", "7": "7", "9": "9"}
+
+
+def counted(value, seen: set[int]) -> int:
+    """Bytes that ComfyUI's cache of finished nodes counts (since 0.36), each memory once."""
+    if isinstance(value, torch.Tensor):
+        place = value.untyped_storage()
+        known = place.data_ptr() in seen
+        seen.add(place.data_ptr())
+        return 0 if known else place.nbytes()
+    if isinstance(value, Mapping):
+        value = tuple(value.values())
+    if isinstance(value, (list, tuple)):
+        return sum(counted(one, seen) for one in value)
+    return counted(value._comfy_cache_tensors(), seen) if hasattr(value, "_comfy_cache_tensors") else 0
+
+
+def test_the_host_s_cache_knows_how_large_the_loop_is(loop_open, photo):
+    first, _, assessed, *_ = loop_open(photo)
+    second, *_ = loop_open(photo / 2, previous=first, value_a=torch.zeros(1000))
+    states, embedding = assessed.prompt_states, assessed.assessment.embedding
+    assert counted(assessed, set()) >= states.nbytes + embedding.nbytes
+    assert counted(first, set()) >= photo.nbytes + embedding.nbytes
+    assert counted(second, set()) - counted(first, set()) >= photo.nbytes + 4000
