@@ -37,3 +37,17 @@ def test_a_missing_node_can_be_traced_to_its_pack(graph: dict[str, Any]) -> None
         if node["type"] != "MarkdownNote":
             ours = node["type"].startswith("AutoDIR")
             assert node["properties"]["cnr_id"] == ("comfyui-autodir" if ours else "comfy-core"), node["type"]
+
+
+def test_restore_is_an_app_too() -> None:
+    """ComfyUI's app mode shows a few inputs and results: the photo goes in, picture and report come out."""
+    graph = WORKFLOWS["restore"]
+    types = {str(node["id"]): node["type"] for node in graph["nodes"]}
+    app = graph["extra"]["linearData"]
+    assert [(types[node], name) for node, name in app["inputs"]] == [
+        ("LoadImage", "image"),
+        ("AutoDIRRestore", "preset"),
+        ("AutoDIRRestore", "strength"),
+    ]
+    assert [types[node] for node in app["outputs"]] == ["SaveImage", "PreviewImage", "PreviewAny"]
+    assert "linearMode" not in graph["extra"], "it opens as a graph"
