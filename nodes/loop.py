@@ -78,6 +78,7 @@ class AutoDIRLoopOpen:
                 "value_a": (ANY, {"tooltip": "Any value that your nodes pass on from round to round, such as a mask."}),
                 "value_b": (ANY, {"tooltip": "A second value that your nodes pass on from round to round."}),
                 "crops": io.advanced(io.CROPS),
+                "one_decision": io.explain(io.ONE_DECISION, "The gate of AutoDIR Loop Close judges by one of them."),
             },
             # for clones; tuples, because ComfyUI looks up the options of linked inputs
             "hidden": {
@@ -96,6 +97,7 @@ class AutoDIRLoopOpen:
         value_a: Any = None,
         value_b: Any = None,
         crops: str = io.CROPS[1]["default"],
+        one_decision: bool = False,
         previous: loop_state.Loop | None = None,
         last: bool = False,
         low_confidence: str = "",
@@ -114,7 +116,7 @@ class AutoDIRLoopOpen:
         if last:
             return self.blocked_outputs(loop)
         autodir = model.load(*image.shape[1:3])
-        loop = loop_state.assess(autodir, loop, crops)
+        loop = loop_state.assess(autodir, loop, crops, one_decision)
         return self.round_outputs(autodir, loop) if loop.in_progress else self.blocked_outputs(loop)
 
     def blocked_outputs(self, loop: loop_state.Loop) -> tuple[Any, ...]:
@@ -238,7 +240,7 @@ def expand_round(running: Any, close_id: str, *, last: bool, low_confidence: str
     prefix = expansion.alloc_prefix()
 
     def new_id(node_id: str) -> str:
-        return prefix + loop_graph.local_name(node_id, parent)
+        return loop_graph.clone_id(prefix + loop_graph.local_name(node_id, parent))
 
     clones = loop_graph.clone_round(
         level,

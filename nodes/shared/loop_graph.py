@@ -172,4 +172,11 @@ def relink_inputs(node: Node, ids: Mapping[str, str]) -> dict[str, Any]:
 
 def local_name(node_id: str, parent: str | None) -> str:
     """Return a node's id without the prefix "<parent>.<call>.<graph>." of its level, so that ids do not grow."""
-    return node_id if parent is None else node_id.removeprefix(f"{parent}.").split(".", 2)[-1]
+    if parent is None:
+        return node_id
+    return node_id.removeprefix(f"{parent}.").removeprefix(f"{clone_id(parent)}.").split(".", 2)[-1]
+
+
+def clone_id(name: str) -> str:
+    """Return a name for a clone. The page takes what is before a ":" for a subgraph, and would look for it in vain."""
+    return name.replace(":", "-")

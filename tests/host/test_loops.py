@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import re
 import subprocess
 from collections.abc import Iterator
@@ -421,6 +422,41 @@ class TestCrops:
         assert torch.equal(kept(server, prompt), kept(server, prompt, "keep whole"))
         assert outputs["report"] == outputs["report whole"]
         assert f"round 1: {outputs['assess']['text'][0].splitlines()[0]}" in report(outputs)[0]
+
+
+def test_a_loop_in_a_subgraph_runs_every_round_there(server, photo):
+    """As the page queues it, "<subgraph>:<node>"; an older page cannot read such names of nodes that nobody drew."""
+    prompt, names = halving(), ("open", "halve", "close")
+    inside = {name: f"16:{number}" for number, name in enumerate(names)}
+    text = json.dumps(prompt)
+    for name, number in inside.items():
+        text = text.replace(f'"{name}"', f'"{number}"')
+    prompt = json.loads(text)
+    events = heard(server, prompt)
+    assert torch.equal(kept(server, prompt), photo / 8)
+    named = {event["data"].get("node") for event in events} | {
+        node for event in events if event["type"] == "progress_state" for node in event["data"]["nodes"]
+    }
+    assert {name for name in named if name and ":" in name} <= set(prompt)
+    assert executing(events).count(inside["halve"]) == 3
+
+
+def test_core_s_image_compare_inside_shows_every_round(server):
+    if "ImageCompare" not in server.call("/object_info"):
+        pytest.skip("this ComfyUI has no Image Compare")
+    prompt = halving()
+    prompt["compare"] = node("ImageCompare", image_a=["open", 1], image_b=["halve", 0], compare_view={})
+    shown = [e["data"]["output"] for e in heard(server, prompt) if e["type"] == "executed"]
+    pairs = [one for one in shown if one and one.get("a_images")]
+    assert len(pairs) == 3 and all(len(pair["b_images"]) == 1 for pair in pairs)
+
+
+def test_a_muted_node_before_the_end_is_refused_by_the_server(server):
+    """The page leaves a muted node and the links to it out."""
+    prompt = halving()
+    del prompt["halve"], prompt["close"]["inputs"]["image"]
+    with pytest.raises(AssertionError, match="Required input is missing"):
+        server.queue(prompt)
 
 
 class TestTrouble:

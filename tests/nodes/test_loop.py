@@ -250,6 +250,20 @@ class TestClose:
             "result": tuple(["9.0.0.b", output] for output in range(6)),
         }
 
+    def test_clones_of_nodes_in_a_subgraph_are_in_none(self, loop_open, close, photo, running, expansion, monkeypatch):
+        """Older pages look for a subgraph of the name before every ":", and fail."""
+        running.nodes = {
+            "4:1": {"class_type": "AutoDIRLoopOpen", "inputs": {"image": ["p", 0]}},
+            "4:2": {"class_type": "Sharpen", "inputs": {"image": ["4:1", 1]}},
+            "4:3": {"class_type": "AutoDIRLoopClose", "inputs": {"loop": ["4:1", 0], "image": ["4:2", 0]}},
+        }
+        monkeypatch.setattr(expansion, "alloc_prefix", lambda: "4:3.0.0.")
+        done = close.close(loop_open(photo)[0], ["4:2", 0], 7, node_id="4:3", graph=running)
+        assert list(done["expand"]) == ["4-3.0.0.4-1", "4-3.0.0.4-2", "4-3.0.0.4-3"]
+        assert done["expand"]["4-3.0.0.4-2"]["inputs"] == {"image": ["4-3.0.0.4-1", 1]}
+        assert done["expand"]["4-3.0.0.4-2"]["override_display_id"] == "drawn 4:2"
+        assert done["result"][0] == ["4-3.0.0.4-3", 0]
+
     @pytest.mark.parametrize(
         ("source", "message"), [("a.1", "the loop has no nodes"), ("p", "gets its image from outside the loop")]
     )
@@ -412,6 +426,44 @@ def test_errors_in_clones_are_named_on_the_drawn_node(expansion, monkeypatch):
     expansion.report_errors_on_drawn_nodes(running, "AutoDIRLoopClose")
     named = {node: running.get_real_node_id(node) for node in ("9.0.0.5", "9.0.0.5.0.0.1", "7.0.0.1", "7", "9")}
     assert named == {"9.0.0.5": "5", "9.0.0.5.0.0.1": "5", "7.0.0.1": "7", "7": "7", "9": "9"}
+
+
+class TestOneDecision:
+    def test_all_pictures_get_the_label_of_their_mean(self, loop_open, model, photo):
+        batch = torch.cat([photo, photo / 10])
+        loop, _, assessed, label, *_ = loop_open(batch, "raindrop, haze, noise", one_decision=True)
+        assert loop_open(batch, "raindrop, haze, noise")[3] == "raindrop, haze", "each has its own"
+        mean = model.model.assess(batch, ["raindrop", "haze", "noise"]).probabilities.mean(dim=0)
+        winner = ("raindrop", "haze", "noise")[int(mean.argmax())]
+        assert label == f"{winner}, {winner}"
+        assert torch.allclose(assessed.assessment.probabilities, mean.expand(2, -1))
+        _, _, assessed, label, *_ = loop_open(batch, previous=loop, one_decision=True)
+        assert len(set(label.split(", "))) == 1 and winner not in label
+        assert torch.equal(*assessed.assessment.probabilities)
+
+    @pytest.mark.parametrize("accepted", [0.5, 0.0])
+    def test_the_gate_finds_the_same_about_all(self, loop_open, photo, core, monkeypatch, accepted):
+        """It looks at one of the two, which accepts half of its change, or nothing."""
+        judged = []
+
+        def judge(gate, before, after, label, overall, strength=1.0):
+            judged.append(before)
+            reason = "" if strength <= accepted else "edges moved"
+            return core("outputs").Verdict(reason, strength, 1.0, 1.0, 0.0)
+
+        monkeypatch.setattr(core("stages.quality_gate").QualityGate, "judge", judge)
+        batch = torch.cat([photo, photo / 10])
+        first, *_ = loop_open(batch, one_decision=True)
+        second, *_ = loop_open(batch.flip(2), previous=first, one_decision=True, gate=True)
+        example = batch[first.example or 0][None]
+        assert judged and all(torch.equal(before, example) for before in judged)
+        verdicts = [state.rounds[0].verdicts[0] for state in second.states]
+        assert verdicts[0] is verdicts[1] and verdicts[0].accepted == (accepted > 0)
+        torch.testing.assert_close(second.images, torch.lerp(batch, batch.flip(2), accepted))
+
+    def test_pictures_that_are_clean_end_together(self, loop_open, photo):
+        loop, *others = loop_open(torch.cat([photo, photo / 10]), "no", one_decision=True)
+        assert [state.stopped for state in loop.states] == ["clean", "clean"] and others == [NOTHING] * 7
 
 
 def counted(value, seen: set[int]) -> int:
