@@ -20,6 +20,9 @@ from .outputs import Assessment, Restoration, Round, spread_probabilities
 CLOSE = 0.5
 """Part of the highest probability from which on another label counts as nearly as probable."""
 
+SAMPLES = 5
+"""Pictures at most by which one decision for many is made."""
+
 
 @dataclass(frozen=True)
 class LoopState:
@@ -119,6 +122,27 @@ class LoopState:
         return Restoration(self.image, list(self.rounds), (reason,), self.labels, last)
 
 
+def mean_assessment(found: Sequence[Assessment]) -> Assessment:
+    """Return the mean of assessments over the same labels, as one of a single picture."""
+    return Assessment(
+        found[0].labels,
+        torch.cat([one.probabilities for one in found]).mean(dim=0, keepdim=True),
+        torch.cat([one.embedding for one in found]).mean(dim=0, keepdim=True),
+    )
+
+
+def choose_example(found: Sequence[Assessment]) -> int:
+    """Return which of several pictures is nearest to their mean in what the assessment sees."""
+    probabilities = torch.cat([one.probabilities for one in found])
+    return int((probabilities - probabilities.mean(dim=0)).norm(dim=1).argmin())
+
+
+def sample_numbers(first: int, end: int) -> list[int]:
+    """Return the numbers of up to `SAMPLES` pictures, evenly from `first` to before `end`, none at the very ends."""
+    count = min(SAMPLES, end - first)
+    return [first + (2 * i + 1) * (end - first) // (2 * count) for i in range(count)]
+
+
 def choose_label(probabilities: Mapping[str, float], order: str) -> str:
     """Return the most probable label, the first one of a tie.
 
@@ -177,3 +201,13 @@ def concatenate(rows: Sequence[Tensor | None]) -> Tensor | None:
     """Return the rows as one batch, zeros for those that are not there; None where none is."""
     found = [row for row in rows if row is not None]
     return torch.cat([torch.zeros_like(found[0]) if row is None else row for row in rows]) if found else None
+
+
+def scale_round(done: Round, height: int) -> Round:
+    """Return a round with its pictures scaled to `height` pixels; lower ones stay as they are."""
+
+    def scale(images: Tensor) -> Tensor:
+        rows, columns = images.shape[1:3]
+        return resize(images, height, max(columns * height // rows, 1)) if rows > height else images
+
+    return replace(done, generated=scale(done.generated), corrected=scale(done.corrected), image=scale(done.image))

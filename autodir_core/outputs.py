@@ -126,6 +126,21 @@ class PlannedRound:
     strength: float
 
 
+@dataclass(frozen=True)
+class Decision:
+    """What is done to all of several pictures.
+
+    Attributes:
+        outcome: of the picture that stands for all.
+        rounds: those that changed it.
+        example: its number among those that were looked at, from 0.
+    """
+
+    outcome: Restoration
+    rounds: tuple[PlannedRound, ...]
+    example: int = 0
+
+
 def untouched(image: Tensor) -> Restoration:
     """Return the outcome of a picture [1, H, W, 3] whose mask is empty."""
     return Restoration(image, [], ("empty_mask",))

@@ -15,10 +15,11 @@ from .imaging.guided import transfer_change
 from .imaging.layout import check_finite, check_images
 from .imaging.mask import apply_mask
 from .labels import check_labels
-from .loop_policy import LoopState, merge_restorations
+from .loop_policy import LoopState, choose_example, merge_restorations, scale_round
 from .model import AutoDIR
 from .outputs import (
     Callbacks,
+    Decision,
     OnRound,
     OnStage,
     OnStep,
@@ -104,6 +105,22 @@ def run_prompt(runner: RoundRunner, image: Tensor) -> Restoration:
     """Restore one picture [1, H, W, 3] in one round with the custom prompt and no assessment."""
     state = runner.run(LoopState.start(image, ()), runner.model.embed_text([runner.loop.prompt or ""]))
     return Restoration(state.image, list(state.rounds), ("prompt",))
+
+
+def decide(
+    model: AutoDIR,
+    images: Sequence[Tensor],
+    loop: LoopSettings,
+    sampler: SamplerSettings,
+    seed: int = 0,
+    callbacks: Callbacks | None = None,
+) -> Decision:
+    """Return what the loop does to the one of some pictures [1, H, W, 3] that stands for them best."""
+    example = 0
+    if loop.prompt is None and len(images) > 1:
+        example = choose_example([model.assess(image, loop.labels, loop.crops) for image in images])
+    outcome = restore(model, images[example], loop, sampler, seed=seed, **vars(callbacks or Callbacks()))
+    return Decision(outcome, tuple(plan_rounds(model, outcome, loop)), example)
 
 
 def plan_rounds(model: AutoDIR, done: Restoration, loop: LoopSettings) -> list[PlannedRound]:
@@ -272,13 +289,3 @@ def rank_attempt(done: Round) -> tuple[bool, float, float]:
     """Return what one attempt is preferred to another by: accepted, how strong, and how much damage it removed."""
     verdict = done.verdict(0)
     return (verdict.accepted, verdict.strength, verdict.removed) if verdict else (True, 1.0, 0.0)
-
-
-def scale_round(done: Round, height: int) -> Round:
-    """Return a round with its pictures scaled to `height` pixels; lower ones stay as they are."""
-
-    def scale(images: Tensor) -> Tensor:
-        rows, columns = images.shape[1:3]
-        return resize(images, height, max(columns * height // rows, 1)) if rows > height else images
-
-    return replace(done, generated=scale(done.generated), corrected=scale(done.corrected), image=scale(done.image))

@@ -8,6 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from ..autodir_core.labels import parse_labels
+from ..autodir_core.loop_policy import mean_assessment
 from ..autodir_core.outputs import Assessment
 from ..autodir_core.reporting.probability_chart import probability_bar_chart
 from ..autodir_core.reporting.summary import assessment_lines, batch_text
@@ -28,6 +29,10 @@ class AssessmentOutput:
 
     assessment: Assessment
     prompt_states: Tensor
+
+    def _comfy_cache_tensors(self) -> list[Any]:
+        """Return what ComfyUI's cache counts as the memory of this value."""
+        return [vars(self.assessment), self.prompt_states]
 
 
 class AutoDIRAssess:
@@ -65,17 +70,27 @@ class AutoDIRAssess:
                     },
                 ),
             },
-            "optional": {"crops": io.CROPS},
+            "optional": {
+                "crops": io.CROPS,
+                "one_decision": io.explain(io.ONE_DECISION, "The answer is the mean over its pictures."),
+            },
         }
 
     def assess(
-        self, model: HostedModel, image: Tensor, labels: str, crops: str = io.CROPS[1]["default"]
+        self,
+        model: HostedModel,
+        image: Tensor,
+        labels: str,
+        crops: str = io.CROPS[1]["default"],
+        one_decision: bool = False,
     ) -> dict[str, Any]:
         colors, _ = io.split_alpha(image)
         autodir = model.load(*colors.shape[1:3])
         assessment = autodir.assess(colors, parse_labels(labels) or None, crops)
+        if one_decision:
+            assessment = mean_assessment([assessment])
         states = autodir.prompts(assessment.labels).states.to(devices.intermediate_device())
         spoken = report_language()
-        report = batch_text(lambda i: assessment_lines(assessment, i, spoken), len(colors), spoken)
+        report = batch_text(lambda i: assessment_lines(assessment, i, spoken), len(assessment.probabilities), spoken)
         shown = {"images": folders.save_previews(probability_bar_chart(assessment)), "text": [report]}
         return {"ui": shown, "result": (AssessmentOutput(assessment, states), ", ".join(assessment.top), report)}

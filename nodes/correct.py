@@ -29,7 +29,8 @@ class AutoDIRCorrect:
     RETURN_TYPES = ("IMAGE", "IMAGE")
     RETURN_NAMES = ("image", "residual")
     OUTPUT_TOOLTIPS = (
-        "The corrected pictures; values may be slightly outside 0..1, saving clips them. Alpha is the degraded's.",
+        "The corrected pictures; values may be outside 0..1, by 0.22 in an example; saving and previews clip them, "
+        "other nodes get them as they are. Alpha is the degraded's.",
         "What the correction adds at weight 1, in the units of the picture, around the gray 0.5 that means no change.",
     )
     FUNCTION = "correct"
@@ -69,7 +70,8 @@ class AutoDIRCorrect:
         if original.shape != drawn.shape:
             raise InputError(
                 f"degraded and generated must have one size and batch, got {list(original.shape)} and "
-                f"{list(drawn.shape)}; connect what AutoDIR Sample was given and what AutoDIR Decode gave"
+                f"{list(drawn.shape)}; connect the picture that went into the diffusion, and the one that "
+                "AutoDIR Decode or VAE Decode made of its result; crop both to one size where they differ"
             )
         pairs = zip(original.split(1), drawn.split(1), strict=True)
         with model.loaded_for(*original.shape[1:3]) as autodir:

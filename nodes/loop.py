@@ -79,6 +79,7 @@ class AutoDIRLoopOpen:
                 "value_a": (ANY, {"tooltip": "Any value that your nodes pass on from round to round, such as a mask."}),
                 "value_b": (ANY, {"tooltip": "A second value that your nodes pass on from round to round."}),
                 "crops": io.advanced(io.CROPS),
+                "one_decision": io.explain(io.ONE_DECISION, "The gate of AutoDIR Loop Close judges by one of them."),
             },
             # for clones; tuples, because ComfyUI looks up the options of linked inputs
             "hidden": {
@@ -97,6 +98,7 @@ class AutoDIRLoopOpen:
         value_a: Any = None,
         value_b: Any = None,
         crops: str = io.CROPS[1]["default"],
+        one_decision: bool = False,
         previous: loop_state.Loop | None = None,
         last: bool = False,
         low_confidence: str = "",
@@ -115,7 +117,7 @@ class AutoDIRLoopOpen:
         if last:
             return self.blocked_outputs(loop)
         autodir = model.load(*image.shape[1:3])
-        loop = loop_state.assess(autodir, loop, crops)
+        loop = loop_state.assess(autodir, loop, crops, one_decision)
         return self.round_outputs(autodir, loop) if loop.in_progress else self.blocked_outputs(loop)
 
     def blocked_outputs(self, loop: loop_state.Loop) -> tuple[Any, ...]:
@@ -208,6 +210,7 @@ class AutoDIRLoopClose:
         loop = loop_state.apply_confidence(loop, check_confidence(min_confidence), gate)
         if not loop.in_progress:
             return self.final_outputs(loop, max_rounds)
+        check_host()
         last, low_confidence = loop_state.is_last_round(loop, max_rounds), loop_state.low_confidence_indices(loop)
         return expand_round(graph, node_id, last=last, low_confidence=low_confidence, outputs=len(self.RETURN_TYPES))
 
@@ -238,7 +241,7 @@ def expand_round(running: Any, close_id: str, *, last: bool, low_confidence: str
     prefix = expansion.alloc_prefix()
 
     def new_id(node_id: str) -> str:
-        return prefix + loop_graph.local_name(node_id, parent)
+        return loop_graph.clone_id(prefix + loop_graph.local_name(node_id, parent))
 
     clones = loop_graph.clone_round(
         level,
@@ -257,6 +260,12 @@ def check_rounds(max_rounds: int) -> None:
     """InputError for a limit that the page does not offer."""
     if not 1 <= max_rounds <= io.ROUNDS_LIMIT:
         raise InputError(f"max_rounds must be in 1..{io.ROUNDS_LIMIT}, got {max_rounds}")
+
+
+def check_host() -> None:
+    """InputError where ComfyUI cannot run a second round."""
+    if not expansion.keeps_results():
+        raise InputError("this ComfyUI runs no loops with --cache-none; start it without, or use AutoDIR Restore")
 
 
 def refuse_lists() -> None:

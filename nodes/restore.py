@@ -10,19 +10,20 @@ from torch import Tensor
 
 from ..autodir_core import settings as core_settings
 from ..autodir_core.diffusion.noise import MAX_SEED
-from ..autodir_core.imaging.mask import fit_map, mask_restoration
+from ..autodir_core.imaging.mask import apply_mask, fit_map, mask_restoration
 from ..autodir_core.labels import parse_labels
 from ..autodir_core.loop_policy import merge_restorations
 from ..autodir_core.model import AutoDIR
 from ..autodir_core.outputs import Callbacks, Restoration, untouched
 from ..autodir_core.pipeline import restore
 from ..autodir_core.reporting.montage import MAX_HEIGHT, batch_montage
-from ..autodir_core.reporting.summary import batch_text, mask_line, round_lines, stop_line
+from ..autodir_core.reporting.summary import batch_text, decision_line, mask_line, round_lines, stop_line
 from ..autodir_core.settings import SCM_WEIGHT_RANGE, LoopSettings, SamplerSettings
 from .comfy import devices, folders, progress
 from .comfy.language import report_language
 from .comfy.memory import HostedModel
 from .shared import io
+from .shared.one_decision import SharedRestoration
 
 MAX_SHOWN = 4
 """Montages of a batch that the node itself shows; more would be too small to read there."""
@@ -84,15 +85,17 @@ class AutoDIRRestore:
     DISPLAY_NAME = "AutoDIR Restore"
     CATEGORY = "AutoDIR"
     DESCRIPTION = (
-        "Restores pictures of unknown degradation: assesses, restores the strongest degradation, and again until the "
-        "picture is clean. The defaults are the paper's way. The node shows its rounds."
+        "Restores pictures of unknown degradation: assesses, restores the strongest degradation (denoise, deblur, "
+        "derain, dehaze, brighten and more), and again until the picture is clean. The defaults are the paper's way. "
+        "The node shows its rounds."
     )
     SEARCH_ALIASES = ["image restoration", "denoise", "deblur", "dehaze", "derain", "low light", "super resolution"]
     RETURN_TYPES = ("IMAGE", "STRING", "IMAGE")
     RETURN_NAMES = ("image", "report", "montage")
     OUTPUT_TOOLTIPS = (
         "The restored pictures, in the size of the input; one that is found clean at once, or with low confidence, "
-        "comes back untouched. Values may be slightly outside 0..1, saving clips them.",
+        "comes back untouched. Values may be outside 0..1, by 0.22 in an example; saving and previews clip them, other "
+        "nodes get them as they are.",
         "What was found in each round, with probabilities in percent, and why the loop stopped.",
         "Input, rounds and result side by side with captions, at most 512 pixels high; one per picture.",
     )
@@ -142,16 +145,29 @@ class AutoDIRRestore:
                 "strength": io.STRENGTH,
                 "sampler_settings": io.SAMPLER_SETTINGS,
                 "loop_settings": io.LOOP_SETTINGS,
+                "one_decision": io.explain(
+                    io.ONE_DECISION, "The loop restores one that stands for all; its rounds, with its noise, follow."
+                ),
             },
         }
 
     def restore(
-        self, model: HostedModel, image: Tensor, steps: int, seed: int, mask: Tensor | None = None, **widgets: Any
+        self,
+        model: HostedModel,
+        image: Tensor,
+        steps: int,
+        seed: int,
+        mask: Tensor | None = None,
+        one_decision: bool = False,
+        **widgets: Any,
     ) -> dict[str, Any]:
         """Restore the pictures; the other widgets are the fields of `RestoreWidgets`."""
         colors, alpha = io.split_alpha(image)
         loop, sampler = RestoreWidgets(steps, **widgets).settings()
         inside = None if mask is None else fit_map(mask, colors, name="mask").clamp(0, 1)
+        changing = [i for i in range(len(colors)) if inside is None or inside[i].any()]
+        if one_decision and len(changing) > 1:
+            return self.restore_alike(model, image, inside, changing, loop, sampler, seed)
         with model.loaded_for(*colors.shape[1:3]) as autodir:
             bar = progress.NodeProgress(autodir, len(colors))
             parts = [
@@ -166,12 +182,43 @@ class AutoDIRRestore:
         report = batch_text(
             lambda i: [*round_lines(done, i, spoken), *mask_line(masks[i], spoken)], len(colors), spoken
         )
-        result = io.with_alpha(done.image, alpha).to(devices.intermediate_device())
-        montage = batch_montage(colors, done)
-        bar.show_result(montage[0])
         progress.tell(stop_line(done, len(colors) - 1, spoken))
-        shown = {"images": folders.save_previews(montage[:MAX_SHOWN]), "text": [report]}
-        return {"ui": shown, "result": (result, report, montage.to(devices.intermediate_device()))}
+        return show_results(bar, io.with_alpha(done.image, alpha), report, batch_montage(colors, done))
+
+    def restore_alike(
+        self,
+        model: HostedModel,
+        image: Tensor,
+        inside: Tensor | None,
+        changing: Sequence[int],
+        loop: LoopSettings,
+        sampler: SamplerSettings,
+        seed: int,
+    ) -> dict[str, Any]:
+        """Restore the pictures `changing` of a batch as the one that stands for all of them was."""
+        colors, alpha = io.split_alpha(image)
+        with model.loaded_for(*colors.shape[1:3]) as autodir:
+            bar = progress.NodeProgress(autodir, len(changing), decides=True)
+            run = SharedRestoration(autodir, colors, changing, loop, sampler, seed, bar)
+            number, decision = run.decide()
+            images = run.repeat(decision)
+        example = slice(number, number + 1)
+        own = None if inside is None else inside[example]
+        done = mask_restoration(colors[example], decision.outcome, own)
+        spoken = report_language()
+        lines = [decision_line(len(changing), number, spoken), *round_lines(done, 0, spoken)]
+        report = "\n".join([*lines, *mask_line(None if own is None else own[0], spoken)])
+        progress.tell(stop_line(done, 0, spoken))
+        result = io.with_alpha(apply_mask(colors, images, inside), alpha)
+        return show_results(bar, result, report, batch_montage(colors[example], done))
+
+
+def show_results(bar: progress.NodeProgress, image: Tensor, report: str, montage: Tensor) -> dict[str, Any]:
+    """Return what the node shows and gives, with the first montage as the last preview."""
+    bar.show_result(montage[0])
+    shown = {"images": folders.save_previews(montage[:MAX_SHOWN]), "text": [report]}
+    place = devices.intermediate_device()
+    return {"ui": shown, "result": (image.to(place), report, montage.to(place))}
 
 
 def restore_one(

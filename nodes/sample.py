@@ -86,7 +86,10 @@ class AutoDIRDecode:
     )
     SEARCH_ALIASES = ["VAE decode", "latent to image"]
     RETURN_TYPES = ("IMAGE",)
-    OUTPUT_TOOLTIPS = ("The generated pictures; values may be slightly outside 0..1, saving clips them.",)
+    OUTPUT_TOOLTIPS = (
+        "The generated pictures; values may be outside 0..1, by 0.22 in an example; saving and previews clip them, "
+        "other nodes get them as they are.",
+    )
     FUNCTION = "decode"
 
     @classmethod

@@ -26,6 +26,7 @@ TOP = {
     "nodes",
     "pyproject.toml",
     "requirements.txt",
+    "subgraphs",
     "web",
     "workflows",
 }

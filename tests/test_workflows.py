@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,9 @@ WORKFLOWS = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in
 WINDOW = 1280, 720
 TITLE = 30
 """Height of a node's title, which stands above its position."""
+
+FACTS = re.compile(r"`[^`\n]+`|\d+(?:\.\d+)*")
+"""What a translation keeps: code and numbers."""
 
 every_workflow = pytest.mark.parametrize("graph", WORKFLOWS.values(), ids=WORKFLOWS)
 
@@ -37,3 +41,84 @@ def test_a_missing_node_can_be_traced_to_its_pack(graph: dict[str, Any]) -> None
         if node["type"] != "MarkdownNote":
             ours = node["type"].startswith("AutoDIR")
             assert node["properties"]["cnr_id"] == ("comfyui-autodir" if ours else "comfy-core"), node["type"]
+
+
+def test_restore_is_an_app_too() -> None:
+    """ComfyUI's app mode shows a few inputs and results: the photo goes in, picture and report come out."""
+    graph = WORKFLOWS["restore"]
+    types = {str(node["id"]): node["type"] for node in graph["nodes"]}
+    app = graph["extra"]["linearData"]
+    assert [(types[node], name) for node, name in app["inputs"]] == [
+        ("LoadImage", "image"),
+        ("AutoDIRRestore", "preset"),
+        ("AutoDIRRestore", "strength"),
+    ]
+    assert [types[node] for node in app["outputs"]] == ["SaveImage", "PreviewImage", "PreviewAny"]
+    assert "linearMode" not in graph["extra"], "it opens as a graph"
+
+
+BLUEPRINTS = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in ROOT.glob("subgraphs/*.json")}
+CONTRACT = json.loads((ROOT / "tests/nodes/contract.json").read_text(encoding="utf-8"))
+every_blueprint = pytest.mark.parametrize("name", BLUEPRINTS)
+
+
+def test_there_are_three_blueprints() -> None:
+    assert BLUEPRINTS.keys() == {"Restore (guarded)", "Loop", "Low light"}
+
+
+@every_blueprint
+class TestBlueprints:
+    """A blueprint is a workflow of one node, the subgraph that the page offers in its list of nodes."""
+
+    def parts(self, name: str) -> tuple[dict[str, Any], dict[str, Any], dict[int, dict[str, Any]]]:
+        """The node, the subgraph, and the nodes in that by id."""
+        [outer], [inner] = BLUEPRINTS[name]["nodes"], BLUEPRINTS[name]["definitions"]["subgraphs"]
+        return outer, inner, {node["id"]: node for node in inner["nodes"]}
+
+    def test_the_node_is_the_subgraph(self, name: str) -> None:
+        outer, inner, _ = self.parts(name)
+        assert outer["type"] == inner["id"] and outer["title"] == inner["name"] == name
+        for sockets in ("inputs", "outputs"):
+            shown, meant = ([(one["name"], one["type"]) for one in graph[sockets]] for graph in (outer, inner))
+            assert shown == meant
+        assert inner["description"].endswith(".") and inner["category"] == "AutoDIR"
+
+    def test_every_link_has_both_its_ends(self, name: str) -> None:
+        """The subgraph's own inputs are node -10, its outputs node -20."""
+        _, inner, nodes = self.parts(name)
+        starts = {-10: inner["inputs"]} | {number: node["outputs"] for number, node in nodes.items()}
+        ends = {-20: inner["outputs"]} | {number: node["inputs"] for number, node in nodes.items()}
+        for link in inner["links"]:
+            start = starts[link["origin_id"]][link["origin_slot"]]
+            end = ends[link["target_id"]][link["target_slot"]]
+            assert link["id"] in (start.get("links") or start.get("linkIds"))
+            assert end["link"] == link["id"] if "link" in end else end["linkIds"] == [link["id"]]
+            assert link["type"] == start["type"] and link["type"] in (end["type"], "*")
+        given = [socket["link"] for node in nodes.values() for socket in node["inputs"] if socket["link"] is not None]
+        assert sorted(given) == sorted(link["id"] for link in inner["links"] if link["target_id"] != -20)
+
+    def test_it_needs_nothing_but_the_picture(self, name: str) -> None:
+        outer, _, nodes = self.parts(name)
+        assert {node["type"] for node in nodes.values()} <= CONTRACT.keys()
+        for node in nodes.values():
+            linked = {socket["name"] for socket in node["inputs"] if socket["link"] is not None}
+            required = CONTRACT[node["type"]]["inputs"]["required"]
+            assert {key for key, kind in required.items() if str(kind[0]).isupper() and kind[1:] == [{}]} <= linked
+        assert outer["inputs"][0]["name"] == "image"
+
+    def test_its_widgets_are_those_of_nodes_inside(self, name: str) -> None:
+        outer, _, nodes = self.parts(name)
+        for number, widget in outer["properties"]["proxyWidgets"]:
+            inputs = CONTRACT[nodes[int(number)]["type"]]["inputs"]
+            assert widget in inputs["required"] | inputs.get("optional", {}), widget
+
+
+def test_their_notes_and_titles_are_there_in_chinese() -> None:
+    """The page's extension looks them up by the English text, whole."""
+    told = json.loads((ROOT / "web/workflow_texts.zh.json").read_text(encoding="utf-8"))
+    nodes = [node for graph in WORKFLOWS.values() for node in graph["nodes"]]
+    assert told["titles"].keys() == {node["title"] for node in nodes if node.get("title")}
+    assert told["notes"].keys() == {node["widgets_values"][0] for node in nodes if node["type"] == "MarkdownNote"}
+    for english, chinese in (told["titles"] | told["notes"]).items():
+        assert any("\u4e00" <= letter <= "\u9fff" for letter in chinese)
+        assert FACTS.findall(chinese) == FACTS.findall(english), english

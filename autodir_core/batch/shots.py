@@ -4,42 +4,25 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import islice, pairwise
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
 from ..imaging.layout import from_uint8, to_uint8
+from ..loop_policy import mean_assessment, sample_numbers
 from ..model import AutoDIR
 from ..optional_imports import optional_import
-from ..outputs import Assessment, PlannedRound, Restoration
-from ..pipeline import plan_rounds, repeat_rounds, restore
+from ..outputs import Assessment, Decision
+from ..pipeline import decide, repeat_rounds
 from ..serialization.atomic import atomic_path
 from ..settings import LoopSettings, SamplerSettings
 from .film import count_frames, join_parts, read_format, read_frames, write_part
-
-SAMPLES = 5
-"""Frames that a shot is judged by."""
 
 PART_FRAMES = 120
 """Frames that are lost at most when a process ends."""
 
 PARTS_ENDING = ".parts"
-
-
-@dataclass(frozen=True)
-class Decision:
-    """What is done to all frames of a shot.
-
-    Attributes:
-        outcome: of the frame that stands for all.
-        rounds: those that changed it.
-    """
-
-    outcome: Restoration
-    rounds: tuple[PlannedRound, ...]
 
 
 Part = tuple[int, int, Decision]
@@ -64,12 +47,6 @@ def find_shots(path: Path) -> list[tuple[int, int]]:
     return list(pairwise(edges))
 
 
-def sample_numbers(first: int, end: int) -> list[int]:
-    """Return the numbers of up to `SAMPLES` frames, evenly through a shot, none at its very ends."""
-    count = min(SAMPLES, end - first)
-    return [first + (2 * i + 1) * (end - first) // (2 * count) for i in range(count)]
-
-
 def sample_shots(path: Path, shots: Sequence[tuple[int, int]]) -> Iterator[list[Tensor]]:
     """Yield the frames that each shot is judged by."""
     frames = enumerate(image for _, image in read_frames(path))
@@ -79,29 +56,10 @@ def sample_shots(path: Path, shots: Sequence[tuple[int, int]]) -> Iterator[list[
         yield [from_uint8(levels) for levels in kept]
 
 
-def choose_example(model: AutoDIR, frames: Sequence[Tensor], loop: LoopSettings) -> int:
-    """Return which frame is nearest to all of them in what the assessment sees."""
-    found = torch.cat([model.assess(frame, loop.labels, loop.crops).probabilities for frame in frames])
-    return int((found - found.mean(dim=0)).norm(dim=1).argmin())
-
-
-def decide(
-    model: AutoDIR, frames: Sequence[Tensor], loop: LoopSettings, sampler: SamplerSettings, seed: int = 0
-) -> Decision:
-    """Return what the loop does to the one of some frames [1, H, W, 3] that stands for them best."""
-    example = frames[0 if loop.prompt is not None else choose_example(model, frames, loop)]
-    outcome = restore(model, example, loop, sampler, seed=seed)
-    return Decision(outcome, tuple(plan_rounds(model, outcome, loop)))
-
-
 def assess_film(model: AutoDIR, path: Path, labels: Sequence[str], crops: str) -> Assessment:
     """Return the mean assessment of frames from all over a film."""
     [frames] = sample_shots(path, [(0, count_frames(path))])
-    found = [model.assess(frame, labels, crops) for frame in frames]
-    probabilities, embedding = (
-        torch.stack(rows).mean(dim=0) for rows in ([f.probabilities for f in found], [f.embedding for f in found])
-    )
-    return Assessment(found[0].labels, probabilities, embedding)
+    return mean_assessment([model.assess(frame, labels, crops) for frame in frames])
 
 
 def restore_film(

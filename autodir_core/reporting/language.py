@@ -41,6 +41,9 @@ CHINESE = {
         "仅限蒙版内，占图像的 {part:.0f} %；其余部分与输入相同"
     ),
     "picture {number}": "图像 {number}",
+    "one decision for all {count} pictures, made on picture {number}": (
+        "{count} 张图像共用一个决定，由第 {number} 张图像得出"
+    ),
     "Restoration of {name}": "{name} 的复原",
     "Before and after": "复原前后",
     "Drag the corner at the edge of the left part.": "拖动左半部分边缘的角来比较。",

@@ -82,6 +82,12 @@ def mask_line(mask: Tensor | None, language: str = "en") -> list[str]:
     return [phrase(language, template, part=100 * mask.mean().item())]
 
 
+def decision_line(count: int, picture: int, language: str = "en") -> str:
+    """Return the line that says which picture, counted from 0, stood for all `count` of a batch."""
+    template = "one decision for all {count} pictures, made on picture {number}"
+    return phrase(language, template, count=count, number=picture + 1)
+
+
 def batch_text(lines: Callable[[int], Sequence[str]], batch: int, language: str = "en") -> str:
     """Join the lines about each picture of a batch, under a heading where there are several.
 

@@ -21,6 +21,14 @@ def blocked_output() -> Any:
     return ExecutionBlocker(None)
 
 
+def keeps_results() -> bool:
+    """Return whether ComfyUI hands the results of one round to the next: with `--cache-none` older versions do not."""
+    from comfy.cli_args import args
+    from comfy_execution.graph import ExecutionList
+
+    return not args.cache_none or hasattr(ExecutionList, "cache_update")
+
+
 def is_output_node(class_type: str) -> bool:
     """Return whether nodes of a class run for their own sake, such as Save and Preview nodes."""
     from nodes import NODE_CLASS_MAPPINGS  # pyright: ignore[reportAttributeAccessIssue] - ComfyUI's, not this folder

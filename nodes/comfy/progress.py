@@ -49,9 +49,10 @@ RESOLUTION = 1000
 class NodeProgress:
     """Moves the progress bar of a node, shows previews of its pictures, and stops it after a cancel."""
 
-    def __init__(self, model: AutoDIR, pictures: int = 1) -> None:
-        """Let the bar be full when so many pictures are done."""
-        self.bar, self.pictures, self.done = comfy.utils.ProgressBar(RESOLUTION), pictures, 0
+    def __init__(self, model: AutoDIR, pictures: int = 1, *, decides: bool = False) -> None:
+        """Let the bar be full when so many pictures are done, after a decision for all of them that is number 0."""
+        self.bar, self.pictures, self.done = comfy.utils.ProgressBar(RESOLUTION), pictures + decides, 0
+        self.decides = decides
         self.preview, self.found = latent_previewer(model), ""
 
     def move(self, picture: int, fraction: float) -> None:
@@ -71,10 +72,15 @@ class NodeProgress:
             last = at.round + 1 == max_rounds
             left = 0.5**at.round
             self.move(picture, 1 - left + left * at.fraction * (1.0 if last else 0.5))
-            where = f"picture {picture + 1} of {self.pictures}, " * (self.pictures > 1)
-            tell(f"{where}round {at.round + 1}, {at.stage} {at.done}/{at.total}{self.found}")
+            tell(f"{self.place(picture)}round {at.round + 1}, {at.stage} {at.done}/{at.total}{self.found}")
 
         return report
+
+    def place(self, picture: int) -> str:
+        """Return the words for where a part of the bar is; none for the only one."""
+        if self.decides:
+            return f"picture {picture} of {self.pictures - 1}, " if picture else "decision for all, "
+        return f"picture {picture + 1} of {self.pictures}, " if self.pictures > 1 else ""
 
     def on_round(self, labels: Sequence[str]) -> OnRound:
         """Return what remembers the last finished round, for the text beside the bar."""

@@ -177,6 +177,16 @@ STRENGTH: Widget = (
     },
 )
 
+ONE_DECISION: Widget = (
+    "BOOLEAN",
+    {
+        "default": False,
+        "advanced": True,
+        "tooltip": "Frames of one shot: decide once for the whole batch, so that they do not flicker, instead of for "
+        "each picture.",
+    },
+)
+
 
 def advanced(socket: Widget) -> Widget:
     """Return a widget as one that the page shows only on demand."""

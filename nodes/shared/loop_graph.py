@@ -75,6 +75,22 @@ def find_open(graph: Graph, close_id: str) -> str:
     return link[0]
 
 
+def check_result(graph: Graph, close_id: str) -> None:
+    """Raise InputError unless the picture of a Loop Close is made by nodes behind its Loop Open."""
+    open_id = find_open(graph, close_id)
+    source = graph[close_id]["inputs"]["image"][0]
+    if source == open_id:
+        raise InputError(
+            "the loop has no nodes: AutoDIR Loop Close gets its image straight from AutoDIR Loop Open; put those that "
+            "restore it between the two, and bypass none that is alone there"
+        )
+    if source not in downstream(graph, open_id):
+        raise InputError(
+            "AutoDIR Loop Close gets its image from outside the loop; link the result of nodes that begin at the "
+            "outputs of AutoDIR Loop Open"
+        )
+
+
 def loop_body(graph: Graph, close_id: str, is_output: Callable[[str], bool]) -> set[str]:
     """Return the nodes that every round runs, without the two ends.
 
@@ -117,6 +133,7 @@ def clone_round(
         new_id: maps the id of a node to that of its clone.
         drawn_id: maps the id of a node to that of the node on the page that shows its previews.
     """
+    check_result(graph, close_id)
     open_id = find_open(graph, close_id)
     body = set() if last else loop_body(graph, close_id, is_output)
     ids = {old: new_id(old) for old in sorted(body | {open_id, close_id})}
@@ -155,4 +172,11 @@ def relink_inputs(node: Node, ids: Mapping[str, str]) -> dict[str, Any]:
 
 def local_name(node_id: str, parent: str | None) -> str:
     """Return a node's id without the prefix "<parent>.<call>.<graph>." of its level, so that ids do not grow."""
-    return node_id if parent is None else node_id.removeprefix(f"{parent}.").split(".", 2)[-1]
+    if parent is None:
+        return node_id
+    return node_id.removeprefix(f"{parent}.").removeprefix(f"{clone_id(parent)}.").split(".", 2)[-1]
+
+
+def clone_id(name: str) -> str:
+    """Return a name for a clone. The page takes what is before a ":" for a subgraph, and would look for it in vain."""
+    return name.replace(":", "-")

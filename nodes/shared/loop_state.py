@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -13,10 +13,10 @@ from ...autodir_core.checkpoint.metadata import GateThresholds, ModelMetadata
 from ...autodir_core.errors import InputError
 from ...autodir_core.imaging.filters import resize
 from ...autodir_core.labels import CLEAN
-from ...autodir_core.loop_policy import LoopState, merge_restorations
+from ...autodir_core.loop_policy import LoopState, choose_example, mean_assessment, merge_restorations
 from ...autodir_core.model import AutoDIR
 from ...autodir_core.outputs import Assessment, Restoration, Round, Verdict
-from ...autodir_core.stages.correction import scm_weight
+from ...autodir_core.stages.correction import lerp_correction, scm_weight
 from ...autodir_core.stages.quality_gate import QualityGate
 from ..comfy import progress
 from . import io
@@ -32,6 +32,7 @@ class Loop:
         values: the two values of the user's, as they entered this round.
         index: number of this round, from 0.
         thresholds: of the model's quality gate.
+        example: the picture that stands for all where one decision is made for the batch; None where each has its own.
     """
 
     originals: Tensor
@@ -39,6 +40,7 @@ class Loop:
     values: tuple[Any, Any]
     index: int = 0
     thresholds: Mapping[str, GateThresholds] = field(default_factory=dict[str, GateThresholds])
+    example: int | None = None
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -59,6 +61,12 @@ class Loop:
         """Return the loop with every picture's state changed."""
         return replace(self, states=tuple(map(change, self.states)))
 
+    def _comfy_cache_tensors(self) -> list[Any]:
+        """Return what ComfyUI's cache counts as the memory of this value: it looks into lists and dictionaries."""
+        assessments = [vars(state.assessment) for state in self.states if state.assessment is not None]
+        rounds = [vars(done) for state in self.states for done in state.rounds]
+        return [self.originals, self.values, [state.image for state in self.states], assessments, rounds]
+
 
 def start(images: Tensor, labels: tuple[str, ...], values: tuple[Any, Any], metadata: ModelMetadata) -> Loop:
     """Return a loop over pictures [B, H, W, 3 or 4] before anything was assessed."""
@@ -66,19 +74,33 @@ def start(images: Tensor, labels: tuple[str, ...], values: tuple[Any, Any], meta
     return Loop(images, states, values, thresholds=metadata.gate)
 
 
-def assess(autodir: AutoDIR, loop: Loop, crops: str) -> Loop:
-    """Decide for every picture that waits for it, each by itself over its own labels."""
+Look = tuple[Assessment, dict[str, float] | None]
+"""The assessment of a picture over its own labels, and the probabilities of all labels where those may differ."""
 
-    def assess_one(state: LoopState) -> LoopState:
-        if state.stopped:
-            return state
-        progress.raise_if_interrupted()
-        colors, _ = io.split_alpha(state.image)
-        gate = QualityGate.of(autodir, state.labels, crops)
-        overall = gate.probabilities(colors) if state.rounds else None
-        return state.apply_assessment(autodir.assess(colors, state.remaining, crops), overall)
 
-    return loop.map_states(assess_one)
+def assess(autodir: AutoDIR, loop: Loop, crops: str, one_decision: bool = False) -> Loop:
+    """Decide for every picture that waits for it, over its own labels: each by itself, or by the mean of all."""
+    looks = [look_at(autodir, state, crops) for state in loop.states if not state.stopped]
+    if one_decision and looks:
+        loop = replace(loop, example=choose_example([assessment for assessment, _ in looks]))
+        looks = [mean_look(looks)] * len(looks)
+    rest = iter(looks)
+    return loop.map_states(lambda state: state if state.stopped else state.apply_assessment(*next(rest)))
+
+
+def look_at(autodir: AutoDIR, state: LoopState, crops: str) -> Look:
+    """Assess a picture."""
+    progress.raise_if_interrupted()
+    colors, _ = io.split_alpha(state.image)
+    overall = QualityGate.of(autodir, state.labels, crops).probabilities(colors) if state.rounds else None
+    return autodir.assess(colors, state.remaining, crops), overall
+
+
+def mean_look(looks: Sequence[Look]) -> Look:
+    """Return the mean of several; pictures that were always decided on together have the same labels left."""
+    known = [overall for _, overall in looks if overall]
+    overall = {label: sum(one[label] for one in known) / len(known) for label in known[0]} if known else None
+    return mean_assessment([assessment for assessment, _ in looks]), overall
 
 
 def apply_confidence(loop: Loop, min_confidence: float, gate: bool) -> Loop:
@@ -121,7 +143,7 @@ def current_weights(loop: Loop, autodir: AutoDIR) -> float | list[float]:
 def apply_round(loop: Loop, images: Tensor | None, values: tuple[Any, Any], gate: QualityGate | None = None) -> Loop:
     """Close the round with `images` [B, h, w, 3 or 4] of the user's nodes; a finished picture stays as it is.
 
-    A gate accepts each picture's change, a part of it, or nothing.
+    A gate accepts each picture's change, a part of it, or nothing; after one decision for all, of all alike.
 
     Raises InputError for pictures of another number, or of another shape than a finished one has.
     """
@@ -131,7 +153,8 @@ def apply_round(loop: Loop, images: Tensor | None, values: tuple[Any, Any], gate
             f"the nodes of the loop must give back one picture for each of the {len(loop.states)} that went in, got "
             f"{got}; take from a batch and add to it after the loop"
         )
-    states = tuple(apply_own_round(*pair, gate) for pair in zip(loop.states, images.split(1), strict=True))
+    judge = share_verdict(gate, loop, images) if gate and loop.example is not None and loop.in_progress else gate
+    states = tuple(apply_own_round(*pair, judge) for pair in zip(loop.states, images.split(1), strict=True))
     shapes = {tuple(state.image.shape) for state in states}
     if len(shapes) > 1:
         sizes = " and ".join(f"{width} x {height} x {channels}" for _, height, width, channels in sorted(shapes))
@@ -142,7 +165,30 @@ def apply_round(loop: Loop, images: Tensor | None, values: tuple[Any, Any], gate
     return replace(loop, states=states, values=values, index=loop.index + 1)
 
 
-def apply_own_round(state: LoopState, image: Tensor, gate: QualityGate | None) -> LoopState:
+@dataclass(frozen=True)
+class SharedVerdict:
+    """A gate that found the same about every picture."""
+
+    verdict: Verdict
+
+    def choose(self, before: Tensor, after: Tensor, label: str, overall: Mapping[str, float]) -> tuple[Verdict, Tensor]:
+        """Return the verdict and the accepted part of a round's change, as `QualityGate.choose` does."""
+        if not self.verdict.accepted:
+            return self.verdict, before
+        return self.verdict, lerp_correction(resize(before, *after.shape[1:3]), after, self.verdict.strength)
+
+
+def share_verdict(gate: QualityGate, loop: Loop, images: Tensor) -> SharedVerdict:
+    """Judge the round of all pictures by the one that stands for them."""
+    number = loop.example or 0
+    state = loop.states[number]
+    before, _ = io.split_alpha(state.image)
+    after, _ = io.split_alpha(images[number : number + 1].to(before))
+    verdict, _ = gate.choose(before, after, state.label or "", gate.probabilities(before))
+    return SharedVerdict(verdict)
+
+
+def apply_own_round(state: LoopState, image: Tensor, gate: QualityGate | SharedVerdict | None) -> LoopState:
     """Close one picture's round; nothing but the result is known of what the user's nodes did."""
     if state.label is None or state.assessment is None:
         return state

@@ -11,7 +11,7 @@ from ...autodir_core.outputs import Assessment
 from ...autodir_core.reporting.summary import assessment_dict, assessment_lines, batch_text
 from ...autodir_core.serialization.atomic import atomic_path
 from ..assess import AssessmentOutput
-from ..comfy import folders
+from ..comfy import folders, progress
 
 
 class AutoDIRSaveReport:
@@ -70,6 +70,7 @@ class AutoDIRSaveReport:
         path = folders.output_path(filename_prefix, f".{format}")
         with atomic_path(path) as temporary:
             temporary.write_text(f"{text}\n", encoding="utf-8")
+        progress.tell(str(path))
         return {"ui": {"text": [str(path)]}, "result": (str(path),)}
 
 

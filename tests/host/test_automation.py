@@ -26,7 +26,7 @@ SETTINGS = {
     "AutoDIR Restore.seed": SEED,
     "AutoDIR Restore.max_rounds": ROUNDS,
 }
-OUTPUTS = ["autodir_restore.png", "autodir_restore.txt", "comfy.json", "report.txt", "rounds.png", "save_image.png"]
+OUTPUTS = ["autodir_restore.png", "autodir_restore.txt", "comfy.json", "report.txt", "restored.png", "rounds.png"]
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def test_a_photo_comes_back_as_the_core_restores_it(server, alone, photo, tmp_pa
     options = {"inputs": {"image": photo}, "settings": SETTINGS, "on_update": updates.append}
     (result,) = run_workflow(ROOT / file, url(server), out, **options)
     assert sorted(path.name for path in out.iterdir()) == [f"Mein Foto_{name}" for name in OUTPUTS]
-    assert np.array_equal(pixels(out / "Mein Foto_save_image.png"), saved_by_comfyui(alone["image"]))
+    assert np.array_equal(pixels(out / "Mein Foto_restored.png"), saved_by_comfyui(alone["image"]))
     assert "round 1" in (out / "Mein Foto_report.txt").read_text(encoding="utf-8")
     assert not result.error and executed(server) == before + 1
     parts = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import re
 import subprocess
 from collections.abc import Iterator
@@ -319,6 +320,16 @@ def classic(start_server: StartServer) -> Iterator[Server]:
         yield running
 
 
+def test_without_a_cache_each_round_runs_all_before_it_or_is_refused(start_server, comfyui, photo):
+    prompt = halving()
+    with start_server(options=("--cache-none",)) as server:
+        done = server.result(server.queue(prompt))
+        if "def cache_update" in (comfyui / "comfy_execution/graph.py").read_text(encoding="utf-8"):
+            assert torch.equal(kept(server, prompt), photo / 8) and runs(server, prompt) == 1 + 2 + 3
+        else:
+            assert error_of(done).startswith("this ComfyUI runs no loops with --cache-none; ")
+
+
 class TestMinConfidence:
     def test_above_everything_nothing_runs(self, server, photo):
         prompt = halving()
@@ -413,6 +424,41 @@ class TestCrops:
         assert f"round 1: {outputs['assess']['text'][0].splitlines()[0]}" in report(outputs)[0]
 
 
+def test_a_loop_in_a_subgraph_runs_every_round_there(server, photo):
+    """As the page queues it, "<subgraph>:<node>"; an older page cannot read such names of nodes that nobody drew."""
+    prompt, names = halving(), ("open", "halve", "close")
+    inside = {name: f"16:{number}" for number, name in enumerate(names)}
+    text = json.dumps(prompt)
+    for name, number in inside.items():
+        text = text.replace(f'"{name}"', f'"{number}"')
+    prompt = json.loads(text)
+    events = heard(server, prompt)
+    assert torch.equal(kept(server, prompt), photo / 8)
+    named = {event["data"].get("node") for event in events} | {
+        node for event in events if event["type"] == "progress_state" for node in event["data"]["nodes"]
+    }
+    assert {name for name in named if name and ":" in name} <= set(prompt)
+    assert executing(events).count(inside["halve"]) == 3
+
+
+def test_core_s_image_compare_inside_shows_every_round(server):
+    if "ImageCompare" not in server.call("/object_info"):
+        pytest.skip("this ComfyUI has no Image Compare")
+    prompt = halving()
+    prompt["compare"] = node("ImageCompare", image_a=["open", 1], image_b=["halve", 0], compare_view={})
+    shown = [e["data"]["output"] for e in heard(server, prompt) if e["type"] == "executed"]
+    pairs = [one for one in shown if one and one.get("a_images")]
+    assert len(pairs) == 3 and all(len(pair["b_images"]) == 1 for pair in pairs)
+
+
+def test_a_muted_node_before_the_end_is_refused_by_the_server(server):
+    """The page leaves a muted node and the links to it out."""
+    prompt = halving()
+    del prompt["halve"], prompt["close"]["inputs"]["image"]
+    with pytest.raises(AssertionError, match="Required input is missing"):
+        server.queue(prompt)
+
+
 class TestTrouble:
     def test_an_error_in_the_third_round_names_the_node(self, server):
         prompt = halving()
@@ -435,7 +481,9 @@ class TestTrouble:
     @pytest.mark.parametrize("at", ["open", "close"])
     def test_a_list_is_refused(self, server, batch, at):
         prompt = halving() | batch
-        prompt["list"] = node("RebatchImages", images=["three", 0], batch_size=1)
+        prompt["two halves"] = node("RepeatImageBatch", image=["halve", 0], amount=2)
+        whole = {"open": "three", "close": "two halves"}[at]
+        prompt["list"] = node("RebatchImages", images=[whole, 0], batch_size=1)
         prompt[at]["inputs"]["image"] = ["list", 0]
         message = error_of(server.result(server.queue(prompt))).strip()
         assert message.startswith("the loop was given a list") and "\n" not in message
@@ -446,6 +494,16 @@ class TestTrouble:
         prompt["close"]["inputs"]["image"] = ["more", 0]
         message = error_of(server.result(server.queue(prompt)))
         assert "one picture for each of the 1 that went in, got [2, 50, 72, 3]" in message
+
+    @pytest.mark.parametrize(
+        ("source", "message"), [("open", "the loop has no nodes"), ("photo", "gets its image from outside the loop")]
+    )
+    def test_what_no_node_of_the_loop_made_is_refused(self, server, source, message):
+        prompt = halving()
+        prompt["close"]["inputs"]["image"] = [source, 1 if source == "open" else 0]
+        done = server.result(server.queue(prompt))
+        assert message in error_of(done) and "\n" not in error_of(done).strip()
+        assert "report" not in done["outputs"]
 
     def test_two_ends_for_one_beginning_are_refused(self, server):
         prompt = halving()

@@ -154,20 +154,19 @@ def test_a_batch_is_reported_picture_by_picture(server, workflow):
 
 
 def test_a_batch_may_come_from_a_folder(server, workflow, photo_path):
-    """As the note of the workflow says, with ComfyUI's own node."""
-    if "LoadImageSetFromFolderNode" not in server.call("/object_info"):
-        pytest.skip("this ComfyUI has no Load Image Dataset from Folder")
+    """As the note of the workflow says, with the node of ComfyUI's that this version has."""
+    offered = server.call("/object_info")
+    named = {"Load Image (from Folder)": {}, "Load Image Dataset from Folder": {"resize_method": "None"}}
+    [(name, settings)] = [
+        (name, named[entry["display_name"]]) for name, entry in offered.items() if entry["display_name"] in named
+    ]
     folder = server.base / "input/holiday"
     folder.mkdir(exist_ok=True)
-    for name in ("one.png", "two.png"):
-        shutil.copy(photo_path, folder / name)
+    for file in ("one.png", "two.png"):
+        shutil.copy(photo_path, folder / file)
     prompt = workflow("batch", **QUICK)
-    restore = prompt[number_of(prompt, "AutoDIRRestore")]["inputs"]
-    prompt["folder"] = {
-        "class_type": "LoadImageSetFromFolderNode",
-        "inputs": {"folder": "holiday", "resize_method": "None"},
-    }
-    restore["image"] = ["folder", 0]
+    prompt["folder"] = {"class_type": name, "inputs": {"folder": "holiday", **settings}}
+    prompt[number_of(prompt, "AutoDIRRestore")]["inputs"]["image"] = ["folder", 0]
     assert len(server.run(prompt)[number_of(prompt, "SaveImage")]["images"]) == 2
 
 

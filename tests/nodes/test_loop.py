@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import operator
+from collections.abc import Mapping
 
 import pytest
 import torch
@@ -37,6 +38,7 @@ def expansion(comfy, monkeypatch):
     module = comfy("expansion")
     monkeypatch.setattr(module, "list_index", lambda: 0)
     monkeypatch.setattr(module, "blocked_output", lambda: NOTHING)
+    monkeypatch.setattr(module, "keeps_results", lambda: True)
     monkeypatch.setattr(module, "alloc_prefix", lambda: "9.0.0.")
     monkeypatch.setattr(module, "is_output_node", lambda class_type: class_type == "PreviewImage")
     return module
@@ -203,11 +205,12 @@ class TestLast:
 class TestClose:
     @pytest.fixture
     def running(self):
-        """A loop without a body."""
+        """A loop with one node."""
         return Running(
             {
                 "a.1": {"class_type": "AutoDIRLoopOpen", "inputs": {"model": ["m", 0], "image": ["p", 0]}},
-                "b": {"class_type": "AutoDIRLoopClose", "inputs": {"loop": ["a.1", 0], "image": ["a.1", 1]}},
+                "c": {"class_type": "Sharpen", "inputs": {"image": ["a.1", 1]}},
+                "b": {"class_type": "AutoDIRLoopClose", "inputs": {"loop": ["a.1", 0], "image": ["c", 0]}},
             }
         )
 
@@ -219,13 +222,13 @@ class TestClose:
 
     def test_another_round_is_an_expansion(self, loop_open, close, photo, running):
         loop, *_ = loop_open(photo)
-        assert close.close(loop, ["a.1", 1], 7, node_id="b", graph=running) == {
+        assert close.close(loop, ["c", 0], 7, node_id="b", graph=running) == {
             "expand": {
                 "9.0.0.a.1": {
                     "class_type": "AutoDIRLoopOpen",
                     "inputs": {
                         "model": ["m", 0],
-                        "image": ["a.1", 1],
+                        "image": ["c", 0],
                         "previous": ["a.1", 0],
                         "last": False,
                         "low_confidence": "",
@@ -235,17 +238,50 @@ class TestClose:
                 },
                 "9.0.0.b": {
                     "class_type": "AutoDIRLoopClose",
-                    "inputs": {"loop": ["9.0.0.a.1", 0], "image": ["9.0.0.a.1", 1]},
+                    "inputs": {"loop": ["9.0.0.a.1", 0], "image": ["9.0.0.c", 0]},
                     "override_display_id": "drawn b",
+                },
+                "9.0.0.c": {
+                    "class_type": "Sharpen",
+                    "inputs": {"image": ["9.0.0.a.1", 1]},
+                    "override_display_id": "drawn c",
                 },
             },
             "result": tuple(["9.0.0.b", output] for output in range(6)),
         }
 
+    def test_clones_of_nodes_in_a_subgraph_are_in_none(self, loop_open, close, photo, running, expansion, monkeypatch):
+        """Older pages look for a subgraph of the name before every ":", and fail."""
+        running.nodes = {
+            "4:1": {"class_type": "AutoDIRLoopOpen", "inputs": {"image": ["p", 0]}},
+            "4:2": {"class_type": "Sharpen", "inputs": {"image": ["4:1", 1]}},
+            "4:3": {"class_type": "AutoDIRLoopClose", "inputs": {"loop": ["4:1", 0], "image": ["4:2", 0]}},
+        }
+        monkeypatch.setattr(expansion, "alloc_prefix", lambda: "4:3.0.0.")
+        done = close.close(loop_open(photo)[0], ["4:2", 0], 7, node_id="4:3", graph=running)
+        assert list(done["expand"]) == ["4-3.0.0.4-1", "4-3.0.0.4-2", "4-3.0.0.4-3"]
+        assert done["expand"]["4-3.0.0.4-2"]["inputs"] == {"image": ["4-3.0.0.4-1", 1]}
+        assert done["expand"]["4-3.0.0.4-2"]["override_display_id"] == "drawn 4:2"
+        assert done["result"][0] == ["4-3.0.0.4-3", 0]
+
+    @pytest.mark.parametrize(
+        ("source", "message"), [("a.1", "the loop has no nodes"), ("p", "gets its image from outside the loop")]
+    )
+    def test_what_no_node_of_the_loop_made_is_refused(self, loop_open, close, photo, running, error, source, message):
+        """A bypassed body, or a link past it, would report rounds in which nothing happened."""
+        running.nodes["b"]["inputs"]["image"] = [source, 1]
+        with pytest.raises(error, match=message):
+            close.close(loop_open(photo)[0], [source, 1], 7, node_id="b", graph=running)
+
+    def test_a_host_that_forgets_results_is_told(self, loop_open, close, photo, running, error, monkeypatch, expansion):
+        monkeypatch.setattr(expansion, "keeps_results", lambda: False)
+        with pytest.raises(error, match="runs no loops with --cache-none"):
+            close.close(loop_open(photo)[0], ["c", 0], 7, node_id="b", graph=running)
+
     @pytest.mark.parametrize(("labels", "max_rounds", "last"), [("", 2, False), ("", 1, True), ("rain", 7, True)])
     def test_the_last_round_is_known_before_it_runs(self, loop_open, close, photo, running, labels, max_rounds, last):
         loop, *_ = loop_open(photo, labels)
-        expansion = close.close(loop, ["a.1", 1], max_rounds, node_id="b", graph=running)["expand"]
+        expansion = close.close(loop, ["c", 0], max_rounds, node_id="b", graph=running)["expand"]
         assert expansion["9.0.0.a.1"]["inputs"]["last"] is last
 
     def test_the_host_neither_evaluates_nor_gives_what_the_body_makes(self, close):
@@ -291,7 +327,8 @@ class TestMinConfidence:
     def running(self):
         nodes = {
             "open": {"class_type": "AutoDIRLoopOpen", "inputs": {"image": ["p", 0]}},
-            "close": {"class_type": "AutoDIRLoopClose", "inputs": {"loop": ["open", 0], "image": ["open", 1]}},
+            "body": {"class_type": "Sharpen", "inputs": {"image": ["open", 1]}},
+            "close": {"class_type": "AutoDIRLoopClose", "inputs": {"loop": ["open", 0], "image": ["body", 0]}},
         }
         return Running(nodes)
 
@@ -313,7 +350,7 @@ class TestMinConfidence:
     def test_the_next_open_is_told_which_and_leaves_them(self, first, loop_open, close, batch, sure, running):
         weaker = sure.index(min(sure))
         settings = {"node_id": "close", "graph": running}
-        expansion = close.close(first, ["open", 1], 7, min_confidence=sum(sure) / 2, **settings)["expand"]
+        expansion = close.close(first, ["body", 0], 7, min_confidence=sum(sure) / 2, **settings)["expand"]
         inputs = expansion["9.0.0.open"]["inputs"]
         assert (inputs["low_confidence"], inputs["last"]) == (str(weaker), False)
         loop, image, _, label, *_ = loop_open(batch / 2, previous=first, low_confidence=inputs["low_confidence"])
@@ -389,3 +426,64 @@ def test_errors_in_clones_are_named_on_the_drawn_node(expansion, monkeypatch):
     expansion.report_errors_on_drawn_nodes(running, "AutoDIRLoopClose")
     named = {node: running.get_real_node_id(node) for node in ("9.0.0.5", "9.0.0.5.0.0.1", "7.0.0.1", "7", "9")}
     assert named == {"9.0.0.5": "5", "9.0.0.5.0.0.1": "5", "7.0.0.1": "7", "7": "7", "9": "9"}
+
+
+class TestOneDecision:
+    def test_all_pictures_get_the_label_of_their_mean(self, loop_open, model, photo):
+        batch = torch.cat([photo, photo / 10])
+        loop, _, assessed, label, *_ = loop_open(batch, "raindrop, haze, noise", one_decision=True)
+        assert loop_open(batch, "raindrop, haze, noise")[3] == "raindrop, haze", "each has its own"
+        mean = model.model.assess(batch, ["raindrop", "haze", "noise"]).probabilities.mean(dim=0)
+        winner = ("raindrop", "haze", "noise")[int(mean.argmax())]
+        assert label == f"{winner}, {winner}"
+        assert torch.allclose(assessed.assessment.probabilities, mean.expand(2, -1))
+        _, _, assessed, label, *_ = loop_open(batch, previous=loop, one_decision=True)
+        assert len(set(label.split(", "))) == 1 and winner not in label
+        assert torch.equal(*assessed.assessment.probabilities)
+
+    @pytest.mark.parametrize("accepted", [0.5, 0.0])
+    def test_the_gate_finds_the_same_about_all(self, loop_open, photo, core, monkeypatch, accepted):
+        """It looks at one of the two, which accepts half of its change, or nothing."""
+        judged = []
+
+        def judge(gate, before, after, label, overall, strength=1.0):
+            judged.append(before)
+            reason = "" if strength <= accepted else "edges moved"
+            return core("outputs").Verdict(reason, strength, 1.0, 1.0, 0.0)
+
+        monkeypatch.setattr(core("stages.quality_gate").QualityGate, "judge", judge)
+        batch = torch.cat([photo, photo / 10])
+        first, *_ = loop_open(batch, one_decision=True)
+        second, *_ = loop_open(batch.flip(2), previous=first, one_decision=True, gate=True)
+        example = batch[first.example or 0][None]
+        assert judged and all(torch.equal(before, example) for before in judged)
+        verdicts = [state.rounds[0].verdicts[0] for state in second.states]
+        assert verdicts[0] is verdicts[1] and verdicts[0].accepted == (accepted > 0)
+        torch.testing.assert_close(second.images, torch.lerp(batch, batch.flip(2), accepted))
+
+    def test_pictures_that_are_clean_end_together(self, loop_open, photo):
+        loop, *others = loop_open(torch.cat([photo, photo / 10]), "no", one_decision=True)
+        assert [state.stopped for state in loop.states] == ["clean", "clean"] and others == [NOTHING] * 7
+
+
+def counted(value, seen: set[int]) -> int:
+    """Bytes that ComfyUI's cache of finished nodes counts (since 0.36), each memory once."""
+    if isinstance(value, torch.Tensor):
+        place = value.untyped_storage()
+        known = place.data_ptr() in seen
+        seen.add(place.data_ptr())
+        return 0 if known else place.nbytes()
+    if isinstance(value, Mapping):
+        value = tuple(value.values())
+    if isinstance(value, (list, tuple)):
+        return sum(counted(one, seen) for one in value)
+    return counted(value._comfy_cache_tensors(), seen) if hasattr(value, "_comfy_cache_tensors") else 0
+
+
+def test_the_host_s_cache_knows_how_large_the_loop_is(loop_open, photo):
+    first, _, assessed, *_ = loop_open(photo)
+    second, *_ = loop_open(photo / 2, previous=first, value_a=torch.zeros(1000))
+    states, embedding = assessed.prompt_states, assessed.assessment.embedding
+    assert counted(assessed, set()) >= states.nbytes + embedding.nbytes
+    assert counted(first, set()) >= photo.nbytes + embedding.nbytes
+    assert counted(second, set()) - counted(first, set()) >= photo.nbytes + 4000

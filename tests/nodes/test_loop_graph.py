@@ -138,7 +138,8 @@ class TestCloneRound:
 @pytest.mark.parametrize(
     ("node_id", "parent", "name"),
     [("12", None, "12"), ("load.image", None, "load.image"), ("9.0.0.5", "9", "5"), ("9.0.0.9.0.0.5", "9.0.0.9", "5")]
-    + [("my.close.0.0.load.image", "my.close", "load.image")],
+    + [("my.close.0.0.load.image", "my.close", "load.image")]
+    + [("16-9.0.0.16-5", "16:9", "16-5"), ("16:9.0.0.x:5", "16:9", "x:5"), ("16:5", None, "16:5")],
 )
 def test_names_do_not_grow_with_the_rounds(loop_graph, node_id, parent, name):
     assert loop_graph.local_name(node_id, parent) == name

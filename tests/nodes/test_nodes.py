@@ -228,7 +228,7 @@ class TestMask:
             node("Correct").correct(model, photo, generated, 1.0, torch.zeros(3, 8, 8))
 
     def test_sizes_that_differ(self, node, model, photo, generated, core):
-        with pytest.raises(core("errors").InputError, match="one size and batch"):
+        with pytest.raises(core("errors").InputError, match=r"one size and batch.+AutoDIR Decode or VAE Decode"):
             node("Correct").correct(model, photo[:, :40], generated, 1.0)
 
 
@@ -336,3 +336,53 @@ class TestRestore:
     def test_the_node_shows_the_first_montages_of_a_large_batch(self, node, model, photo, stand_in):
         done = node("Restore").restore(model, photo.repeat(6, 1, 1, 1), 1, labels="no", **LOOP)
         assert len(done["ui"]["images"]) == len(stand_in.shown[-1]) == 4 and len(done["result"][2]) == 6
+
+
+class TestOneDecision:
+    """Frames of a shot: what one of them needs is done to all, with its noise."""
+
+    @pytest.fixture
+    def frames(self, photo):
+        return torch.cat([photo, (photo * 0.9), torch.zeros_like(photo)])
+
+    def test_the_rounds_of_the_one_that_stands_for_all(self, node, model, frames, core, stand_in):
+        image, report, montage = node("Restore").restore(model, frames, 1, one_decision=True, **LOOP)["result"]
+        records, pipeline = core("settings"), core("pipeline")
+        loop, sampler = records.LoopSettings(2, round_height=512), records.SamplerSettings(1)
+        found = pipeline.decide(model.model, frames.split(1), loop, sampler, seed=3)
+        torch.testing.assert_close(image[found.example], found.outcome.image[0], atol=1e-4, rtol=0)
+        for one, picture in zip(image.split(1), frames.split(1), strict=True):
+            again = pipeline.repeat_rounds(model.model, picture, found.rounds, loop, sampler, seed=3)
+            assert torch.equal(one, again)
+        title, *lines = report.splitlines()
+        assert title == f"one decision for all 3 pictures, made on picture {found.example + 1}"
+        assert lines == core("reporting.summary").round_lines(found.outcome)
+        assert len(montage) == 1 and torch.equal(stand_in.shown[-1], montage)
+        (bar,) = stand_in.bars
+        assert bar.done == sorted(bar.done) and bar.done[-1] == bar.total
+        texts = [text for _, text in stand_in.told]
+        assert texts[0].startswith("decision for all, round 1, ") and "picture 3 of 3, as decided" in texts
+
+    def test_pictures_that_nothing_is_asked_of_have_no_say(self, node, model, frames):
+        mask = torch.ones(3, 50, 72)
+        mask[0], mask[1, :25] = 0, 0
+        settings = {**LOOP, "mask": mask, "one_decision": True}
+        image, report, _ = node("Restore").restore(model, frames, 1, **settings)["result"]
+        assert torch.equal(image[0], frames[0]) and torch.equal(image[1, :25], frames[1, :25])
+        assert not torch.equal(image[1, 25:], frames[1, 25:]) and not torch.equal(image[2], frames[2])
+        assert report.startswith("one decision for all 2 pictures, made on picture ")
+
+    def test_of_one_picture_it_is_its_own(self, node, model, photo):
+        image, report, _ = node("Restore").restore(model, photo, 1, one_decision=True, **LOOP)["result"]
+        alone, expected, _ = node("Restore").restore(model, photo, 1, **LOOP)["result"]
+        assert torch.equal(image, alone) and report == expected
+
+    def test_assess_gives_the_mean(self, node, model, frames):
+        (each, _, _), (mean, label, report) = (
+            node("Assess").assess(model, frames, "", one_decision=one)["result"] for one in (False, True)
+        )
+        expected = each.assessment.probabilities.mean(dim=0, keepdim=True)
+        assert torch.equal(mean.assessment.probabilities, expected) and "," not in label
+        assert len(report.splitlines()) == 8
+        (condition,) = node("Blend").blend(mean, 1.0, 0, "")
+        assert condition[0][0].shape[0] == 1, "one for all pictures of Sample"

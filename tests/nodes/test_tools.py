@@ -266,7 +266,7 @@ class TestSaveReport:
         (path,) = done["result"]
         assert Path(path) == stand_in.output / "autodir/report_00001_.txt"
         assert Path(path).read_text(encoding="utf-8") == "round 1: haze 62 %\ndone: größer\n"
-        assert done["ui"] == {"text": [path]}
+        assert done["ui"] == {"text": [path]} and stand_in.told == [("7", path)], "the node shows where it is"
 
     @pytest.mark.parametrize("prefix", ["report", "autodir/"])
     def test_nothing_is_overwritten(self, node, stand_in, prefix):
