@@ -36,9 +36,7 @@ def test_no_settings_yet(language, settings):
     assert language.report_language() == "en"
 
 
-def test_a_report_speaks_it(pack, node, model, photo, stand_in):
-    settings = stand_in.output / "user/default/comfy.settings.json"
-    settings.parent.mkdir(parents=True)
+def test_a_report_speaks_it(settings, node, model, photo):
     settings.write_text(json.dumps({"Comfy.Locale": "zh"}))
     (lines,) = node("Assess").assess(model, photo, "noise\nno")["ui"]["text"]
     assert sorted(line.split(" ")[0] for line in lines.splitlines()) == ["噪点", "无退化"]
