@@ -127,7 +127,7 @@ def photo_samples(photos: Mapping[str, Tensor], labels: Sequence[str], protocol:
 
 def some_mixtures(samples: Sequence[Sample], count: int) -> list[Sample]:
     """Return `count` of each crop's mixtures, other ones of each crop, so that all are drawn alike."""
-    crops: dict[tuple[str, int], list[Sample]] = {}
+    crops: dict[tuple[str, int | None], list[Sample]] = {}
     for sample in samples:
         if len(sample.labels) > 1:
             crops.setdefault((sample.photo, sample.crop), []).append(sample)
