@@ -115,7 +115,7 @@ class Restorer:
             restoration = self.run_loop(job, picture.image, reporter) if wanted else untouched(picture.image)
         return mask_restoration(picture.image, self.match_colors(picture.image, restoration), mask)
 
-    def write_result(self, job: Job, picture: Picture, result: Tensor, excess: Tensor | None) -> None:
+    def write_result(self, job: Job, picture: Picture, result: Tensor, excess: Tensor | None = None) -> None:
         """Write the result with the metadata of its source, or copy the file bit for bit where nothing was changed."""
         same_format = FORMATS.get(job.target.suffix.lower()) == picture.format
         if same_format and torch.equal(result, picture.image):

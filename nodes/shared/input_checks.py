@@ -143,11 +143,12 @@ def check_latent(value: Any, options: Options) -> str:
 
 
 def check_conditioning(value: Any, options: Options) -> str:
-    entries = value if isinstance(value, list) and value else [None]
-    for entry in entries:
+    if not isinstance(value, list) or not value:
+        return f"takes a conditioning, got {describe(value)}"
+    for entry in value:
         if not isinstance(entry, (list, tuple)) or len(entry) != 2 or not isinstance(entry[1], dict):
             return f"takes a conditioning, got {describe(value)}"
-    return next(filter(None, (check_tensor(entry[0], "[B, tokens, width]", (2, 3)) for entry in entries)), "")
+    return next(filter(None, (check_tensor(entry[0], "[B, tokens, width]", (2, 3)) for entry in value)), "")
 
 
 def check_tensor(value: Any, layout: str, ranks: tuple[int, ...]) -> str:
