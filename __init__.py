@@ -5,6 +5,7 @@ from __future__ import annotations
 if __package__:  # not when a test runner meets this file on its own
     from .nodes import assess, conditioning, correct, load, loop, native, restore, sample, settings
     from .nodes.comfy import folders, prompt_hooks
+    from .nodes.shared import input_checks
     from .nodes.tools import color_match, compare, damage_map, degrade, save_report
 
     WEB_DIRECTORY = "./web"  # the help pages, docs/<node id>/<language>.md, and an extension of the page
@@ -32,5 +33,6 @@ if __package__:  # not when a test runner meets this file on its own
     }
     NODE_DISPLAY_NAME_MAPPINGS = {name: node.DISPLAY_NAME for name, node in NODE_CLASS_MAPPINGS.items()}
 
+    input_checks.guard(NODE_CLASS_MAPPINGS.values())
     folders.register_model_folder()
     prompt_hooks.register(NODE_CLASS_MAPPINGS)

@@ -63,8 +63,8 @@ def add_workflow(parser: argparse.ArgumentParser) -> None:
 
 def add_access(parser: argparse.ArgumentParser) -> None:
     """Add what servers behind a login or with a certificate of their own need."""
-    token = "sent as the header Authorization: Bearer TOKEN (default: none; an address may also end in ?token=TOKEN)"
-    parser.add_argument("--token", help=token)
+    bearer = "sent as the header Authorization: Bearer TOKEN (default: none; an address may also end in ?token=TOKEN)"
+    parser.add_argument("--token", help=bearer)
     header = "sent with every request; may be given several times (default: none)"
     parser.add_argument("--header", action="append", default=[], metavar="NAME:VALUE", help=header)
     insecure = "take any certificate of an https server, such as a self-signed one (default: trusted ones)"

@@ -9,6 +9,9 @@ import ssl
 
 from autodir_core.errors import AutoDIRError
 
+MAX_REASON = 160
+"""Characters of why a connection failed: some errors hold all that a server has sent."""
+
 
 class ServerError(AutoDIRError):
     """A server that cannot be used as it is; another one, or the same one changed, can do the work."""
@@ -50,4 +53,5 @@ def reason(error: BaseException) -> str:
         return "timeout"
     if isinstance(cause, OSError) and cause.errno and not isinstance(cause, (socket.gaierror, ssl.SSLError)):
         return os.strerror(cause.errno)  # asyncio's own text repeats the address
-    return " ".join(str(getattr(cause, "strerror", None) or cause).split()) or type(error).__name__
+    text = " ".join(str(getattr(cause, "strerror", None) or cause).split())
+    return text[:MAX_REASON] or type(error).__name__

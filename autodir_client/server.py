@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import uuid
-from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from functools import wraps
 from pathlib import Path
 from time import monotonic
@@ -18,7 +18,7 @@ from autodir_core.errors import AutoDIRError, InputError
 from autodir_core.optional_imports import optional_import
 from autodir_core.serialization.atomic import atomic_path, one_line
 
-from .definitions import Definitions, Prompt
+from .definitions import Definitions, Prompt, parse_inputs
 from .errors import JobFailedError, OutputNotFoundError, ServerError, ServerUnavailableError, connection_error
 from .messages import Progress, PromptResult, Update, read_history, refusal_message
 
@@ -38,6 +38,9 @@ OK, REDIRECTION, BAD_REQUEST, NOT_FOUND, TOO_LARGE, SERVER_TROUBLE = 200, 300, 4
 LATER = (408, 425, 429)
 LOGIN = (401, 403)
 FAULTS_OF_FILES = (BAD_REQUEST, TOO_LARGE, 415, 422)
+UNLIKE_COMFYUI = (LookupError, TypeError, AttributeError, ValueError)
+"""What reading JSON of another shape raises."""
+
 LOG_IN = "log in with --token or --header"
 
 
@@ -89,16 +92,24 @@ class Server:
 
     async def version(self) -> str:
         """Return the version of ComfyUI, such as "0.3.64"."""
-        return (await self.get_json("/system_stats"))["system"].get("comfyui_version", "")
+        stats = await self.get_json("/system_stats")
+        with self.explain_answer("/system_stats"):
+            return str(stats["system"].get("comfyui_version", ""))
 
     async def definitions(self) -> Definitions:
         """Return the definition of every node type that the server has."""
-        return await self.get_json("/object_info")
+        found = await self.get_json("/object_info")
+        with self.explain_answer("/object_info"):
+            for definition in found.values():
+                parse_inputs(definition)
+                list(definition["output"])
+        return found
 
     async def prompt_ids(self) -> set[str]:
         """Return the ids of the prompts that wait, run or have ended since the server was started."""
         queue, history = await self.get_json("/queue"), await self.get_json("/history")
-        return {item[1] for item in queue["queue_running"] + queue["queue_pending"]} | set(history)
+        with self.explain_answer("/queue"):
+            return {item[1] for item in queue["queue_running"] + queue["queue_pending"]} | set(history)
 
     async def upload(self, path: Path, name: str) -> str:
         """Send a file and return its name for a LoadImage node; one of that name and content stays as it is.
@@ -118,7 +129,8 @@ class Server:
                 size = f"{len(content) / 1e6:.1f} MB, status {response.status}"
                 raise JobFailedError(f"{self.name} refuses the upload of {path.name} ({size}){large}")
             stored = await self.read_json(response)
-        return "/".join(filter(None, [stored["subfolder"], stored["name"]]))
+        with self.explain_answer("/upload/image"):
+            return "/".join(filter(None, [stored["subfolder"], stored["name"]]))
 
     async def queue_prompt(self, prompt: Prompt, prompt_id: str) -> None:
         """Put a prompt into the queue under an id of the caller's, a UUID; JobFailedError where it is refused."""
@@ -127,23 +139,26 @@ class Server:
             if response.status == TOO_LARGE:
                 raise JobFailedError(f"{self.name} refuses the workflow: it is too large (status {TOO_LARGE})")
             if response.status == BAD_REQUEST:
-                raise JobFailedError(
-                    f"{self.name} refuses the workflow: {refusal_message(await self.read_json(response), prompt)}"
-                )
+                answer = await self.read_json(response)
+                with self.explain_answer("/prompt"):
+                    message = refusal_message(answer, prompt)
+                raise JobFailedError(f"{self.name} refuses the workflow: {message}")
 
     async def queue_position(self, prompt_id: str) -> int | None:
         """Return how many prompts come before one: 0 while it runs, None when it is not in the queue."""
         queue = await self.get_json("/queue")
-        running, waiting = queue["queue_running"], sorted(queue["queue_pending"], key=lambda item: item[0])
-        if any(item[1] == prompt_id for item in running):
-            return 0
-        ahead = [number for number, item in enumerate(waiting) if item[1] == prompt_id]
+        with self.explain_answer("/queue"):
+            running, waiting = queue["queue_running"], sorted(queue["queue_pending"], key=lambda item: item[0])
+            if any(item[1] == prompt_id for item in running):
+                return 0
+            ahead = [number for number, item in enumerate(waiting) if item[1] == prompt_id]
         return len(running) + ahead[0] if ahead else None
 
     async def result(self, prompt_id: str) -> PromptResult | None:
         """Return the result of a prompt that has ended; None where the server does not know it."""
         history = await self.get_json(f"/history/{prompt_id}")
-        return read_history(history[prompt_id]) if prompt_id in history else None
+        with self.explain_answer("/history"):
+            return read_history(history[prompt_id]) if prompt_id in history else None
 
     @asynccontextmanager
     async def events(self) -> AsyncIterator[Events]:
@@ -195,10 +210,12 @@ class Server:
                 raise ServerUnavailableError(f"{self.name} closed the connection")
             self.last_answer = monotonic()
             if message.type == kinds.TEXT:
-                event = json.loads(message.data)
-                if (update := progress.update(event)) is not None:
+                with self.explain_answer("/ws"):
+                    event = json.loads(message.data)
+                    update, changed = progress.update(event), progress.changes_queue(event)
+                if update is not None:
                     on_update(update)
-                if progress.changes_queue(event):
+                if changed:
                     return
 
     async def download(self, file: Mapping[str, str], path: Path) -> None:
@@ -210,6 +227,7 @@ class Server:
             with atomic_path(path) as temporary, temporary.open("wb") as target:
                 async for chunk in response.content.iter_chunked(CHUNK):
                     target.write(chunk)
+                    self.last_answer = monotonic()
 
     async def get_json(self, path: str) -> Any:
         """Return the JSON at a path."""
@@ -237,6 +255,7 @@ class Server:
             async with self.session.request(method, self.url + path, **options) as response:
                 self.check_status(response, path, accept)
                 yield response
+                self.last_answer = monotonic()  # of an answer that came whole: one that breaks off is no sign of life
         except (http.ClientError, asyncio.TimeoutError, ConnectionError) as error:
             raise connection_error(self.name, error) from error
 
@@ -245,7 +264,6 @@ class Server:
         status = response.status
         if status >= SERVER_TROUBLE or status in LATER:
             raise ServerUnavailableError(f"{self.name} is in trouble (status {status} for {path})")
-        self.last_answer = monotonic()
         if OK <= status < REDIRECTION or status in accept:
             return
         if status in LOGIN:
@@ -255,11 +273,22 @@ class Server:
             raise ServerError(f"{self.name} sends {path} on to {place}; give that address as the server, or {LOG_IN}")
         raise ServerError(f"{self.name} refuses {path} (status {status}); check the address")
 
+    @contextmanager
+    def explain_answer(self, path: str) -> Iterator[None]:
+        """Turn what reading an answer of another shape raises into one line: ServerError."""
+        try:
+            yield
+        except AutoDIRError:
+            raise
+        except UNLIKE_COMFYUI as error:
+            what = f"{type(error).__name__}: {str(error)[:80]}"
+            raise ServerError(f"{self.name} answers {path} as no ComfyUI does ({what}); check the address") from error
+
     async def read_json(self, response: aiohttp.ClientResponse) -> Any:
         """Return the JSON of a response; ServerError for anything else, such as the page of another program."""
         try:
             return json.loads(await response.text())
-        except ValueError as error:
+        except (ValueError, LookupError, RecursionError) as error:
             hint = f"it was sent on to {response.url.path}; {LOG_IN}" if response.history else "check the address"
             raise ServerError(f"{self.name} is no ComfyUI: {response.url.path} gave no JSON; {hint}") from error
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 INITIAL_BACKOFF, MAX_BACKOFF = 0.5, 15.0
+MAX_RETURNS = 20  # how often a server may be there again and fail in the middle of one job
 MAX_ATTEMPTS = 4  # how often a prompt that a server loses is queued: it may be this prompt that ends the server
 
 
@@ -158,18 +159,24 @@ class Worker:
         return result
 
     async def retry(self, action: Callable[[], Awaitable[T]], job: Job) -> T:
-        """Return the result of an action, repeated while the server is unavailable until `retry_timeout` is over."""
+        """Return the result of an action, repeated while the server is unavailable until `retry_timeout` is over.
+
+        A server that is there again each time, only to fail in the middle, is given up after `MAX_RETURNS`.
+        """
         pause, start, timeout = INITIAL_BACKOFF, monotonic(), self.config.retry_timeout
+        returns = 0
         while True:
             try:
                 return await action()
             except ServerUnavailableError as error:
                 self.prepared = None  # it may come back as another version
                 if self.server.last_answer > start:
-                    pause, start = INITIAL_BACKOFF, self.server.last_answer
+                    pause, start, returns = INITIAL_BACKOFF, self.server.last_answer, returns + 1
                 waited = monotonic() - start
                 if waited >= timeout:
                     raise ServerError(f"{error} for {timeout:g} s: start it") from error
+                if returns > MAX_RETURNS:
+                    raise ServerError(f"{error}, for the {returns}th time in one job; see its log") from error
                 self.notify(Update("unavailable", message=f"{error}; retrying for {timeout - waited:.0f} s"), job)
                 await asyncio.sleep(min(pause, timeout - waited))
                 pause = min(2 * pause, MAX_BACKOFF)

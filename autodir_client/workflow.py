@@ -18,6 +18,10 @@ from .definitions import NUMBERS, Definitions, Input, Prompt, is_link, parse_inp
 BOOLEANS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
+DAMAGE = (LookupError, TypeError, AttributeError, RecursionError, OverflowError)
+"""What reading a graph raises where its JSON has other types in it than the page writes."""
+
+
 @dataclass(frozen=True)
 class Workflow:
     """A workflow file.
@@ -36,10 +40,14 @@ class Workflow:
         return isinstance(self.content.get("nodes"), list)
 
     def prompt(self, definitions: Definitions) -> Prompt:
-        """Return the workflow in API format, a copy; InputError for what only the page can convert."""
-        prompt = to_prompt(self.content, definitions) if self.is_graph else deepcopy(dict(self.content))
-        for number in prompt:
-            rename_inputs(prompt, number, definitions)
+        """Return the workflow in API format, a copy; InputError for what only the page can convert, or is damaged."""
+        try:
+            prompt = to_prompt(self.content, definitions) if self.is_graph else deepcopy(dict(self.content))
+            for number in prompt:
+                rename_inputs(prompt, number, definitions)
+        except DAMAGE as error:
+            reason = f"{type(error).__name__}: {str(error)[:80]}"
+            raise InputError(f"the workflow {self.name} is damaged ({reason}); save it again on the page") from error
         return prompt
 
 
@@ -50,7 +58,7 @@ def read_workflow(path: str | os.PathLike[str]) -> Workflow:
         raise InputError(f"{path} does not exist; give a workflow file (.json)")
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path} is no JSON ({error}); give a workflow as ComfyUI saves or exports it") from error
     if isinstance(content, dict) and isinstance(content.get("prompt"), dict):
         content = content["prompt"]  # as it was sent to the server

@@ -50,5 +50,16 @@ def network_dtype(network: str, dtype: torch.dtype, device: torch.device) -> tor
     """
     if dtype != torch.float16 or network not in ("scm", "vae"):
         return dtype
-    has_bfloat16 = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
-    return torch.bfloat16 if has_bfloat16 else torch.float32
+    return torch.bfloat16 if has_bfloat16(device) else torch.float32
+
+
+def has_bfloat16(device: torch.device) -> bool:
+    """Return whether a device is a GPU that computes in bfloat16."""
+    return device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+
+
+def wider_dtypes(dtype: torch.dtype, device: torch.device) -> tuple[torch.dtype, ...]:
+    """Return the precisions of a wider range to try in turn where a network's values overflow; none for float32."""
+    if dtype == torch.float16 and has_bfloat16(device):
+        return torch.bfloat16, torch.float32
+    return () if dtype == torch.float32 else (torch.float32,)

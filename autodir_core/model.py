@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -18,11 +19,12 @@ from .diffusion.noise import Seed, check_noise, seeded_noise
 from .diffusion.samplers import NoiseSampler, OnStep, StepCounter
 from .diffusion.schedule import sigmas
 from .errors import InputError
-from .imaging.layout import check_images, check_layout, check_same_shape
+from .imaging.layout import check_finite, check_images, check_layout, check_same_shape
 from .labels import check_labels
 from .networks.build import Networks, weight_dtype
 from .networks.config import ModelConfig
 from .networks.cuda_graph import use_cuda_graph
+from .networks.precision import call_finite
 from .outputs import Assessment, OnTile
 from .settings import SamplerSettings, settings_or_default
 from .stages import biqa, conditioning, correction
@@ -146,8 +148,8 @@ class AutoDIR:
         asked = check_labels(self.labels if labels is None else labels, self.labels)
         prompts = self.prompts(asked)
         images = check_layout(images).float()
-        with self.networks.on_device("clip"):
-            probabilities = biqa.classify(self.networks.clip, images, prompts, CROPS.check(crops))
+        look = partial(biqa.classify, self.networks.clip, images, prompts, CROPS.check(crops))
+        probabilities = call_finite(self.networks, "clip", "assess", look)
         embedding = conditioning.blend(probabilities, prompts.states)
         return Assessment(asked, probabilities.to(images.device), embedding.to(images.device))
 
@@ -161,8 +163,8 @@ class AutoDIR:
         """
         asked = check_labels(self.labels if labels is None else labels, self.labels)
         prompts = self.prompts(asked)
-        with self.networks.on_device("clip"):
-            found = biqa.probability_map(self.networks.clip, check_images(image), prompts)
+        look = partial(biqa.probability_map, self.networks.clip, check_images(image), prompts)
+        found = call_finite(self.networks, "clip", "locate", look)
         return found.clone().to(image.device)
 
     def prompts(self, labels: tuple[str, ...]) -> biqa.Prompts:
@@ -251,6 +253,7 @@ class AutoDIR:
         """
         settings = settings_or_default(settings, SamplerSettings, "settings")
         c = image_latent.to(self.device)
+        check_finite(text_embedding, "the text condition")
         drawn, draw = seeded_noise(seed, c.shape)
         levels = sigmas(settings.steps)
         initial = check_noise(noise, c) if noise is not None else drawn

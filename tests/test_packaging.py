@@ -47,6 +47,14 @@ def test_every_import_is_declared(package):
     assert imported(package) - host <= declared("dependencies", *EXTRAS[package])
 
 
+@pytest.mark.parametrize("folder", ["tests", "scripts", "benchmarks", "docs"])
+def test_every_import_of_what_is_not_shipped_is_declared(folder):
+    """Developers have all of it; `albumentations` and the like are looked for by the tests that need them."""
+    ours = {"tests", "nodes", "run", "scripts", "benchmarks", "autodir_pack"}
+    files = {path.stem for path in (ROOT / folder).rglob("*.py")}
+    assert imported(folder) - HOST - ours - files <= declared("dependencies", "dev", *EXTRAS["autodir_core"])
+
+
 def test_every_dependency_is_imported_by_inference():
     assert declared("dependencies") <= imported("autodir_core")
 

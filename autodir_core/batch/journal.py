@@ -189,7 +189,7 @@ class Journal:
     def rows(self) -> list[dict[str, Any]]:
         """Return all pictures with what became of them, in their order."""
         columns = ("name", "source", "state", "seconds", "sha256", "decision", "facts", "error")
-        found = self.database.execute(f"SELECT {', '.join(columns)} FROM pictures ORDER BY number")
+        found = self.database.execute(f"SELECT {', '.join(columns)} FROM pictures ORDER BY number")  # noqa: S608 -- our names
         rows = [dict(zip(columns, row, strict=True)) for row in found]
         return [row | {"source": os.fsdecode(row["source"]), "facts": json.loads(row["facts"] or "{}")} for row in rows]
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..networks.build import Networks
 from ..networks.config import ModelConfig
-from ..serialization.atomic import atomic_path
+from ..serialization.atomic import atomic_path, explain_write
 from .float8 import FLOAT8, is_quantized, quantize
 from .key_map import NOT_NEEDED, SCM_PREFIX, build_key_map, to_official
 from .load import check_finite, plan_load
@@ -40,13 +40,14 @@ def save_model(path: str | Path, state: Mapping[str, Tensor], metadata: ModelMet
         dtype: precision of the file; the SCM, not safe in float16, is written as bfloat16 or wider. `FLOAT8` stores the
             large weights of UNet, SCM and text tower in 8 bits and everything else as float16 does.
     """
+    from safetensors import SafetensorError
     from safetensors.torch import save_file
 
     stored: dict[str, Tensor] = {}
     for key, tensor in state.items():
         small = cast_for_storage(key, tensor, dtype)
         stored |= quantize(key, small) if dtype == FLOAT8 and is_quantized(key, tensor) else {key: small}
-    with atomic_path(path) as temporary:
+    with atomic_path(path) as temporary, explain_write(path, SafetensorError):
         mode = temporary.stat().st_mode
         save_file(stored, temporary, metadata={"format": "pt", **metadata.to_header()})
         temporary.chmod(mode)  # safetensors leaves files that only their owner can read; a server may be another user

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 from ..choices import COLOR_METHODS, LANGUAGES, ORDERS, PRESETS, SAMPLERS
@@ -23,7 +24,7 @@ from .options import (
     names,
     seed,
 )
-from .pictures import PAGE_ENDING, REPORT_ENDING, find_mask, for_each, plan_jobs, round_ending
+from .pictures import PAGE_ENDING, REPORT_ENDING, Job, find_mask, for_each, plan_jobs, round_ending
 
 SAMPLE = Path(__file__).parents[1] / "assets" / "sample.png"
 LOOP = preset(PRESETS.default)[0]
@@ -42,6 +43,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_crops(parser)
     add_sampler_options(parser)
     add_loop_options(parser)
+    ranged = "of float TIFF files keep the values outside 0..1: what the networks see is cut off, and put back on top"
+    parser.add_argument("--keep-range", action="store_true", help=ranged)
     extras = parser.add_argument_group("additional outputs, next to the result (default: none)")
     extras.add_argument("--save-rounds", action="store_true", help="the picture after each round, NAME_round1.png")
     report = "settings, rounds, scores and seconds: NAME.html to look at, NAME.json for programs"
@@ -114,7 +117,9 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.prompt and arguments.labels is not None:
         raise InputError("--prompt replaces the assessment, for which --labels is; leave one of them out")
     jobs = plan_jobs(inputs(arguments), arguments, "restored", endings(arguments))
-    if len(jobs) == 1:
+    if arguments.keep_range:
+        check_range_jobs(jobs)
+    elif len(jobs) == 1:
         read_picture(jobs[0].source)  # a single picture that is broken is reported before the model is loaded
     if arguments.mask:
         for job in jobs:
@@ -123,6 +128,15 @@ def run(arguments: argparse.Namespace) -> int:
         return 0
     restorer = Restorer(load_model(arguments), arguments)
     return for_each(jobs, restorer.restore, quiet=arguments.quiet)
+
+
+def check_range_jobs(jobs: Sequence[Job]) -> None:
+    """InputError for a result that cannot hold floats."""
+    from ..imaging.formats.float_tiff import SUFFIXES
+
+    for job in jobs:
+        if job.target.suffix.lower() not in SUFFIXES:
+            raise InputError(f"--keep-range writes float TIFF files, {job.target} is none; give .tif to .tif")
 
 
 def inputs(arguments: argparse.Namespace) -> list[str]:

@@ -19,9 +19,10 @@ from tqdm import tqdm
 
 from .. import __version__
 from ..choices import COLOR_METHODS
-from ..errors import explain_full_memory
+from ..errors import InputError, explain_full_memory
 from ..imaging.color import match_color
 from ..imaging.files import Picture, read_picture, write_picture
+from ..imaging.formats.float_tiff import read_floats, write_floats
 from ..imaging.layout import from_uint8, to_uint8
 from ..imaging.mask import fit_map, mask_restoration
 from ..imaging.paths import FORMATS
@@ -88,12 +89,23 @@ class Restorer:
 
     def restore(self, job: Job) -> None:
         """Restore one file; the result is written last, so that a picture whose result exists is done."""
-        picture = read_picture(job.source)
+        picture, excess = self.read(job)
         reporter = ProgressReporter(job.source.name, self.labels, self.sampler.steps, self.arguments)
         restoration = self.process(job, picture, reporter)
         self.write_extras(job, picture, restoration, reporter)
-        self.write_result(job, picture, restoration.image)
+        self.write_result(job, picture, restoration.image, excess)
         say(f"{job.source.name}: {stop_line(restoration)} -> {job.target}", quiet=self.arguments.quiet)
+
+    def read(self, job: Job) -> tuple[Picture, Tensor | None]:
+        """Return the picture in 0..1, and with --keep-range what was cut off from it, else None."""
+        if not self.arguments.keep_range:
+            return read_picture(job.source), None
+        floats = read_floats(job.source)
+        if floats is None:
+            raise InputError(f"{job.source} is no float TIFF file; leave --keep-range out for it")
+        whole = torch.from_numpy(floats.color)[None]
+        image = whole.clamp(0, 1)
+        return Picture(image, metadata=floats.metadata, format="TIFF"), whole - image
 
     def process(self, job: Job, picture: Picture, reporter: ProgressReporter) -> Restoration:
         """Return the outcome of one picture, with matched colors and inside its mask."""
@@ -103,12 +115,14 @@ class Restorer:
             restoration = self.run_loop(job, picture.image, reporter) if wanted else untouched(picture.image)
         return mask_restoration(picture.image, self.match_colors(picture.image, restoration), mask)
 
-    def write_result(self, job: Job, picture: Picture, result: Tensor) -> None:
+    def write_result(self, job: Job, picture: Picture, result: Tensor, excess: Tensor | None = None) -> None:
         """Write the result with the metadata of its source, or copy the file bit for bit where nothing was changed."""
         same_format = FORMATS.get(job.target.suffix.lower()) == picture.format
         if same_format and torch.equal(result, picture.image):
             with atomic_path(job.target) as temporary:
                 shutil.copyfile(job.source, temporary)
+        elif excess is not None:
+            write_floats(job.target, (result + excess)[0].numpy(), picture.metadata)
         else:
             write_picture(job.target, result, alpha=picture.alpha, metadata=picture.metadata)
 

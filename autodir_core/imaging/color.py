@@ -6,6 +6,7 @@ import io
 import logging
 from functools import lru_cache
 from pathlib import Path
+from typing import cast
 
 from PIL import Image, ImageCms
 from torch import Tensor
@@ -43,8 +44,7 @@ def to_srgb(image: Image.Image, icc_profile: bytes | None, path: Path) -> tuple[
     except FORMAT_ERRORS as error:
         logger.warning("%s: the embedded color profile cannot be used (%s); colors kept as they are", path, error)
         return image.convert("RGB"), b""
-    assert converted is not None  # only an in-place conversion returns None
-    return converted, srgb_profile()
+    return cast("Image.Image", converted), srgb_profile()  # only a conversion in place returns None
 
 
 def deep_to_srgb(color: Tensor, icc_profile: bytes, path: Path) -> tuple[Tensor, bytes]:

@@ -191,7 +191,7 @@ def _describe_failure(path: Path, error: Exception) -> str:
 
 
 def _to_picture(samples: TiffSamples, path: Path) -> Picture:
-    """Convert the samples of a TIFF file; only through a color profile they become 8 bits."""
+    """Convert the samples of a TIFF file; only through a color profile other than sRGB they become 8 bits."""
     color = scale_samples(samples.color, path)
     alpha = None if samples.alpha is None else scale_samples(samples.alpha, path)
     if alpha is not None and samples.premultiplied:

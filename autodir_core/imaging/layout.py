@@ -96,9 +96,7 @@ def from_uint8(levels: Tensor | np.ndarray) -> Tensor:
 
 def scale_samples(values: np.ndarray, path: Path) -> Tensor:
     """Return the samples of a file, of any type, in 0..1; integers of 32 bits may hold 16, which their values tell."""
-    if not np.isfinite(values).all():
-        raise InputError(f"{path} holds values that are not finite (nan or inf)")
-    largest = values.max()
+    largest, smallest = finite_extremes(values, path)
     if values.dtype.kind == "f":
         known = FLOAT_RANGES
     else:
@@ -106,10 +104,19 @@ def scale_samples(values: np.ndarray, path: Path) -> Tensor:
         known = tuple((white, white) for white in ((top,) if values.dtype.itemsize <= 2 else (65535, top)))
     white = next((white for white, limit in known if largest <= limit), None)
     if white is None:
-        raise InputError(f"{path} has values up to {largest:g}; scale them to 0..1 first")
+        raise InputError(f"{path} has values up to {largest:g}; scale them to 0..1 first, or give --keep-range")
     if largest > white:
-        logger.warning("%s: values up to %.3g are cut off at %g", path, largest, white)
+        logger.warning("%s: values up to %.3g are cut off at %g; --keep-range keeps them", path, largest, white)
+    if smallest < 0:
+        logger.warning("%s: values down to %.3g are cut off at 0; --keep-range keeps them", path, smallest)
     return torch.from_numpy((values.astype(np.float64) / white).clip(0, 1).astype(np.float32))
+
+
+def finite_extremes(values: np.ndarray, path: Path) -> tuple[float, float]:
+    """Return the largest and the smallest sample; InputError where one is not a finite number."""
+    if not np.isfinite(values).all():
+        raise InputError(f"{path} holds values that are not finite (nan or inf)")
+    return values.max(), values.min()
 
 
 def to_pil(image: Tensor) -> Image.Image:

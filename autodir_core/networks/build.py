@@ -28,6 +28,7 @@ class Networks(nn.Module):
     Attributes:
         shared_device: the device on which the networks take turns, while all weights stay in the CPU's memory; None
             where they are on their device together.
+        safe_dtypes: by name the precision that a network computes in because its own overflowed, see `call_finite`.
     """
 
     shared_device: torch.device | None = None
@@ -39,6 +40,7 @@ class Networks(nn.Module):
         self.clip = build_clip(config.clip)
         self.scm = build_scm(config.scm)
         self.present: frozenset[str] = frozenset()
+        self.safe_dtypes: dict[str, torch.dtype] = {}
 
     @property
     def execution_device(self) -> torch.device:

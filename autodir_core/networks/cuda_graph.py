@@ -8,13 +8,12 @@ import torch
 from torch import Tensor
 
 from ..errors import InputError
+from .build import Networks, weight_dtype
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
-
-    from .build import Networks
 
 WARM_UP_RUNS = 3
 """Before a recording, as `torch.cuda.make_graphed_callables` does: libraries choose and load their kernels."""
@@ -51,14 +50,15 @@ class GraphedForward:
     """In place of the forward pass of a UNet: records it for the shapes it meets, keeps the last recording."""
 
     def __init__(self, unet: UNet2DConditionModel) -> None:
-        self.unet, self.eager = unet, unet.forward
+        self.unet, self.eager, self.dtype = unet, unet.forward, weight_dtype(unet)
         self.key: tuple[object, ...] = ()
         self.recording: Recording | None = None
 
     def __call__(self, sample: Tensor, timestep: Tensor, encoder_hidden_states: Tensor) -> object:
         from diffusers.models.unets.unet_2d_condition import UNet2DConditionOutput
 
-        if torch.is_grad_enabled() or not sample.is_cuda:
+        # weights in another precision for a while have other addresses each time, a graph holds the old ones
+        if torch.is_grad_enabled() or not sample.is_cuda or sample.dtype != self.dtype:
             return self.eager(sample, timestep, encoder_hidden_states)
         inputs = sample, timestep, encoder_hidden_states
         weights = next(self.unet.parameters())

@@ -29,6 +29,22 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+@contextmanager
+def explain_write(path: str | os.PathLike[str], *failures: type[Exception]) -> Iterator[None]:
+    """Turn what is raised where a file cannot be written, such as on a full disk, into one line: InputError.
+
+    Args:
+        path: what is written in the end.
+        failures: the errors that the library raises which writes, beside those of the operating system.
+    """
+    try:
+        yield
+    except (OSError, *failures) as error:
+        raise InputError(
+            f"cannot write {path}: {one_line(error)}; free space there, or choose another place"
+        ) from error
+
+
 def is_temporary(path: Path) -> bool:
     """Return whether a file has the name of a temporary one of `atomic_path`: a process that was killed left it."""
     return re.fullmatch(r"\.[0-9a-f]{16}(\.\w+)?", path.name) is not None

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from ..errors import AutoDIRError
 from ..imaging.layout import center_crop, check_finite, grid_crops
 from ..labels import prompt_for
 from ..networks.build import vision_image_size, vision_tower
@@ -65,15 +64,8 @@ def image_embeddings(clip: CLIP, images: Tensor) -> Tensor:
 
 
 def label_logits(clip: CLIP, images: Tensor, prompts: Prompts) -> Tensor:
-    """Return the scaled cosine of each picture with each prompt, [B, L]; AutoDIRError where one is no number."""
-    logits = clip.logit_scale.float().exp() * image_embeddings(clip, images) @ prompts.embeddings.T
-    if not logits.isfinite().all():
-        precision = str(vision_tower(clip).conv1.weight.dtype).removeprefix("torch.")
-        raise AutoDIRError(
-            f"the assessment gave values that are not finite (nan or inf) in {precision}; take the precision float32 "
-            "or another weights file"
-        )
-    return logits
+    """Return the scaled cosine of each picture with each prompt, [B, L]."""
+    return clip.logit_scale.float().exp() * image_embeddings(clip, images) @ prompts.embeddings.T
 
 
 def classify(clip: CLIP, images: Tensor, prompts: Prompts, crops: str) -> Tensor:

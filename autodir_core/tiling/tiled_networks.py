@@ -14,6 +14,7 @@ from ..imaging.layout import from_network, pad_to_multiple, to_network
 from ..networks.build import Networks
 from ..networks.config import ModelConfig
 from ..networks.global_statistics import global_statistics, sample_patches
+from ..networks.precision import call_finite
 from ..outputs import OnTile
 from ..stages import autoencoder, correction
 from .memory import FreeMemory, bytes_per_pixel, choose_tile_size, free_memory, retry_smaller_tiles
@@ -167,7 +168,10 @@ class TiledNetworks:
         size: tuple[int, int] | None = None,
         on_tile: OnTile | None = None,
     ) -> Tensor:
-        """Run a stage over its inputs, in tiles where they do not fit, in smaller ones where memory runs out."""
+        """Run a stage over its inputs, in tiles where they do not fit, in smaller ones where memory runs out.
+
+        The result is finite; AutoDIRError where it cannot be.
+        """
         height, width = (side * stage.unit for side in dims_of(inputs[0], stage.dims[0]))
 
         def attempt(tile_size: int | None) -> Tensor:
@@ -178,7 +182,12 @@ class TiledNetworks:
 
         with self.networks.on_device(stage.owner):
             chosen = self.choose_tile_size(stage.name, height, width)
-            return retry_smaller_tiles(attempt, chosen, max(height, width), lambda side: self.limit(stage.name, side))
+
+            def compute() -> Tensor:
+                longer = max(height, width)
+                return retry_smaller_tiles(attempt, chosen, longer, lambda side: self.limit(stage.name, side))
+
+            return call_finite(self.networks, stage.owner, stage.name, compute, inputs=inputs)
 
     def choose_tile_size(self, stage: str, height: int, width: int) -> int | None:
         """Return the side in pixels of the tiles in which a stage sees a picture of this size, None for the whole."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from autodir_core.imaging.layout import check_finite
 from autodir_core.model import AutoDIR
 from autodir_core.stages.biqa import encode_prompts, label_logits
 
@@ -66,7 +67,8 @@ def sample_logits(model: AutoDIR, samples: Iterable[Sample]) -> tuple[Tensor, Te
     prompts = encode_prompts(model.networks.clip, model.labels)
     rows, truth = [], []
     for sample in samples:
-        rows.append(label_logits(model.networks.clip, sample.load().degraded, prompts)[0].cpu())
+        logits = label_logits(model.networks.clip, sample.load().degraded, prompts)
+        rows.append(check_finite(logits, f"the assessment of {sample.key}")[0].cpu())
         truth.append(model.labels.index(sample.labels[0]))
     return torch.stack(rows), torch.tensor(truth)
 

@@ -9,6 +9,7 @@ from itertools import product
 import numpy as np
 
 from autodir_core.checkpoint.metadata import GateThresholds
+from autodir_core.errors import InputError
 from autodir_core.imaging.metrics import psnr
 from autodir_core.labels import CLEAN, damage_probability
 from autodir_core.model import AutoDIR
@@ -68,7 +69,8 @@ def judge_rounds(model: AutoDIR, samples: Iterable[Sample], sampler: SamplerSett
     rounds = []
     for sample in samples:
         pair = sample.load()
-        assert pair.reference is not None
+        if pair.reference is None:
+            raise InputError(f"{sample.key} has no reference, without which no round can be measured")
         done = restore(model, pair.degraded, LoopSettings(max_rounds=1), sampler, seed=seed)
         if not done.rounds:
             continue

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from autodir_core.errors import InputError
 from autodir_core.model import AutoDIR
-from autodir_core.serialization.atomic import atomic_path
+from autodir_core.serialization.atomic import atomic_path, explain_write
 
 from .data.sources import TrainingData
 from .engine.callbacks import SampleGrids, TrainingLogger
@@ -180,7 +180,8 @@ def train_stage(run: TrainingRun, stage: Stage) -> None:
     train(stage.name, network, objective, config, folder, group=group, callbacks=callbacks, num_workers=workers)
     stage.finalize(run)
     if group.rank == 0:
-        with atomic_path(finished_path(folder, stage.name)) as temporary:
+        path = finished_path(folder, stage.name)
+        with atomic_path(path) as temporary, explain_write(path, RuntimeError):
             torch.save(network.state_dict(), temporary)
 
 

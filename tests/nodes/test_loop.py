@@ -380,7 +380,7 @@ class TestMinConfidence:
 
     @pytest.mark.parametrize("min_confidence", [-0.1, 1.5])
     def test_it_is_a_probability(self, first, close, error, min_confidence):
-        with pytest.raises(error, match=rf"min_confidence must be in 0..1, got {min_confidence}"):
+        with pytest.raises(error, match=rf"min_confidence. takes a number in 0..1, got {min_confidence}"):
             close.close(first, ["body", 0], 7, min_confidence=min_confidence)
 
 

@@ -14,7 +14,7 @@ from autodir_core.devices import parse_dtype
 from autodir_core.diffusion.schedule import LINEAR_END, LINEAR_START, TIMESTEPS
 from autodir_core.model import AutoDIR
 from autodir_core.networks.config import CLIPConfig
-from autodir_core.serialization.atomic import atomic_path
+from autodir_core.serialization.atomic import atomic_path, explain_write
 
 
 def write_model(path: Path, model: AutoDIR, precision: str = "float32") -> None:
@@ -32,7 +32,7 @@ def write_model(path: Path, model: AutoDIR, precision: str = "float32") -> None:
 def write_checkpoint(path: Path, state: Mapping[str, Tensor]) -> None:
     """Write tensors in the container of the official file, a pickle with a `state_dict`."""
     tensors = {key: tensor.detach().cpu().contiguous() for key, tensor in state.items()}
-    with atomic_path(path) as temporary:
+    with atomic_path(path) as temporary, explain_write(path, RuntimeError):
         torch.save({"state_dict": tensors}, temporary)
 
 

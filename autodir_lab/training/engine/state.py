@@ -17,7 +17,7 @@ from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from autodir_core.errors import InputError
-from autodir_core.serialization.atomic import atomic_path
+from autodir_core.serialization.atomic import atomic_path, explain_write
 
 from .config import TrainConfig
 
@@ -105,7 +105,7 @@ def save_checkpoint(path: Path, state: TrainState) -> None:
         "optimizer": state.optimizer.state_dict()["state"],
         "scaler": state.scaler.state_dict(),
     }
-    with atomic_path(path) as temporary:
+    with atomic_path(path) as temporary, explain_write(path, RuntimeError):
         torch.save(content, temporary)
 
 

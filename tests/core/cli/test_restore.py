@@ -16,6 +16,8 @@ from autodir_core.cli import parse, restorer
 from autodir_core.cli.restorer import loop_settings, sampler_settings
 from autodir_core.imaging.color import match_color
 from autodir_core.imaging.files import read_picture, write_picture
+from autodir_core.imaging.formats.float_tiff import read_floats, write_floats
+from autodir_core.imaging.formats.metadata import Metadata
 from autodir_core.imaging.mask import apply_mask
 from autodir_core.outputs import Verdict
 from tests.core.cli.helpers import FAST, SETTINGS, call, names_in, pixels, saved, written
@@ -160,6 +162,35 @@ def test_a_clean_photo_is_copied_bit_for_bit_where_the_format_stays(loaded, tmp_
     assert (result.read_bytes() == source.read_bytes()) is (name != "photo.bmp")
     assert call("restore", source, "-o", tmp_path / "o.png", *doubtful, *FAST) == 0
     assert np.array_equal(pixels(tmp_path / "o.png"), written(read_picture(source).image))
+
+
+def test_a_float_picture_keeps_its_range(loaded, tmp_path):
+    whole = read_picture(saved(tmp_path / "a.png")).image[0].numpy() * 8 - 1
+    write_floats(tmp_path / "in" / "scene.tif", whole, Metadata(exif=photo(), icc_profile=b"profile"))
+    scene = read_floats(tmp_path / "in" / "scene.tif")
+    assert scene and np.array_equal(scene.color, whole)
+    assert call("restore", tmp_path / "in", "-o", tmp_path / "out", "--keep-range", *FAST) == 0
+    restored = read_floats(tmp_path / "out" / "scene_restored.tif")
+    assert restored and restored.metadata == scene.metadata and restored.metadata.icc_profile == b"profile"
+    result = restored.color
+    cut = torch.from_numpy(whole.clip(0, 1))[None]
+    expected = autodir_core.restore(loaded, cut, *SETTINGS).image[0].numpy() + (whole - whole.clip(0, 1))
+    assert np.array_equal(result, expected) and result.max() > 4 and result.min() < -0.5
+    doubtful = "--keep-range", "--min-confidence", 1
+    assert call("restore", tmp_path / "in", "-o", tmp_path / "clean", *doubtful, *FAST) == 0
+    clean = tmp_path / "clean" / "scene_restored.tif"
+    assert clean.read_bytes() == (tmp_path / "in" / "scene.tif").read_bytes()
+
+
+def test_a_range_that_cannot_be_kept_is_refused(picture, loaded, tmp_path, capsys):
+    assert call("restore", picture, "-o", tmp_path / "o.png", "--keep-range", *FAST) == 2
+    assert "--keep-range writes float TIFF files" in capsys.readouterr().err
+    assert call("restore", picture, "-o", tmp_path / "o.tif", "--keep-range", *FAST) == 2
+    assert "is no float TIFF file; leave --keep-range out" in capsys.readouterr().err
+    write_floats(tmp_path / "nan.tif", np.full((4, 4, 3), np.nan, np.float32))
+    assert call("restore", tmp_path / "nan.tif", "-o", tmp_path / "o.tif", "--keep-range", *FAST) == 2
+    assert "not finite" in capsys.readouterr().err
+    assert not (tmp_path / "o.tif").exists() and not (tmp_path / "o.png").exists()
 
 
 def test_a_restored_photo_keeps_its_data(loaded, tmp_path):

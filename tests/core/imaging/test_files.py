@@ -82,6 +82,11 @@ class TestModes:
         with pytest.raises(InputError, match=says):
             read_picture(saved(tmp_path, np.array([[0, value]], np.float32), "gray.tif"))
 
+    def test_what_is_cut_off_is_told(self, tmp_path, caplog):
+        read_picture(saved(tmp_path, np.array([[-2, 3]], np.float32), "gray.tif"))
+        assert "values up to 3 are cut off at 1; --keep-range" in caplog.text
+        assert "values down to -2 are cut off at 0" in caplog.text
+
     @pytest.mark.parametrize("name", ["deep.png", "deep.ppm"])
     def test_16_bit_color_comes_as_8_bit_and_says_so(self, tmp_path, caplog, name):
         color, path = (0x1234, 0xFFFF, 0x00FF), tmp_path / name

@@ -111,5 +111,5 @@ def test_unknown_crops_are_explained(tiny):
 @pytest.mark.parametrize("crops", ["center", "grid"])
 def test_values_that_are_no_numbers_are_an_error(tiny, monkeypatch, crops):
     monkeypatch.setattr(tiny.networks.clip.logit_scale, "data", torch.tensor(torch.nan))
-    with pytest.raises(ad.AutoDIRError, match=r"the assessment gave values that are not finite .* in float32"):
+    with pytest.raises(ad.AutoDIRError, match=r"the stage .assess. gave values that are not finite .* in float32"):
         tiny.assess(torch.zeros(1, 8, 8, 3), crops=crops)

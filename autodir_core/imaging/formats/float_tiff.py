@@ -1,0 +1,80 @@
+"""Float TIFF files whose values go beyond 0..1, such as highlights of a scene: read and written without a loss."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from PIL.TiffImagePlugin import ImageFileDirectory_v2
+
+from ...errors import InputError
+from ...serialization.atomic import atomic_path, one_line
+from . import tiff
+from .errors import FORMAT_ERRORS
+from .metadata import Metadata, read_metadata
+
+SUFFIXES = frozenset({".tif", ".tiff"})
+FLOAT = 3
+"""NumPy's floats in the tag SampleFormat."""
+
+
+@dataclass(frozen=True)
+class Floats:
+    """The content of a float TIFF file.
+
+    Attributes:
+        color: float32 [H, W, 3], of any range, in the file's own color space.
+        metadata: of the photo; its color profile is the file's own.
+    """
+
+    color: np.ndarray
+    metadata: Metadata
+
+
+def read_floats(path: Path) -> Floats | None:
+    """Return the content of a float TIFF file as it is, gray in three channels; None for any other file.
+
+    InputError for one that is damaged, with transparency, or with values that are not finite.
+    """
+    try:
+        samples = tiff.read_samples(path)
+    except FORMAT_ERRORS as error:
+        raise InputError(f"{path} is damaged or cut off ({one_line(error)}); get a complete copy") from error
+    if samples is None or samples.color.dtype.kind != "f":
+        return None
+    if samples.alpha is not None:
+        raise InputError(f"{path} has transparency, which --keep-range does not keep; save it without alpha")
+    color = samples.color.astype(np.float32)
+    if not np.isfinite(color).all():
+        raise InputError(f"{path} holds values that are not finite (nan or inf)")
+    holder = Image.new("L", (1, 1))
+    holder.info, holder.format = samples.info, "TIFF"
+    size = color.shape[1], color.shape[0]
+    metadata = read_metadata(holder, size, samples.info.get("icc_profile") or b"", path)
+    return Floats(np.array(np.broadcast_to(color, (*color.shape[:2], 3))), metadata)
+
+
+def write_floats(path: Path, color: np.ndarray, metadata: Metadata | None = None) -> None:
+    """Write float32 [H, W, 3] as an uncompressed TIFF file, whole or not at all."""
+    described = metadata.tiff_tags() if metadata else {}
+    if metadata and metadata.icc_profile:
+        described |= {tiff.ICC_PROFILE: metadata.icc_profile}
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(tiff.add_tags(encode_floats(color), described))
+
+
+def encode_floats(color: np.ndarray) -> bytes:
+    """Return the content of a file of float32 [H, W, 3], without metadata."""
+    height, width, channels = color.shape
+    content = color.astype("<f4").tobytes()
+    tags = ImageFileDirectory_v2()
+    tags[tiff.WIDTH], tags[tiff.HEIGHT], tags[tiff.COMPRESSION] = width, height, tiff.UNCOMPRESSED
+    tags[tiff.BITS], tags[tiff.SAMPLE_FORMAT] = (32,) * channels, (FLOAT,) * channels
+    tags[tiff.PHOTOMETRIC], tags[tiff.SAMPLES], tags[tiff.STRIP_HEIGHT] = tiff.RGB, channels, height
+    tags[tiff.STRIP_OFFSETS], tags[tiff.STRIP_LENGTHS] = 0, len(content)
+    head = io.BytesIO()
+    tags.save(head)  # which counts the offset from the end of the tags
+    return head.getvalue() + content
