@@ -29,6 +29,9 @@ MAX_SHOWN = 4
 """Montages of a batch that the node itself shows; more would be too small to read there."""
 
 
+Plan = tuple[LoopSettings, SamplerSettings, int]
+"""How the loop and the sampler run, and the seed."""
+
 CONNECTED = ("labels", "crops", "min_confidence", "gate", "strength", "order", "local", "candidates")
 """The settings that AutoDIR Loop Settings has."""
 
@@ -165,9 +168,8 @@ class AutoDIRRestore:
         colors, alpha = io.split_alpha(image)
         loop, sampler = RestoreWidgets(steps, **widgets).settings()
         inside = None if mask is None else fit_map(mask, colors, name="mask").clamp(0, 1)
-        changing = [i for i in range(len(colors)) if inside is None or inside[i].any()]
-        if one_decision and len(changing) > 1:
-            return self.restore_alike(model, image, inside, changing, loop, sampler, seed)
+        if one_decision and len(changing_pictures(colors, inside)) > 1:
+            return self.restore_alike(model, image, inside, (loop, sampler, seed))
         with model.loaded_for(*colors.shape[1:3]) as autodir:
             bar = progress.NodeProgress(autodir, len(colors))
             parts = [
@@ -185,21 +187,13 @@ class AutoDIRRestore:
         progress.tell(stop_line(done, len(colors) - 1, spoken))
         return show_results(bar, io.with_alpha(done.image, alpha), report, batch_montage(colors, done))
 
-    def restore_alike(
-        self,
-        model: HostedModel,
-        image: Tensor,
-        inside: Tensor | None,
-        changing: Sequence[int],
-        loop: LoopSettings,
-        sampler: SamplerSettings,
-        seed: int,
-    ) -> dict[str, Any]:
-        """Restore the pictures `changing` of a batch as the one that stands for all of them was."""
+    def restore_alike(self, model: HostedModel, image: Tensor, inside: Tensor | None, plan: Plan) -> dict[str, Any]:
+        """Restore the pictures that change as the one that stands for all of them was."""
         colors, alpha = io.split_alpha(image)
+        changing = changing_pictures(colors, inside)
         with model.loaded_for(*colors.shape[1:3]) as autodir:
             bar = progress.NodeProgress(autodir, len(changing), decides=True)
-            run = SharedRestoration(autodir, colors, changing, loop, sampler, seed, bar)
+            run = SharedRestoration(autodir, colors, changing, *plan, bar)
             number, decision = run.decide()
             images = run.repeat(decision)
         example = slice(number, number + 1)
@@ -211,6 +205,11 @@ class AutoDIRRestore:
         progress.tell(stop_line(done, 0, spoken))
         result = io.with_alpha(apply_mask(colors, images, inside), alpha)
         return show_results(bar, result, report, batch_montage(colors[example], done))
+
+
+def changing_pictures(colors: Tensor, inside: Tensor | None) -> list[int]:
+    """Return the pictures whose mask is not empty."""
+    return [i for i in range(len(colors)) if inside is None or inside[i].any()]
 
 
 def show_results(bar: progress.NodeProgress, image: Tensor, report: str, montage: Tensor) -> dict[str, Any]:

@@ -117,7 +117,8 @@ def test_their_notes_and_titles_are_there_in_chinese() -> None:
     """The page's extension looks them up by the English text, whole."""
     told = json.loads((ROOT / "web/workflow_texts.zh.json").read_text(encoding="utf-8"))
     nodes = [node for graph in WORKFLOWS.values() for node in graph["nodes"]]
-    assert told["titles"].keys() == {node["title"] for node in nodes if node.get("title")}
+    groups = [group for graph in WORKFLOWS.values() for group in graph["groups"]]
+    assert told["titles"].keys() == {one["title"] for one in [*nodes, *groups] if one.get("title")}
     assert told["notes"].keys() == {node["widgets_values"][0] for node in nodes if node["type"] == "MarkdownNote"}
     for english, chinese in (told["titles"] | told["notes"]).items():
         assert any("\u4e00" <= letter <= "\u9fff" for letter in chinese)

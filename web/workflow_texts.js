@@ -9,8 +9,10 @@ app.registerExtension({
     const answer = await fetch(new URL("workflow_texts.zh.json", import.meta.url))
     if (!answer.ok) return
     const { titles, notes } = await answer.json()
+    for (const one of [...(graph.nodes ?? []), ...(graph.groups ?? [])]) {
+      if (one.title) one.title = titles[one.title] ?? one.title
+    }
     for (const node of graph.nodes ?? []) {
-      if (node.title) node.title = titles[node.title] ?? node.title
       if (node.type === "MarkdownNote") node.widgets_values = node.widgets_values?.map((text) => notes[text] ?? text)
     }
   },

@@ -50,6 +50,18 @@ def test_the_workflows_are_templates(server):
         assert server.call(f"/api/workflow_templates/autodir/{name}") == json.loads(path.read_text(encoding="utf-8"))
 
 
+def test_the_blueprints_are_offered(server, comfyui):
+    if not (comfyui / "app/subgraph_manager.py").is_file():
+        pytest.skip("this ComfyUI has no blueprints of packs")
+    offered = server.call("/global_subgraphs")
+    ours = {entry["name"]: number for number, entry in offered.items() if entry["source"] == "custom_node"}
+    assert ours.keys() == {path.stem for path in (ROOT / "subgraphs").glob("*.json")} and len(ours) == 3
+    for name, number in ours.items():
+        given = server.call(f"/global_subgraphs/{number}")
+        assert given["data"] == (ROOT / f"subgraphs/{name}.json").read_text(encoding="utf-8")
+        assert given["info"]["node_pack"] == "custom_nodes.autodir"
+
+
 def test_restore_gives_what_the_core_gives_alone(server, workflow, alone):
     prompt = workflow("restore")
     outputs = server.run(prompt)

@@ -135,3 +135,54 @@ class TestHelp:
                 assert node["outputs"] == [output["name"] for output in names["outputs"].values()]
                 assert node["title"] == names["display_name"] or node["id"] in own_titles
             assert ours and page.errors == []
+
+
+AROUND_THE_LOOP = {
+    "bypassed": "app.graph.getNodeById(8).mode = 4",
+    "muted preview": "app.graph.getNodeById(9).mode = 2",
+    "reroute": """{
+        const reroute = LiteGraph.createNode('Reroute');
+        app.graph.add(reroute);
+        app.graph.getNodeById(7).connect(0, reroute, 0);
+        reroute.connect(0, app.graph.getNodeById(8), 0);
+    }""",
+    "subgraph": "app.graph.convertToSubgraph(new Set([4, 5, 6, 7, 8].map(id => app.graph.getNodeById(id))))",
+}
+"""What a user does on the page to the nodes of the workflow loop."""
+
+
+@pytest.mark.parametrize("change", AROUND_THE_LOOP.values(), ids=AROUND_THE_LOOP)
+def test_a_loop_runs_as_before_when_its_nodes_are(page, server, change):
+    path = ROOT / "workflows/loop.json"
+    page.open(path)
+    page.page.evaluate(f"() => {{ {change} }}")
+    prompt = prepare(page.prompt(), **QUICK)
+    report = next(number for number, node in prompt.items() if node["class_type"] == "PreviewAny")
+    (text,) = server.run(prompt)[report]["text"]
+    assert len([line for line in text.splitlines() if line.startswith("round")]) == 2
+    assert page.errors == []
+
+
+def test_a_muted_node_in_a_loop_is_one_clear_line(page, server):
+    """The page leaves it out; Loop Close then lacks its picture."""
+    page.open(ROOT / "workflows/loop.json")
+    page.page.evaluate("() => { app.graph.getNodeById(8).mode = 2 }")
+    with pytest.raises(AssertionError, match="Required input is missing"):
+        server.queue(prepare(page.prompt(), **QUICK))
+
+
+@pytest.mark.parametrize("name", [path.stem for path in sorted((ROOT / "subgraphs").glob("*.json"))])
+def test_a_blueprint_runs(page, server, name):
+    """As a workflow of its own, with a photo before it and a Save node behind it."""
+    page.open(ROOT / f"subgraphs/{name}.json")
+    page.page.evaluate("""() => {
+        const [blueprint] = app.graph.nodes;
+        const [photo, saved] = ['LoadImage', 'SaveImage'].map(type => LiteGraph.createNode(type));
+        [photo, saved].forEach(node => app.graph.add(node));
+        photo.connect(0, blueprint, 0);
+        blueprint.connect(0, saved, 0);
+    }""")
+    assert page.errors == []
+    prompt = prepare(page.prompt(), **{**QUICK, "labels": "underexposure, no"})
+    saved = next(number for number, node in prompt.items() if node["class_type"] == "SaveImage")
+    assert server.run(prompt)[saved]["images"]
