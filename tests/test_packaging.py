@@ -16,7 +16,7 @@ from tests.test_imports import HOST
 
 ROOT = Path(__file__).resolve().parents[1]
 EXTRAS = {
-    "autodir_core": {"batch", "lpips"},
+    "autodir_core": {"batch", "lpips", "ray", "remote"},
     "autodir_lab": {"eval", "train"},
     "autodir_client": {"comfy"},
     "nodes": set(),
@@ -61,7 +61,7 @@ def test_every_dependency_is_imported_by_inference():
 
 def test_tests_have_every_package_that_has_no_weights_of_its_own():
     """LPIPS downloads some, so it comes only where it is asked for."""
-    assert declared("batch", "eval", "train", "comfy") <= declared("dev")
+    assert declared("batch", "ray", "remote", "eval", "train", "comfy") <= declared("dev")
 
 
 def test_every_file_beside_the_code_is_shipped():

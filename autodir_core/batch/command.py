@@ -2,14 +2,14 @@
 
 OUT gets the results under the names and in the sub-folders of their pictures, a journal (batch.sqlite), a table
 (batch.csv) and a page with what changed most (batch.html). Run the same command again to go on where it ended, however
-it ended; run it several times at once to share the work.
+it ended; run it several times at once to share the work. INPUT and OUT may be URLs such as s3://bucket/folder.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -31,6 +31,7 @@ from ..errors import AutoDIRError, InputError
 from ..imaging.paths import FORMATS
 from ..optional_imports import installed_packages
 from .plan import Item, Selection, plan_items
+from .storage import join, location
 
 if TYPE_CHECKING:
     from .journal import Journal, Outcome
@@ -40,7 +41,7 @@ WRONG_USE, INTERRUPTED = 2, 130
 
 NOT_SETTINGS = frozenset(
     {"pictures", "output", "quiet", "every", "shard", "limit", "dry_run", "retry_failed", "run"}
-    | {"device", "devices", "offload", "cuda_graph"}
+    | {"device", "devices", "offload", "cuda_graph", "ray", "workers", "journal"}
 )
 """Options that do not change any result; with the others a batch is agreed on."""
 
@@ -54,12 +55,7 @@ def shard(text: str) -> tuple[int, int]:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    given = "files, folders with their sub-folders, wildcards, or lists of paths (.txt, one a line)"
-    parser.add_argument("pictures", nargs="+", metavar="INPUT", help=given)
-    parser.add_argument("-o", "--output", metavar="OUT", type=Path, required=True, help="a folder, created if missing")
-    formats = sorted(suffix.removeprefix(".") for suffix in FORMATS)
-    suffix = "of all results (default: each picture's own where it can be written, else PNG)"
-    parser.add_argument("--format", choices=formats, help=suffix)
+    add_places(parser)
     add_selection(parser)
     how = parser.add_argument_group("what is done")
     skip = "write no file for a picture that needs nothing (default: a copy, bit for bit)"
@@ -69,12 +65,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_model_options(parser)
     several = "between commas, such as cuda:0,cuda:1: a process for each; they share the work (default: one, --device)"
     how.add_argument("--devices", type=names, help=several)
+    add_cluster(parser)
     add_tile_size(parser)
     add_crops(parser)
     add_sampler_options(parser)
     add_loop_options(parser)
     add_quiet(parser)
     parser.set_defaults(save_rounds=False, montage=None, report=False)
+
+
+def add_places(parser: argparse.ArgumentParser) -> None:
+    """Add what is read, and where results and journal go."""
+    given = "files, folders with their sub-folders, wildcards, URLs (s3://...), lists of these (.txt, one a line)"
+    parser.add_argument("pictures", nargs="+", metavar="INPUT", help=given)
+    target = "a folder, created if missing, or the URL of one"
+    parser.add_argument("-o", "--output", metavar="OUT", type=location, required=True, help=target)
+    journal = "a local folder for the journal, batch.sqlite; needed where OUT is a URL (default: OUT)"
+    parser.add_argument("--journal", metavar="FOLDER", type=Path, help=journal)
+    formats = sorted(suffix.removeprefix(".") for suffix in FORMATS)
+    suffix = "of all results (default: each picture's own where it can be written, else PNG)"
+    parser.add_argument("--format", choices=formats, help=suffix)
 
 
 def add_selection(parser: argparse.ArgumentParser) -> None:
@@ -87,40 +97,54 @@ def add_selection(parser: argparse.ArgumentParser) -> None:
     what.add_argument("--dry-run", action="store_true", help="list the pictures and their results, do nothing")
 
 
+def add_cluster(parser: argparse.ArgumentParser) -> None:
+    """Add the options of a Ray cluster."""
+    cluster = parser.add_argument_group("cluster (package ray)")
+    address = 'share the work on a Ray cluster: its address, "auto" for the one of this machine, "local" for a new one'
+    cluster.add_argument("--ray", metavar="ADDRESS", help=f"{address} (default: none)")
+    most = (
+        "at most so many at once, each with a GPU, or a core where --device is cpu (default: as many as there is room)"
+    )
+    cluster.add_argument("--workers", type=at_least(1), metavar="N", help=most)
+
+
 def run(arguments: argparse.Namespace) -> int:
     selection = Selection(arguments.every, arguments.shard, arguments.limit)
-    check_devices(arguments)
-    if arguments.prompt and arguments.labels is not None:
-        raise InputError("--prompt replaces the assessment, for which --labels is; leave one of them out")
+    check_options(arguments)
     suffix = f".{arguments.format}" if arguments.format else None
     items = selection.choose(plan_items(arguments.pictures, arguments.output, suffix))
     if arguments.dry_run:
         for item in items:
-            say(f"{item.source} -> {arguments.output / item.name}")
+            say(f"{item.source} -> {join(arguments.output, item.name)}")
         say(f"{len(items)} pictures")
         return 0
     if arguments.mask:
         for item in items:
-            find_mask(arguments.mask, item.source)
+            find_mask(arguments.mask, item.source_path)
     return work_off(items, arguments)
 
 
-def check_devices(arguments: argparse.Namespace) -> None:
-    """InputError where `--devices` names one that does not work here, or `--device` is given as well."""
+def check_options(arguments: argparse.Namespace) -> None:
+    """InputError for options that exclude each other, lack one, or name a device that does not work here."""
     from ..devices import parse_device
 
+    if arguments.prompt and arguments.labels is not None:
+        raise InputError("--prompt replaces the assessment, for which --labels is; leave one of them out")
     if arguments.devices and arguments.device:
         raise InputError("--devices names all devices, --device the only one; leave one of them out")
+    if arguments.ray and arguments.devices:
+        raise InputError("--devices is for this machine, --ray for a cluster; leave one of them out")
+    if isinstance(arguments.output, str) and arguments.journal is None:
+        raise InputError(f"{arguments.output} is a URL, and the journal is a local file; give --journal FOLDER for it")
     for device in arguments.devices or ():
         parse_device(device)
 
 
 def work_off(items: list[Item], arguments: argparse.Namespace) -> int:
     """Do what is left of a batch, and write its table and its page."""
-    from .journal import Journal
     from .report import write_reports
 
-    with closing(Journal(arguments.output)) as journal:
+    with closing(open_journal(arguments)) as journal:
         journal.agree(settings(arguments))
         journal.add(items)
         if arguments.retry_failed:
@@ -135,31 +159,47 @@ def work_off(items: list[Item], arguments: argparse.Namespace) -> int:
     return summarize([states[item.name] for item in items], arguments)
 
 
-def do_work(items: list[Item], journal: Journal, arguments: argparse.Namespace, bar: BatchBar) -> None:
-    """Do what is left of a batch, in this process or by one for each device."""
-    from .processes import run_processes
-    from .run import run_batch
-    from .work import chosen_work
+def open_journal(arguments: argparse.Namespace) -> Journal:
+    from .journal import Journal
 
-    if arguments.devices:
+    results = arguments.output if isinstance(arguments.output, Path) else None
+    return Journal(arguments.journal, results) if arguments.journal else Journal(arguments.output)
+
+
+def do_work(items: list[Item], journal: Journal, arguments: argparse.Namespace, bar: BatchBar) -> None:
+    """Do what is left of a batch: in this process, by one for each device, or on a cluster."""
+    if arguments.ray:
+        from .ray_cluster import run_cluster
+
+        run_cluster(items, journal, arguments, bar.show)
+    elif arguments.devices:
+        from .processes import run_processes
+
         work = partial(work_on, items, arguments)
         run_processes(work, arguments.devices, lambda: bar.show_states(journal.states()))
     else:
-        run_batch(items, journal, chosen_work(load_model(arguments), arguments), bar.show)
+        work_here(items, journal, arguments, bar.show)
+
+
+def work_here(
+    items: list[Item], journal: Journal, arguments: argparse.Namespace, tell: Callable[[Item, Outcome], None]
+) -> None:
+    """Do what is left of a batch in this process."""
+    from .run import Staging, run_batch
+    from .work import chosen_work
+
+    with Staging.below(arguments.journal or arguments.output, arguments.output) as staging:
+        run_batch(items, journal, chosen_work(load_model(arguments), arguments, staging), tell)
 
 
 def work_on(items: list[Item], arguments: argparse.Namespace, device: str) -> None:
     """Do what is left of a batch on one device, in a process of its own; its exit code says how it ended."""
-    from .journal import Journal
-    from .run import run_batch
-    from .work import chosen_work
-
     prepare_streams()
     prepare_warnings()
     own = argparse.Namespace(**vars(arguments) | {"device": device})
     try:
-        with installed_packages(), closing(Journal(own.output)) as journal:
-            run_batch(items, journal, chosen_work(load_model(own), own), tell_failure)
+        with installed_packages(), closing(open_journal(own)) as journal:
+            work_here(items, journal, own, tell_failure)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
     except AutoDIRError as error:

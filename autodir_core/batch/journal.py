@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import shutil
 import sqlite3
 import threading
 import time
@@ -69,13 +70,14 @@ class Outcome:
 class Journal:
     """One process's access to the journal of an output folder; usable from any of its threads, one at a time."""
 
-    def __init__(self, folder: Path) -> None:
-        """Open the journal or begin one; InputError where the folder or the file cannot be used."""
+    def __init__(self, folder: Path, results: Path | None = None) -> None:
+        """Open the journal in a folder or begin one; InputError where it cannot be used.
+
+        `results` is the local folder of the results where that is another.
+        """
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            self.database = sqlite3.connect(
-                folder / FILE, timeout=PATIENCE, isolation_level=None, check_same_thread=False
-            )
+            self.database = sqlite3.connect(folder / FILE, PATIENCE, isolation_level=None, check_same_thread=False)
             self.database.execute("PRAGMA journal_mode = WAL")
             self.database.execute("PRAGMA synchronous = NORMAL")
             self.database.executescript(SCHEMA)
@@ -84,15 +86,17 @@ class Journal:
         self._lock = threading.Lock()
         self.owner = f"{platform.node()}:{os.getpid()}:{time.time_ns()}"
         self.beat()
-        self._sweep(folder)
+        self._sweep([folder, *([results] if results else [])])
 
-    def _sweep(self, folder: Path) -> None:
+    def _sweep(self, folders: Sequence[Path]) -> None:
         """Remove what killed processes were writing, if no other is at work."""
         with self.writing() as database:
             self._take_back(database)
             alone = database.execute("SELECT count(*) FROM workers").fetchone() == (1,)
-        for path in folder.rglob(".*") if alone else ():
-            if is_temporary(path):
+        for path in [path for folder in folders if alone for path in folder.rglob(".*") if is_temporary(path)]:
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
                 path.unlink(missing_ok=True)
 
     def close(self) -> None:
@@ -132,10 +136,7 @@ class Journal:
 
     def add(self, items: Sequence[Item]) -> None:
         """Add pictures that are not there yet; those whose file has changed since wait again."""
-        rows = []
-        for item in items:
-            facts = item.source.stat()
-            rows.append((item.name, os.fsencode(item.source), facts.st_size, facts.st_mtime_ns))
+        rows = [(item.name, os.fsencode(item.source), *stamp_of(item)) for item in items]
         with self.writing() as database:
             database.executemany(
                 "INSERT INTO pictures (name, source, size, modified) VALUES (?, ?, ?, ?) ON CONFLICT (name) "
@@ -159,6 +160,14 @@ class Journal:
                 [self.owner, item.name],
             )
             return taken.rowcount == 1
+
+    def release(self, item: Item) -> None:
+        """Let a picture that this process has at work wait again."""
+        with self.writing() as database:
+            database.execute(
+                "UPDATE pictures SET state = 'waiting', owner = NULL WHERE name = ? AND owner = ?",
+                [item.name, self.owner],
+            )
 
     def finish(self, item: Item, outcome: Outcome) -> None:
         """Note what became of a picture."""
@@ -192,6 +201,14 @@ class Journal:
         found = self.database.execute(f"SELECT {', '.join(columns)} FROM pictures ORDER BY number")  # noqa: S608 -- our names
         rows = [dict(zip(columns, row, strict=True)) for row in found]
         return [row | {"source": os.fsdecode(row["source"]), "facts": json.loads(row["facts"] or "{}")} for row in rows]
+
+
+def stamp_of(item: Item) -> tuple[int, int]:
+    """Return what tells whether a source has changed: its size and its time, or what its store lists."""
+    if item.stamp is not None:
+        return item.stamp
+    facts = item.source_path.stat()
+    return facts.st_size, facts.st_mtime_ns
 
 
 def is_gone(owner: str, heard: float) -> bool:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import glob
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from ..errors import InputError
 from ..imaging.paths import FORMATS, fit_name, list_pictures
+from .storage import Location, list_urls, location
 
 FILM_SUFFIXES = frozenset({".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".wmv", ".ts"})
 CONTAINERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska"}
@@ -23,15 +24,22 @@ class Item:
     """One picture of a batch.
 
     Attributes:
-        source: the file.
+        source: the file, or its URL.
         name: where its result goes below the output folder, with sub-folders; the key in the journal.
+        stamp: of a URL: the size, and a number that changes with the content.
     """
 
-    source: Path
+    source: Location
     name: str
+    stamp: tuple[int, int] | None = None
+
+    @property
+    def source_path(self) -> Path:
+        """The source as a path, for the parts of its name; of a URL no file has it."""
+        return Path(self.source)
 
 
-def is_film(path: Path) -> bool:
+def is_film(path: PurePath) -> bool:
     return path.suffix.lower() in FILM_SUFFIXES
 
 
@@ -53,8 +61,8 @@ class Selection:
         return list(items[:: self.every])[index - 1 :: count][: self.limit]
 
 
-def plan_items(given: Sequence[str], output: Path, suffix: str | None = None) -> list[Item]:
-    """Return the pictures of paths, folders with their sub-folders, wildcards and lists, in natural order.
+def plan_items(given: Sequence[str], output: Location, suffix: str | None = None) -> list[Item]:
+    """Return the pictures of paths, URLs, folders with their sub-folders, wildcards and lists, in natural order.
 
     Args:
         given: as on the command line.
@@ -63,11 +71,10 @@ def plan_items(given: Sequence[str], output: Path, suffix: str | None = None) ->
 
     Raises InputError for what does not exist, and where two pictures would write one file.
     """
-    results = output.resolve()
     items = [
-        Item(source, result_name(relative, suffix))
-        for source, relative in find_sources(given)
-        if results not in source.resolve().parents
+        Item(source, result_name(relative, suffix), stamp)
+        for source, relative, stamp in find_sources(given)
+        if not is_below(source, output)
     ]
     if not items:
         raise InputError(f"no pictures in {', '.join(given)}; give pictures, folders, wildcards or lists (.txt)")
@@ -75,39 +82,61 @@ def plan_items(given: Sequence[str], output: Path, suffix: str | None = None) ->
     return list({item.name: item for item in items}.values())
 
 
+def is_below(source: Location, folder: Location) -> bool:
+    """Return whether a file lies in a folder or its sub-folders, by path or by URL."""
+    if isinstance(source, Path) and isinstance(folder, Path):
+        return folder.resolve() in source.resolve().parents
+    return isinstance(source, str) and isinstance(folder, str) and source.startswith(folder.rstrip("/") + "/")
+
+
 def refuse_shared_names(items: Sequence[Item]) -> None:
     """InputError where two pictures would write one file."""
-    taken: dict[str, Path] = {}
+    taken: dict[str, Location] = {}
     for item in items:
         other = taken.setdefault(item.name.casefold(), item.source)
         if other != item.source:
             raise InputError(f"{other} and {item.source} would both write {item.name}; give their folder, or two runs")
 
 
-def find_sources(given: Sequence[str]) -> Iterator[tuple[Path, Path]]:
-    """Yield each picture file, and its path relative to the folder that it was found in."""
+Found = tuple[Location, PurePath, tuple[int, int] | None]
+"""A picture, its path relative to the folder that it was found in, and the stamp of a URL."""
+
+
+def find_sources(given: Sequence[str]) -> Iterator[Found]:
+    """Yield each picture of what was given."""
     for text in given:
-        path = Path(text)
-        if path.is_dir():
-            listed = list_pictures(path, recursive=True, others=FILM_SUFFIXES)
-            yield from ((found, found.relative_to(path)) for found in listed)
+        path = location(text)
+        if isinstance(path, str):
+            yield from list_urls(path, FILM_SUFFIXES)
         elif path.suffix.lower() == LIST_SUFFIX and path.is_file():
             yield from find_listed(path)
         else:
-            names = [text] if path.exists() else sorted(glob.glob(text, recursive=True)) or [text]
-            yield from ((found, Path(found.name)) for found in list_pictures(names))
+            yield from ((found, relative, None) for found, relative in find_files(path))
 
 
-def find_listed(path: Path) -> Iterator[tuple[Path, Path]]:
-    """Yield the files that a list names, a relative path with its folders, an absolute one by its name."""
+def find_files(path: Path) -> Iterator[tuple[Path, Path]]:
+    """Yield the pictures of a folder with its sub-folders, of a wildcard, or the one file, as in `Found`."""
+    if path.is_dir():
+        listed = list_pictures(path, recursive=True, others=FILM_SUFFIXES)
+        yield from ((found, found.relative_to(path)) for found in listed)
+    else:
+        names = [str(path)] if path.exists() else sorted(glob.glob(str(path), recursive=True)) or [str(path)]
+        yield from ((found, Path(found.name)) for found in list_pictures(names))
+
+
+def find_listed(path: Path) -> Iterator[Found]:
+    """Yield the files that a list names, a relative path with its folders, an absolute one or a URL by its name."""
     lines = [line.strip() for line in path.read_text(encoding="utf-8-sig", errors="surrogateescape").splitlines()]
     for line in filter(None, lines):
-        listed = Path(line)
-        [found] = list_pictures(path.parent / listed)
-        yield found, Path(listed.name) if listed.is_absolute() or ".." in listed.parts else listed
+        listed = location(line)
+        if isinstance(listed, str):
+            yield from list_urls(listed, FILM_SUFFIXES)
+        else:
+            [found] = list_pictures(path.parent / listed)
+            yield found, Path(listed.name) if listed.is_absolute() or ".." in listed.parts else listed, None
 
 
-def result_name(relative: Path, suffix: str | None) -> str:
+def result_name(relative: PurePath, suffix: str | None) -> str:
     """Return the name of a result: that of its source, in its sub-folder; what cannot be written becomes PNG or MKV."""
     if is_film(relative):
         ending = relative.suffix if relative.suffix.lower() in CONTAINERS else ".mkv"

@@ -6,7 +6,6 @@ import csv
 import io
 from collections.abc import Mapping, Sequence
 from html import escape
-from pathlib import Path
 from typing import Any
 
 from PIL import Image
@@ -15,7 +14,7 @@ from ..errors import AutoDIRError
 from ..imaging.files import read_picture
 from ..imaging.layout import to_pil
 from ..reporting.page import render_page, render_picture
-from ..serialization.atomic import write_text
+from .storage import Location, join, local_file, location, write_text_to
 
 TABLE, PAGE = "batch.csv", "batch.html"
 """Names of the files in the output folder."""
@@ -26,11 +25,11 @@ SHOWN, HEIGHT = 12, 320
 Row = Mapping[str, Any]
 
 
-def write_reports(folder: Path, rows: Sequence[Row], *, assess_only: bool) -> None:
+def write_reports(folder: Location, rows: Sequence[Row], *, assess_only: bool) -> None:
     """Write table and page, from the rows of a `Journal`."""
-    write_text(folder / TABLE, render_table(rows, assess_only=assess_only))
+    write_text_to(join(folder, TABLE), render_table(rows, assess_only=assess_only))
     if not assess_only:
-        write_text(folder / PAGE, render_batch(folder, rows))
+        write_text_to(join(folder, PAGE), render_batch(folder, rows))
 
 
 def render_table(rows: Sequence[Row], *, assess_only: bool) -> str:
@@ -49,7 +48,7 @@ def tail(row: Row) -> list[Any]:
     return [row[column] or "" for column in ("seconds", "sha256", "error")]
 
 
-def render_batch(folder: Path, rows: Sequence[Row]) -> str:
+def render_batch(folder: Location, rows: Sequence[Row]) -> str:
     """Return the page: counts, those that changed most before and after, and those that failed."""
     states = [row["state"] for row in rows]
     counts = ", ".join(f"{states.count(state)} {state}" for state in sorted(set(states)))
@@ -64,16 +63,17 @@ def render_batch(folder: Path, rows: Sequence[Row]) -> str:
     return render_page(f"Batch of {len(rows)} pictures", counts, sections)
 
 
-def render_pair(folder: Path, row: Row) -> str:
+def render_pair(folder: Location, row: Row) -> str:
     """Return a picture before and after; a line where one is gone."""
     title = f"<h3>{escape(row['name'])}: {escape(row['decision'])}, {row['facts']['changed']:g} dB from the input</h3>"
     try:
-        before, after = (thumbnail(path) for path in (Path(row["source"]), folder / row["name"]))
+        before, after = (thumbnail(place) for place in (location(row["source"]), join(folder, row["name"])))
     except AutoDIRError as error:
         return f"{title}\n<p>{escape(str(error))}</p>"
     figures = (render_picture(before, "before", "before", HEIGHT), render_picture(after, "after", "after", HEIGHT))
     return f'{title}\n<div class="gallery">\n' + "\n".join(figures) + "\n</div>"
 
 
-def thumbnail(path: Path) -> Image.Image:
-    return to_pil(read_picture(path).image[0])
+def thumbnail(place: Location) -> Image.Image:
+    with local_file(place) as path:
+        return to_pil(read_picture(path).image[0])

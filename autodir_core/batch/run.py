@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import secrets
+import shutil
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from time import perf_counter
 from typing import Any, Generic, TypeVar
 
@@ -17,12 +19,85 @@ from ..serialization.atomic import one_line
 from ..serialization.hashing import sha256
 from .journal import BEAT, Journal, Outcome
 from .plan import Item
+from .storage import Location, fetch, join, send
 
 READERS, AHEAD = 2, 2
 """Threads that decode, and pictures that wait decoded: more would only take memory."""
 
 Source = TypeVar("Source")
 Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Staging:
+    """Local files of what is not local, while it is at work.
+
+    Attributes:
+        results: the local folder that results are written to.
+        output: the URL that they go on to; None where they stay.
+        folder: of local copies; it has a temporary name, so that what a killed process leaves there is removed.
+    """
+
+    results: Path
+    output: str | None
+    folder: Path
+
+    @classmethod
+    def below(cls, folder: Path, output: Location) -> Staging:
+        """Return one for results that go to `output`, with its copies in a folder of their own below `folder`."""
+        own = folder / f".{secrets.token_hex(8)}"
+        return cls(output, None, own) if isinstance(output, Path) else cls(own / "results", output, own)
+
+    def __enter__(self) -> Staging:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def fetch(self, item: Item, content: bytes | None = None) -> Item:
+        """Return a picture with a local source: a copy of what its URL holds, or `content`, else its own."""
+        if content is None and isinstance(item.source, Path):
+            return item
+        target = self.folder / secrets.token_hex(8) / PurePosixPath(item.source).name
+        if content is None:
+            fetch(str(item.source), target)
+        else:
+            target.parent.mkdir(parents=True)
+            target.write_bytes(content)
+        return replace(item, source=target)
+
+    def deliver(self, item: Item) -> None:
+        """Send a result on, if there is one."""
+        result = self.results / item.name
+        if self.output and result.exists():
+            send(result, str(join(self.output, item.name)))
+            result.unlink()
+
+    def discard(self, item: Item, local: Item) -> None:
+        """Remove the local copy of a source; what is no copy stays."""
+        if local.source != item.source:
+            shutil.rmtree(local.source_path.parent, ignore_errors=True)
+
+
+LOCAL = Staging(Path(), None, Path())
+"""For inputs and results that are local files."""
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """A picture that was read, or that could not be.
+
+    Attributes:
+        local: its item, with a local source.
+        picture: what `Work.read` gave.
+        sha256: of the file.
+        error: why it could not be read.
+    """
+
+    local: Item
+    picture: Any = None
+    sha256: str = ""
+    error: Exception | None = None
 
 
 @dataclass(frozen=True)
@@ -33,11 +108,13 @@ class Work(Generic[Source, Result]):
         process: the networks, in this thread, of what `read` gave.
         write: what comes of it, to files; in a thread of its own, while the next picture is processed.
         read: decodes a file, in a thread of its own.
+        staging: local files of what is not local.
     """
 
     process: Callable[[Item, Source], Result]
     write: Callable[[Item, Source, Result], Outcome]
     read: Callable[[Path], Source]
+    staging: Staging = LOCAL
 
 
 def run_batch(
@@ -54,7 +131,7 @@ def run_batch(
         ThreadPoolExecutor(1, "write") as writer,
     ):
         written: deque[tuple[Item, Future[Outcome]]] = deque()
-        for item, decoded in read_ahead(items, journal, readers, work.read):
+        for item, decoded in read_ahead(items, journal, readers, work):
             written.append((item, start_one(item, decoded, work, writer)))
             while len(written) > 1 or (written and written[0][1].done()):
                 settle(*written.popleft(), journal, on_outcome)
@@ -63,46 +140,75 @@ def run_batch(
 
 
 def read_ahead(
-    items: Sequence[Item], journal: Journal, readers: ThreadPoolExecutor, read: Callable[[Path], Any]
-) -> Iterator[tuple[Item, Future[tuple[Any, str]]]]:
+    items: Sequence[Item], journal: Journal, readers: ThreadPoolExecutor, work: Work[Any, Any]
+) -> Iterator[tuple[Item, Future[Decoded]]]:
     """Yield the claimed pictures, the next ones being decoded meanwhile."""
-    waiting: deque[tuple[Item, Future[tuple[Any, str]]]] = deque()
+    waiting: deque[tuple[Item, Future[Decoded]]] = deque()
     for item in items:
         if journal.claim(item):
-            waiting.append((item, readers.submit(read_and_hash, item.source, read)))
+            waiting.append((item, readers.submit(read_one, item, work)))
         if len(waiting) > AHEAD:
             yield waiting.popleft()
     yield from waiting
 
 
-def read_and_hash(path: Path, read: Callable[[Path], Any]) -> tuple[Any, str]:
-    return read(path), sha256(path)
+def read_one(item: Item, work: Work[Any, Any], content: bytes | None = None) -> Decoded:
+    """Decode a picture, from its file, its URL or its `content`; an error is a part of what is returned."""
+    local = item
+    try:
+        local = work.staging.fetch(item, content)
+        with explain_full_memory(str(item.source)):
+            return Decoded(local, work.read(local.source_path), sha256(local.source_path))
+    except (AutoDIRError, OSError) as error:
+        return Decoded(local, error=error)
 
 
 def start_one(
-    item: Item, decoded: Future[tuple[Any, str]], work: Work[Any, Any], writer: ThreadPoolExecutor
+    item: Item, reading: Future[Decoded], work: Work[Any, Any], writer: ThreadPoolExecutor
 ) -> Future[Outcome]:
     """Process a picture and return the future of its files; that of a failure where it could not be done."""
-    start, digest = perf_counter(), ""
+    start = perf_counter()
+    attempt = Attempt(item, reading.result(), work, start)
     try:
         with explain_full_memory(str(item.source)):
-            picture, digest = decoded.result()
-            result = work.process(item, picture)
+            result = attempt.process()
     except (AutoDIRError, OSError) as error:
-        return finished(failure(error, start, digest))
+        return finished(attempt.failure(error))
+    return writer.submit(attempt.write, result)
 
-    def write() -> Outcome:
+
+@dataclass(frozen=True)
+class Attempt:
+    """The work on one picture that was read, or that could not be."""
+
+    item: Item
+    decoded: Decoded
+    work: Work[Any, Any]
+    start: float
+
+    def process(self) -> Any:
+        """Return what the networks make of it; raises what reading it raised."""
+        if self.decoded.error:
+            raise self.decoded.error
+        return self.work.process(self.decoded.local, self.decoded.picture)
+
+    def write(self, result: Any) -> Outcome:
+        """Write its files and bring them to where they belong."""
         try:
-            outcome = work.write(item, picture, result)
+            outcome = self.work.write(self.decoded.local, self.decoded.picture, result)
+            self.work.staging.deliver(self.item)
         except (AutoDIRError, OSError) as error:
-            return failure(error, start, digest)
-        return replace(outcome, seconds=round(perf_counter() - start, 3), sha256=digest)
+            return self.failure(error)
+        return self.close(outcome)
 
-    return writer.submit(write)
+    def failure(self, error: Exception) -> Outcome:
+        text = one_line(error).replace(str(self.decoded.local.source), str(self.item.source))
+        return self.close(Outcome("failed", error=text))
 
-
-def failure(error: Exception, start: float, digest: str) -> Outcome:
-    return Outcome("failed", seconds=round(perf_counter() - start, 3), sha256=digest, error=one_line(error))
+    def close(self, outcome: Outcome) -> Outcome:
+        """Remove the local copy; return the outcome with its time and the digest of its file."""
+        self.work.staging.discard(self.item, self.decoded.local)
+        return replace(outcome, seconds=round(perf_counter() - self.start, 3), sha256=self.decoded.sha256)
 
 
 def finished(outcome: Outcome) -> Future[Outcome]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,24 +22,27 @@ from ..outputs import Assessment, Restoration
 from ..reporting.summary import assessment_dict, to_dict
 from .journal import Outcome
 from .plan import Item, is_film
-from .run import Work
+from .run import Staging, Work
 
 LINE_EVERY = 250
 """Frames of a film between two lines that say how far it is."""
 
 
-def chosen_work(model: AutoDIR, arguments: argparse.Namespace) -> Work[Any, Any]:
+def chosen_work(model: AutoDIR, arguments: argparse.Namespace, staging: Staging) -> Work[Any, Any]:
     """Return the work that the options ask for."""
-    return assess_work(model, arguments) if arguments.assess_only else restore_work(model, arguments)
+    own = argparse.Namespace(**vars(arguments) | {"output": staging.results})
+    work = assess_work(model, own) if arguments.assess_only else restore_work(model, own)
+    return replace(work, staging=staging)
 
 
-def read_source(path: Path) -> Picture | Path:
-    """Decode a picture; a film is read frame by frame later."""
-    return path if is_film(path) else read_picture(path)
+def read_source(path: Path, center: int | None = None) -> Picture | Path:
+    """Decode a picture, as `read_picture` does; a film is read frame by frame later."""
+    return path if is_film(path) else read_picture(path, center=center)
 
 
 def assess_work(model: AutoDIR, arguments: argparse.Namespace) -> Work[Picture | Path, Assessment]:
     labels = chosen_labels(arguments, model)
+    seen = model.config.clip.image if arguments.crops == "center" else None
 
     def process(item: Item, source: Picture | Path) -> Assessment:
         if isinstance(source, Path):
@@ -49,7 +54,7 @@ def assess_work(model: AutoDIR, arguments: argparse.Namespace) -> Work[Picture |
     def write(item: Item, source: Picture | Path, found: Assessment) -> Outcome:
         return Outcome("done", found.top[0], facts=assessment_dict(found)["pictures"][0]["probabilities"])
 
-    return Work(process, write, read_source)
+    return Work(process, write, partial(read_source, center=seen))
 
 
 def restore_work(model: AutoDIR, arguments: argparse.Namespace) -> Work[Picture | Path, Any]:
@@ -74,7 +79,7 @@ def restore_work(model: AutoDIR, arguments: argparse.Namespace) -> Work[Picture 
 
 
 def job_of(item: Item, arguments: argparse.Namespace) -> Job:
-    return Job(item.source, arguments.output / item.name)
+    return Job(item.source_path, arguments.output / item.name)
 
 
 def restoration_outcome(picture: Picture, done: Restoration) -> Outcome:
@@ -97,7 +102,7 @@ def restore_one_film(item: Item, restorer: Restorer) -> Sequence[Any]:
 
     target = arguments.output / item.name
     return restore_film(
-        restorer.model, item.source, target, restorer.loop, restorer.sampler, seed=arguments.seed, tell=tell
+        restorer.model, item.source_path, target, restorer.loop, restorer.sampler, seed=arguments.seed, tell=tell
     )
 
 

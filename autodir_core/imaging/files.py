@@ -67,22 +67,24 @@ class Picture:
     format: str = ""
 
 
-def read_picture(path: PathLike) -> Picture:
+def read_picture(path: PathLike, *, center: int | None = None) -> Picture:
     """Read the first frame of a picture file, turned upright (EXIF) and converted to sRGB (embedded ICC profile).
 
     Any mode Pillow reads: 1-bit, gray, palette, RGB, CMYK, each with its transparency; of TIFF files also color and
     gray with alpha at 16 to 64 bits, integer or float. Other 16-bit *color* is reduced to 8 bits, as by color profiles
     other than sRGB, with a warning. A float picture has no stated range: it is taken as 0..1 where nothing is above 4,
     else as 0..255 or 0..65535, whichever is the first to hold its maximum. Metadata that cannot be read are a warning.
+    With `center` only the central square of so many pixels a side is kept of 8-bit pictures; the rest is decoded, but
+    not converted.
     Raises InputError for a path that is no complete picture.
     """
     path = _existing_file(path)
     try:
-        return _read_with_pillow(path, path)
+        return _read_with_pillow(path, path, center)
     except InputError:
         raise
     except FORMAT_ERRORS as error:
-        return _read_otherwise(path, error)
+        return _read_otherwise(path, error, center)
 
 
 def write_picture(
@@ -143,7 +145,7 @@ def _quiet_pillow() -> Iterator[None]:
         yield
 
 
-def _read_with_pillow(source: Path | io.BytesIO, path: Path) -> Picture:
+def _read_with_pillow(source: Path | io.BytesIO, path: Path, center: int | None) -> Picture:
     """Read a file, or its content without what could not be read; raises whatever Pillow does on bad data."""
     with _quiet_pillow(), Image.open(source, formats=_formats()) as file:
         if is_deep_tiff(file) and (samples := read_samples(path)) is not None:
@@ -153,12 +155,12 @@ def _read_with_pillow(source: Path | io.BytesIO, path: Path) -> Picture:
         file.load()
         method = _TRANSPOSE.get(read_orientation(file, path))
         image = file if method is None else file.transpose(method)
-        pixels, alpha, profile = _to_pixels(image, path)
+        pixels, alpha, profile = _to_pixels(image, path, center)
         kind = "JPEG" if file.format == "MPO" else file.format or ""
         return Picture(pixels, alpha, read_metadata(file, image.size, profile, path), kind)
 
 
-def _read_otherwise(path: Path, error: Exception) -> Picture:
+def _read_otherwise(path: Path, error: Exception, center: int | None) -> Picture:
     """Read what Pillow refuses: samples it has no mode for, or pixels without their metadata; else InputError."""
     try:
         if isinstance(error, (Image.DecompressionBombError, PermissionError)):
@@ -166,7 +168,7 @@ def _read_otherwise(path: Path, error: Exception) -> Picture:
         if (samples := read_samples(path)) is not None:
             return _to_picture(samples, path)
         if content := strip_metadata(path):
-            picture = _read_with_pillow(io.BytesIO(content), path)
+            picture = _read_with_pillow(io.BytesIO(content), path, center)
             logger.warning("%s: its metadata cannot be read (%s); the pixels are used", path, one_line(error))
             return picture
     except InputError:
@@ -205,14 +207,20 @@ def _to_picture(samples: TiffSamples, path: Path) -> Picture:
     return Picture(image[None], None if alpha is None else alpha[None], metadata, "TIFF")
 
 
-def _to_pixels(image: Image.Image, path: Path) -> tuple[Tensor, Tensor | None, bytes]:
+def _to_pixels(image: Image.Image, path: Path, center: int | None) -> tuple[Tensor, Tensor | None, bytes]:
     """Return the colors [1, H, W, 3], alpha [1, H, W] and the profile of the colors, where the file has one."""
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
         gray = scale_samples(np.asarray(image), path)[None]
         return gray[..., None].expand(*gray.shape, 3).contiguous(), None, b""
-    color, alpha = _split_alpha(image)
+    color, alpha = _split_alpha(image if center is None else image.crop(_center_box(image.size, center)))
     color, profile = to_srgb(color, image.info.get("icc_profile"), path)
     return from_pil(color)[None], None if alpha is None else from_pil(alpha)[None], profile
+
+
+def _center_box(size: tuple[int, int], side: int) -> tuple[int, int, int, int]:
+    """Return left, top, right and bottom of what `layout.center_crop` takes."""
+    left, top = (max((length - side) // 2, 0) for length in size)
+    return left, top, min(left + side, size[0]), min(top + side, size[1])
 
 
 def _split_alpha(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:

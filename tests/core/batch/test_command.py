@@ -142,3 +142,13 @@ def test_a_process_that_ends_is_told(folder: Path, tmp_path: Path, capfd: pytest
     assert main(command) == 2
     told = capfd.readouterr().err
     assert "the process on cpu ended with 2; run the same command again to go on" in told
+
+
+def test_a_cluster_without_its_package_is_one_line(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    monkeypatch.delitem(sys.modules, "autodir_core.batch.ray_cluster", raising=False)
+    assert main(["batch", str(folder), "-o", str(tmp_path / "out"), "--ray", "local", "--quiet"]) == 2
+    told = capsys.readouterr().err
+    assert "ray cannot be imported" in told and "pip install ray" in told and told.count("\n") == 1

@@ -16,6 +16,7 @@ from PIL import Image, ImageCms
 
 from autodir_core.errors import InputError
 from autodir_core.imaging.files import Picture, read_picture, write_picture
+from autodir_core.imaging.layout import center_crop
 
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
 
@@ -302,3 +303,20 @@ def swapped_primaries() -> bytes:
     red, green = entries[b"rXYZ"] + 4, entries[b"gXYZ"] + 4
     profile[red : red + 8], profile[green : green + 8] = profile[green : green + 8], profile[red : red + 8]
     return bytes(profile.replace(b"\0s\0R\0G\0B", b"\0S\0w\0a\0p"))
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "P", "RGBA", "CMYK", "I;16"])
+@pytest.mark.parametrize("size", [(301, 260), (50, 401), (40, 33)])
+@pytest.mark.parametrize("orientation", [1, 3, 6, 7])
+def test_the_center_is_that_of_the_whole_picture(tmp_path: Path, mode: str, size: tuple[int, int], orientation: int):
+    """To the bit, at odd sizes and turned; what is not converted is what no one looks at."""
+    levels = np.random.default_rng(0).integers(0, 255, (size[1], size[0], 3), np.uint8)
+    exif = Image.Exif()
+    exif[274] = orientation
+    path = tmp_path / ("a.tif" if mode == "CMYK" else "a.png")
+    Image.fromarray(levels).convert("L" if mode == "I;16" else mode).convert(mode).save(path, exif=exif)
+    whole, part = read_picture(path), read_picture(path, center=224)
+    one, other = (center_crop(picture.image.permute(0, 3, 1, 2), 224) for picture in (whole, part))
+    assert torch.equal(one, other) and (part.alpha is None) == (whole.alpha is None)
+    if mode != "I;16":
+        assert part.image.shape[1:3] == tuple(min(side, 224) for side in whole.image.shape[1:3])

@@ -1,0 +1,273 @@
+"""A batch on a Ray cluster: workers with a model each, while this process, the driver, keeps the journal.
+
+Workers need none of the driver's files: it sends them what local inputs hold and writes what they send back; where an
+input or OUT is a URL they read and write it themselves. Imported on use: it needs Ray.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import platform
+import shutil
+import tempfile
+import threading
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from ..cli.options import load_model
+from ..cli.pictures import find_mask
+from ..errors import AutoDIRError, InputError
+from ..optional_imports import optional_import
+from ..serialization.atomic import atomic_path, one_line
+from .journal import Journal, Outcome
+from .plan import Item
+from .run import Staging, Work, heartbeat, read_one, start_one
+from .storage import is_url
+
+with optional_import("ray", "leave --ray out"):
+    import ray
+    from ray.exceptions import RayError, RayTaskError
+
+PACKAGE = Path(__file__).resolve().parents[1]
+"""Sent to the workers, so that theirs is the code of the driver."""
+
+IN_FLIGHT = 2
+"""Pictures at a worker: one in the networks, one being read or written; no more of them take memory anywhere."""
+
+TRIES = 3
+"""How often a picture is begun whose worker ends, and how many workers in a row may end before one is ready."""
+
+WAIT, CLOSING = 1.0, 10.0
+"""Seconds between two looks at the size of the cluster; seconds that workers have to clean up."""
+
+Tell = Callable[[Item, Outcome], None]
+
+
+@dataclass(frozen=True)
+class Parcel:
+    """What a worker gets for a picture: the content of its file, where that is not a URL, and of its mask."""
+
+    item: Item
+    content: bytes | None
+    mask: tuple[str, bytes] | None
+
+
+class Worker:
+    """A process of the cluster with a model of its own, loaded once."""
+
+    def __init__(self, arguments: argparse.Namespace, weights: bytes | None) -> None:
+        self.arguments, self.weights = argparse.Namespace(**vars(arguments)), weights
+        self.networks = threading.Lock()
+        self.masks: dict[str, tuple[str, bytes] | None] = {}
+
+    def load(self) -> str:
+        """Load the model; return which process this is."""
+        from .work import chosen_work
+
+        self.folder, own = Path(tempfile.mkdtemp(prefix="autodir-")), self.arguments
+        if self.weights is not None:
+            own.model = str(self.folder / Path(own.model).name)
+            Path(own.model).write_bytes(self.weights)
+        own.mask = own.mask and str(self.folder / "masks")
+        self.staging = Staging.below(self.folder, own.output if is_url(own.output) else self.folder / "results")
+        self.readers, self.writers = ThreadPoolExecutor(IN_FLIGHT), ThreadPoolExecutor(IN_FLIGHT)
+        work = chosen_work(load_model(own), own, self.staging)
+        self.work = replace(work, process=lambda item, picture: self.process(work, item, picture))
+        return f"{platform.node()}:{os.getpid()}"
+
+    def process(self, work: Work[Any, Any], item: Item, picture: Any) -> Any:
+        """Let the networks see one picture at a time, while others are read and written."""
+        with self.networks:
+            if mask := self.masks.pop(item.name):
+                shutil.rmtree(self.folder / "masks", ignore_errors=True)
+                (self.folder / "masks").mkdir()
+                (self.folder / "masks" / mask[0]).write_bytes(mask[1])
+            return work.process(item, picture)
+
+    def do(self, parcel: Parcel) -> tuple[Outcome, bytes | None]:
+        """Return what became of a picture, and the file of its result where that is the driver's to write."""
+        self.masks[parcel.item.name] = parcel.mask
+        reading = self.readers.submit(read_one, parcel.item, self.work, parcel.content)
+        outcome = start_one(parcel.item, reading, self.work, self.writers).result()
+        result = self.staging.results / parcel.item.name
+        if not result.is_file():
+            return outcome, None
+        content = result.read_bytes()
+        result.unlink()
+        return outcome, content
+
+    def close(self) -> None:
+        """Remove what is kept on the disk of its machine."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def run_cluster(items: Sequence[Item], journal: Journal, arguments: argparse.Namespace, on_outcome: Tell) -> None:
+    """Do the work for every picture that is waiting on a cluster, as `run_batch` does it in this process."""
+    with cluster(arguments), heartbeat(journal):
+        Driver(journal, arguments, on_outcome, *worker_factory(arguments)).run(items)
+
+
+@contextmanager
+def cluster(arguments: argparse.Namespace) -> Iterator[None]:
+    """Be connected to a cluster; InputError where none answers."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # a new cluster would report to its makers
+    os.environ.setdefault("RAY_SCHEDULER_EVENTS", "0")  # it would warn of the worker that waits for a machine
+    try:
+        connect(arguments.ray, quiet=arguments.quiet)
+        yield
+    finally:
+        ray.shutdown()
+
+
+def connect(address: str, *, quiet: bool) -> None:
+    code = {"py_modules": [str(PACKAGE)], "excludes": ["__pycache__"]}
+    shown: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": not quiet, "include_dashboard": False}
+    try:
+        ray.init(address, runtime_env=code, **shown)
+    except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+        raise InputError(
+            f"no Ray cluster answers at {address} ({one_line(error)}); give the address that `ray start --head` "
+            'prints, "auto", or "local"'
+        ) from error
+
+
+@dataclass
+class Driver:
+    """Hands pictures to workers and notes what becomes of them.
+
+    Attributes:
+        resource, create: from `worker_factory`.
+        starting, load: workers that load their model, by the reference of that; the others, with their places taken.
+        tasks: the reference of each picture at work, with its worker.
+        lost: how often each picture was at work when its worker ended.
+        early: workers that ended before they were ready, since the last one that was.
+    """
+
+    journal: Journal
+    arguments: argparse.Namespace
+    tell: Tell
+    resource: str
+    create: Callable[[], Any]
+    starting: dict[Any, Any] = field(default_factory=dict[Any, Any])
+    load: dict[Any, int] = field(default_factory=dict[Any, int])
+    tasks: dict[Any, tuple[Any, Item]] = field(default_factory=dict[Any, tuple[Any, Item]])
+    lost: Counter[str] = field(default_factory=Counter[str])
+    early: int = 0
+
+    def run(self, items: Sequence[Item]) -> None:
+        """Work until no picture is left that others do not have at work."""
+        waiting = deque(items)
+        while waiting or self.tasks:
+            self.grow(len(waiting))
+            self.hand_out(waiting)
+            references = [*self.starting, *self.tasks]
+            for reference in ray.wait(references, num_returns=1, timeout=WAIT)[0] if references else ():
+                self.settle(reference, waiting)
+        ray.wait([worker.close.remote() for worker in self.load], num_returns=len(self.load), timeout=CLOSING)
+
+    def grow(self, left: int) -> None:
+        """Begin workers: as many as the cluster has room for, and one more, which begins where a machine is added."""
+        room = int(ray.cluster_resources().get(self.resource, 0)) + 1
+        wanted = min(room, left, self.arguments.workers or room)
+        for _ in range(wanted - len(self.starting) - len(self.load)):
+            worker = self.create()
+            self.starting[worker.load.remote()] = worker
+
+    def hand_out(self, waiting: deque[Item]) -> None:
+        """Give every worker as many pictures as it may have."""
+        for worker in sorted(self.load, key=self.load.__getitem__):
+            while waiting and self.load[worker] + self.places(waiting[0]) <= IN_FLIGHT:
+                item = waiting.popleft()
+                if self.journal.claim(item):
+                    self.submit(worker, item)
+
+    def places(self, item: Item) -> int:
+        """Return how much of a worker a picture takes: one whose worker has ended is done alone, as it may be why."""
+        return IN_FLIGHT if self.lost[item.name] else 1
+
+    def submit(self, worker: Any, item: Item) -> None:
+        try:
+            parcel = pack(item, self.arguments)
+        except (AutoDIRError, OSError) as error:
+            self.finish(item, Outcome("failed", error=f"{item.source}: {one_line(error)}"))
+            return
+        self.tasks[worker.do.remote(parcel)] = worker, item
+        self.load[worker] += self.places(item)
+
+    def settle(self, reference: Any, waiting: deque[Item]) -> None:
+        """Note what came of a task: a worker that is ready, or a picture that is done; or that its worker ended."""
+        worker, item = (self.starting.pop(reference), None) if reference in self.starting else self.tasks.pop(reference)
+        try:
+            answer = ray.get(reference)
+        except RayTaskError as error:
+            if not isinstance(error.cause, AutoDIRError):
+                raise
+            raise AutoDIRError(one_line(error.cause)) from error
+        except RayError as error:
+            self.drop(worker, item, error, waiting)
+            return
+        if item is None:
+            self.load[worker], self.early = 0, 0
+            return
+        if worker in self.load:  # else it has ended since
+            self.load[worker] -= self.places(item)
+        self.finish(item, self.write(item, *answer))
+
+    def drop(self, worker: Any, item: Item | None, error: RayError, waiting: deque[Item]) -> None:
+        """Leave a worker that has ended; what it had at work waits again."""
+        self.load.pop(worker, None)
+        ray.kill(worker)  # one that only cannot be reached would go on
+        if item is None:
+            self.early += 1
+            if self.early == TRIES:
+                raise AutoDIRError(f"{TRIES} workers ended before they were ready ({one_line(error)}); see Ray's logs")
+            return
+        self.lost[item.name] += 1
+        if self.lost[item.name] == TRIES:
+            self.finish(item, Outcome("failed", error=f"{item.source}: its worker ended, {TRIES} times"))
+        else:
+            self.journal.release(item)
+            waiting.appendleft(item)
+
+    def write(self, item: Item, outcome: Outcome, content: bytes | None) -> Outcome:
+        """Write a result that a worker sent; return the outcome, of a failure where it cannot be written."""
+        if content is None:
+            return outcome
+        try:
+            with atomic_path(self.arguments.output / item.name) as temporary:
+                temporary.write_bytes(content)
+        except (AutoDIRError, OSError) as error:
+            return Outcome("failed", sha256=outcome.sha256, error=one_line(error))
+        return outcome
+
+    def finish(self, item: Item, outcome: Outcome) -> None:
+        self.journal.finish(item, outcome)
+        self.tell(item, outcome)
+
+
+def pack(item: Item, arguments: argparse.Namespace) -> Parcel:
+    """Return what a worker needs of this machine's files."""
+    content = item.source.read_bytes() if isinstance(item.source, Path) else None
+    mask = find_mask(arguments.mask, item.source_path) if arguments.mask else None
+    named = (item.source_path.stem + mask.suffix, mask.read_bytes()) if mask else None
+    return Parcel(item, content, named)
+
+
+def worker_factory(arguments: argparse.Namespace) -> tuple[str, Callable[[], Any]]:
+    """Return the resource that a worker takes one of, "GPU" or "CPU", and what begins a worker.
+
+    Without `--device` it is a GPU where the cluster has some.
+    """
+    device = arguments.device or ("cuda" if ray.cluster_resources().get("GPU") else "cpu")
+    own = argparse.Namespace(**vars(arguments) | {"device": "cuda" if device.startswith("cuda") else device})
+    resource = "GPU" if own.device == "cuda" else "CPU"
+    kind = ray.remote(Worker).options(num_cpus=1, num_gpus=1 if resource == "GPU" else 0, max_concurrency=IN_FLIGHT + 1)
+    weights = ray.put(Path(own.model).read_bytes()) if own.model else None
+    return resource, lambda: kind.remote(own, weights)

@@ -1,0 +1,151 @@
+"""Inputs and results that are URLs, such as s3://bucket/folder: listed, read and written whole through fsspec."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from typing import Any, TypeGuard
+
+from ..errors import InputError, PackageError
+from ..imaging.paths import HEIF_SUFFIXES, READABLE, has_heif, warn_once
+from ..optional_imports import optional_import, pip_command
+from ..serialization.atomic import one_line, write_text
+
+Location = Path | str
+"""A local path, or a URL."""
+
+URL = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]+://")
+"""What a URL begins with; a single letter is a drive of Windows."""
+
+LOCAL = "file://"
+
+OBJECT_STORES = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "oci", "memory"})
+"""File systems where a file appears once it is whole; in others it is written under another name and moved."""
+
+PART_ENDING = ".part"
+CHANGE_MARKS = ("ETag", "LastModified", "updated", "last_modified", "mtime", "created")
+"""What file systems call that which changes with a file's content; the first that one has is taken."""
+
+
+def location(text: str) -> Location:
+    """Return a path, that of a file:// URL too; any other URL as it is."""
+    return text if URL.match(text) and not text.startswith(LOCAL) else Path(text.removeprefix(LOCAL))
+
+
+def is_url(place: Location) -> TypeGuard[str]:
+    return isinstance(place, str)
+
+
+def join(folder: Location, name: str) -> Location:
+    """Return the place of a file below a folder."""
+    return folder / name if isinstance(folder, Path) else f"{folder.rstrip('/')}/{name}"
+
+
+def open_store(url: str) -> tuple[Any, str]:
+    """Return the file system of a URL and the path on it; one line where no package serves it."""
+    with optional_import("fsspec", "give local paths"):
+        import fsspec
+    try:
+        return fsspec.url_to_fs(url)
+    except ImportError as error:
+        raise PackageError(f"{url} cannot be used: {one_line(error)} ({pip_command()} ...)") from error
+    except ValueError as error:
+        raise InputError(f"{url} cannot be used: {one_line(error)}; give a path, or a URL such as s3://...") from error
+
+
+@contextmanager
+def explained(url: str) -> Iterator[None]:
+    """Turn what file systems raise into one line that names the URL: InputError."""
+    try:
+        yield
+    except store_errors() as error:
+        text = str(error) if isinstance(error, FileNotFoundError) and not error.strerror else one_line(error)
+        kind = "does not exist" if isinstance(error, FileNotFoundError) else "cannot be used"
+        raise InputError(f"{url} {kind} ({' '.join(text.split())}); check it and your access to it") from error
+
+
+def store_errors() -> tuple[type[Exception], ...]:
+    """Return the errors of file systems; those of S3's own package where it is loaded, as they are no OSError."""
+    botocore = sys.modules.get("botocore.exceptions")
+    return (OSError, botocore.BotoCoreError) if botocore else (OSError,)
+
+
+def list_urls(url: str, others: frozenset[str]) -> Iterator[tuple[str, PurePosixPath, tuple[int, int]]]:
+    """Yield each picture and each file of `others` (suffixes) of a folder with its sub-folders, a wildcard or a file.
+
+    Each is its URL, its path relative to the folder, and its `stamp`. InputError where there is none.
+    """
+    files, path = open_store(url)
+    with explained(url):
+        folder = "*" not in path and files.isdir(path)
+        infos = files.find(path, detail=True) if folder else files.glob(path, detail=True)
+    found = {name: info for name, info in infos.items() if info["type"] == "file"}
+    taken = {name: info for name, info in found.items() if not folder or is_wanted(PurePosixPath(name), others)}
+    if not taken:
+        raise InputError(f"no pictures in {url}; give a folder, a file or a wildcard that has some")
+    if len(taken) < len(found):
+        warn_once(f"{url}: passed over {len(found) - len(taken)} files that are no pictures")
+    for name in sorted(taken):
+        relative = name[len(path.rstrip("/")) + 1 :] if folder else name.rpartition("/")[2]
+        found_url = str(join(url, relative)) if folder else files.unstrip_protocol(name)
+        yield found_url, PurePosixPath(relative), stamp(taken[name])
+
+
+def is_wanted(path: PurePosixPath, others: frozenset[str]) -> bool:
+    """Return whether a file of a folder is taken."""
+    suffixes = READABLE | others | (HEIF_SUFFIXES if has_heif() else frozenset())
+    return path.suffix.lower() in suffixes and not path.name.startswith(".")
+
+
+def stamp(info: Mapping[str, Any]) -> tuple[int, int]:
+    """Return a file's size and a number that changes with its content, from what its file system lists."""
+    mark = next((str(info[name]) for name in CHANGE_MARKS if info.get(name)), "")
+    return int(info.get("size") or 0), int.from_bytes(hashlib.sha256(mark.encode()).digest()[:7], "big")
+
+
+def fetch(url: str, target: Path) -> None:
+    """Copy a file to a local one, whose folder is made."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    files, path = open_store(url)
+    with explained(url):
+        files.get_file(path, str(target))
+
+
+def send(source: Path, url: str) -> None:
+    """Copy a local file to a URL, whole or not at all."""
+    files, path = open_store(url)
+    kinds = {files.protocol} if isinstance(files.protocol, str) else set(files.protocol)
+    with explained(url):
+        if kinds & OBJECT_STORES:
+            files.put_file(str(source), path)
+        else:
+            files.makedirs(path.rpartition("/")[0], exist_ok=True)
+            files.put_file(str(source), path + PART_ENDING)
+            files.mv(path + PART_ENDING, path)
+
+
+@contextmanager
+def local_file(place: Location) -> Iterator[Path]:
+    """Yield a local file with the content of another, itself where it is local."""
+    if isinstance(place, Path):
+        yield place
+        return
+    with tempfile.TemporaryDirectory(prefix="autodir-") as folder:
+        target = Path(folder, PurePosixPath(place).name)
+        fetch(place, target)
+        yield target
+
+
+def write_text_to(place: Location, text: str) -> None:
+    """Write a UTF-8 file, whole or not at all."""
+    if isinstance(place, Path):
+        write_text(place, text)
+        return
+    with tempfile.TemporaryDirectory(prefix="autodir-") as folder:
+        write_text(Path(folder, "text"), text)
+        send(Path(folder, "text"), place)

@@ -1,0 +1,167 @@
+"""URLs as inputs and OUT: the files of a local run, from and to a store; the journal is a local file."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+import autodir_core as ad
+from autodir_core.batch import storage
+from autodir_core.batch.plan import plan_items
+from autodir_core.cli import main
+from autodir_core.imaging.files import write_picture
+
+fsspec = pytest.importorskip("fsspec", reason="fsspec is not installed")
+
+NAMES = ("a/1.png", "a/2.jpg", "b/1.png")
+OPTIONS = ["--steps", "1", "--max-rounds", "1", "--no-gate", "--device", "cpu", "--quiet"]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Three noisy pictures in two folders, a broken one, and what is no picture."""
+    generator = torch.Generator().manual_seed(0)
+    for name in NAMES:
+        write_picture(tmp_path / "in" / name, torch.rand(1, 40, 56, 3, generator=generator))
+    (tmp_path / "in/b/broken.png").write_bytes(b"no picture")
+    (tmp_path / "in/notes.doc").write_bytes(b"no picture")
+    return tmp_path / "in"
+
+
+@pytest.fixture
+def memory() -> Iterator[str]:
+    """The URL of an empty folder in fsspec's memory."""
+    url = f"memory://{uuid.uuid4().hex}"
+    yield url
+    files, path = fsspec.url_to_fs(url)
+    if files.exists(path):
+        files.rm(path, recursive=True)
+
+
+@pytest.fixture
+def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The URL of an empty bucket on an S3 server of this machine."""
+    server_module = pytest.importorskip("moto.server", reason="moto[server] is not installed")
+    pytest.importorskip("s3fs", reason="s3fs is not installed")
+    server = server_module.ThreadedMotoServer(ip_address="127.0.0.1", port=0)
+    server.start()
+    host, port = server.get_host_and_port()
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "testing")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    files = fsspec.filesystem("s3", skip_instance_cache=True)
+    fsspec.get_filesystem_class("s3").clear_instance_cache()
+    files.mkdir("pictures")
+    yield "s3://pictures"
+    server.stop()
+    fsspec.get_filesystem_class("s3").clear_instance_cache()
+
+
+def fill(url: str, folder: Path) -> None:
+    for path in folder.rglob("*.*"):
+        storage.send(path, f"{url}/{path.relative_to(folder).as_posix()}")
+
+
+def listed(url: str) -> list[str]:
+    files, path = fsspec.url_to_fs(url)
+    files.invalidate_cache()
+    return [name.removeprefix(path).strip("/") for name in files.find(path)]
+
+
+def content(url: str) -> bytes:
+    files, path = fsspec.url_to_fs(url)
+    return files.cat_file(path)
+
+
+@pytest.fixture
+def local(folder: Path, tmp_path: Path, tiny_path: Path) -> Path:
+    """The results of a run without URLs."""
+    assert main(["batch", str(folder), "-o", str(tmp_path / "local"), *OPTIONS, "--model", str(tiny_path)]) == 1
+    return tmp_path / "local"
+
+
+@pytest.mark.parametrize("kind", ["memory", "bucket"])
+def test_a_store_gives_and_takes_what_a_folder_does(
+    folder: Path, local: Path, tmp_path: Path, tiny_path: Path, request: pytest.FixtureRequest, kind: str
+) -> None:
+    url = request.getfixturevalue(kind)
+    fill(f"{url}/in", folder)
+    journal = tmp_path / "journal"
+    command = ["batch", f"{url}/in", "-o", f"{url}/out", "--journal", str(journal), *OPTIONS, "--model", str(tiny_path)]
+    assert main([*command, "--limit", "2"]) == 0
+    assert sorted(listed(f"{url}/out")) == ["a/1.png", "a/2.jpg", "batch.csv", "batch.html"]
+    assert main(command) == 1
+    assert sorted(listed(f"{url}/out")) == [*NAMES, "batch.csv", "batch.html"]
+    for name in NAMES:
+        assert content(f"{url}/out/{name}") == (local / name).read_bytes()
+    assert [path.name for path in journal.iterdir()] == ["batch.sqlite"], "no local copy is left"
+    table = content(f"{url}/out/batch.csv").decode()
+    assert f"{url.partition('://')[0]}://" in table and "in/b/broken.png is not a picture" in table
+    assert content(f"{url}/out/batch.html").decode().count("<figure>") == 6
+    write_picture(tmp_path / "new.png", torch.rand(1, 40, 56, 3))
+    storage.send(tmp_path / "new.png", f"{url}/in/b/broken.png")
+    assert main(command) == 0, "it has changed, so it is done again"
+
+
+def test_what_a_url_lists(memory: str, folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    fill(f"{memory}/in", folder)
+    fill(f"{memory}/in/out", folder)
+    items = plan_items([f"{memory}/in"], f"{memory}/in/out")
+    assert [item.name for item in items] == [*NAMES, "b/broken.png"], "what lies in OUT are results"
+    assert "passed over 2 files that are no pictures" in caplog.text
+    assert [item.name for item in plan_items([f"{memory}/in/a/*.png"], folder)] == ["1.png"]
+    assert [item.name for item in plan_items([f"{memory}/in/a/2.jpg"], folder)] == ["2.jpg"]
+    (folder / "list.txt").write_text(f"{memory}/in/a/2.jpg\nb/1.png\n", encoding="utf-8")
+    assert [item.name for item in plan_items([str(folder / "list.txt")], folder / "out")] == ["2.jpg", "b/1.png"]
+    assert [item.name for item in plan_items([f"file://{folder}/a"], folder / "out")] == ["1.png", "2.jpg"]
+
+
+def test_what_is_not_there_and_what_nobody_serves(memory: str, bucket: str, tmp_path: Path) -> None:
+    for url, words in (
+        (f"{memory}/nowhere", "no pictures in"),
+        ("nonsense://a/b", "nonsense"),
+        ("s3://no-such-bucket/in", "no-such-bucket"),
+    ):
+        with pytest.raises(ad.AutoDIRError, match=words) as caught:
+            plan_items([url], tmp_path)
+        assert "\n" not in str(caught.value)
+
+
+def test_out_as_a_url_needs_a_place_for_the_journal(
+    folder: Path, memory: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["batch", str(folder), "-o", memory]) == 2
+    assert "give --journal FOLDER" in capsys.readouterr().err
+
+
+def test_where_files_grow_they_are_moved_when_they_are_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A write that breaks off leaves what was there before."""
+    source, target = tmp_path / "new", tmp_path / "out/result"
+    source.write_bytes(b"new")
+    storage.send(source, f"file://{target}")
+    assert target.read_bytes() == b"new" and [path.name for path in target.parent.iterdir()] == ["result"]
+    files = fsspec.filesystem("file")
+    seen: list[str] = []
+
+    def cut(local_path: str, path: str) -> None:
+        Path(path).write_bytes(b"n")
+        seen.append(path)
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(type(files), "put_file", lambda self, *paths: cut(*paths))
+    source.write_bytes(b"newer")
+    with pytest.raises(ad.InputError, match="No space left"):
+        storage.send(source, f"file://{target}")
+    assert seen and target.read_bytes() == b"new"
+
+
+def test_text_goes_to_a_folder_and_to_a_url(memory: str, tmp_path: Path) -> None:
+    for place in (tmp_path / "a.txt", f"{memory}/a.txt"):
+        storage.write_text_to(place, "é\n")
+        with storage.local_file(place) as path:
+            assert path.read_bytes() == "é\n".encode()
