@@ -34,6 +34,7 @@ management.DISABLE_SMART_MEMORY = True  # whatever is loaded drives out everythi
 NODE_CLASS_MAPPINGS = {{}}
 """
 WATCH = """
+import gc
 import weakref
 
 import comfy.model_management as management
@@ -55,6 +56,7 @@ ModelPatcher.__init__ = watch
 
 @PromptServer.instance.routes.get("/loaded")
 async def loaded(request):
+    gc.collect()  # networks refer to themselves in circles
     return web.json_response({"loaded": len(management.current_loaded_models), "alive": len(ours)})
 
 

