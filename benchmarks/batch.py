@@ -16,6 +16,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -57,30 +58,31 @@ def work_off(model: AutoDIR, items: list[Item], output: Path, options: list[str]
         run_batch(items, journal, chosen_work(model, arguments, staging), lambda item, outcome: tell())
 
 
-def time_single(model: AutoDIR, items: list[Item], output: Path, options: list[str]) -> float:
-    """Processor seconds of `restore` picture by picture, the model loaded once."""
+def restore_each(model: AutoDIR, items: list[Item], output: Path, options: list[str]) -> None:
+    """What `restore` does picture by picture once its model is loaded."""
     arguments = parse(["restore", str(items[0].source), "-o", str(output), "--quiet", "--device", "cpu", *options])
-    restorer, start = Restorer(model, arguments), time.process_time()
+    restorer = Restorer(model, arguments)
     for item in items:
         restorer.restore(Job(item.source_path, output / item.name))
-    return time.process_time() - start
 
 
-def time_workers(model: AutoDIR, items: list[Item], output: Path, options: list[str], count: int) -> float:
-    """Processor seconds of processes that share the work."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+def time_workers(work: Callable[[list[Item], Path], None], items: list[Item], output: Path, count: int) -> float:
+    """Processor seconds of processes that share the work, each after a picture to warm up."""
+    reading, writing = os.pipe()
     children = []
-    for _ in range(count):
+    for number in range(count):
         child = os.fork()
         if not child:
-            work_off(model, items, output, options, lambda: None)
+            work(items[:1], output.with_name(f"{output.name}-warm{number}"))
+            start = time.process_time()
+            work(items, output)
+            os.write(writing, f"{time.process_time() - start}\n".encode())
             os._exit(0)
         children.append(child)
     codes = [os.waitpid(child, 0)[1] for child in children]
     if any(codes):
         sys.exit(f"a run of the batch ended with {codes}")
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return sum(float(line) for line in os.read(reading, 4096).split())
 
 
 def resident() -> int:
@@ -108,7 +110,8 @@ def main() -> None:
 
 def measure_assessment(model: AutoDIR, folder: Path, count: int) -> None:
     large = make_pictures(folder / "large", count, LARGE, ".jpg")
-    seconds = time_workers(model, large, folder / "e", ["--assess-only"], 1) / len(large)
+    work = partial(run_work, model, ["--assess-only"])
+    seconds = time_workers(work, large, folder / "e", 1) / len(large)
     print(
         f"assess-only, 4 megapixels: {1000 * seconds:.0f} ms a picture, {1 / seconds:.0f} a second and core", flush=True
     )
@@ -117,20 +120,21 @@ def measure_assessment(model: AutoDIR, folder: Path, count: int) -> None:
 def measure(model: AutoDIR, folder: Path, given: argparse.Namespace) -> None:
     fast = ["--preset", "fast", "--max-rounds", "1"]
     measure_assessment(model, folder, given.large)
+    small = make_pictures(folder / "small", given.pictures, SMALL, ".png")
+    batch, each = partial(run_work, model, fast), lambda items, output: restore_each(model, items, output, fast)
+    for label, work, count in (("restore one by one", each, 1), ("batch", batch, 1), ("batch, two workers", batch, 2)):
+        seconds = time_workers(work, small, folder / label, count) / len(small)
+        print(f"{label}: {seconds:.3f} processor s a picture", flush=True)
     many = make_pictures(folder / "many", given.many, SMALL, ".jpg")
     first, last = measure_growth(model, many, folder / "d", ["--assess-only"])
     print(
         f"memory over {len(many)} pictures: {first / 1e6:.1f} to {last / 1e6:.1f} MB, {last / first - 1:+.2%}",
         flush=True,
     )
-    small = make_pictures(folder / "small", given.pictures, SMALL, ".png")
-    time_single(model, small[:1], folder / "warm", fast)
-    for label, seconds in (
-        ("restore one by one", time_single(model, small, folder / "a", fast)),
-        ("batch, one worker", time_workers(model, small, folder / "b", fast, 1)),
-        ("batch, two workers", time_workers(model, small, folder / "c", fast, 2)),
-    ):
-        print(f"{label}: {seconds / len(small):.3f} processor s a picture", flush=True)
+
+
+def run_work(model: AutoDIR, options: list[str], items: list[Item], output: Path) -> None:
+    work_off(model, items, output, options, lambda: None)
 
 
 if __name__ == "__main__":
