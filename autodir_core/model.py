@@ -254,19 +254,22 @@ class AutoDIR:
         settings = settings_or_default(settings, SamplerSettings, "settings")
         c = image_latent.to(self.device)
         check_finite(text_embedding, "the text condition")
-        drawn, draw = seeded_noise(seed, c.shape)
         levels = sigmas(settings.steps)
-        initial = check_noise(noise, c) if noise is not None else drawn
-        step_noise, counter = noise_sampler or draw, StepCounter(settings.steps, on_step, on_tile)
-        denoiser = self.stages.tiled_denoiser(self.denoiser(text_embedding, settings), c, counter.on_tile)
-        with self.networks.on_device("unet"):
+
+        def run() -> Tensor:
+            drawn, draw = seeded_noise(seed, c.shape)
+            initial = check_noise(noise, c) if noise is not None else drawn
+            step_noise, counter = noise_sampler or draw, StepCounter(settings.steps, on_step, on_tile)
             return SAMPLERS.load(settings.sampler)(
-                denoiser,
+                self.stages.tiled_denoiser(self.denoiser(text_embedding, settings), c, counter.on_tile),
                 initial.to(c) * levels[0].item(),
                 levels,
                 noise=lambda sigma, sigma_next: step_noise(sigma, sigma_next).to(c),
                 on_step=counter.on_step,
             )
+
+        # looked at once, at the end: a look at each step would have the CPU wait for the device
+        return call_finite(self.networks, "unet", "sample", run, inputs=[c])
 
     def denoiser(self, text_embedding: Tensor, settings: SamplerSettings) -> Callable[[Tensor], Denoise]:
         """Return what makes the guided denoiser of a conditioning latent [B, C, h, w] or of a part of one."""

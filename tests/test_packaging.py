@@ -60,8 +60,8 @@ def test_every_dependency_is_imported_by_inference():
 
 
 def test_tests_have_every_package_that_has_no_weights_of_its_own():
-    """LPIPS downloads some, so it comes only where it is asked for."""
-    assert declared("batch", "ray", "remote", "eval", "train", "comfy") <= declared("dev")
+    """LPIPS downloads some, so it comes only where it is asked for; so does Ray, which is large."""
+    assert declared("batch", "remote", "eval", "train", "comfy") <= declared("dev")
 
 
 def test_every_file_beside_the_code_is_shipped():

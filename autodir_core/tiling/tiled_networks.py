@@ -156,7 +156,7 @@ class TiledNetworks:
                 unit=self.factor,
                 overlap=DIFFUSION_OVERLAP,
             )
-            return self.run(stage, [x, condition], on_tile=on_tile)
+            return self.run(stage, [x, condition], on_tile=on_tile, check=False)
 
         return denoise
 
@@ -167,10 +167,11 @@ class TiledNetworks:
         *,
         size: tuple[int, int] | None = None,
         on_tile: OnTile | None = None,
+        check: bool = True,
     ) -> Tensor:
         """Run a stage over its inputs, in tiles where they do not fit, in smaller ones where memory runs out.
 
-        The result is finite; AutoDIRError where it cannot be.
+        The result is finite where `check` asks for it; AutoDIRError where it cannot be.
         """
         height, width = (side * stage.unit for side in dims_of(inputs[0], stage.dims[0]))
 
@@ -187,7 +188,7 @@ class TiledNetworks:
                 longer = max(height, width)
                 return retry_smaller_tiles(attempt, chosen, longer, lambda side: self.limit(stage.name, side))
 
-            return call_finite(self.networks, stage.owner, stage.name, compute, inputs=inputs)
+            return call_finite(self.networks, stage.owner, stage.name, compute, inputs=inputs) if check else compute()
 
     def choose_tile_size(self, stage: str, height: int, width: int) -> int | None:
         """Return the side in pixels of the tiles in which a stage sees a picture of this size, None for the whole."""

@@ -198,8 +198,9 @@ def test_a_round_crosses_the_device_border_once_and_checks_the_input_once(tiny, 
     image = pictures(1, 300, 320)
     ad.restore(tiny, image, ad.LoopSettings(max_rounds=2, labels=["haze", "rain"]), FAST)
     assert uploads == [image.shape] * 2
-    crop = 3 * 224 * 224
-    assert checks == [image.numel(), crop, image.numel(), crop, image.numel()], "input, then a crop and the result"
+    crop, text = 3 * 224 * 224, tiny.null_text.numel()
+    each = [crop, text, image.numel()]
+    assert checks == [image.numel(), *each, *each], "input, then a crop, the condition and the result"
 
 
 def test_a_batch_of_one_copies_nothing(tiny):

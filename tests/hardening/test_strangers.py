@@ -62,7 +62,10 @@ NAMES = {
 
 def good_prompt(definitions: dict[str, Any]) -> dict[str, Any]:
     """Every node of ours once, with a good value for every input."""
-    prompt: dict[str, Any] = {"image": {"class_type": "LoadImage", "inputs": {"image": "small.png"}}}
+    prompt: dict[str, Any] = {
+        "image": {"class_type": "LoadImage", "inputs": {"image": "small.png"}},
+        "body": {"class_type": "ImageInvert", "inputs": {"image": ["open", 1]}},
+    }
     for kind in (kind for kind in definitions if kind.startswith("AutoDIR")):
         sockets = {**definitions[kind]["input"].get("required", {}), **definitions[kind]["input"].get("optional", {})}
         inputs = {name: good_value(kind, name, socket) for name, socket in sockets.items()}
@@ -76,7 +79,7 @@ def good_value(kind: str, name: str, socket: list[Any]) -> Any:
     if name == "report":
         return ["assess", 2]
     if (kind, name) == ("AutoDIRLoopClose", "image"):
-        return ["open", 1]
+        return ["body", 0]
     options = socket[1] if len(socket) > 1 else {}
     first = socket[0][0] if isinstance(socket[0], list) and socket[0] else ""
     return LINKS[socket[0]] if str(socket[0]) in LINKS else options.get("default", first)
@@ -107,7 +110,7 @@ def cases(definitions: dict[str, Any], good: dict[str, Any]) -> Iterator[tuple[s
     """Node, input and value, typed or given by another node."""
     (values, *_) = definitions["HostileValue"]["input"]["required"]["name"]
     for number, node in good.items():
-        if number == "image":
+        if number in ("image", "body"):
             continue
         groups = definitions[node["class_type"]]["input"]
         hidden = [name for name in groups.get("hidden", {}) if name not in ("node_id", "graph")]
