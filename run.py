@@ -36,6 +36,7 @@ MODULES = {
     "opencv-python-headless": "cv2",
     "Pillow": "PIL",
     "pytest-xdist": "xdist",
+    "pyyaml": "yaml",
     "scenedetect-headless": "scenedetect",
     "scikit-image": "skimage",
     "scikit-learn": "sklearn",

@@ -254,14 +254,14 @@ class AutoDIR:
         settings = settings_or_default(settings, SamplerSettings, "settings")
         c = image_latent.to(self.device)
         check_finite(text_embedding, "the text condition")
-        levels = sigmas(settings.steps)
+        denoiser, levels = self.denoiser(text_embedding, settings), sigmas(settings.steps)
 
         def run() -> Tensor:
             drawn, draw = seeded_noise(seed, c.shape)
             initial = check_noise(noise, c) if noise is not None else drawn
             step_noise, counter = noise_sampler or draw, StepCounter(settings.steps, on_step, on_tile)
             return SAMPLERS.load(settings.sampler)(
-                self.stages.tiled_denoiser(self.denoiser(text_embedding, settings), c, counter.on_tile),
+                self.stages.tiled_denoiser(denoiser, c, counter.on_tile),
                 initial.to(c) * levels[0].item(),
                 levels,
                 noise=lambda sigma, sigma_next: step_noise(sigma, sigma_next).to(c),

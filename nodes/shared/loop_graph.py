@@ -78,7 +78,8 @@ def find_open(graph: Graph, close_id: str) -> str:
 def check_result(graph: Graph, close_id: str) -> None:
     """Raise InputError unless the picture of a Loop Close is made by nodes behind its Loop Open."""
     open_id = find_open(graph, close_id)
-    source = graph[close_id]["inputs"]["image"][0]
+    link = graph[close_id]["inputs"]["image"]
+    source = link[0] if isinstance(link, list) else None  # a value instead of a link comes from outside
     if source == open_id:
         raise InputError(
             "the loop has no nodes: AutoDIR Loop Close gets its image straight from AutoDIR Loop Open; put those that "

@@ -35,11 +35,7 @@ def busy(start_server: StartServer) -> Iterator[Server]:
 
 def restore_prompt(seed: int, **changes: Any) -> Prompt:
     """The smallest workflow that restores; another seed is another run."""
-    prompt = prepared(ROOT / "workflows/api/restore.json", seed=seed, **{"steps": 1, "max_rounds": 1, **changes})
-    prompt[number_of(prompt, "AutoDIRRestore")]["inputs"]["gate"] = (
-        False  # which would refuse what weights without training do
-    )
-    return prompt
+    return prepared(ROOT / "workflows/api/restore.json", seed=seed, **{"steps": 1, "max_rounds": 1, **changes})
 
 
 def memory_of(server: Server) -> int:
@@ -138,7 +134,7 @@ def test_a_model_file_that_is_replaced(busy: Server, tiny_path: Path, tmp_path: 
     name = "replaced.safetensors"
     weights = busy.base / "models/autodir" / name
     shutil.copy(tiny_path, weights)
-    prompt: Callable[[], Prompt] = lambda: restore_prompt(7, file=name)  # noqa: E731
+    prompt: Callable[[], Prompt] = lambda: restore_prompt(7, file=name, scm_weight=1.0)  # noqa: E731
     first = saved_pixels(busy, busy.run(prompt()), prompt())
     state = load_file(tiny_path)
     bias = next(key for key in state if key.endswith("ending.bias"))
