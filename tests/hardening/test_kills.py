@@ -67,8 +67,9 @@ Files = dict[str, bytes]
 
 
 def files_in(folder: Path) -> Files:
-    """All files but temporary ones, which a process that is killed leaves, by name."""
-    paths = [path for path in folder.rglob("*") if path.is_file() and not is_temporary(path)]
+    """All files but temporary ones, which a process that is killed leaves, by name; safetensors has some of its own."""
+    own = (path for path in folder.rglob("*") if not path.name.startswith(".tmp"))
+    paths = [path for path in own if path.is_file() and not is_temporary(path)]
     return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
 
 
