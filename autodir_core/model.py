@@ -147,8 +147,7 @@ class AutoDIR:
         """
         asked = check_labels(self.labels if labels is None else labels, self.labels)
         prompts = self.prompts(asked)
-        images = check_layout(images).float()
-        look = partial(biqa.classify, self.networks.clip, images, prompts, CROPS.check(crops))
+        look = partial(biqa.classify, self.networks.clip, check_layout(images).float(), prompts, CROPS.check(crops))
         probabilities = call_finite(self.networks, "clip", "assess", look)
         embedding = conditioning.blend(probabilities, prompts.states)
         return Assessment(asked, probabilities.to(images.device), embedding.to(images.device))
@@ -161,11 +160,9 @@ class AutoDIR:
             image: one picture [1, H, W, 3].
             labels: those to ask about; None asks about all of the file.
         """
-        asked = check_labels(self.labels if labels is None else labels, self.labels)
-        prompts = self.prompts(asked)
+        prompts = self.prompts(check_labels(self.labels if labels is None else labels, self.labels))
         look = partial(biqa.probability_map, self.networks.clip, check_images(image), prompts)
-        found = call_finite(self.networks, "clip", "locate", look)
-        return found.clone().to(image.device)
+        return call_finite(self.networks, "clip", "locate", look).clone().to(image.device)
 
     def prompts(self, labels: tuple[str, ...]) -> biqa.Prompts:
         """Return the encoded prompts of a label list; each label is encoded once per model, by itself."""
@@ -261,15 +258,12 @@ class AutoDIR:
             initial = check_noise(noise, c) if noise is not None else drawn
             step_noise, counter = noise_sampler or draw, StepCounter(settings.steps, on_step, on_tile)
             return SAMPLERS.load(settings.sampler)(
-                self.stages.tiled_denoiser(denoiser, c, counter.on_tile),
-                initial.to(c) * levels[0].item(),
-                levels,
+                *(self.stages.tiled_denoiser(denoiser, c, counter.on_tile), initial.to(c) * levels[0].item(), levels),
                 noise=lambda sigma, sigma_next: step_noise(sigma, sigma_next).to(c),
                 on_step=counter.on_step,
             )
 
-        # looked at once, at the end: a look at each step would have the CPU wait for the device
-        return call_finite(self.networks, "unet", "sample", run, inputs=[c])
+        return call_finite(self.networks, "unet", "sample", run, inputs=[c])  # at the end, so that no step waits
 
     def denoiser(self, text_embedding: Tensor, settings: SamplerSettings) -> Callable[[Tensor], Denoise]:
         """Return what makes the guided denoiser of a conditioning latent [B, C, h, w] or of a part of one."""
