@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # Python adds the 
 
 from example_graphs import FIRST_HELPER_ID, complete_example, layout_columns, parse_example
 
-from tests.host.page import Page, find_chromium, opened_page
+from tests.host.page.browser import Page, find_chromium, opened_page
 from tests.host.server import ROOT, Server, find_comfyuis
 
 WORKFLOWS = {path.stem: path for path in sorted((ROOT / "workflows").glob("*.json"))}

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from autodir_client import server, worker
-from tests.client.session import Client
+from tests.client.helpers.session import Client
 
 
 @pytest.fixture(autouse=True)

@@ -15,8 +15,8 @@ from autodir_client.cli import open_server
 from autodir_client.server import parse_address
 from autodir_core import InputError
 from autodir_core.cli import main, parse
-from tests.client.fake import Fake
-from tests.client.session import assert_done
+from tests.client.helpers.fake import Fake
+from tests.client.helpers.session import assert_done
 
 
 def run(client, photos, fake, server):

@@ -8,7 +8,7 @@ import pytest
 
 from autodir_client import Workflow
 from autodir_client.check import missing_requirements
-from tests.client.fake import DEFINITIONS, PAGE, WORKFLOW, graph
+from tests.client.helpers.fake import DEFINITIONS, PAGE, WORKFLOW, graph
 
 
 def lines(prompt=WORKFLOW, definitions=DEFINITIONS, version="0.3.64", **changes) -> list[str]:

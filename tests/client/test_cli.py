@@ -13,7 +13,7 @@ import pytest
 from autodir_client import Update
 from autodir_client.cli import ProgressBoard, status
 from autodir_core.cli import main
-from tests.client.fake import WORKFLOW, Fake
+from tests.client.helpers.fake import WORKFLOW, Fake
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import pytest
 
 from autodir_client.convert import to_prompt
 from autodir_core import InputError
-from tests.client.fake import DEFINITIONS, PAGE, graph
+from tests.client.helpers.fake import DEFINITIONS, PAGE, graph
 
 
 def plain(prompt: dict) -> dict:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from autodir_client.definitions import parse_input, parse_inputs
-from tests.client.fake import DEFINITIONS
+from tests.client.helpers.fake import DEFINITIONS
 
 
 def test_both_spellings_of_a_list():

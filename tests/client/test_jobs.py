@@ -11,7 +11,7 @@ from autodir_client import Workflow
 from autodir_client.jobs import Job, JobResult, output_names, plan_jobs, read_claims, write_record
 from autodir_client.messages import Output
 from autodir_core import InputError
-from tests.client.fake import WORKFLOW
+from tests.client.helpers.fake import WORKFLOW
 
 PROMPT = {"3": {"class_type": "AutoDIRRestore", "_meta": {"title": "AutoDIR Restore"}}}
 

@@ -12,8 +12,8 @@ from aiohttp import web
 
 from autodir_client import Update
 from autodir_core import AutoDIRError, InputError
-from tests.client.fake import WORKFLOW, Fake
-from tests.client.session import Client, assert_done
+from tests.client.helpers.fake import WORKFLOW, Fake
+from tests.client.helpers.session import Client, assert_done
 
 
 def test_outputs_names_and_progress(client, photos):

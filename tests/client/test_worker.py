@@ -11,8 +11,8 @@ import pytest
 
 from autodir_client import worker
 from autodir_core import AutoDIRError
-from tests.client.fake import DEFINITIONS, Fake
-from tests.client.session import Client, assert_done
+from tests.client.helpers.fake import DEFINITIONS, Fake
+from tests.client.helpers.session import Client, assert_done
 
 
 class TestAccidents:

@@ -11,7 +11,7 @@ from autodir_client import Workflow, apply_settings, read_workflow
 from autodir_client.check import missing_requirements
 from autodir_client.workflow import find_file_input
 from autodir_core import InputError
-from tests.client.fake import DEFINITIONS, PAGE, WORKFLOW, graph
+from tests.client.helpers.fake import DEFINITIONS, PAGE, WORKFLOW, graph
 
 
 class TestRead:

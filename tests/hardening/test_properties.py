@@ -32,7 +32,7 @@ from autodir_core.labels import CLEAN, LABELS
 from autodir_core.loop_policy import LoopState
 from autodir_core.outputs import Assessment, Round
 from autodir_core.tiling.tiles import LATENT, PICTURE, plan_spans, plan_tiles, run_tiled
-from tests.client.fake import DEFINITIONS, PAGE, WORKFLOW
+from tests.client.helpers.fake import DEFINITIONS, PAGE, WORKFLOW
 
 SIDES = st.integers(1, 90)
 

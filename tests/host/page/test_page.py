@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.host.conftest import completed, prepare
-from tests.host.page import Page, find_chromium, opened_page
+from tests.host.page.browser import Page, find_chromium, opened_page
 from tests.host.server import ROOT, Server
 from tests.host.test_workflows import QUICK
 

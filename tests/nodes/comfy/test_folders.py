@@ -8,7 +8,7 @@ import pytest
 
 from tests.nodes.conftest import StandIn
 
-ASSETS = Path(__file__).resolve().parents[2] / "autodir_core/assets"
+ASSETS = Path(__file__).resolve().parents[3] / "autodir_core/assets"
 NAMES = ("autodir_clean.png", "autodir_dark.png", "autodir_sample.png")
 
 

@@ -21,7 +21,7 @@ from autodir_core.imaging.files import write_picture
 from autodir_core.labels import LABELS
 from autodir_core.serialization.atomic import is_temporary
 from autodir_lab.training import STAGE_NAMES
-from tests.client.fake import WORKFLOW, Fake
+from tests.client.helpers.fake import WORKFLOW, Fake
 from tests.conftest import ROOT
 from tests.core.cli.helpers import saved
 
@@ -39,7 +39,7 @@ class Killer:
     def __init__(self, log: Path) -> None:
         self.log = log
         environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-        command = [sys.executable, "-m", "tests.hardening.killer"]
+        command = [sys.executable, "-m", "tests.hardening.faults.killer"]
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
         self.process = subprocess.Popen(command, cwd=ROOT, env=environment, **pipes)
         assert self.process.stdin and self.process.stdout

@@ -1,7 +1,7 @@
 """Runs commands in children of one process that has imported everything, and kills them.
 
-`python -m tests.hardening.killer` reads lines of JSON, {"argv": [...], "seconds": number or null, "log": path}, and
-answers each with {"rc": exit code, -9 where it was killed, "seconds": how long it ran}.
+`python -m tests.hardening.faults.killer` reads lines of JSON, {"argv": [...], "seconds": number or null, "log": path},
+and answers each with {"rc": exit code, -9 where it was killed, "seconds": how long it ran}.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from autodir_client import server, worker
-from tests.client.fake import WORKFLOW
+from tests.client.helpers.fake import WORKFLOW
 from tests.core.cli.helpers import call, saved
 
 Answer = Callable[[bytes, random.Random], bytes]

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from autodir_client import JobResult, Server, Workflow, run_workflow_async
-from tests.client.fake import WORKFLOW, Fake
+from tests.client.helpers.fake import WORKFLOW, Fake
 
 
 class Client:
