@@ -37,7 +37,7 @@ class LoopState:
         stopped: what the last assessment ended the loop with, "clean", "no_improvement" (what was left to restore was
             refused) or "low_confidence"; None while it goes on.
         assessment: the last one, over all L labels, probability 0 for those that were removed before.
-        overall: the probabilities of all labels in `image`, as if none had been removed; what a gate judges by.
+        overall: the probabilities of all labels in `image`, removed ones too; what a gate judges by.
     """
 
     image: Tensor
@@ -83,12 +83,12 @@ class LoopState:
     def apply_confidence(self, min_confidence: float, gate: Mapping[str, GateThresholds] | None = None) -> LoopState:
         """End the loop where the degradation is less probable than `min_confidence`; one exactly there goes on.
 
-        A gate asks so of its probability against that of none (`damage_probability`).
+        A gate asks so of its probability against that of none (`damage_probability`), where that may be the answer.
         """
         if self.label is None:
             return self
         asked = 0.0 if gate is None else gate.get(self.label, GateThresholds()).min_confidence
-        sure = damage_probability(self.overall, self.label) if self.overall else 1.0
+        sure = damage_probability(self.overall, self.label) if self.overall and CLEAN in self.labels else 1.0
         return self.give_up() if self.confidence < min_confidence or sure < asked else self
 
     def give_up(self) -> LoopState:

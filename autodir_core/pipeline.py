@@ -91,7 +91,7 @@ def run_loop(runner: RoundRunner, image: Tensor) -> Restoration:
         report(0, 1)
         assessment = model.assess(state.image, state.remaining, loop.crops)
         report(1, 1)
-        overall = gate.probabilities(state.image) if gate and state.rounds else None
+        overall = gate.overall(state.image, state.remaining) if gate else None
         state = state.apply_assessment(assessment, overall, loop.order)
         state = state.apply_confidence(loop.min_confidence, gate.thresholds if gate else None)
         if state.label is not None:

@@ -29,6 +29,9 @@ class Assessor(Protocol):
     @property
     def metadata(self) -> ModelMetadata: ...
 
+    @property
+    def labels(self) -> tuple[str, ...]: ...
+
     def assess(self, images: Tensor, labels: Sequence[str] | None = None, crops: str = "center") -> Assessment: ...
 
 
@@ -93,7 +96,7 @@ class QualityGate:
 
     Attributes:
         thresholds: by label; the defaults of `GateThresholds` hold for those that are not named.
-        labels: that the loop looks for.
+        labels: that it asks about, "no" among them.
         assess: gives their probabilities in a picture.
     """
 
@@ -103,8 +106,12 @@ class QualityGate:
 
     @classmethod
     def of(cls, model: Assessor, labels: tuple[str, ...], crops: str) -> QualityGate:
-        """Return the gate with a model's own thresholds and assessment."""
-        return cls(model.metadata.gate, labels, lambda image: model.assess(image, labels, crops).probabilities)
+        """Return the gate of a loop over `labels`, with a model's own thresholds and assessment.
+
+        Who leaves "no" out says what is there; how much of it goes can be seen among all labels only.
+        """
+        asked = labels if CLEAN in labels else model.labels
+        return cls(model.metadata.gate, asked, lambda image: model.assess(image, asked, crops).probabilities)
 
     def thresholds_of(self, label: str) -> GateThresholds:
         return self.thresholds.get(label, GateThresholds())
@@ -112,6 +119,10 @@ class QualityGate:
     def probabilities(self, image: Tensor) -> dict[str, float]:
         """Return the probability of every label in a picture [1, H, W, 3]."""
         return dict(zip(self.labels, self.assess(image)[0].tolist(), strict=True))
+
+    def overall(self, image: Tensor, assessed: tuple[str, ...]) -> dict[str, float] | None:
+        """Return the probabilities that a round on `image` is judged by; None where those over `assessed` are they."""
+        return None if assessed == self.labels else self.probabilities(image)
 
     def judge(
         self, before: Tensor, after: Tensor, label: str, overall: Mapping[str, float], strength: float = 1.0

@@ -92,7 +92,7 @@ def look_at(autodir: AutoDIR, state: LoopState, crops: str) -> Look:
     """Assess a picture."""
     progress.raise_if_interrupted()
     colors, _ = io.split_alpha(state.image)
-    overall = QualityGate.of(autodir, state.labels, crops).probabilities(colors) if state.rounds else None
+    overall = QualityGate.of(autodir, state.labels, crops).overall(colors, state.remaining)
     return autodir.assess(colors, state.remaining, crops), overall
 
 

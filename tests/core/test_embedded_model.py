@@ -59,6 +59,15 @@ def test_a_degradation_is_recognized_and_reduced(mini, photo, label):
     check_restoration(mini, photo, label)
 
 
+def test_the_gate_lets_a_named_damage_go(mini):
+    """With nothing else to choose from its probability is 1 before the round and after; the gate sees more."""
+    reference = center_crop("rocket")
+    noisy = degrade(reference, "noise", severity=0.5, seed=1, kind="standard")
+    loop = ad.LoopSettings(labels=["noise"], max_rounds=1, gate=True)
+    restored = ad.restore(mini, noisy, loop, ad.SamplerSettings(steps=STEPS), seed=0).image
+    assert psnr(restored, reference) - psnr(noisy, reference) > GAIN_FLOORS["noise"][1]
+
+
 @pytest.mark.parametrize("photo", PHOTOS)
 def test_a_clean_photo_is_left_alone(mini, photo):
     assessment = mini.assess(center_crop(photo))

@@ -112,6 +112,25 @@ def test_a_label_that_is_not_probable_enough_begins_no_round(tiny):
     assert done.rounds == [] and done.stopped in [("low_confidence",), ("clean",)]
 
 
+def test_a_damage_that_is_named_is_seen_among_all_others(tiny):
+    """Where only one label may be the answer its probability is 1, before the round and after."""
+    images = torch.rand(1, 48, 64, 3, generator=torch.Generator().manual_seed(3))
+    gate = QualityGate.of(tiny, ("noise",), "center")
+    found = gate.overall(images, ("noise",))
+    assert found == QualityGate.of(tiny, tiny.labels, "center").probabilities(images)
+    assert gate.labels == tiny.labels and found["noise"] < 1
+    told = ("noise", "no")
+    assert QualityGate.of(tiny, told, "center").overall(images, told) is None
+
+
+def test_whoever_names_a_damage_needs_no_sure_assessment(tiny):
+    images = torch.rand(1, 48, 64, 3, generator=torch.Generator().manual_seed(3))
+    done = ad.restore(
+        with_thresholds(tiny, min_confidence=1.0), images, ad.LoopSettings(labels=["noise"], gate=True), FAST
+    )
+    assert [r.label for r in done.rounds] == ["noise"]
+
+
 def test_strength_applies_a_part_of_each_change(tiny):
     images = torch.rand(1, 48, 64, 3, generator=torch.Generator().manual_seed(3))
     whole, half, none = (
