@@ -251,5 +251,6 @@ def summarize(states: list[str], arguments: argparse.Namespace) -> int:
     words = {"done": "assessed" if arguments.assess_only else "restored", "clean": "clean", "failed": "failed"}
     words |= {"waiting": "waiting", "working": "at work in other processes"}
     counts = [f"{states.count(state)} {word}" for state, word in words.items() if state in states]
-    say(f"{len(states)} pictures: {', '.join(counts)} -> {arguments.output}", quiet=arguments.quiet)
+    noun = "picture" if len(states) == 1 else "pictures"
+    say(f"{len(states)} {noun}: {', '.join(counts)} -> {arguments.output}", quiet=arguments.quiet)
     return 1 if "failed" in states else 0

@@ -11,6 +11,7 @@ from torch import nn
 
 from ..optional_imports import optional_import
 from .config import CLIPConfig, ModelConfig, SCMConfig, UNetConfig, VAEConfig
+from .group_norm import exact_group_norms
 from .nafnet import NAFNet
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ def build_unet(config: UNetConfig) -> UNet2DConditionModel:
 
     down = ["CrossAttnDownBlock2D" if attention else "DownBlock2D" for attention in config.attention]
     up = ["CrossAttnUpBlock2D" if attention else "UpBlock2D" for attention in reversed(config.attention)]
-    return UNet2DConditionModel(
+    unet = UNet2DConditionModel(
         in_channels=config.in_channels,
         out_channels=config.out_channels,
         down_block_types=tuple(down),
@@ -100,6 +101,7 @@ def build_unet(config: UNetConfig) -> UNet2DConditionModel:
         attention_head_dim=config.heads,
         norm_num_groups=config.groups,
     )
+    return exact_group_norms(unet)
 
 
 def build_vae(config: VAEConfig) -> AutoencoderKL:
@@ -119,7 +121,7 @@ def build_vae(config: VAEConfig) -> AutoencoderKL:
         latent_channels=config.latent_channels,
         norm_num_groups=config.groups,
     )
-    return skip_zero_branches(vae)
+    return exact_group_norms(skip_zero_branches(vae))
 
 
 def build_clip(config: CLIPConfig) -> CLIP:
