@@ -157,6 +157,7 @@ def repeat_rounds(
     return state.image
 
 
+@torch.no_grad()
 def sample_each(
     model: AutoDIR,
     images: Tensor,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, TypeVar, cast
 
 import torch
@@ -27,12 +27,14 @@ class Networks(nn.Module):
     """The four networks of one model; `checkpoint.key_map` translates the names of its state dict.
 
     Attributes:
-        shared_device: the device on which the networks take turns, while all weights stay in the CPU's memory; None
-            where they are on their device together.
+        shared_device: the device on which the networks take turns, while all weights stay in the CPU's memory, or are
+            moved by `loader`; None where they are on their device together.
+        loader: brings the networks of these names to the shared device, where another program has them in its care.
         safe_dtypes: by name the precision that a network computes in because its own overflowed, see `call_finite`.
     """
 
     shared_device: torch.device | None = None
+    loader: Callable[[Collection[str]], None] | None = None
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -45,24 +47,32 @@ class Networks(nn.Module):
 
     @property
     def execution_device(self) -> torch.device:
-        """The device that the networks run on; ComfyUI gives them an attribute `device` of its own."""
+        """The device that the networks run on."""
         return self.shared_device or next(self.unet.parameters()).device
 
     @contextmanager
     def on_device(self, name: str) -> Iterator[None]:
-        """Have a network on its device within the block; where they take turns, its weights are copied there for it."""
+        """Have a network on its device within the block."""
         if self.shared_device is None or name in self.present:
             yield
             return
-        network, before = self.get_submodule(name), self.present
+        before, self.present = self.present, self.present | {name}
+        try:
+            with nullcontext(self.loader(self.present)) if self.loader else self.copied(name):
+                yield
+        finally:
+            self.present = before
+
+    @contextmanager
+    def copied(self, name: str) -> Iterator[None]:
+        """Have a copy of a network's weights on the shared device within the block, in the place of the weights."""
+        network = self.get_submodule(name)
         waiting = [(tensor, tensor.data) for tensor in (*network.parameters(), *network.buffers())]
         try:
             for tensor, data in waiting:
                 tensor.data = data.to(self.shared_device, copy=True)
-            self.present = before | {name}
             yield
         finally:
-            self.present = before
             for tensor, data in waiting:
                 tensor.data = data
 

@@ -3,23 +3,70 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 
 import comfy.model_management
 import torch
 from comfy.model_patcher import ModelPatcher
+from torch import nn
 
 from ...autodir_core.errors import AutoDIRError
 from ...autodir_core.model import AutoDIR
-from ...autodir_core.networks.build import weight_bytes, weight_dtype
-from ...autodir_core.tiling.memory import RESIDENT_SIZE
+from ...autodir_core.networks.build import Networks
+from ...autodir_core.tiling.memory import bytes_per_pixel
 from ...autodir_core.tiling.sizes import MAX_TILE_SIZE
 from .devices import load_device
 from .progress import raise_if_interrupted
 
-PEAK_VALUES = 17
-"""Values per pixel and base channel at the decoder's peak: ComfyUI's own estimate for the SD VAE, 2178 / 128."""
+STAGES = {"unet": "sample", "vae": "decode", "scm": "correct"}
+"""The stage in which a network needs most beside its weights; CLIP looks at one small crop."""
+
+
+class AutoDIRNetwork(nn.Module):
+    """One network, by the name that ComfyUI's log tells, and with room for the attributes that ComfyUI sets."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+
+class NetworkPatchers:
+    """The networks of a model, each in ComfyUI's care by itself: one that works is on the GPU, with others if they fit.
+
+    Attributes:
+        pixels: of the picture that the next work is for.
+    """
+
+    def __init__(self, networks: Networks) -> None:
+        needs, self.pixels = bytes_per_pixel(networks), 0
+        self.needs = {name: needs.get(STAGES.get(name, ""), 0) for name, _ in networks.named_children()}
+        # ComfyUI holds weak references: the patchers have to live as long as the networks
+        self.patchers = {
+            name: ModelPatcher(
+                AutoDIRNetwork(network),
+                load_device=load_device(),
+                offload_device=comfy.model_management.unet_offload_device(),
+            )
+            for name, network in networks.named_children()
+        }
+
+    def load(self, names: Collection[str]) -> None:
+        """Bring networks to the GPU, with memory to spare for the picture or for a tile of it."""
+        patchers = [self.patchers[name] for name in sorted(names)]
+        required = max(self.needs[name] for name in names) * min(self.pixels, MAX_TILE_SIZE**2)
+        comfy.model_management.load_models_gpu(patchers, memory_required=required, force_full_load=True)
+        for patcher in patchers:
+            move_remaining_weights(patcher)
+
+
+def move_remaining_weights(patcher: ModelPatcher) -> None:
+    """Move the weights that ComfyUI left behind: `--novram` loads no plain torch layer, yet counts it as loaded."""
+    module, device = patcher.model, patcher.load_device
+    if any(parameter.device.type != device.type for parameter in module.parameters()):
+        module.to(device)
+        # ComfyUI's own count of the bytes on the GPU
+        module.model_loaded_weight_memory = patcher.model_size()
 
 
 class HostedModel:
@@ -27,43 +74,14 @@ class HostedModel:
 
     def __init__(self, model: AutoDIR) -> None:
         self.model = model
-        # ComfyUI holds a weak reference: the patcher has to live as long as the networks
-        self.patcher = ModelPatcher(
-            model.networks,
-            load_device=load_device(),
-            offload_device=comfy.model_management.unet_offload_device(),
-        )
+        self.patchers = NetworkPatchers(model.networks)
+        model.networks.shared_device, model.networks.loader = load_device(), self.patchers.load
         check_interrupts_between_layers(model.networks)
-        if self.is_larger_than_gpu():
-            model.networks.shared_device = self.patcher.load_device
-
-    def is_larger_than_gpu(self) -> bool:
-        """Return whether the GPU, empty, does not hold all networks and a small image: then they take turns on it."""
-        device = self.patcher.load_device
-        if device.type in ("cpu", "mps"):
-            return False
-        needed = weight_bytes(self.model.networks) + self.memory_required(RESIDENT_SIZE, RESIDENT_SIZE)
-        reserved = comfy.model_management.extra_reserved_memory()
-        return needed + reserved > comfy.model_management.get_total_memory(device)
 
     def load(self, height: int = 0, width: int = 0) -> AutoDIR:
-        """Load all networks, with memory to spare for one image of this size in pixels, and return the model.
-
-        Networks that take turns come to the GPU by themselves and leave it after their work; other models make room.
-        """
-        required = self.memory_required(height, width)
-        if self.model.networks.shared_device:
-            largest = max(weight_bytes(network) for network in self.model.networks.children())
-            comfy.model_management.free_memory(largest + required, self.patcher.load_device)
-        else:
-            comfy.model_management.load_models_gpu([self.patcher], memory_required=required, force_full_load=True)
-            self.load_remaining_weights()
+        """Return the model, for one image of this size in pixels; ComfyUI loads each network when it is to work."""
+        self.patchers.pixels = height * width
         return self.model
-
-    def memory_required(self, height: int, width: int) -> int:
-        """Return the bytes that the decoder needs at its peak for one image of this size, or for a tile of it."""
-        values = PEAK_VALUES * self.model.config.vae.channels[0] * min(height * width, MAX_TILE_SIZE**2)
-        return values * weight_dtype(self.model.networks.vae).itemsize
 
     @contextmanager
     def loaded_for(self, height: int, width: int) -> Iterator[AutoDIR]:
@@ -79,14 +97,6 @@ class HostedModel:
             comfy.model_management.soft_empty_cache()
             raise AutoDIRError(out_of_memory_message(height, width, self.model.dtype)) from error
 
-    def load_remaining_weights(self) -> None:
-        """Move the weights that ComfyUI left behind: `--novram` loads no plain torch layer, yet counts it as loaded."""
-        networks, device = self.model.networks, self.patcher.load_device
-        if any(parameter.device.type != device.type for parameter in networks.parameters()):
-            networks.to(device)
-            # ComfyUI's own count of the bytes on the GPU
-            networks.model_loaded_weight_memory = self.patcher.model_size()
-
 
 def out_of_memory_message(height: int, width: int, dtype: torch.dtype) -> str:
     """Return what to do about an image that does not fit into memory, not even in tiles."""
@@ -97,8 +107,8 @@ def out_of_memory_message(height: int, width: int, dtype: torch.dtype) -> str:
     )
 
 
-def check_interrupts_between_layers(networks: torch.nn.Module) -> None:
+def check_interrupts_between_layers(networks: nn.Module) -> None:
     """Check for the cancel button before every convolution and layer norm: a tile keeps a CPU busy for seconds."""
     for layer in networks.modules():
-        if isinstance(layer, (torch.nn.Conv2d, torch.nn.LayerNorm)):
+        if isinstance(layer, (nn.Conv2d, nn.LayerNorm)):
             layer.register_forward_pre_hook(lambda module, inputs: raise_if_interrupted())

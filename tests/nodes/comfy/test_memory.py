@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
@@ -138,9 +137,6 @@ class TestFreeMemory:
             with model.loaded_for(HEIGHT, WIDTH) as autodir:
                 assert autodir.stages.choose_tile_size("decode", HEIGHT, WIDTH) == tile
 
-    def test_no_more_is_asked_for_than_a_tile_needs(self, model):
-        assert model.memory_required(4000, 6000) == model.memory_required(1024, 1024)
-
 
 class TestCancel:
     @pytest.mark.parametrize("name", ["Sample", "Decode", "Correct", "Restore"])
@@ -217,66 +213,59 @@ def stopping_at(done: list[torch.nn.Module], count: int) -> Callable[[], None]:
 
 
 class TestLoading:
-    def test_room_is_asked_for_as_comfyui_estimates_its_vae(self, model, stand_in):
-        model.load(512, 512)
+    """Each network by itself, when it is to work."""
+
+    @pytest.fixture
+    def loads(self, management, monkeypatch) -> list[tuple[list[str], int]]:
+        """The networks of each load, and the memory that it asks for."""
+        loads = []
+
+        def load(patchers, *, memory_required, force_full_load):
+            assert force_full_load
+            loads.append(([type(patcher.model.network).__name__ for patcher in patchers], memory_required))
+
+        monkeypatch.setattr(management, "load_models_gpu", load)
+        return loads
+
+    def test_what_works_is_loaded_and_nothing_else(self, node, model, large, loads):
+        node("Assess").assess(model, large, "")
+        assert {tuple(names) for names, _ in loads} == {("CLIP",)}
+
+    def test_a_round_takes_them_in_turn(self, model, large, loads, calls):
+        """Encode, sample, decode, correct; no step of the diffusion asks again."""
+        loads.clear()
+        calls["Restore"]()
+        found = [names[0] for names, _ in loads if names != ["CLIP"]]
+        assert found == ["AutoencoderKL", "UNet2DConditionModel", "AutoencoderKL", "NAFNet"]
+        assert all(len(names) == 1 for names, _ in loads)
+
+    def test_what_is_at_work_stays(self, model, loads):
+        networks = model.model.networks
+        with networks.on_device("unet"), networks.on_device("clip"), networks.on_device("unet"):
+            pass
+        assert [names for names, _ in loads] == [["UNet2DConditionModel"], ["CLIP", "UNet2DConditionModel"]]
+        assert not networks.present
+
+    @pytest.mark.parametrize(("size", "pixels"), [((512, 256), 512 * 256), ((4000, 6000), 1024**2)])
+    def test_room_is_asked_for_as_comfyui_estimates_its_vae(self, model, loads, size, pixels):
+        """17 = 2178 / 128 values per pixel and base channel; never for more than a tile."""
+        with model.load(*size).networks.on_device("vae"):
+            pass
         base_channels, bytes_per_value = 32, 4
-        assert stand_in.loads == [
-            {"memory_required": 17 * base_channels * 512 * 512 * bytes_per_value, "force_full_load": True}
-        ]
+        assert loads == [(["AutoencoderKL"], 17 * base_channels * pixels * bytes_per_value)]
 
     def test_what_comfyui_left_behind_is_moved(self, comfy):
         """As with --novram, where plain torch layers stay on the CPU and pass as loaded."""
-
-        class Model:
-            networks = torch.nn.Linear(2, 2)
-
-        hosted = comfy("memory").HostedModel(Model())
-        hosted.patcher.load_device = torch.device("meta")
-        hosted.load_remaining_weights()
-        assert {parameter.device.type for parameter in Model.networks.parameters()} == {"meta"}
-        assert Model.networks.model_loaded_weight_memory == hosted.patcher.model_size()
+        memory = comfy("memory")
+        patcher = memory.ModelPatcher(memory.AutoDIRNetwork(torch.nn.Linear(2, 2)), torch.device("meta"), None)
+        memory.move_remaining_weights(patcher)
+        assert {parameter.device.type for parameter in patcher.model.parameters()} == {"meta"}
+        assert patcher.model.model_loaded_weight_memory == patcher.model_size()
 
     def test_what_is_in_place_is_left_alone(self, model):
-        model.load_remaining_weights()
-        assert not hasattr(model.model.networks, "model_loaded_weight_memory")
-
-
-class TestTurns:
-    """A GPU that is smaller than the model."""
-
-    @pytest.fixture
-    def small_gpu(self, comfy, management, monkeypatch, model):
-        """The model on a GPU of so many bytes, of which only the name exists."""
-        monkeypatch.setattr(comfy("memory"), "load_device", lambda: torch.device("cuda"))
-
-        def host(total):
-            monkeypatch.setattr(management, "get_total_memory", lambda device: total)
-            return comfy("memory").HostedModel(copy.deepcopy(model.model))
-
-        return host
-
-    def test_the_networks_take_turns_where_they_do_not_fit_together(self, small_gpu, core):
-        hosted = small_gpu(2**40)
-        needed = core("networks.build").weight_bytes(hosted.model.networks) + hosted.memory_required(512, 512)
-        assert not small_gpu(needed).model.networks.shared_device
-        assert small_gpu(needed - 1).model.networks.shared_device == torch.device("cuda")
-
-    def test_other_models_make_room_for_the_largest_of_them(self, small_gpu, core, stand_in):
-        hosted = small_gpu(0)
-        assert hosted.load(64, 64) is hosted.model
-        largest = core("networks.build").weight_bytes(hosted.model.networks.clip)
-        assert stand_in.freed == [(largest + hosted.memory_required(64, 64), torch.device("cuda"))]
-        assert stand_in.loads == [], "ComfyUI would load them together"
-
-    def test_a_cpu_has_room_for_all(self, model, management, monkeypatch):
-        monkeypatch.setattr(management, "get_total_memory", lambda device: 0)
-        assert not model.is_larger_than_gpu()
-
-    def test_the_nodes_give_the_same_picture(self, node, model, large, monkeypatch):
-        restore = lambda: node("Restore").restore(model, large, 1, **LOOP)["result"][0]  # noqa: E731
-        together = restore()
-        monkeypatch.setattr(model.model.networks, "shared_device", torch.device("cpu"))
-        assert torch.equal(restore(), together)
+        patcher = model.patchers.patchers["unet"]
+        with model.model.networks.on_device("unet"):
+            assert not hasattr(patcher.model, "model_loaded_weight_memory")
 
 
 class TestPrecision:
