@@ -25,11 +25,13 @@ import comfy.options
 comfy.options.enable_args_parsing()
 import torch
 from autodir_core.model import load_autodir
+from autodir_core.networks.group_norm import ExactGroupNorm
 from comfy.ops import manual_cast
 from torch import nn
 
 NAMES = ("Linear", "Conv1d", "Conv2d", "GroupNorm", "LayerNorm", "Embedding")
 THEIRS = {getattr(nn, name): getattr(manual_cast, name) for name in NAMES}
+PLAIN = {ExactGroupNorm: nn.GroupNorm}  # theirs sums as PyTorch's does, so that is what it is compared with
 
 
 def share(network):
@@ -40,9 +42,9 @@ def share(network):
     return sizes[True] / (sizes[True] + sizes[False])
 
 
-def exchange(network):
+def exchange(network, classes):
     for layer in network.modules():
-        layer.__class__ = THEIRS.get(type(layer), type(layer))
+        layer.__class__ = classes.get(type(layer), type(layer))
     return network
 
 
@@ -52,6 +54,7 @@ class Silent(torch.nn.Linear):
 
 
 model = load_autodir(weights, device="cpu")
+exchange(model.networks, PLAIN)
 image = torch.rand(1, 48, 64, 3, generator=torch.Generator().manual_seed(0))
 settings = {"steps": 2}
 
@@ -65,7 +68,7 @@ def run():
 
 shares = {name: share(network) for name, network in model.networks.named_children()}
 before = run()
-exchange(model.networks.unet), exchange(model.networks.vae)
+exchange(model.networks.unet, THEIRS), exchange(model.networks.vae, THEIRS)
 cast = sum(layer.comfy_cast_weights for layer in model.networks.modules() if hasattr(layer, "comfy_cast_weights"))
 after = run()
 for module in model.networks.clip.modules():

@@ -87,6 +87,8 @@ class TrainingLogger(Callback):
             with optional_import("tensorboard"):
                 from torch.utils.tensorboard import SummaryWriter
             self.writer = SummaryWriter(str(self.folder / "tensorboard" / self.name))
+        if state.step:  # an earlier run may have been killed between its checkpoint and the drawing
+            self.plot()
 
     def on_step(self, state: TrainState, losses: Mapping[str, float]) -> None:
         if (state.step - 1) % self.log_every == 0:
@@ -116,13 +118,17 @@ class TrainingLogger(Callback):
 
     def add_sample_grid(self, step: int, grid: Tensor) -> None:
         """Write a picture [1, H, W, 3] in 0..1 of what the network does after `step` steps."""
-        write_picture(self.folder / f"{self.name}-{step}.png", grid)
+        write_picture(self.grid_path(step), grid)
         if self.writer:
             self.writer.add_image("samples", grid[0].clamp(0, 1), step, dataformats="HWC")
 
+    def grid_path(self, step: int) -> Path:
+        """Return where the sample grid after `step` steps is written."""
+        return self.folder / f"{self.name}-{step}.png"
+
     def plot(self) -> None:
         """Draw the losses so far."""
-        if not self.log.exists():
+        if not self.log.exists() or not read_log(self.log):
             return
         if not is_installed("matplotlib"):
             logger.warning("%s.png is not drawn: pip install matplotlib", self.name)
@@ -143,10 +149,22 @@ class SampleGrids(Callback):
     def __init__(self, draw: Callable[[], Tensor], logger: TrainingLogger, *, every: int, steps: int) -> None:
         self.draw, self.logger, self.every, self.steps = draw, logger, every, steps
 
+    def on_start(self, state: TrainState) -> None:
+        if self.is_due(state.step) and not self.logger.grid_path(state.step).exists():
+            self.add(state)  # an earlier run was killed between its checkpoint and the grid
+
     def on_step(self, state: TrainState, losses: Mapping[str, float]) -> None:
-        if state.step == self.steps or (self.every and state.step % self.every == 0):
-            with state.ema_weights(), torch.no_grad():
-                self.logger.add_sample_grid(state.step, self.draw())
+        if self.is_due(state.step):
+            self.add(state)
+
+    def is_due(self, step: int) -> bool:
+        """Whether a grid belongs after so many steps."""
+        return step > 0 and (step == self.steps or (self.every > 0 and step % self.every == 0))
+
+    def add(self, state: TrainState) -> None:
+        """Draw a grid with the averaged weights."""
+        with state.ema_weights(), torch.no_grad():
+            self.logger.add_sample_grid(state.step, self.draw())
 
 
 def read_log(path: Path) -> list[dict[str, float]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import _thread
 import logging
+import signal
 import struct
 import threading
 import zlib
@@ -271,6 +272,7 @@ class TestWriting:
             go_on.wait(60)
 
         monkeypatch.setattr(Image.Image, "save", encode)
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
         presser = threading.Thread(target=lambda: encoding.wait(60) and _thread.interrupt_main())
         presser.start()
         with pytest.raises(KeyboardInterrupt):
@@ -278,6 +280,7 @@ class TestWriting:
         assert leftovers(tmp_path) == []
         go_on.set()
         presser.join()
+        signal.signal(signal.SIGINT, before)
 
     def test_alpha_of_another_size_is_refused(self, tmp_path):
         with pytest.raises(InputError, match=r"\[1, 2, 2\], got \[1, 1, 1\]"):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import subprocess
 import urllib.error
 import urllib.request
 from collections import Counter
@@ -184,10 +185,16 @@ def test_every_input_of_every_node(watched: tuple[Server, Path], rng: random.Ran
     check_places(server, trace.read_text(encoding="utf-8", errors="replace")[start:])
 
 
+def libraries(python: str) -> list[str]:
+    """Where a Python has its packages and its standard library: an environment with copies has the latter elsewhere."""
+    code = "import sys; print(sys.prefix, sys.base_prefix, sep='\\n')"
+    return subprocess.run([python, "-c", code], capture_output=True, text=True, check=True).stdout.split("\n")[:2]
+
+
 def check_places(server: Server, lines: str) -> None:
     """Nothing is written outside the base directory; what is read is there too, or is code."""
     code = ("/usr/", "/lib", "/etc/ssl", "/proc/", "/sys/", "/dev/", "/etc/localtime", "/etc/mime.types")
-    allowed = (str(server.base), str(server.comfyui), str(Path(server.python).resolve().parents[1]))
+    allowed = (str(server.base), str(server.comfyui), *libraries(server.python))
     for line in set(lines.splitlines()):
         event, _, target = line.partition("\t")
         inside = target.startswith(allowed[0]) or target == "/dev/null" or target.isdigit()

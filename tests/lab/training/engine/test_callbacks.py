@@ -73,6 +73,18 @@ def test_sample_grids_show_the_averaged_weights(tmp_path, every, drawn):
     assert torch.equal(state.module.weight, current) and state.module.training
 
 
+def test_what_a_kill_after_the_checkpoint_left_undrawn_is_drawn_by_the_next_run(tmp_path):
+    pytest.importorskip("matplotlib")
+    logger = TrainingLogger(tmp_path, "a")
+    grids = SampleGrids(lambda: torch.rand(1, 8, 12, 3), logger, every=2, steps=5)
+    for step in range(5):
+        logger.write(step, {"x": 1.0})
+    for step in (5, 4, 3, 0):
+        for callback in (logger, grids):
+            callback.on_start(at_step(step))
+    assert sorted(path.name for path in tmp_path.glob("*.png")) == ["a-4.png", "a-5.png", "a.png"]
+
+
 def test_the_running_mean():
     assert running_mean([1.0, 3.0, 5.0]) == [1.0, 2.0, 3.0]
     assert running_mean([0.0] * 5 + [20.0] * 20)[-1] == 20.0
