@@ -21,8 +21,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 TORCH = ("torch", "torchvision", "torchaudio")
-SILENT = {"torchaudio", "comfyui-embedded-docs"}
-"""Packages that no test needs: sound, and help pages of nodes that are not ours."""
+UNNEEDED = {"comfyui-embedded-docs"}
+"""Help pages of nodes that are not ours: no test needs them."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -41,15 +41,15 @@ def set_up(checkout: Path) -> None:
     if not python.is_file():
         venv.create(checkout / ".venv", with_pip=True)
     install = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    subprocess.run([*install, *TORCH[:2]], check=True)  # one call, so that pip chooses builds that match
+    subprocess.run([*install, *TORCH], check=True)  # one call, so that pip chooses builds that match
     for path in (checkout / "requirements.txt", ROOT / "requirements.txt"):
         subprocess.run([*install, *wanted(path.read_text(encoding="utf-8").splitlines())], check=True)
 
 
 def wanted(lines: Iterable[str]) -> list[str]:
-    """Return the requirements of a file without torch's, which are installed, and without `SILENT`."""
+    """Return the requirements of a file without torch's, which are installed, and without `UNNEEDED`."""
     stripped = (line.partition("#")[0].strip() for line in lines)
-    return [line for line in stripped if line and re.split(r"[<>=!~\[; ]", line)[0] not in {*TORCH, *SILENT}]
+    return [line for line in stripped if line and re.split(r"[<>=!~\[; ]", line)[0] not in {*TORCH, *UNNEEDED}]
 
 
 if __name__ == "__main__":

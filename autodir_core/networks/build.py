@@ -139,6 +139,8 @@ def build_clip(config: CLIPConfig) -> CLIP:
     with optional_import("open_clip"):
         from open_clip.model import CLIP, CLIPTextCfg, CLIPVisionCfg
 
+        from .vision_blocks import fuse_vision_blocks
+
     vision = CLIPVisionCfg(
         layers=config.vision_layers,
         width=config.vision_width,
@@ -155,7 +157,7 @@ def build_clip(config: CLIPConfig) -> CLIP:
         layers=config.text_layers,
         mlp_ratio=config.text_hidden / config.text_width,
     )
-    return CLIP(config.embedding, vision, text, quick_gelu=True)
+    return fuse_vision_blocks(CLIP(config.embedding, vision, text, quick_gelu=True))
 
 
 def build_scm(config: SCMConfig) -> NAFNet:

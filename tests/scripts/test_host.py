@@ -10,7 +10,7 @@ from scripts import host
 def test_what_is_installed() -> None:
     lines = [
         "torch",
-        "torchaudio # sound",
+        "torchaudio # with torch",
         "",
         "# a comment",
         "torchsde",
