@@ -55,9 +55,17 @@ class NetworkPatchers:
         """Bring networks to the GPU, with memory to spare for the picture or for a tile of it."""
         patchers = [self.patchers[name] for name in sorted(names)]
         required = max(self.needs[name] for name in names) * min(self.pixels, MAX_TILE_SIZE**2)
+        drop_finalizers(patchers)
         comfy.model_management.load_models_gpu(patchers, memory_required=required, force_full_load=True)
         for patcher in patchers:
             move_remaining_weights(patcher)
+
+
+def drop_finalizers(patchers: Collection[ModelPatcher]) -> None:
+    """Drop the finalizers of models that are to be loaded: ComfyUI makes new ones and would keep the old ones as well."""
+    for loaded in comfy.model_management.current_loaded_models:
+        if loaded.model in patchers and loaded.model_finalizer is not None:
+            loaded.model_finalizer.detach()
 
 
 def move_remaining_weights(patcher: ModelPatcher) -> None:

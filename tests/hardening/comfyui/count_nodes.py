@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import gc
+import weakref
 
 
 class HardeningCount:
-    """Tells how many models and patchers of ours are alive."""
+    """Tells how many models of ours are alive, and how many objects Python is to finalize."""
 
     RETURN_TYPES, FUNCTION, CATEGORY, OUTPUT_NODE = (), "count", "fixture", True
 
@@ -17,7 +18,8 @@ class HardeningCount:
     def count(self, run):
         gc.collect()
         alive = [type(one).__name__ for one in gc.get_objects()]
-        return {"ui": {"alive": [{name: alive.count(name) for name in ("HostedModel", "Networks")}]}}
+        counts = {name: alive.count(name) for name in ("HostedModel", "Networks")}
+        return {"ui": {"alive": [counts], "finalizers": [len(weakref.finalize._registry)]}}
 
 
 NODE_CLASS_MAPPINGS = {"HardeningCount": HardeningCount}
