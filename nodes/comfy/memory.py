@@ -62,7 +62,7 @@ class NetworkPatchers:
 
 
 def drop_finalizers(patchers: Collection[ModelPatcher]) -> None:
-    """Drop the finalizers of models that are to be loaded: ComfyUI makes new ones and would keep the old ones as well."""
+    """Drop the finalizers of models that are to be loaded: ComfyUI makes new ones and would keep the old ones too."""
     for loaded in comfy.model_management.current_loaded_models:
         if loaded.model in patchers and loaded.model_finalizer is not None:
             loaded.model_finalizer.detach()

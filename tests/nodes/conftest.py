@@ -94,6 +94,7 @@ def stand_in_modules() -> dict[str, ModuleType]:
         should_use_fp16=lambda device: False,
         should_use_bf16=lambda device: False,
         vae_dtype=lambda device, allowed: torch.float32,
+        current_loaded_models=[],
         load_models_gpu=lambda patchers, **options: StandIn.loads.append(options),
         throw_exception_if_processing_interrupted=lambda: None,
         get_free_memory=lambda device: 2**40,

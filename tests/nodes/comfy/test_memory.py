@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -245,6 +247,18 @@ class TestLoading:
             pass
         assert [names for names, _ in loads] == [["UNet2DConditionModel"], ["CLIP", "UNet2DConditionModel"]]
         assert not networks.present
+
+    def test_no_finalizer_stays_behind(self, model, loads, management, monkeypatch):
+        """ComfyUI makes one at each load of a model, and detaches the last one alone."""
+        mine, other = (weakref.finalize(model, print) for _ in range(2))
+        patchers = [model.patchers.patchers["unet"], object(), model.patchers.patchers["unet"]]
+        entries = zip(patchers, (mine, other, None), strict=True)
+        loaded = [SimpleNamespace(model=patcher, model_finalizer=finalizer) for patcher, finalizer in entries]
+        monkeypatch.setattr(management, "current_loaded_models", loaded)
+        with model.model.networks.on_device("unet"):
+            pass
+        assert not mine.alive and other.alive
+        other.detach()
 
     @pytest.mark.parametrize(("size", "pixels"), [((512, 256), 512 * 256), ((4000, 6000), 1024**2)])
     def test_room_is_asked_for_as_comfyui_estimates_its_vae(self, model, loads, size, pixels):
