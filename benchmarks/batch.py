@@ -1,9 +1,10 @@
-"""What `batch` costs for each picture, in processor seconds: against single runs, with two workers, and in memory.
+"""What `batch` costs for each picture: against single runs, with two workers, and in memory.
 
-    python benchmarks/batch.py [--pictures 24] [--many 240] [--large 12]
+    python benchmarks/batch.py [--pictures 24] [--many 240] [--large 12] [--huge 6]
 
-Each figure is the processor time of all threads and processes that took part, without imports and without the load of
-the model, so that a busy machine changes it little; the clock's throughput is at most the cores divided by it.
+Figures are the processor time of all threads and processes that took part, without imports and without the load of
+the model, so that a busy machine changes them little; the clock's throughput is at most the cores divided by them. How
+decoding overlaps with the networks only the clock tells: those at 12 megapixels need a machine that is not busy.
 """
 
 from __future__ import annotations
@@ -35,17 +36,17 @@ from autodir_core.cli.restorer import Restorer  # noqa: E402
 from autodir_core.imaging.files import write_picture  # noqa: E402
 from autodir_core.model import AutoDIR, load_autodir  # noqa: E402
 
-SMALL, LARGE = (96, 128), (1728, 2304)
+SMALL, LARGE, HUGE = (96, 128), (1728, 2304), (3000, 4000)
 WARM = 0.25
 """Part of the pictures after which memory is measured first."""
 
 
-def make_pictures(folder: Path, count: int, size: tuple[int, int], suffix: str) -> list[Item]:
+def make_pictures(folder: Path, count: int, size: tuple[int, int], suffix: str, noise: float = 0.1) -> list[Item]:
     """Noisy pictures, half of them dark."""
     generator = torch.Generator().manual_seed(0)
     clean = draw_picture(*size)
     for number in range(count):
-        noisy = clean * (0.3 if number % 2 else 1) + 0.1 * torch.randn(clean.shape, generator=generator)
+        noisy = clean * (0.3 if number % 2 else 1) + noise * torch.randn(clean.shape, generator=generator)
         write_picture(folder / f"{number}{suffix}", noisy.clamp(0, 1))
     return plan_items([str(folder)], folder / "out")
 
@@ -66,17 +67,23 @@ def restore_each(model: AutoDIR, items: list[Item], output: Path, options: list[
         restorer.restore(Job(item.source_path, output / item.name))
 
 
-def time_workers(work: Callable[[list[Item], Path], None], items: list[Item], output: Path, count: int) -> float:
-    """Processor seconds of processes that share the work, each after a picture to warm up."""
+def time_workers(
+    work: Callable[[list[Item], Path], None],
+    items: list[Item],
+    output: Path,
+    count: int,
+    clock: Callable[[], float] = time.process_time,
+) -> float:
+    """Seconds, of the processor by default, of processes that share the work, each after a picture to warm up."""
     reading, writing = os.pipe()
     children = []
     for number in range(count):
         child = os.fork()
         if not child:
             work(items[:1], output.with_name(f"{output.name}-warm{number}"))
-            start = time.process_time()
+            start = clock()
             work(items, output)
-            os.write(writing, f"{time.process_time() - start}\n".encode())
+            os.write(writing, f"{clock() - start}\n".encode())
             os._exit(0)
         children.append(child)
     codes = [os.waitpid(child, 0)[1] for child in children]
@@ -99,7 +106,7 @@ def measure_growth(model: AutoDIR, items: list[Item], output: Path, options: lis
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for name, default in (("--pictures", 24), ("--many", 240), ("--large", 12)):
+    for name, default in (("--pictures", 24), ("--many", 240), ("--large", 12), ("--huge", 6)):
         parser.add_argument(name, type=int, default=default)
     given = parser.parse_args()
     torch.set_num_threads(1)
@@ -117,9 +124,24 @@ def measure_assessment(model: AutoDIR, folder: Path, count: int) -> None:
     )
 
 
+def measure_overlap(model: AutoDIR, folder: Path, count: int) -> None:
+    """By the clock: pictures that are found clean, so that files take as long as networks."""
+    huge, clean = make_pictures(folder / "huge", count, HUGE, ".jpg", noise=0.02), ["--min-confidence", "1"]
+    each = partial(restore_each, model, options=clean)
+    for turn in range(3):
+        alone = time_workers(each, huge, folder / f"f{turn}", 1, time.perf_counter)
+        batch = time_workers(partial(run_work, model, clean), huge, folder / f"g{turn}", 1, time.perf_counter)
+        print(
+            f"12 megapixels, found clean: {alone / count:.2f} s one by one, {batch / count:.2f} in a batch,"
+            f" {alone / batch:.2f} times",
+            flush=True,
+        )
+
+
 def measure(model: AutoDIR, folder: Path, given: argparse.Namespace) -> None:
     fast = ["--preset", "fast", "--max-rounds", "1"]
     measure_assessment(model, folder, given.large)
+    measure_overlap(model, folder, given.huge)
     small = make_pictures(folder / "small", given.pictures, SMALL, ".png")
     batch, each = partial(run_work, model, fast), lambda items, output: restore_each(model, items, output, fast)
     for label, work, count in (("restore one by one", each, 1), ("batch", batch, 1), ("batch, two workers", batch, 2)):
