@@ -1,5 +1,8 @@
 """Render the pictures of the shared workflows and of the help pages: `python docs/pictures.py [NAME ...]`.
 
+A workflow has two: the graph after a run in `docs/graphs`, and beside the file before and after, which ComfyUI's page
+shows on the card of the template.
+
 A name is that of a workflow (`restore`) or of a node (`AutoDIRAssess`); without names all are rendered. Each graph is
 run on ComfyUI's page in a browser, with the embedded model. Needs playwright, a Chromium and a ComfyUI, as the tests of
 the page do: COMFYUI_PATH and CHROMIUM may name the latter two.
@@ -21,16 +24,18 @@ from PIL import Image
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # Python adds the folder of the script alone
 
 from example_graphs import FIRST_HELPER_ID, complete_example, layout_columns, parse_example
+from thumbnails import thumbnail
 
 from tests.host.page.browser import Page, find_chromium, opened_page
 from tests.host.server import ROOT, Server, find_comfyuis
 
 WORKFLOWS = {path.stem: path for path in sorted((ROOT / "workflows").glob("*.json"))}
+GRAPHS = ROOT / "docs/graphs"
 HELP = {path.name: path for path in sorted((ROOT / "web/docs").iterdir())}
 
 WORKFLOW_WIDTH, HELP_WIDTH = 1600, 1200
 """Pixels; a help page's graph is never enlarged."""
-WORKFLOW_BYTES, HELP_BYTES = 149_000, 39_000
+WORKFLOW_BYTES, HELP_BYTES, THUMBNAIL_BYTES = 149_000, 39_000, 49_000
 SUPERSAMPLING = 2
 """How many times larger than the picture the page is drawn, so that small text stays legible."""
 RUN_WIDTH = 800
@@ -85,7 +90,7 @@ def render(page: Page, server: Server, names: list[str]) -> None:
     """Render the workflows, in English, and the examples of the help pages in each language."""
     prepare_page(page)
     for name in filter(WORKFLOWS.__contains__, names):
-        render_workflow(page, WORKFLOWS[name])
+        render_workflow(page, server, WORKFLOWS[name])
     pages = [HELP[name] for name in names if name in HELP]
     if pages:
         render_examples(page, server, pages, "en")
@@ -103,11 +108,12 @@ def prepare_page(page: Page) -> None:
     page.page.add_style_tag(content=HIDDEN)
 
 
-def render_workflow(page: Page, path: Path) -> None:
-    """Render the picture next to a workflow's file."""
+def render_workflow(page: Page, server: Server, path: Path) -> None:
+    """Render the graph of a workflow, and the picture of its card."""
     page.open(path)
     run(page)
-    save(screenshot(page, WORKFLOW_WIDTH), path.with_suffix(".jpg"), WORKFLOW_BYTES)
+    save(screenshot(page, WORKFLOW_WIDTH), GRAPHS / f"{path.stem}.jpg", WORKFLOW_BYTES)
+    save(thumbnail(server, page.prompt(), path.stem), path.with_suffix(".jpg"), THUMBNAIL_BYTES)
 
 
 def render_examples(page: Page, server: Server, folders: list[Path], language: str) -> None:

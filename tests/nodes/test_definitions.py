@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -112,7 +113,15 @@ class TestWorkflows:
         values = [value for node in graph["nodes"] for value in node.get("widgets_values") or []]
         assert "randomize" not in values
         assert "autodir-mini (embedded)" in values
-        assert 10_000 < path.with_suffix(".jpg").stat().st_size < 150_000
+        assert 10_000 < (ROOT / f"docs/graphs/{path.stem}.jpg").stat().st_size < 150_000
+
+    @FILES
+    def test_its_card_shows_a_picture_that_is_small_and_square(self, path):
+        """The page shows the picture of a template in a square of 230 pixels, where no graph can be read."""
+        picture = path.with_suffix(".jpg")
+        with Image.open(picture) as card:
+            assert card.width == card.height == 480
+        assert picture.stat().st_size < 50_000
 
     def test_every_release_is_kept(self):
         """A later one must run them too: at a release copy workflows/api there, and never change a folder."""

@@ -34,6 +34,11 @@ TOLD = """([title, picture]) => {
     return told?.querySelector('h1')?.innerText === title
         && [...told.querySelectorAll('img')].some(one => one.src.endsWith(picture) && one.naturalWidth > 300);
 }"""
+FITS = """() => {
+    const told = document.querySelector('.node-help-content'), edge = told.getBoundingClientRect().right + 1;
+    return [...told.querySelectorAll('table, td, code, img')].every(one => one.getBoundingClientRect().right <= edge);
+}"""
+"""No column of the help is cut off by the edge of the side panel."""
 COMPLAINTS = "() => [...document.querySelectorAll('.p-toast-message-error, .p-dialog')].map(one => one.innerText)"
 
 
@@ -124,6 +129,22 @@ class TestHelp:
 
     def test_in_chinese(self, page, chinese):
         self.opened(page, "AutoDIRAssess", chinese["AutoDIRAssess"]["display_name"], "zh")
+
+    def cut_off(self, page: Page, language: str) -> list[str]:
+        """The nodes whose help is wider than the panel of a small window."""
+        page.page.set_viewport_size({"width": 1280, "height": 720})
+        cut = []
+        for path in sorted(ROOT.glob(f"web/docs/*/{language}.md")):
+            title = path.read_text(encoding="utf-8").partition("\n")[0].removeprefix("# ")
+            self.opened(page, path.parent.name, title, language)
+            cut += [] if page.page.evaluate(FITS) else [path.parent.name]
+        return cut
+
+    def test_no_column_is_cut(self, page):
+        assert self.cut_off(page, "en") == []
+
+    def test_nor_in_chinese(self, page, chinese):
+        assert self.cut_off(page, "zh") == []
 
     def test_titles_and_sockets_are_chinese_then(self, page, chinese):
         graphs = [json.loads(path.read_text(encoding="utf-8")) for path in WORKFLOWS]
