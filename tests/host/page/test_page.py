@@ -34,9 +34,13 @@ TOLD = """([title, picture]) => {
     return told?.querySelector('h1')?.innerText === title
         && [...told.querySelectorAll('img')].some(one => one.src.endsWith(picture) && one.naturalWidth > 300);
 }"""
+HEADED = """title => {
+    const told = document.querySelector('.node-help-content');
+    return told?.querySelector('h1')?.innerText.trim() === title && told.querySelector('td');
+}"""
 FITS = """() => {
     const told = document.querySelector('.node-help-content'), edge = told.getBoundingClientRect().right + 1;
-    return [...told.querySelectorAll('table, td, code, img')].every(one => one.getBoundingClientRect().right <= edge);
+    return [...told.querySelectorAll('table, td, td code, img')].every(one => one.getBoundingClientRect().right <= edge);
 }"""
 """No column of the help is cut off by the edge of the side panel."""
 COMPLAINTS = "() => [...document.querySelectorAll('.p-toast-message-error, .p-dialog')].map(one => one.innerText)"
@@ -136,7 +140,8 @@ class TestHelp:
         cut = []
         for path in sorted(ROOT.glob(f"web/docs/*/{language}.md")):
             title = path.read_text(encoding="utf-8").partition("\n")[0].removeprefix("# ")
-            self.opened(page, path.parent.name, title, language)
+            page.page.evaluate(HELP, path.parent.name)
+            page.page.wait_for_function(HEADED, arg=title, timeout=20_000)
             cut += [] if page.page.evaluate(FITS) else [path.parent.name]
         return cut
 
