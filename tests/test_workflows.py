@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 WORKFLOWS = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in ROOT.glob("workflows/*.json")}
+BLUEPRINTS = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in ROOT.glob("subgraphs/*.json")}
 WINDOW = 1280, 720
 TITLE = 30
 """Height of a node's title, which stands above its position."""
@@ -35,6 +38,61 @@ def test_it_opens_fitted_to_a_small_window(graph: dict[str, Any]) -> None:
     assert max(span / side for span, side in zip(spans, WINDOW, strict=True)) > 0.7 or scale == 1
 
 
+class TestWires:
+    """A wire that runs behind a node looks as if it ended there."""
+
+    SLOT = 20
+    """Height of a row of sockets."""
+    STEPS = 60
+
+    def box(self, node: dict[str, Any]) -> tuple[float, float, float, float]:
+        (x, y), (width, height) = node["pos"], node["size"]
+        return x, y - TITLE, x + width, y + height
+
+    def entry(self, node: dict[str, Any], number: int) -> tuple[float, float]:
+        """Where the page draws an input: those of widgets stand beside them, below the rows of the others."""
+        widgets = ["widget" in socket for socket in node["inputs"]]
+        before = widgets[:number].count(widgets[number])
+        rows = max(widgets.count(False), len(node["outputs"])) + 0.3 if widgets[number] else 0
+        return node["pos"][0], node["pos"][1] + self.SLOT * (rows + 0.7 + before * (1.2 if widgets[number] else 1))
+
+    def exit(self, node: dict[str, Any], number: int) -> tuple[float, float]:
+        """Where the page draws an output."""
+        return node["pos"][0] + node["size"][0], node["pos"][1] + self.SLOT * (number + 0.7)
+
+    def course(self, start: tuple[float, float], end: tuple[float, float]) -> list[tuple[float, float]]:
+        """Points of the page's curve, which leaves and arrives level."""
+        reach = math.dist(start, end) / 4
+        (x, y), (right, down) = start, end
+        curve = []
+        for step in range(self.STEPS + 1):
+            t = step / self.STEPS
+            a, b, c, d = (1 - t) ** 3, 3 * t * (1 - t) ** 2, 3 * t**2 * (1 - t), t**3
+            curve.append((a * x + b * (x + reach) + c * (right - reach) + d * right, (a + b) * y + (c + d) * down))
+        return curve
+
+    def check(self, nodes: dict[int, dict[str, Any]], links: Iterable[tuple[int, int, int, int]]) -> None:
+        for start, output, end, entry in links:
+            ends = self.exit(nodes[start], output), self.entry(nodes[end], entry)
+            assert ends[0][0] < ends[1][0], f"{start} to {end} runs back"
+            for node in nodes.keys() - {start, end}:
+                left, top, right, bottom = self.box(nodes[node])
+                hidden = [(x, y) for x, y in self.course(*ends) if left < x < right and top < y < bottom]
+                assert hidden == [], f"{start} to {end} behind {node}"
+
+    @every_workflow
+    def test_none_runs_behind_a_node_or_back(self, graph: dict[str, Any]) -> None:
+        self.check({node["id"]: node for node in graph["nodes"]}, [link[1:5] for link in graph["links"]])
+
+    def test_nor_in_a_blueprint(self) -> None:
+        keys = "origin_id", "origin_slot", "target_id", "target_slot"
+        for graph in BLUEPRINTS.values():
+            [inner] = graph["definitions"]["subgraphs"]
+            nodes = {node["id"]: node for node in inner["nodes"]}
+            links = [tuple(link[key] for key in keys) for link in inner["links"]]
+            self.check(nodes, [link for link in links if link[0] in nodes and link[2] in nodes])
+
+
 @every_workflow
 def test_a_missing_node_can_be_traced_to_its_pack(graph: dict[str, Any]) -> None:
     for node in graph["nodes"]:
@@ -57,7 +115,6 @@ def test_restore_is_an_app_too() -> None:
     assert "linearMode" not in graph["extra"], "it opens as a graph"
 
 
-BLUEPRINTS = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in ROOT.glob("subgraphs/*.json")}
 CONTRACT = json.loads((ROOT / "tests/nodes/contract.json").read_text(encoding="utf-8"))
 every_blueprint = pytest.mark.parametrize("name", BLUEPRINTS)
 
