@@ -40,7 +40,8 @@ HEADED = """title => {
 }"""
 FITS = """() => {
     const told = document.querySelector('.node-help-content'), edge = told.getBoundingClientRect().right + 1;
-    return [...told.querySelectorAll('table, td, td code, img')].every(one => one.getBoundingClientRect().right <= edge);
+    const parts = [...told.querySelectorAll("table, td, td code, img")];
+    return parts.every(one => one.getBoundingClientRect().right <= edge);
 }"""
 """No column of the help is cut off by the edge of the side panel."""
 COMPLAINTS = "() => [...document.querySelectorAll('.p-toast-message-error, .p-dialog')].map(one => one.innerText)"
