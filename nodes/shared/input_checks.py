@@ -74,7 +74,8 @@ def check_inputs(node: Any, values: Mapping[str, Any]) -> None:
         for name, declared in inputs.get(group, {}).items():
             kind, options = declared if isinstance(declared, tuple) else (declared, {})
             value = values.get(name)
-            if name not in values or options.get("rawLink") or (value is None and group != "required"):
+            unlinked = value is None and group != "required" and "default" not in options  # a socket, no widget
+            if name not in values or options.get("rawLink") or unlinked:
                 continue
             problem = find_problem(kind, options, value)
             if problem:
@@ -116,6 +117,8 @@ def check_text(value: Any, options: Options) -> str:
         return f"takes a text, got {describe(value)}"
     if "\0" in value:
         return "holds a NUL character; remove it"
+    if any("\ud800" <= letter <= "\udfff" for letter in value):
+        return "holds half of a character (a lone surrogate), which no file can keep; remove it"
     if len(value) > MAX_TEXT and not options.get("forceInput"):
         return f"takes up to {MAX_TEXT} characters, got {len(value)}"
     return ""
