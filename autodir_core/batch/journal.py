@@ -84,6 +84,7 @@ class Journal:
         except (OSError, sqlite3.Error) as error:
             raise InputError(f"cannot keep a journal in {folder}: {error}; choose another output folder") from error
         self._lock = threading.Lock()
+        self.signs: dict[str, tuple[float, float]] = {}  # by process its last sign of life, and since when it is that
         self.owner = f"{platform.node()}:{os.getpid()}:{time.time_ns()}"
         self.beat()
         self._sweep([folder, *([results] if results else [])])
@@ -186,10 +187,21 @@ class Journal:
 
     def _take_back(self, database: sqlite3.Connection) -> None:
         """Let the pictures of processes that are gone wait again."""
-        gone = [owner for owner, heard in database.execute("SELECT * FROM workers") if is_gone(owner, heard)]
+        workers = database.execute("SELECT * FROM workers").fetchall()
+        gone = [owner for owner, heard in workers if self._is_silent(owner, heard) or is_gone(owner)]
         for owner in gone:
             database.execute("UPDATE pictures SET state = 'waiting' WHERE owner = ? AND state = 'working'", [owner])
             database.execute("DELETE FROM workers WHERE owner = ?", [owner])
+
+    def _is_silent(self, owner: str, heard: float) -> bool:
+        """Return whether a process gave no sign for a lease: by the clock, or for as long as this one has looked.
+
+        The latter holds where a clock was set back, which makes old signs look new.
+        """
+        now = time.monotonic()
+        sign, since = self.signs.get(owner, (heard, now))
+        self.signs[owner] = (heard, since if sign == heard else now)
+        return time.time() - heard > LEASE or now - self.signs[owner][1] > LEASE
 
     def states(self) -> dict[str, str]:
         """Return the state of every picture by its name."""
@@ -211,11 +223,10 @@ def stamp_of(item: Item) -> tuple[int, int]:
     return facts.st_size, facts.st_mtime_ns
 
 
-def is_gone(owner: str, heard: float) -> bool:
-    """Return whether the process behind an entry has ended: it is silent, or on this machine not to be found."""
+def is_gone(owner: str) -> bool:
+    """Return whether the process behind an entry was one of this machine and has ended."""
     host, process, _ = owner.rsplit(":", 2)
-    silent = time.time() - heard > LEASE
-    return silent or (host == platform.node() and not process_exists(int(process)))
+    return host == platform.node() and not process_exists(int(process))
 
 
 def process_exists(number: int) -> bool:

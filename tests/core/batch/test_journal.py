@@ -49,6 +49,28 @@ def test_what_a_lost_process_had_is_taken_back(
     assert journal.claim(items[0])
 
 
+def test_a_lost_process_whose_clock_was_ahead_is_taken_back_too(
+    journal: Journal, items: list[Item], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A clock that is set back makes old signs of life look new for hours."""
+    monkeypatch.setattr(module.platform, "node", lambda: "elsewhere")
+    now = time.monotonic()
+    with monkeypatch.context() as ahead:
+        ahead.setattr(module.time, "time", lambda: time.time_ns() / 1e9 + 7200)
+        lost = Journal(tmp_path / "out")
+        assert lost.claim(items[0])
+    assert not journal.claim(items[0])
+    monkeypatch.setattr(module.time, "monotonic", lambda: now + module.LEASE / 2)
+    assert not journal.claim(items[0])
+    lost.beat()
+    monkeypatch.setattr(module.time, "monotonic", lambda: now + module.LEASE + 1)
+    journal.beat()
+    assert not journal.claim(items[0]), "it gave a sign within the lease"
+    monkeypatch.setattr(module.time, "monotonic", lambda: now + 2 * module.LEASE + 2)
+    journal.beat()
+    assert journal.claim(items[0])
+
+
 def test_a_changed_file_waits_again(journal: Journal, items: list[Item]) -> None:
     for item in items:
         assert journal.claim(item)
