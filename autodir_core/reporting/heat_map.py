@@ -41,7 +41,7 @@ def heat_map(image: Tensor, probabilities: Tensor, labels: Sequence[str]) -> Ten
 
 def overlay(image: Tensor, probabilities: Tensor) -> Tensor:
     """Return a picture [1, H, W, 3] in gray under the colors of probabilities [h, w]."""
-    height, width = image.shape[1:3]
+    image, (height, width) = image.float(), image.shape[1:3]
     fitted = resize(probabilities[None, ..., None].to(image), height, width, mode="bilinear")[..., 0].clamp(0, 1)
     place = fitted * (len(HEAT) - 1)
     low = place.floor().clamp(max=len(HEAT) - 2)

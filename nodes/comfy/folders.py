@@ -16,7 +16,7 @@ from torch import Tensor
 
 from nodes import PreviewImage  # pyright: ignore[reportAttributeAccessIssue] - ComfyUI's, not this folder
 
-from ...autodir_core.errors import AutoDIRError
+from ...autodir_core.errors import AutoDIRError, InputError
 from ...autodir_core.serialization.atomic import atomic_path
 
 FOLDER = "autodir"
@@ -67,8 +67,14 @@ def save_previews(images: Tensor) -> list[dict[str, str]]:
 
 
 def output_path(prefix: str, suffix: str) -> Path:
-    """Return the path of a new output file, such as "report_00001_.txt" for "report" and ".txt"."""
-    folder, name, first, *_ = folder_paths.get_save_image_path(prefix, folder_paths.get_output_directory())
+    """Return the path of a new output file, such as "report_00001_.txt" for "report" and ".txt".
+
+    Raises InputError for a prefix that leads out of the output folder, which ComfyUI refuses in a page of text.
+    """
+    output = os.path.abspath(folder_paths.get_output_directory())
+    if not Path(os.path.abspath(os.path.join(output, prefix))).is_relative_to(output):
+        raise InputError(f"filename_prefix must stay in the output folder, got {prefix!r}")
+    folder, name, first, *_ = folder_paths.get_save_image_path(prefix, output)
     numbered = (Path(folder, f"{name}_{number:05}_{suffix}") for number in itertools.count(first))
     # ComfyUI counts from 1 again for a prefix that ends in a slash
     return next(path for path in numbered if not path.exists())

@@ -290,6 +290,11 @@ class TestSaveReport:
             ],
         }
 
+    @pytest.mark.parametrize("prefix", ["../../../etc/passwd", "/etc/passwd", "a/../../b"])
+    def test_a_prefix_out_of_the_output_folder(self, node, stand_in, core, prefix):
+        with pytest.raises(core("errors").InputError, match="must stay in the output folder"):
+            node("SaveReport").save(prefix, "txt", "text")
+
     def test_nothing_to_save(self, node, stand_in, refused):
         with refused("connect a report, an assessment or both"):
             node("SaveReport").save("a", "json")

@@ -17,6 +17,11 @@ def test_a_probable_place_is_brighter_and_warmer():
     assert hot[0] > cold[0] + 0.3 and drawn.min() >= 0 and drawn.max() <= 1
 
 
+def test_half_precision_is_drawn_too():
+    drawn = heat_map(torch.rand(1, 24, 32, 3).half(), torch.rand(3, 2, 2), LABELS)
+    assert drawn.dtype == torch.float32 and drawn.isfinite().all()
+
+
 def test_only_degradations_that_are_somewhere_are_shown():
     image, nothing = torch.rand(1, 64, 96, 3), torch.zeros(3, 4, 6)
     nothing[2] = 1
