@@ -25,6 +25,8 @@ HELP = """async name => {
     const stores = document.querySelector('#vue-app').__vue_app__.config.globalProperties.$pinia._s;
     stores.get('sidebarTab').activeSidebarTabId = 'node-library';
     while (!stores.has('nodeHelp')) await new Promise(resolve => setTimeout(resolve, 50));
+    stores.get('nodeHelp').closeHelp();  // else the page keeps what it shows of this node, in the language before
+    await new Promise(resolve => setTimeout(resolve, 50));
     stores.get('nodeHelp').openHelp(stores.get('nodeDef').nodeDefsByName[name]);
 }"""
 """As the question mark above a node does."""
