@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ..errors import InputError
+from ..errors import AutoDIRError, InputError
 from ..serialization.atomic import is_temporary
 from .plan import Item
 
@@ -111,10 +111,16 @@ class Journal:
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
-        """Write everything in the block or nothing; others wait, this process's other threads too."""
-        with self._lock, self.database:  # commits, or takes back what an error interrupts
-            self.database.execute("BEGIN IMMEDIATE")
-            yield self.database
+        """Write everything in the block or nothing; others wait, this process's other threads too.
+
+        Raises AutoDIRError where the journal cannot be written, as on a full disk.
+        """
+        try:
+            with self._lock, self.database:  # commits, or takes back what an error interrupts
+                self.database.execute("BEGIN IMMEDIATE")
+                yield self.database
+        except sqlite3.OperationalError as error:
+            raise AutoDIRError(f"cannot write the journal {FILE}: {error}; what is done is kept") from error
 
     def agree(self, settings: Mapping[str, Any]) -> None:
         """Note the settings of the batch; InputError where it was begun with others, which says what differs."""
@@ -137,7 +143,7 @@ class Journal:
 
     def add(self, items: Sequence[Item]) -> None:
         """Add pictures that are not there yet; those whose file has changed since wait again."""
-        rows = [(item.name, os.fsencode(item.source), *stamp_of(item)) for item in items]
+        rows = [(os.fsencode(item.name), os.fsencode(item.source), *stamp_of(item)) for item in items]
         with self.writing() as database:
             database.executemany(
                 "INSERT INTO pictures (name, source, size, modified) VALUES (?, ?, ?, ?) ON CONFLICT (name) "
@@ -158,7 +164,7 @@ class Journal:
             self._take_back(database)
             taken = database.execute(
                 "UPDATE pictures SET state = 'working', owner = ? WHERE name = ? AND state = 'waiting'",
-                [self.owner, item.name],
+                [self.owner, os.fsencode(item.name)],
             )
             return taken.rowcount == 1
 
@@ -167,7 +173,7 @@ class Journal:
         with self.writing() as database:
             database.execute(
                 "UPDATE pictures SET state = 'waiting', owner = NULL WHERE name = ? AND owner = ?",
-                [item.name, self.owner],
+                [os.fsencode(item.name), self.owner],
             )
 
     def finish(self, item: Item, outcome: Outcome) -> None:
@@ -177,7 +183,7 @@ class Journal:
             database.execute(
                 "UPDATE pictures SET state = :state, decision = :decision, seconds = :seconds, sha256 = :sha256, "
                 "facts = :facts, error = :error, owner = NULL WHERE name = :name",
-                values | {"name": item.name},
+                values | {"name": os.fsencode(item.name)},
             )
 
     def beat(self) -> None:
@@ -205,14 +211,15 @@ class Journal:
 
     def states(self) -> dict[str, str]:
         """Return the state of every picture by its name."""
-        return dict(self.database.execute("SELECT name, state FROM pictures"))
+        return {os.fsdecode(name): state for name, state in self.database.execute("SELECT name, state FROM pictures")}
 
     def rows(self) -> list[dict[str, Any]]:
         """Return all pictures with what became of them, in their order."""
         columns = ("name", "source", "state", "seconds", "sha256", "decision", "facts", "error")
         found = self.database.execute(f"SELECT {', '.join(columns)} FROM pictures ORDER BY number")  # noqa: S608 -- our names
         rows = [dict(zip(columns, row, strict=True)) for row in found]
-        return [row | {"source": os.fsdecode(row["source"]), "facts": json.loads(row["facts"] or "{}")} for row in rows]
+        names = [{key: os.fsdecode(row[key]) for key in ("name", "source")} for row in rows]
+        return [row | own | {"facts": json.loads(row["facts"] or "{}")} for row, own in zip(rows, names, strict=True)]
 
 
 def stamp_of(item: Item) -> tuple[int, int]:

@@ -11,6 +11,7 @@ import autodir_core as ad
 from autodir_core.batch import journal as module
 from autodir_core.batch.journal import Journal, Outcome
 from autodir_core.batch.plan import Item
+from autodir_core.errors import AutoDIRError
 
 
 @pytest.fixture
@@ -99,9 +100,21 @@ def test_other_settings_are_refused_with_what_differs(journal: Journal, tmp_path
 def test_names_that_are_no_utf8(journal: Journal, tmp_path: Path) -> None:
     source = Path(f"{tmp_path}/caf\udce9.png")
     source.touch()
-    item = Item(source, "cafe.png")
+    item = Item(source, "caf\udce9.png")
     journal.add([item])
     assert journal.claim(item) and journal.rows()[-1]["source"] == str(source)
+    journal.finish(item, Outcome("done"))
+    journal.add([item])
+    assert journal.states()[item.name] == journal.rows()[-1]["state"] == "done"
+
+
+def test_a_full_disk_is_one_line(journal: Journal, items: list[Item]) -> None:
+    (pages,) = journal.database.execute("PRAGMA page_count").fetchone()
+    journal.database.execute(f"PRAGMA max_page_count = {pages}")
+    more = [Item(items[0].source, f"{'x' * 200}{number}.png") for number in range(1000)]
+    with pytest.raises(AutoDIRError, match=r"cannot write the journal .*full"):
+        journal.add(more)
+    assert len(journal.states()) == len(items)
 
 
 def test_what_a_killed_process_was_writing_is_removed(tmp_path: Path) -> None:
