@@ -95,7 +95,7 @@ def test_nothing_is_saved_outside_the_output_folder(server, place):
         "words": node("PrimitiveStringMultiline", value="words"),
         "saved": node("AutoDIRSaveReport", filename_prefix=place, format="txt", report=["words", 0]),
     }
-    assert "outside the output folder" in error_of(server.result(server.queue(prompt)))
+    assert "must stay in the output folder" in error_of(server.result(server.queue(prompt)))
 
 
 class TestConditioning:
