@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 SUFFIXES = ", ".join(FORMATS)
 MAX_SEED = 2**64 - 1
+DEPTHS = (8, 16)
+"""Bits a channel that results have."""
 
 
 def add_renamed(parser: argparse._ActionsContainer, name: str, *former: str, **options: Any) -> None:

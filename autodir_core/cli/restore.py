@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
 from pathlib import Path
 
 from ..choices import COLOR_METHODS, LANGUAGES, ORDERS, PRESETS, SAMPLERS
@@ -11,6 +10,7 @@ from ..errors import InputError
 from ..settings import GUIDANCE_RANGE, SCM_WEIGHT_RANGE, preset
 from .console import say
 from .options import (
+    DEPTHS,
     add_crops,
     add_min_confidence,
     add_model_options,
@@ -24,9 +24,10 @@ from .options import (
     names,
     seed,
 )
-from .pictures import PAGE_ENDING, REPORT_ENDING, Job, find_mask, for_each, plan_jobs, round_ending
+from .pictures import PAGE_ENDING, REPORT_ENDING, find_mask, for_each, plan_jobs, round_ending
 
 SAMPLE = Path(__file__).parents[1] / "assets" / "sample.png"
+
 LOOP = preset(PRESETS.default)[0]
 
 
@@ -43,8 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_crops(parser)
     add_sampler_options(parser)
     add_loop_options(parser)
-    ranged = "of float TIFF files keep the values outside 0..1: what the networks see is cut off, and put back on top"
-    parser.add_argument("--keep-range", action="store_true", help=ranged)
+    add_depth(parser)
     extras = parser.add_argument_group("additional outputs, next to the result (default: none)")
     extras.add_argument("--save-rounds", action="store_true", help="the picture after each round, NAME_round1.png")
     report = "settings, rounds, scores and seconds: NAME.html to look at, NAME.json for programs"
@@ -59,6 +59,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     extras.add_argument("--sheet", dest="montage", action="store_const", const="_sheet.png", help=argparse.SUPPRESS)
     add_quiet(parser)
+
+
+def add_depth(parser: argparse.ArgumentParser) -> None:
+    """Add the options of what a result keeps of its picture's levels."""
+    bits = "bits a channel of results in PNG and TIFF (default: those of the picture, at most 16)"
+    parser.add_argument("--depth", type=int, choices=DEPTHS, help=bits)
+    ranged = (
+        "of float TIFF files keep floats, and the values outside 0..1: what the networks see is cut off, and put back "
+        "on top"
+    )
+    parser.add_argument("--keep-range", action="store_true", help=ranged)
 
 
 def add_sampler_options(parser: argparse.ArgumentParser) -> None:
@@ -114,12 +125,9 @@ def run(arguments: argparse.Namespace) -> int:
     from ..imaging.files import read_picture
     from .restorer import Restorer
 
-    if arguments.prompt and arguments.labels is not None:
-        raise InputError("--prompt replaces the assessment, for which --labels is; leave one of them out")
+    check_options(arguments)
     jobs = plan_jobs(inputs(arguments), arguments, "restored", endings(arguments))
-    if arguments.keep_range:
-        check_range_jobs(jobs)
-    elif len(jobs) == 1:
+    if len(jobs) == 1 and not arguments.keep_range:
         read_picture(jobs[0].source)  # a single picture that is broken is reported before the model is loaded
     if arguments.mask:
         for job in jobs:
@@ -130,13 +138,16 @@ def run(arguments: argparse.Namespace) -> int:
     return for_each(jobs, restorer.restore, quiet=arguments.quiet)
 
 
-def check_range_jobs(jobs: Sequence[Job]) -> None:
-    """InputError for a result that cannot hold floats."""
-    from ..imaging.formats.float_tiff import SUFFIXES
+def check_options(arguments: argparse.Namespace) -> None:
+    """InputError for options that exclude each other, or values that fit no picture and no model."""
+    from .restorer import loop_settings, sampler_settings
 
-    for job in jobs:
-        if job.target.suffix.lower() not in SUFFIXES:
-            raise InputError(f"--keep-range writes float TIFF files, {job.target} is none; give .tif to .tif")
+    if arguments.prompt and arguments.labels is not None:
+        raise InputError("--prompt replaces the assessment, for which --labels is; leave one of them out")
+    if arguments.keep_range and arguments.depth:
+        raise InputError("--keep-range keeps the floats of TIFF files, --depth has none; leave --depth out")
+    loop_settings(arguments, arguments.labels or ())
+    sampler_settings(arguments)
 
 
 def inputs(arguments: argparse.Namespace) -> list[str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import platform
-import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from functools import cached_property
@@ -22,21 +21,21 @@ from ..choices import COLOR_METHODS
 from ..errors import InputError, explain_full_memory
 from ..imaging.color import match_color
 from ..imaging.files import Picture, read_picture, write_picture
-from ..imaging.formats.float_tiff import read_floats, write_floats
+from ..imaging.formats.deep_tiff import SUFFIXES, read_floats, write_floats
 from ..imaging.layout import from_uint8, to_uint8
 from ..imaging.mask import fit_map, mask_restoration
-from ..imaging.paths import FORMATS
+from ..imaging.paths import FORMATS, warn_once
 from ..model import MINI, AutoDIR
 from ..outputs import Restoration, Round, StageProgress, untouched
 from ..pipeline import restore
 from ..reporting.montage import MAX_HEIGHT, round_montage
 from ..reporting.restoration_page import restoration_page
 from ..reporting.summary import round_line, stop_line, to_dict
-from ..serialization.atomic import atomic_path, write_text
+from ..serialization.atomic import copy_file, write_text
 from ..serialization.hashing import sha256
 from ..settings import LoopSettings, SamplerSettings, preset
 from .console import progress_off, say
-from .options import chosen_labels
+from .options import DEPTHS, chosen_labels
 from .pictures import PAGE_ENDING, REPORT_ENDING, Job, find_mask, round_ending
 
 
@@ -89,23 +88,22 @@ class Restorer:
 
     def restore(self, job: Job) -> None:
         """Restore one file; the result is written last, so that a picture whose result exists is done."""
-        picture, excess = self.read(job)
+        picture = self.read(job.source)
+        check_target(job, picture)
         reporter = ProgressReporter(job.source.name, self.labels, self.sampler.steps, self.arguments)
         restoration = self.process(job, picture, reporter)
         self.write_extras(job, picture, restoration, reporter)
-        self.write_result(job, picture, restoration.image, excess)
+        self.write_result(job, picture, restoration.image)
         say(f"{job.source.name}: {stop_line(restoration)} -> {job.target}", quiet=self.arguments.quiet)
 
-    def read(self, job: Job) -> tuple[Picture, Tensor | None]:
-        """Return the picture in 0..1, and with --keep-range what was cut off from it, else None."""
-        if not self.arguments.keep_range:
-            return read_picture(job.source), None
-        floats = read_floats(job.source)
+    def read(self, path: Path) -> Picture:
+        """Return the picture in 0..1; with --keep-range that of a float TIFF file with its excess."""
+        floats = read_floats(path) if self.arguments.keep_range else None
         if floats is None:
-            raise InputError(f"{job.source} is no float TIFF file; leave --keep-range out for it")
+            return read_picture(path)
         whole = torch.from_numpy(floats.color)[None]
         image = whole.clamp(0, 1)
-        return Picture(image, metadata=floats.metadata, format="TIFF"), whole - image
+        return Picture(image, metadata=floats.metadata, format="TIFF", depth=32, excess=whole - image)
 
     def process(self, job: Job, picture: Picture, reporter: ProgressReporter) -> Restoration:
         """Return the outcome of one picture, with matched colors and inside its mask."""
@@ -115,16 +113,18 @@ class Restorer:
             restoration = self.run_loop(job, picture.image, reporter) if wanted else untouched(picture.image)
         return mask_restoration(picture.image, self.match_colors(picture.image, restoration), mask)
 
-    def write_result(self, job: Job, picture: Picture, result: Tensor, excess: Tensor | None = None) -> None:
+    def write_result(self, job: Job, picture: Picture, result: Tensor) -> None:
         """Write the result with the metadata of its source, or copy the file bit for bit where nothing was changed."""
         same_format = FORMATS.get(job.target.suffix.lower()) == picture.format
-        if same_format and torch.equal(result, picture.image):
-            with atomic_path(job.target) as temporary:
-                shutil.copyfile(job.source, temporary)
-        elif excess is not None:
-            write_floats(job.target, (result + excess)[0].numpy(), picture.metadata)
+        if same_format and self.arguments.depth in (None, picture.depth) and torch.equal(result, picture.image):
+            copy_file(job.source, job.target)
+        elif picture.excess is not None:
+            write_floats(job.target, (result + picture.excess)[0].numpy(), picture.metadata)
         else:
-            write_picture(job.target, result, alpha=picture.alpha, metadata=picture.metadata)
+            depth = self.arguments.depth or picture.depth
+            if depth > max(DEPTHS):
+                warn_once(f"{job.target}: written with {max(DEPTHS)} bits a channel; --keep-range keeps floats")
+            write_picture(job.target, result, alpha=picture.alpha, metadata=picture.metadata, depth=depth)
 
     def run_loop(self, job: Job, image: Tensor, reporter: ProgressReporter) -> Restoration:
         """Return the outcome of the loop; AutoDIRError where not even the smallest tiles fit into the memory."""
@@ -188,6 +188,12 @@ class Restorer:
             "versions": versions(),
             **outcome,
         }
+
+
+def check_target(job: Job, picture: Picture) -> None:
+    """InputError for a result that cannot hold floats."""
+    if picture.excess is not None and job.target.suffix.lower() not in SUFFIXES:
+        raise InputError(f"--keep-range writes float TIFF files, {job.target} is none; give .tif to .tif")
 
 
 def settings_rows(report: dict[str, Any]) -> list[tuple[str, str]]:

@@ -4,16 +4,10 @@ from __future__ import annotations
 
 import io
 import logging
-import threading
-import warnings
-from collections.abc import Iterator
-from concurrent.futures import Future, wait
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -23,20 +17,20 @@ from torch import Tensor
 from ..errors import InputError
 from ..serialization.atomic import atomic_path, one_line
 from .color import deep_to_srgb, to_srgb
+from .formats.deep_png import read_deep_png
 from .formats.depth import is_deep_tiff, reduces_color
+from .formats.encoding import DEEP_FORMATS, encode_picture, quiet_pillow
 from .formats.errors import FORMAT_ERRORS
 from .formats.metadata import Metadata, read_metadata, read_orientation, strip_metadata
-from .formats.tiff import TiffSamples, add_tags, is_tiff, read_samples
-from .layout import check_images, from_pil, scale_samples, to_pil
+from .formats.samples import Samples
+from .formats.tiff import is_tiff, read_samples
+from .layout import check_images, from_pil, scale_samples
 from .paths import FORMATS, HEIF_PACKAGE, HEIF_SUFFIXES, PathLike, has_heif
 
 logger = logging.getLogger(__name__)
 
 _RUN_BY_PILLOW = frozenset({"EPS"})
 """Formats that Pillow hands to another program; no picture is worth running one."""
-
-SIGNAL_CHECK_SECONDS = 0.2
-"""On Windows a wait without an end hears no Ctrl-C."""
 
 _TRANSPOSE = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -59,23 +53,27 @@ class Picture:
         alpha: float32 [1, H, W] in 0..1 (1 = opaque); None where the file has no transparency.
         metadata: what `write_picture` can give to another file.
         format: Pillow's name of the file's format, such as "JPEG".
+        depth: bits of a channel in the file: 8, 16, or 32 of what has more, floats too.
+        excess: float32 [1, H, W, 3], what float values have beyond 0..1; None where it is not kept.
     """
 
     image: Tensor
     alpha: Tensor | None = None
     metadata: Metadata = field(default_factory=Metadata)
     format: str = ""
+    depth: int = 8
+    excess: Tensor | None = None
 
 
 def read_picture(path: PathLike, *, center: int | None = None) -> Picture:
     """Read the first frame of a picture file, turned upright (EXIF) and converted to sRGB (embedded ICC profile).
 
-    Any mode Pillow reads: 1-bit, gray, palette, RGB, CMYK, each with its transparency; of TIFF files also color and
-    gray with alpha at 16 to 64 bits, integer or float. Other 16-bit *color* is reduced to 8 bits, as by color profiles
-    other than sRGB, with a warning. A float picture has no stated range: it is taken as 0..1 where nothing is above 4,
-    else as 0..255 or 0..65535, whichever is the first to hold its maximum. Metadata that cannot be read are a warning.
-    With `center` only the central square of so many pixels a side is kept of 8-bit pictures; the rest is decoded, but
-    not converted.
+    Any mode Pillow reads: 1-bit, gray, palette, RGB, CMYK, each with its transparency; color at 16 bits of PNG files,
+    and of TIFF files color and gray with alpha at 16 to 64 bits, integer or float. Other 16-bit *color* is reduced to
+    8 bits, as by color profiles other than sRGB, with a warning. A float picture has no stated range: it is taken as
+    0..1 where nothing is above 4, else as 0..255 or 0..65535, whichever is the first to hold its maximum. Metadata that
+    cannot be read are a warning. With `center` only the central square of so many pixels a side is kept of 8-bit
+    pictures; the rest is decoded, but not converted.
     Raises InputError for a path that is no complete picture.
     """
     path = _existing_file(path)
@@ -94,11 +92,13 @@ def write_picture(
     alpha: Tensor | None = None,
     quality: int = 95,
     metadata: Metadata | None = None,
+    depth: int = 8,
 ) -> None:
-    """Write [1, H, W, 3] in 0..1, clamped and rounded to 8 bits, in the format its suffix names.
+    """Write [1, H, W, 3] in 0..1, clamped and rounded to the levels of its depth, in the format its suffix names.
 
     `alpha` [1, H, W] in 0..1 is kept by PNG, WebP and TIFF and left out, with a warning, for JPEG. `quality` (1..100)
-    is that of JPEG and WebP. `metadata` is that of the picture it was made from; what the format has no place for is
+    is that of JPEG and WebP. `depth`: bits a channel; more than 8 are 16 in PNG and TIFF, and 8, with a warning, in
+    other formats. `metadata` is that of the picture it was made from; what the format has no place for is
     left out, with a warning. Missing folders are made. Raises InputError for an unknown suffix, a wrong shape, a
     picture the format cannot hold or a place that cannot be written.
     """
@@ -106,12 +106,14 @@ def write_picture(
     suffix = path.suffix.lower()
     if suffix not in FORMATS:
         raise InputError(f"cannot write {path}: unknown suffix {suffix!r}; choose one of {', '.join(FORMATS)}")
-    picture = _one_picture(image, _writable_alpha(alpha, path, FORMATS[suffix]))
-    options = _save_options(FORMATS[suffix], quality)
+    kind = FORMATS[suffix]
+    pixels = _one_picture(image, _writable_alpha(alpha, path, kind))
+    if depth > 8 and kind not in DEEP_FORMATS:
+        logger.warning("%s: %s holds 8 bits a channel, of 16; write a .png or .tif to keep them", path, kind)
     with atomic_path(path) as temporary:
         try:
-            content = _encode_with_metadata(picture, options, metadata, path) if metadata else b""
-            temporary.write_bytes(content or _encode(picture, options))
+            content = encode_picture(pixels, kind, path, quality=quality, depth=depth, metadata=metadata)
+            temporary.write_bytes(content)
         except (OSError, ValueError) as error:
             raise InputError(f"cannot write {path}: {one_line(error)}") from error
 
@@ -136,28 +138,35 @@ def _formats() -> tuple[str, ...]:
     return tuple(name for name in Image.ID if name not in _RUN_BY_PILLOW)
 
 
-@contextmanager
-def _quiet_pillow() -> Iterator[None]:
-    """Keep back Pillow's own warnings: of half the pixels that are its error, and of metadata without a file's name."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
-        yield
-
-
 def _read_with_pillow(source: Path | io.BytesIO, path: Path, center: int | None) -> Picture:
     """Read a file, or its content without what could not be read; raises whatever Pillow does on bad data."""
-    with _quiet_pillow(), Image.open(source, formats=_formats()) as file:
+    with quiet_pillow(), Image.open(source, formats=_formats()) as file:
         if is_deep_tiff(file) and (samples := read_samples(path)) is not None:
             return _to_picture(samples, path)
-        if reduces_color(file):
-            logger.warning("%s: its 16-bit colors are read as 8 bits; a TIFF file keeps all", path)
+        is_reduced = reduces_color(file)
         file.load()
-        method = _TRANSPOSE.get(read_orientation(file, path))
+        orientation = read_orientation(file, path)
+        if is_reduced:
+            if (samples := _read_16_bits(file, path, orientation)) is not None:
+                return _to_picture(samples, path)
+            logger.warning("%s: its 16-bit colors are read as 8 bits; a TIFF file keeps all", path)
+        method = _TRANSPOSE.get(orientation)
         image = file if method is None else file.transpose(method)
         pixels, alpha, profile = _to_pixels(image, path, center)
         kind = "JPEG" if file.format == "MPO" else file.format or ""
-        return Picture(pixels, alpha, read_metadata(file, image.size, profile, path), kind)
+        return Picture(pixels, alpha, read_metadata(file, image.size, profile, path), kind, _depth(file))
+
+
+def _read_16_bits(file: Image.Image, path: Path, orientation: int) -> Samples | None:
+    """Return what Pillow reduced of a picture that it has loaded; None where nothing here keeps it."""
+    if file.format != "PNG" or "transparency" in file.info:  # of one color, which the other decoder passes over
+        return None
+    return read_deep_png(path, file.info, orientation)
+
+
+def _depth(file: Image.Image) -> int:
+    """Return the bits of a channel of a loaded picture, 8 of what has fewer."""
+    return 32 if file.mode == "F" else 16 if file.mode.startswith("I") else 8
 
 
 def _read_otherwise(path: Path, error: Exception, center: int | None) -> Picture:
@@ -192,8 +201,8 @@ def _describe_failure(path: Path, error: Exception) -> str:
     return f"{path} is not a picture; give a PNG, JPEG, WebP, TIFF, BMP or GIF file"
 
 
-def _to_picture(samples: TiffSamples, path: Path) -> Picture:
-    """Convert the samples of a TIFF file; only through a color profile other than sRGB they become 8 bits."""
+def _to_picture(samples: Samples, path: Path) -> Picture:
+    """Convert deep samples; only through a color profile other than sRGB they become 8 bits."""
     color = scale_samples(samples.color, path)
     alpha = None if samples.alpha is None else scale_samples(samples.alpha, path)
     if alpha is not None and samples.premultiplied:
@@ -202,9 +211,10 @@ def _to_picture(samples: TiffSamples, path: Path) -> Picture:
     if samples.info.get("icc_profile") and samples.color.shape[-1] == 3:
         image, profile = deep_to_srgb(image, samples.info["icc_profile"], path)
     holder = Image.new("L", (1, 1))
-    holder.info, holder.format = samples.info, "TIFF"
+    holder.info, holder.format = samples.info, samples.format
     metadata = read_metadata(holder, (image.shape[1], image.shape[0]), profile, path)
-    return Picture(image[None], None if alpha is None else alpha[None], metadata, "TIFF")
+    depth = min(8 * samples.color.dtype.itemsize, 32)
+    return Picture(image[None], None if alpha is None else alpha[None], metadata, samples.format, depth)
 
 
 def _to_pixels(image: Image.Image, path: Path, center: int | None) -> tuple[Tensor, Tensor | None, bytes]:
@@ -232,7 +242,8 @@ def _split_alpha(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
     return rgba.convert("L" if image.mode in ("1", "L", "LA") else "RGB"), rgba.getchannel("A")
 
 
-def _one_picture(image: Tensor, alpha: Tensor | None) -> Image.Image:
+def _one_picture(image: Tensor, alpha: Tensor | None) -> Tensor:
+    """Return the pixels of one picture, [H, W, 3], or [H, W, 4] with alpha."""
     image = check_images(image, "image").detach()
     if len(image) != 1:
         raise InputError(f"one file holds one picture, got a batch of {len(image)}; write them one by one")
@@ -240,7 +251,7 @@ def _one_picture(image: Tensor, alpha: Tensor | None) -> Image.Image:
         if alpha.shape != image.shape[:3]:
             raise InputError(f"alpha must have the shape {list(image.shape[:3])}, got {list(alpha.shape)}")
         image = torch.cat([image, alpha.detach().to(image)[..., None]], dim=-1)
-    return to_pil(image[0])
+    return image[0]
 
 
 def _writable_alpha(alpha: Tensor | None, path: Path, picture_format: str) -> Tensor | None:
@@ -248,47 +259,3 @@ def _writable_alpha(alpha: Tensor | None, path: Path, picture_format: str) -> Te
         logger.warning("%s: JPEG has no transparency, it is left out; write a .png to keep it", path)
         return None
     return alpha
-
-
-def _save_options(picture_format: str, quality: int) -> dict[str, Any]:
-    if not 1 <= quality <= 100:
-        raise InputError(f"quality must lie in 1..100, got {quality}")
-    options = {
-        "PNG": {},
-        "JPEG": {"quality": quality, "subsampling": 0},
-        "WEBP": {"quality": quality, "exact": True},
-        "TIFF": {"compression": "tiff_deflate"},
-    }[picture_format]
-    return {"format": picture_format} | options
-
-
-def _encode_with_metadata(picture: Image.Image, options: dict[str, Any], metadata: Metadata, path: Path) -> bytes:
-    """Return the content of a file with its metadata; nothing, with a warning, where those cannot be written."""
-    picture_format = options["format"]
-    try:
-        with _quiet_pillow():
-            content = _encode(picture, options | metadata.save_options(picture_format))
-            content = add_tags(content, metadata.tiff_tags()) if picture_format == "TIFF" else content
-    except FORMAT_ERRORS as error:
-        logger.warning("%s: metadata cannot be written (%s) and are left out", path, one_line(error))
-        return b""
-    if lost := metadata.homeless(picture_format):
-        logger.warning("%s: a %s file has no place for %s; left out", path, picture_format, " and ".join(lost))
-    return content
-
-
-def _encode(picture: Image.Image, options: dict[str, Any]) -> bytes:
-    """Return the content of a file, encoded in a thread: encoders look at no signals, for seconds where it is large."""
-    buffer, done = io.BytesIO(), Future[None]()
-
-    def work() -> None:
-        try:
-            done.set_result(picture.save(buffer, **options))
-        except Exception as error:  # any: the caller waits for it, and `result` raises it again
-            done.set_exception(error)
-
-    threading.Thread(target=work, daemon=True).start()  # that of an executor would keep the program from ending
-    while not done.done():
-        wait([done], SIGNAL_CHECK_SECONDS)
-    done.result()
-    return buffer.getvalue()

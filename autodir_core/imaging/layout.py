@@ -5,7 +5,6 @@ Pictures are [B, H, W, 3] in 0..1, networks see [B, 3, H, W] in -1..1, files and
 
 from __future__ import annotations
 
-import logging
 import math
 from pathlib import Path
 
@@ -15,8 +14,9 @@ from PIL import Image
 from torch import Tensor
 
 from ..errors import InputError
+from .paths import warn_once
 
-logger = logging.getLogger(__name__)
+KEEP = "--keep-range keeps them"
 
 MAX_VALUE = 4.0
 """Larger values are of another range than 0..1; what a decoder gives is within -1..2."""
@@ -88,6 +88,11 @@ def to_uint8(values: Tensor) -> Tensor:
     return values.detach().float().clamp(0, 1).mul_(255).round_().to(torch.uint8)
 
 
+def to_uint16(values: Tensor) -> np.ndarray:
+    """Round values in 0..1 to the 65536 levels of 16 bits; those outside are clamped."""
+    return np.rint(values.detach().cpu().double().clamp(0, 1).numpy() * 65535).astype(np.uint16)
+
+
 def from_uint8(levels: Tensor | np.ndarray) -> Tensor:
     """Convert the 256 levels of 8 bits to float32 in 0..1."""
     tensor = levels if isinstance(levels, Tensor) else torch.from_numpy(np.array(levels))
@@ -106,9 +111,9 @@ def scale_samples(values: np.ndarray, path: Path) -> Tensor:
     if white is None:
         raise InputError(f"{path} has values up to {largest:g}; scale them to 0..1 first, or give --keep-range")
     if largest > white:
-        logger.warning("%s: values up to %.3g are cut off at %g; --keep-range keeps them", path, largest, white)
+        warn_once(f"{path}: values up to {largest:.3g} are cut off at {white:g} in what is made of it; {KEEP}")
     if smallest < 0:
-        logger.warning("%s: values down to %.3g are cut off at 0; --keep-range keeps them", path, smallest)
+        warn_once(f"{path}: values down to {smallest:.3g} are cut off at 0 in what is made of it; {KEEP}")
     return torch.from_numpy((values.astype(np.float64) / white).clip(0, 1).astype(np.float32))
 
 

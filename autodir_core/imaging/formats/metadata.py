@@ -19,8 +19,8 @@ from PIL import Image, PngImagePlugin
 from ...serialization.atomic import one_line
 from .errors import FORMAT_ERRORS
 from .exif import EXIF_START, ORIENTATION, bare_exif, describe_photo, make_upright, read_exif
+from .tiff import ICC_PROFILE, PER_INCH, RESOLUTION_UNIT, RESOLUTIONS, strip_tags
 from .tiff import STARTS as TIFF_STARTS
-from .tiff import strip_tags
 
 logger = logging.getLogger(__name__)
 
@@ -60,13 +60,15 @@ class Metadata:
 
     def save_options(self, picture_format: str) -> dict[str, Any]:
         """Return what Pillow's `save` takes of it in one of the formats PNG, JPEG, WEBP and TIFF."""
+        if picture_format == "TIFF":  # where Pillow loses EXIF, see `tiff_tags`
+            return {}
         options: dict[str, Any] = {"icc_profile": self.icc_profile, "dpi": self.dpi}
         if picture_format == "PNG":
             options |= {"exif": self.exif, "pnginfo": self._png_chunks()}
         elif picture_format == "JPEG":
             exif = self.exif if len(self.exif) <= MAX_SEGMENT else b""
             options |= {"exif": exif, "extra": self._jpeg_segments(), "comment": self.comment[:MAX_SEGMENT]}
-        elif picture_format == "WEBP":  # not TIFF, where Pillow loses EXIF, see `tiff_tags`
+        else:
             options |= {"exif": self.exif, "xmp": self.xmp}
         return {name: value for name, value in options.items() if value}
 
@@ -83,8 +85,11 @@ class Metadata:
         return [name for name, is_lost in lost.items() if is_lost]
 
     def tiff_tags(self) -> dict[int, Any]:
-        """Return the tags that describe the photo in a TIFF file, as `tiff.add_tags` takes them."""
-        tags = {tag: value for tag, value in ((TIFF_XMP, self.xmp), (TIFF_IPTC, self.iptc)) if value}
+        """Return the tags of all of it in a TIFF file, as `tiff.add_tags` takes them."""
+        known = {TIFF_XMP: self.xmp, TIFF_IPTC: self.iptc, ICC_PROFILE: self.icc_profile}
+        tags: dict[int, Any] = {tag: value for tag, value in known.items() if value}
+        if self.dpi:
+            tags |= dict(zip(RESOLUTIONS, self.dpi, strict=True)) | {RESOLUTION_UNIT: PER_INCH}
         if not self.exif:
             return tags
         exif = Image.Exif()

@@ -5,13 +5,14 @@ from __future__ import annotations
 import io
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 from PIL.TiffImagePlugin import ImageFileDirectory_v2, TiffImageFile
+
+from .samples import Samples, turn_upright
 
 STARTS = (b"II*\0", b"MM\0*", b"II+\0")
 WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC, ORIENTATION, SAMPLES = 256, 257, 258, 259, 262, 274, 277
@@ -22,7 +23,7 @@ WHITE_IS_ZERO, BLACK_IS_ZERO, RGB = 0, 1, 2
 COLORS = {WHITE_IS_ZERO: 1, BLACK_IS_ZERO: 1, RGB: 3}
 UNCOMPRESSED, SEPARATE_PLANES, DIFFERENCES, FLOAT_DIFFERENCES = 1, 2, 2, 3
 PREMULTIPLIED_ALPHA, ALPHA, MAX_SAMPLES = 1, 2, 16
-RESOLUTIONS, RESOLUTION_UNIT, PER_CENTIMETER = (282, 283), 296, 3
+RESOLUTIONS, RESOLUTION_UNIT, PER_INCH, PER_CENTIMETER = (282, 283), 296, 2, 3
 FILL_ORDER, FAX_OPTIONS, COLOR_MAP, JPEG_TABLES, YCBCR = 266, (292, 293), 320, 347, (529, 530, 531, 532)
 NEEDED = frozenset(
     {WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC, ORIENTATION, SAMPLES, STRIP_OFFSETS, STRIP_HEIGHT, STRIP_LENGTHS}
@@ -33,30 +34,13 @@ KINDS = {1: "u", 2: "i", 3: "f"}
 """NumPy's kinds of numbers by the values of the tag SampleFormat."""
 
 
-@dataclass(frozen=True)
-class TiffSamples:
-    """The first picture of a TIFF file, upright, in the numbers that it is stored in.
-
-    Attributes:
-        color: [H, W, 1 or 3].
-        alpha: [H, W]; None where it has none.
-        premultiplied: whether the colors were multiplied by alpha.
-        info: what Pillow would have in `Image.info`; "exif" is the whole file, which is built like an EXIF block.
-    """
-
-    color: np.ndarray
-    alpha: np.ndarray | None
-    premultiplied: bool
-    info: dict[Any, Any]
-
-
 def is_tiff(path: Path) -> bool:
     """Return whether a file begins like a TIFF file."""
     with path.open("rb") as file:
         return file.read(len(STARTS[0])) in STARTS
 
 
-def read_samples(path: Path) -> TiffSamples | None:
+def read_samples(path: Path) -> Samples | None:
     """Read a TIFF file of gray or RGB whose samples have 8 to 64 bits, integer or float; None for any other file.
 
     Raises whatever NumPy and Pillow raise where it is damaged.
@@ -78,20 +62,13 @@ def read_samples(path: Path) -> TiffSamples | None:
         color = np.iinfo(dtype).max - color
     has_alpha = samples.shape[-1] > colors and extra in (PREMULTIPLIED_ALPHA, ALPHA)
     info = {"exif": whole, "xmp": tags.get(XMP), "icc_profile": tags.get(ICC_PROFILE), "dpi": _read_dpi(tags)}
-    return TiffSamples(color, samples[..., colors] if has_alpha else None, extra == PREMULTIPLIED_ALPHA, info)
+    alpha = samples[..., colors] if has_alpha else None
+    return Samples(color, alpha, extra == PREMULTIPLIED_ALPHA, info, "TIFF")
 
 
 def _read_dpi(tags: ImageFileDirectory_v2) -> tuple[float, ...]:
     per_inch = 2.54 if tags.get(RESOLUTION_UNIT) == PER_CENTIMETER else 1
     return tuple(float(tags.get(tag, 0)) * per_inch for tag in RESOLUTIONS)
-
-
-def turn_upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
-    """Return [H, W, ...] as the EXIF orientation 1..8 says that it is to be seen."""
-    if orientation in (5, 6, 7, 8):
-        pixels = pixels.swapaxes(0, 1)
-    rows, columns = (slice(None, None, -1 if orientation in flipped else 1) for flipped in ((3, 4, 7, 8), (2, 3, 6, 7)))
-    return pixels[rows, columns]
 
 
 def _sample_type(tags: ImageFileDirectory_v2) -> np.dtype[Any] | None:

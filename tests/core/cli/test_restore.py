@@ -16,8 +16,9 @@ from autodir_core.cli import parse, restorer
 from autodir_core.cli.restorer import loop_settings, sampler_settings
 from autodir_core.imaging.color import match_color
 from autodir_core.imaging.files import read_picture, write_picture
-from autodir_core.imaging.formats.float_tiff import read_floats, write_floats
+from autodir_core.imaging.formats.deep_tiff import read_floats, write_floats
 from autodir_core.imaging.formats.metadata import Metadata
+from autodir_core.imaging.layout import to_uint16
 from autodir_core.imaging.mask import apply_mask
 from autodir_core.outputs import Verdict
 from tests.core.cli.helpers import FAST, SETTINGS, call, names_in, pixels, saved, written
@@ -182,15 +183,41 @@ def test_a_float_picture_keeps_its_range(loaded, tmp_path):
     assert clean.read_bytes() == (tmp_path / "in" / "scene.tif").read_bytes()
 
 
-def test_a_range_that_cannot_be_kept_is_refused(picture, loaded, tmp_path, capsys):
-    assert call("restore", picture, "-o", tmp_path / "o.png", "--keep-range", *FAST) == 2
-    assert "--keep-range writes float TIFF files" in capsys.readouterr().err
-    assert call("restore", picture, "-o", tmp_path / "o.tif", "--keep-range", *FAST) == 2
-    assert "is no float TIFF file; leave --keep-range out" in capsys.readouterr().err
+def test_a_range_that_cannot_be_kept_is_refused(loaded, tmp_path, capsys):
     write_floats(tmp_path / "nan.tif", np.full((4, 4, 3), np.nan, np.float32))
     assert call("restore", tmp_path / "nan.tif", "-o", tmp_path / "o.tif", "--keep-range", *FAST) == 2
     assert "not finite" in capsys.readouterr().err
+    write_floats(tmp_path / "hdr.tif", np.full((4, 4, 3), 9, np.float32))
+    assert call("restore", tmp_path / "hdr.tif", "-o", tmp_path / "o.png", "--keep-range", *FAST) == 2
+    assert "--keep-range writes float TIFF files" in capsys.readouterr().err
+    assert call("restore", tmp_path / "hdr.tif", "-o", tmp_path / "o.tif", "--keep-range", "--depth", 8, *FAST) == 2
+    assert "leave --depth out" in capsys.readouterr().err
     assert not (tmp_path / "o.tif").exists() and not (tmp_path / "o.png").exists()
+
+
+def test_a_picture_of_8_bits_has_no_range_to_keep(picture, loaded, tmp_path):
+    for name, options in (("plain", ()), ("kept", ("--keep-range",))):
+        assert call("restore", picture, "-o", tmp_path / f"{name}.png", *options, *FAST) == 0
+    assert (tmp_path / "plain.png").read_bytes() == (tmp_path / "kept.png").read_bytes()
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+def test_a_restored_picture_keeps_its_16_bits(loaded, tmp_path, suffix):
+    image = read_picture(saved(tmp_path / "a.png")).image
+    source, result = tmp_path / f"deep{suffix}", tmp_path / f"o{suffix}"
+    write_picture(source, image, depth=16)
+    assert call("restore", source, "-o", result, "--quiet", *FAST) == 0
+    assert read_picture(result).depth == 16
+    expected = autodir_core.restore(loaded, read_picture(source).image, *SETTINGS).image
+    assert np.array_equal(to_uint16(read_picture(result).image), to_uint16(expected))
+    assert call("restore", source, "-o", result, "--overwrite", "--depth", 8, "--quiet", *FAST) == 0
+    assert read_picture(result).depth == 8
+
+
+def test_floats_become_16_bits_and_that_is_told(loaded, tmp_path, caplog):
+    write_floats(tmp_path / "a.tif", read_picture(saved(tmp_path / "a.png")).image[0].numpy())
+    assert call("restore", tmp_path / "a.tif", "-o", tmp_path / "o.tif", "--quiet", *FAST) == 0
+    assert read_picture(tmp_path / "o.tif").depth == 16 and "o.tif: written with 16 bits a channel" in caplog.text
 
 
 def test_a_restored_photo_keeps_its_data(loaded, tmp_path):

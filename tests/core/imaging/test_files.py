@@ -7,7 +7,6 @@ import logging
 import signal
 import struct
 import threading
-import zlib
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +15,9 @@ import torch
 from PIL import Image, ImageCms
 
 from autodir_core.errors import InputError
+from autodir_core.imaging.color import srgb_profile
 from autodir_core.imaging.files import Picture, read_picture, write_picture
+from autodir_core.imaging.formats.metadata import Metadata
 from autodir_core.imaging.layout import center_crop
 
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
@@ -86,16 +87,15 @@ class TestModes:
 
     def test_what_is_cut_off_is_told(self, tmp_path, caplog):
         read_picture(saved(tmp_path, np.array([[-2, 3]], np.float32), "gray.tif"))
-        assert "values up to 3 are cut off at 1; --keep-range" in caplog.text
+        assert "values up to 3 are cut off at 1 in what is made of it; --keep-range" in caplog.text
         assert "values down to -2 are cut off at 0" in caplog.text
 
-    @pytest.mark.parametrize("name", ["deep.png", "deep.ppm"])
-    def test_16_bit_color_comes_as_8_bit_and_says_so(self, tmp_path, caplog, name):
-        color, path = (0x1234, 0xFFFF, 0x00FF), tmp_path / name
-        ppm = b"P6 1 1 65535\n" + struct.pack(">3H", *color)
-        path.write_bytes(png_16_bit_rgb([color]) if name == "deep.png" else ppm)
-        assert read_picture(path).image[0, 0, 0].tolist() == pytest.approx([0x12 / 255, 1, 0], abs=1.1 / 255)
-        assert f"{name}: its 16-bit colors are read as 8 bits" in caplog.text
+    def test_16_bit_color_of_other_formats_comes_as_8_bit_and_says_so(self, tmp_path, caplog):
+        path = tmp_path / "deep.ppm"
+        path.write_bytes(b"P6 1 1 65535\n" + struct.pack(">3H", 0x1234, 0xFFFF, 0x00FF))
+        picture = read_picture(path)
+        assert picture.image[0, 0, 0].tolist() == pytest.approx([0x12 / 255, 1, 0], abs=1.1 / 255)
+        assert "deep.ppm: its 16-bit colors are read as 8 bits" in caplog.text and picture.depth == 8
 
     def test_alpha_is_kept_and_colors_under_it_stay(self, tmp_path):
         picture = read_picture(saved(tmp_path, colors((9, 8, 7, 0), (255, 0, 0, 51))))
@@ -230,6 +230,27 @@ class TestWriting:
         write_picture(tmp_path / name, image)
         assert (read_picture(tmp_path / name).image - image).abs().mean() < 0.01
 
+    @pytest.mark.parametrize("name", ["a.png", "a.tif"])
+    @pytest.mark.parametrize("alpha", [None, torch.rand(1, 5, 7)])
+    def test_16_bits_are_exact_and_keep_metadata(self, tmp_path, name, alpha):
+        levels = torch.from_numpy(np.random.default_rng(0).integers(0, 65536, (1, 5, 7, 3)) / 65535)
+        exif = Image.Exif()
+        exif[0x0110] = "Camera"
+        metadata = Metadata(exif=exif.tobytes(), icc_profile=srgb_profile(), dpi=(300.0, 150.0))
+        write_picture(tmp_path / name, levels.float(), alpha=alpha, metadata=metadata, depth=16)
+        picture = read_picture(tmp_path / name)
+        assert picture.depth == 16 and torch.equal(picture.image, levels.float())
+        assert alpha is None or (picture.alpha - alpha).abs().max() <= 0.5 / 65535 + 1e-7
+        found = read_picture(tmp_path / name).metadata
+        assert found.icc_profile == metadata.icc_profile and b"Camera" in found.exif
+        assert found.dpi == pytest.approx(metadata.dpi, abs=0.02)  # of PNG it is kept per meter
+        with Image.open(tmp_path / name) as other:  # what others see
+            assert np.abs(np.asarray(other)[..., :3] / 255 - levels[0].numpy()).max() < 1 / 255 or name == "a.tif"
+
+    def test_16_bits_in_a_format_of_8_are_told(self, tmp_path, caplog):
+        write_picture(tmp_path / "a.jpg", torch.rand(1, 5, 7, 3), depth=16)
+        assert "a.jpg: JPEG holds 8 bits a channel" in caplog.text and read_picture(tmp_path / "a.jpg").depth == 8
+
     def test_quality_changes_the_size(self, tmp_path):
         noise = torch.rand(1, 32, 32, 3, generator=torch.Generator().manual_seed(0))
         for quality in (50, 100):
@@ -285,17 +306,6 @@ class TestWriting:
     def test_alpha_of_another_size_is_refused(self, tmp_path):
         with pytest.raises(InputError, match=r"\[1, 2, 2\], got \[1, 1, 1\]"):
             write_picture(tmp_path / "a.png", torch.zeros(1, 2, 2, 3), alpha=torch.zeros(1, 1, 1))
-
-
-def png_16_bit_rgb(row: list[tuple[int, int, int]]) -> bytes:
-    """One row; Pillow cannot write this kind itself."""
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    header = struct.pack(">IIBBBBB", len(row), 1, 16, 2, 0, 0, 0)
-    data = zlib.compress(b"\0" + b"".join(struct.pack(">3H", *pixel) for pixel in row))
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", data) + chunk(b"IEND", b"")
 
 
 def swapped_primaries() -> bytes:

@@ -187,7 +187,7 @@ def test_whatever_pillow_raises_on_writing_costs_no_picture(tmp_path, monkeypatc
     def fail(*_):
         raise error("odd")
 
-    monkeypatch.setattr("autodir_core.imaging.files.add_tags", fail)
+    monkeypatch.setattr("autodir_core.imaging.formats.encoding.add_tags", fail)
     copied(saved(tmp_path / "a.jpg", exif=photo()), tmp_path / "b.tif").close()
     assert "b.tif: metadata cannot be written (odd) and are left out" in caplog.text
 

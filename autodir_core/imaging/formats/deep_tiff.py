@@ -1,8 +1,9 @@
-"""Float TIFF files whose values go beyond 0..1, such as highlights of a scene: read and written without a loss."""
+"""TIFF files of 16-bit and of float colors; float values beyond 0..1, such as highlights of a scene, stay."""
 
 from __future__ import annotations
 
 import io
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,8 +18,10 @@ from .errors import FORMAT_ERRORS
 from .metadata import Metadata, read_metadata
 
 SUFFIXES = frozenset({".tif", ".tiff"})
-FLOAT = 3
-"""NumPy's floats in the tag SampleFormat."""
+SAMPLE_FORMATS = {"u": 1, "f": 3}
+"""The tag SampleFormat, by NumPy's kind of numbers."""
+
+DEFLATE, LEVEL = 8, 6
 
 
 @dataclass(frozen=True)
@@ -58,23 +61,35 @@ def read_floats(path: Path) -> Floats | None:
 
 
 def write_floats(path: Path, color: np.ndarray, metadata: Metadata | None = None) -> None:
-    """Write float32 [H, W, 3] as an uncompressed TIFF file, whole or not at all."""
-    described = metadata.tiff_tags() if metadata else {}
-    if metadata and metadata.icc_profile:
-        described |= {tiff.ICC_PROFILE: metadata.icc_profile}
+    """Write float32 [H, W, 3] as a TIFF file, whole or not at all."""
     with atomic_path(path) as temporary:
-        temporary.write_bytes(tiff.add_tags(encode_floats(color), described))
+        temporary.write_bytes(tiff.add_tags(encode_samples(color), metadata.tiff_tags() if metadata else {}))
 
 
-def encode_floats(color: np.ndarray) -> bytes:
-    """Return the content of a file of float32 [H, W, 3], without metadata."""
-    height, width, channels = color.shape
-    content = color.astype("<f4").tobytes()
+def encode_samples(samples: np.ndarray) -> bytes:
+    """Return the content of a file of uint16 or float32 [H, W, 3 or 4], without metadata; integers are compressed."""
+    height, width, channels = samples.shape
+    integer, bits = samples.dtype.kind == "u", 8 * samples.dtype.itemsize
+    content = samples.astype(samples.dtype.newbyteorder("<")).tobytes()
+    if integer:
+        content = zlib.compress(differences(samples), LEVEL)
     tags = ImageFileDirectory_v2()
-    tags[tiff.WIDTH], tags[tiff.HEIGHT], tags[tiff.COMPRESSION] = width, height, tiff.UNCOMPRESSED
-    tags[tiff.BITS], tags[tiff.SAMPLE_FORMAT] = (32,) * channels, (FLOAT,) * channels
+    tags[tiff.WIDTH], tags[tiff.HEIGHT] = width, height
+    tags[tiff.COMPRESSION] = DEFLATE if integer else tiff.UNCOMPRESSED
+    tags[tiff.BITS], tags[tiff.SAMPLE_FORMAT] = (bits,) * channels, (SAMPLE_FORMATS[samples.dtype.kind],) * channels
     tags[tiff.PHOTOMETRIC], tags[tiff.SAMPLES], tags[tiff.STRIP_HEIGHT] = tiff.RGB, channels, height
+    if integer:
+        tags[tiff.PREDICTOR] = tiff.DIFFERENCES
+    if channels > len("RGB"):
+        tags[tiff.EXTRA_SAMPLES] = tiff.ALPHA
     tags[tiff.STRIP_OFFSETS], tags[tiff.STRIP_LENGTHS] = 0, len(content)
     head = io.BytesIO()
     tags.save(head)  # which counts the offset from the end of the tags
     return head.getvalue() + content
+
+
+def differences(samples: np.ndarray) -> bytes:
+    """Return each sample's difference to that of the pixel before, which compress better."""
+    left = samples.copy()
+    left[:, 1:] -= samples[:, :-1]
+    return left.astype(left.dtype.newbyteorder("<")).tobytes()

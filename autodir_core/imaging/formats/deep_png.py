@@ -1,0 +1,100 @@
+"""PNG files of 16 bits a channel in color, which Pillow reads as 8 bits and does not write (ISO/IEC 15948)."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .metadata import PNG_START, png_chunks
+from .samples import Samples, turn_upright
+
+CHANNELS = {0: 1, 2: 3, 4: 2, 6: 4}
+"""By PNG's numbers of gray, RGB, and both with alpha."""
+
+COLOR_TYPES = {channels: number for number, channels in CHANNELS.items()}
+
+SUB = 1
+"""The filter that leaves of each byte its difference to that of the pixel before."""
+
+LEVEL = 3
+"""Of zlib: the low bytes of photographs hardly shrink, whatever time is spent on them."""
+
+
+def read_deep_png(path: Path, info: dict[Any, Any], orientation: int) -> Samples | None:
+    """Return what an intact PNG file of 16-bit colors holds; None of one that is interlaced.
+
+    Args:
+        path: of the file.
+        info: what Pillow has of it.
+        orientation: EXIF's, 1..8.
+    """
+    chunks = [(kind, whole[8:-4]) for kind, whole in png_chunks(path.read_bytes())]
+    width, height, _, color_type, _, _, interlaced = struct.unpack(">IIBBBBB", dict(chunks)[b"IHDR"])
+    if interlaced:
+        return None
+    channels = CHANNELS[color_type]
+    length = height * (1 + 2 * channels * width)
+    packed = b"".join(body for kind, body in chunks if kind == b"IDAT")
+    rows = np.frombuffer(zlib.decompressobj().decompress(packed, length), np.uint8, length).reshape(height, -1)
+    pixels = unfilter(rows[:, 0], rows[:, 1:].reshape(height, width, 2 * channels))
+    levels = turn_upright(pixels.view(">u2").astype(np.uint16), orientation)
+    colors = channels - (channels % 2 == 0)
+    return Samples(levels[..., :colors], levels[..., -1] if colors < channels else None, False, info, "PNG")
+
+
+def unfilter(filters: np.ndarray, filtered: np.ndarray) -> np.ndarray:
+    """Return the bytes [H, W, B] of pixels from the filter of each row, 0..4, and its filtered bytes.
+
+    A byte follows from those at the left, above, and above at the left, so all that lie on one diagonal, each row one
+    pixel behind the row above, are found at once.
+    """
+    height, width, count = filtered.shape
+    whole = np.zeros((height + 1, width + 1, count), np.int16)  # with a row and a column of zeros before it
+    kinds = filters[:, None]
+    for at in range(width + height - 1):
+        rows = np.arange(max(at - width + 1, 0), min(at + 1, height))
+        columns = at - rows
+        left, up, corner = whole[rows + 1, columns], whole[rows, columns + 1], whole[rows, columns]
+        guess = np.choose(kinds[rows], (0, left, up, (left + up) // 2, paeth(left, up, corner)))
+        whole[rows + 1, columns + 1] = (filtered[rows, columns] + guess) & 0xFF
+    return np.ascontiguousarray(whole[1:, 1:].astype(np.uint8))
+
+
+def paeth(left: np.ndarray, up: np.ndarray, corner: np.ndarray) -> np.ndarray:
+    """Return of each three bytes the one that is nearest to left + up - corner, in this order where two are as near."""
+    by_left, by_up, by_corner = np.abs(up - corner), np.abs(left - corner), np.abs(left + up - 2 * corner)
+    return np.where((by_left <= by_up) & (by_left <= by_corner), left, np.where(by_up <= by_corner, up, corner))
+
+
+def replace_pixels(content: bytes, levels: np.ndarray) -> bytes:
+    """Return a PNG file of 8 bits with other pixels, uint16 [H, W, 3 or 4]; all else that it holds stays."""
+    height, width, channels = levels.shape
+    header = struct.pack(">IIBBBBB", width, height, 16, COLOR_TYPES[channels], 0, 0, 0)
+    new = {b"IHDR": header, b"IDAT": zlib.compress(filter_rows(levels), LEVEL)}
+    return PNG_START + b"".join(replaced(content, new))
+
+
+def replaced(content: bytes, new: dict[bytes, bytes]) -> Iterator[bytes]:
+    """Yield the chunks of a PNG file, the first of each kind in `new` with that content, further ones left out."""
+    left = dict(new)
+    for kind, whole in png_chunks(content):
+        if kind not in new:
+            yield whole
+        elif kind in left:
+            body = left.pop(kind)
+            yield struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+
+def filter_rows(levels: np.ndarray) -> bytes:
+    """Return the bytes that a PNG file compresses: each row's filter and its filtered bytes."""
+    height, _, channels = levels.shape
+    rows = np.ascontiguousarray(levels.astype(">u2")).view(np.uint8).reshape(height, -1)
+    filtered = np.empty((height, 1 + rows.shape[1]), np.uint8)
+    filtered[:, 0], filtered[:, 1:] = SUB, rows
+    filtered[:, 1 + 2 * channels :] -= rows[:, : -2 * channels]
+    return filtered.tobytes()

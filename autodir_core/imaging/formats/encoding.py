@@ -1,0 +1,128 @@
+"""From pixels to the content of a file, with metadata."""
+
+from __future__ import annotations
+
+import io
+import logging
+import threading
+import warnings
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, wait
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from torch import Tensor
+
+from ...errors import InputError
+from ...serialization.atomic import one_line
+from ..layout import to_pil, to_uint16
+from .deep_png import replace_pixels
+from .deep_tiff import encode_samples
+from .errors import FORMAT_ERRORS
+from .metadata import Metadata
+from .tiff import add_tags
+
+logger = logging.getLogger(__name__)
+
+DEEP_FORMATS = frozenset({"PNG", "TIFF"})
+"""Formats that hold 16 bits a channel."""
+
+SIGNAL_CHECK_SECONDS = 0.2
+"""On Windows a wait without an end hears no Ctrl-C."""
+
+Encode = Callable[[dict[str, Any]], bytes]
+"""Returns the content of a file, with what options of Pillow's `save` give it."""
+
+
+def encode_picture(
+    pixels: Tensor, picture_format: str, path: Path, *, quality: int, depth: int, metadata: Metadata | None
+) -> bytes:
+    """Return the content of a file of [H, W, 3 or 4] in 0..1.
+
+    Args:
+        pixels: with alpha as the fourth channel.
+        picture_format: PNG, JPEG, WEBP or TIFF.
+        path: for warnings.
+        quality: of JPEG and WebP, 1..100.
+        depth: bits a channel; above 8 it is 16, in `DEEP_FORMATS`.
+        metadata: what of it cannot be written is left out, with a warning.
+
+    Raises InputError for a quality out of range, else what Pillow does.
+    """
+    options = save_options(picture_format, quality)
+    is_deep = depth > 8 and picture_format in DEEP_FORMATS
+    encode = deep_encoder(to_uint16(pixels), options) if is_deep else encoder(to_pil(pixels), options)
+    content = encode_with_metadata(encode, picture_format, metadata, path) if metadata else b""
+    return content or interruptible(lambda: encode({}))
+
+
+def encoder(picture: Image.Image, options: dict[str, Any]) -> Encode:
+    return lambda more: save(picture, options | more)
+
+
+def deep_encoder(levels: np.ndarray, options: dict[str, Any]) -> Encode:
+    """Return what encodes uint16 [H, W, 3 or 4]; of PNG Pillow writes all but the pixels."""
+    if options["format"] == "TIFF":
+        return lambda _: encode_samples(levels)
+    frame = Image.new("RGBA" if levels.shape[-1] == len("RGBA") else "RGB", (1, 1))
+    return lambda more: replace_pixels(save(frame, options | more), levels)
+
+
+def save_options(picture_format: str, quality: int) -> dict[str, Any]:
+    if not 1 <= quality <= 100:
+        raise InputError(f"quality must lie in 1..100, got {quality}")
+    options = {
+        "PNG": {},
+        "JPEG": {"quality": quality, "subsampling": 0},
+        "WEBP": {"quality": quality, "exact": True},
+        "TIFF": {"compression": "tiff_deflate"},
+    }[picture_format]
+    return {"format": picture_format} | options
+
+
+def save(picture: Image.Image, options: dict[str, Any]) -> bytes:
+    buffer = io.BytesIO()
+    picture.save(buffer, **options)
+    return buffer.getvalue()
+
+
+def encode_with_metadata(encode: Encode, picture_format: str, metadata: Metadata, path: Path) -> bytes:
+    """Return the content of a file with its metadata; nothing, with a warning, where those cannot be written."""
+    try:
+        with quiet_pillow():
+            content = interruptible(lambda: encode(metadata.save_options(picture_format)))
+            content = add_tags(content, metadata.tiff_tags()) if picture_format == "TIFF" else content
+    except FORMAT_ERRORS as error:
+        logger.warning("%s: metadata cannot be written (%s) and are left out", path, one_line(error))
+        return b""
+    if lost := metadata.homeless(picture_format):
+        logger.warning("%s: a %s file has no place for %s; left out", path, picture_format, " and ".join(lost))
+    return content
+
+
+@contextmanager
+def quiet_pillow() -> Iterator[None]:
+    """Keep back Pillow's own warnings: of half the pixels that are its error, and of metadata without a file's name."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
+        yield
+
+
+def interruptible(encode: Callable[[], bytes]) -> bytes:
+    """Return what `encode` does, in a thread: encoders look at no signals, for seconds where a picture is large."""
+    done = Future[bytes]()
+
+    def work() -> None:
+        try:
+            done.set_result(encode())
+        except Exception as error:  # any: the caller waits for it, and `result` raises it again
+            done.set_exception(error)
+
+    threading.Thread(target=work, daemon=True).start()  # that of an executor would keep the program from ending
+    while not done.done():
+        wait([done], SIGNAL_CHECK_SECONDS)
+    return done.result()
