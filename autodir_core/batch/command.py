@@ -22,16 +22,17 @@ from ..cli.options import (
     add_quiet,
     add_tile_size,
     at_least,
+    chosen_labels,
     load_model,
     names,
 )
 from ..cli.pictures import find_mask
-from ..cli.restore import add_loop_options, add_sampler_options
+from ..cli.restore import add_depth, add_loop_options, add_sampler_options, check_options
 from ..errors import AutoDIRError, InputError
 from ..imaging.paths import FORMATS
 from ..optional_imports import installed_packages
-from .plan import Item, Selection, plan_items
-from .storage import join, location
+from .plan import Item, Selection, count_sources, plan_items, refuse_foreign
+from .storage import join, location, present
 
 if TYPE_CHECKING:
     from .journal import Journal, Outcome
@@ -40,7 +41,7 @@ WRONG_USE, INTERRUPTED = 2, 130
 """Exit codes of a process of several."""
 
 NOT_SETTINGS = frozenset(
-    {"pictures", "output", "quiet", "every", "shard", "limit", "dry_run", "retry_failed", "run"}
+    {"pictures", "output", "quiet", "every", "shard", "limit", "dry_run", "retry_failed", "overwrite", "run"}
     | {"device", "devices", "offload", "cuda_graph", "ray", "workers", "journal"}
 )
 """Options that do not change any result; with the others a batch is agreed on."""
@@ -57,6 +58,7 @@ def shard(text: str) -> tuple[int, int]:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_places(parser)
     add_selection(parser)
+    add_depth(parser)
     how = parser.add_argument_group("what is done")
     skip = "write no file for a picture that needs nothing (default: a copy, bit for bit)"
     how.add_argument("--skip-clean", action="store_true", help=skip)
@@ -94,6 +96,8 @@ def add_selection(parser: argparse.ArgumentParser) -> None:
     what.add_argument("--shard", type=shard, default=(1, 1), metavar="I/N", help="the I-th of N parts (default: 1/1)")
     what.add_argument("--limit", type=at_least(1), metavar="N", help="the first N only (default: all)")
     what.add_argument("--retry-failed", action="store_true", help="try again what failed (default: leave it)")
+    others = "replace files in OUT that are no results of this batch (default: refuse them)"
+    what.add_argument("--overwrite", action="store_true", help=others)
     what.add_argument("--dry-run", action="store_true", help="list the pictures and their results, do nothing")
 
 
@@ -110,13 +114,14 @@ def add_cluster(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     selection = Selection(arguments.every, arguments.shard, arguments.limit)
-    check_options(arguments)
+    check_settings(arguments)
+    check_places(arguments)
     suffix = f".{arguments.format}" if arguments.format else None
     items = selection.choose(plan_items(arguments.pictures, arguments.output, suffix))
     if arguments.dry_run:
         for item in items:
             say(f"{item.source} -> {join(arguments.output, item.name)}")
-        say(f"{len(items)} pictures")
+        say(count_sources(items))
         return 0
     if arguments.mask:
         for item in items:
@@ -124,18 +129,35 @@ def run(arguments: argparse.Namespace) -> int:
     return work_off(items, arguments)
 
 
-def check_options(arguments: argparse.Namespace) -> None:
-    """InputError for options that exclude each other, lack one, or name a device that does not work here."""
+def check_settings(arguments: argparse.Namespace) -> None:
+    """InputError or CheckpointError for what no picture can be restored with, before it is noted in the journal."""
+    from ..checkpoint.inspection import inspect
+    from ..errors import CheckpointError
+    from ..model import MINI
+
+    check_options(arguments)
+    if arguments.keep_range and arguments.format not in (None, "tif", "tiff"):
+        raise InputError(f"--keep-range writes float TIFF files, not {arguments.format}; leave --format out")
+    found = inspect(arguments.model or MINI)
+    if found.problem:
+        raise CheckpointError(found.problem)
+    chosen_labels(arguments, found.metadata.labels)
+
+
+def check_places(arguments: argparse.Namespace) -> None:
+    """InputError for devices that do not work here, and an output that no journal can be kept for."""
     from ..devices import parse_device
 
-    if arguments.prompt and arguments.labels is not None:
-        raise InputError("--prompt replaces the assessment, for which --labels is; leave one of them out")
     if arguments.devices and arguments.device:
         raise InputError("--devices names all devices, --device the only one; leave one of them out")
     if arguments.ray and arguments.devices:
         raise InputError("--devices is for this machine, --ray for a cluster; leave one of them out")
+    if arguments.workers and not arguments.ray:
+        raise InputError("--workers counts those of a cluster, and --ray is not given; leave it out, or see --devices")
     if isinstance(arguments.output, str) and arguments.journal is None:
         raise InputError(f"{arguments.output} is a URL, and the journal is a local file; give --journal FOLDER for it")
+    if isinstance(arguments.output, Path) and arguments.output.is_file():
+        raise InputError(f"{arguments.output} is a file; give a folder for the results")
     for device in arguments.devices or ():
         parse_device(device)
 
@@ -145,10 +167,7 @@ def work_off(items: list[Item], arguments: argparse.Namespace) -> int:
     from .report import write_reports
 
     with closing(open_journal(arguments)) as journal:
-        journal.agree(settings(arguments))
-        journal.add(items)
-        if arguments.retry_failed:
-            journal.retry_failed()
+        begin(items, journal, arguments)
         states = journal.states()
         left = [item for item in items if states[item.name] in ("waiting", "working")]
         with BatchBar(len(items), len(items) - len(left), quiet=arguments.quiet) as bar:
@@ -156,7 +175,24 @@ def work_off(items: list[Item], arguments: argparse.Namespace) -> int:
                 do_work(left, journal, arguments, bar)
         write_reports(arguments.output, journal.rows(), assess_only=arguments.assess_only)
         states = journal.states()
-    return summarize([states[item.name] for item in items], arguments)
+    return summarize(items, [states[item.name] for item in items], arguments)
+
+
+def begin(items: list[Item], journal: Journal, arguments: argparse.Namespace) -> None:
+    """Note the pictures; those whose result is gone, and with --retry-failed what failed, wait again.
+
+    InputError where a file would be replaced that is no result of this batch.
+    """
+    finished = journal.results()
+    targets = set[str]() if arguments.assess_only else {name for item in items for name in item.files}
+    there = present(arguments.output, targets | set(finished.values()))
+    if not arguments.overwrite:  # what others have written since is known by now
+        refuse_foreign(items, there - set(finished.values()), journal.states(), arguments.output)
+    journal.agree(settings(arguments))
+    journal.add(items)
+    journal.redo(name for name, result in finished.items() if result not in there)
+    if arguments.retry_failed:
+        journal.retry_failed()
 
 
 def open_journal(arguments: argparse.Namespace) -> Journal:
@@ -246,11 +282,10 @@ def tell_failure(item: Item, outcome: Outcome) -> None:
         complain(f"error: {outcome.error}")
 
 
-def summarize(states: list[str], arguments: argparse.Namespace) -> int:
+def summarize(items: list[Item], states: list[str], arguments: argparse.Namespace) -> int:
     """Print what became of the pictures; return the exit code."""
     words = {"done": "assessed" if arguments.assess_only else "restored", "clean": "clean", "failed": "failed"}
     words |= {"waiting": "waiting", "working": "at work in other processes"}
     counts = [f"{states.count(state)} {word}" for state, word in words.items() if state in states]
-    noun = "picture" if len(states) == 1 else "pictures"
-    say(f"{len(states)} {noun}: {', '.join(counts)} -> {arguments.output}", quiet=arguments.quiet)
+    say(f"{count_sources(items)}: {', '.join(counts)} -> {arguments.output}", quiet=arguments.quiet)
     return 1 if "failed" in states else 0

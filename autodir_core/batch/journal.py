@@ -12,14 +12,14 @@ import shutil
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from ..errors import AutoDIRError, InputError
-from ..serialization.atomic import is_temporary
+from ..serialization.atomic import is_temporary, one_line
 from .plan import Item
 
 FILE = "batch.sqlite"
@@ -40,7 +40,8 @@ CREATE TABLE IF NOT EXISTS workers (owner TEXT PRIMARY KEY, heard REAL NOT NULL)
 CREATE TABLE IF NOT EXISTS pictures (
     number INTEGER PRIMARY KEY, name TEXT UNIQUE NOT NULL, source TEXT NOT NULL,
     size INTEGER NOT NULL, modified INTEGER NOT NULL,
-    state TEXT NOT NULL DEFAULT 'waiting', owner TEXT, seconds REAL, sha256 TEXT, decision TEXT, facts TEXT, error TEXT
+    state TEXT NOT NULL DEFAULT 'waiting', owner TEXT, result TEXT,
+    seconds REAL, sha256 TEXT, decision TEXT, facts TEXT, error TEXT
 );
 CREATE INDEX IF NOT EXISTS by_state ON pictures (state, number);
 """
@@ -53,6 +54,7 @@ class Outcome:
     Attributes:
         state: "done", "clean" (nothing was changed), or "failed".
         decision: the labels of its rounds, or why there were none, for readers.
+        result: the name of its file in the output folder; "" where none was written.
         seconds: of the work.
         sha256: of the input file; "" where it could not be read.
         facts: of the result, ready for JSON.
@@ -61,6 +63,7 @@ class Outcome:
 
     state: str
     decision: str = ""
+    result: str = ""
     seconds: float = 0.0
     sha256: str = ""
     facts: Mapping[str, Any] | None = None
@@ -75,14 +78,17 @@ class Journal:
 
         `results` is the local folder of the results where that is another.
         """
+        self.path = folder / FILE
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            self.database = sqlite3.connect(folder / FILE, PATIENCE, isolation_level=None, check_same_thread=False)
+            self.database = sqlite3.connect(self.path, PATIENCE, isolation_level=None, check_same_thread=False)
             self.database.execute("PRAGMA journal_mode = WAL")
             self.database.execute("PRAGMA synchronous = NORMAL")
             self.database.executescript(SCHEMA)
         except (OSError, sqlite3.Error) as error:
-            raise InputError(f"cannot keep a journal in {folder}: {error}; choose another output folder") from error
+            raise InputError(
+                f"cannot keep a journal in {folder}: {one_line(error)}; choose another output folder"
+            ) from error
         self._lock = threading.Lock()
         self.signs: dict[str, tuple[float, float]] = {}  # by process its last sign of life, and since when it is that
         self.owner = f"{platform.node()}:{os.getpid()}:{time.time_ns()}"
@@ -113,8 +119,10 @@ class Journal:
     def writing(self) -> Iterator[sqlite3.Connection]:
         """Write everything in the block or nothing; others wait, this process's other threads too.
 
-        Raises AutoDIRError where the journal cannot be written, as on a full disk.
+        Raises AutoDIRError where the journal cannot be written, as on a full disk, or is gone with its folder.
         """
+        if not self.path.exists():  # SQLite would go on in a file that nobody finds
+            raise AutoDIRError(f"the journal {self.path} is gone; run the same command again to begin anew")
         try:
             with self._lock, self.database:  # commits, or takes back what an error interrupts
                 self.database.execute("BEGIN IMMEDIATE")
@@ -153,6 +161,14 @@ class Journal:
                 rows,
             )
 
+    def redo(self, names: Iterable[str]) -> None:
+        """Let pictures that are finished wait again."""
+        with self.writing() as database:
+            database.executemany(
+                "UPDATE pictures SET state = 'waiting' WHERE name = ? AND state != 'working'",
+                [[os.fsencode(name)] for name in names],
+            )
+
     def retry_failed(self) -> int:
         """Let what failed wait again; return how many."""
         with self.writing() as database:
@@ -178,11 +194,12 @@ class Journal:
 
     def finish(self, item: Item, outcome: Outcome) -> None:
         """Note what became of a picture."""
-        values = asdict(outcome) | {"facts": json.dumps(outcome.facts, ensure_ascii=False) if outcome.facts else None}
+        facts = json.dumps(outcome.facts, ensure_ascii=False) if outcome.facts else None
+        values = asdict(outcome) | {"facts": facts, "result": os.fsencode(outcome.result)}
         with self.writing() as database:
             database.execute(
-                "UPDATE pictures SET state = :state, decision = :decision, seconds = :seconds, sha256 = :sha256, "
-                "facts = :facts, error = :error, owner = NULL WHERE name = :name",
+                "UPDATE pictures SET state = :state, decision = :decision, result = :result, seconds = :seconds, "
+                "sha256 = :sha256, facts = :facts, error = :error, owner = NULL WHERE name = :name",
                 values | {"name": os.fsencode(item.name)},
             )
 
@@ -213,12 +230,17 @@ class Journal:
         """Return the state of every picture by its name."""
         return {os.fsdecode(name): state for name, state in self.database.execute("SELECT name, state FROM pictures")}
 
+    def results(self) -> dict[str, str]:
+        """Return the file of every picture that has one, by its name."""
+        found = self.database.execute("SELECT name, result FROM pictures WHERE state IN ('done', 'clean')")
+        return {os.fsdecode(name): os.fsdecode(result) for name, result in found if result}
+
     def rows(self) -> list[dict[str, Any]]:
         """Return all pictures with what became of them, in their order."""
-        columns = ("name", "source", "state", "seconds", "sha256", "decision", "facts", "error")
+        columns = ("name", "source", "result", "state", "seconds", "sha256", "decision", "facts", "error")
         found = self.database.execute(f"SELECT {', '.join(columns)} FROM pictures ORDER BY number")  # noqa: S608 -- our names
         rows = [dict(zip(columns, row, strict=True)) for row in found]
-        names = [{key: os.fsdecode(row[key]) for key in ("name", "source")} for row in rows]
+        names = [{key: os.fsdecode(row[key] or b"") for key in ("name", "source", "result")} for row in rows]
         return [row | own | {"facts": json.loads(row["facts"] or "{}")} for row, own in zip(rows, names, strict=True)]
 
 
@@ -226,7 +248,10 @@ def stamp_of(item: Item) -> tuple[int, int]:
     """Return what tells whether a source has changed: its size and its time, or what its store lists."""
     if item.stamp is not None:
         return item.stamp
-    facts = item.source_path.stat()
+    try:
+        facts = item.source_path.stat()
+    except OSError:  # why it cannot be read is told when it is its turn
+        return 0, 0
     return facts.st_size, facts.st_mtime_ns
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import glob
-from collections.abc import Iterator, Sequence
+import os
+from collections import Counter
+from collections.abc import Container, Iterator, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 from ..errors import InputError
 from ..imaging.paths import FORMATS, fit_name, list_pictures
-from .storage import Location, list_urls, location
+from .storage import Location, join, list_urls, location
 
 FILM_SUFFIXES = frozenset({".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".wmv", ".ts"})
 CONTAINERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska"}
@@ -27,16 +29,23 @@ class Item:
         source: the file, or its URL.
         name: where its result goes below the output folder, with sub-folders; the key in the journal.
         stamp: of a URL: the size, and a number that changes with the content.
+        copy: where a copy goes, its own suffix kept, of one that needs nothing; "" where all results have one format.
     """
 
     source: Location
     name: str
     stamp: tuple[int, int] | None = None
+    copy: str = ""
 
     @property
     def source_path(self) -> Path:
         """The source as a path, for the parts of its name; of a URL no file has it."""
         return Path(self.source)
+
+    @property
+    def files(self) -> set[str]:
+        """The names of what may be written of it."""
+        return {self.name, self.copy} - {""}
 
 
 def is_film(path: PurePath) -> bool:
@@ -71,15 +80,41 @@ def plan_items(given: Sequence[str], output: Location, suffix: str | None = None
 
     Raises InputError for what does not exist, and where two pictures would write one file.
     """
-    items = [
-        Item(source, result_name(relative, suffix), stamp)
-        for source, relative, stamp in find_sources(given)
-        if not is_below(source, output)
-    ]
-    if not items:
+    every = list(find_sources(given))
+    found = [one for one in every if not is_below(one[0], output)]
+    if every and not found:
+        raise InputError(f"all pictures given lie in {output}, whose files are results; choose another output folder")
+    if not found:
         raise InputError(f"no pictures in {', '.join(given)}; give pictures, folders, wildcards or lists (.txt)")
+    once: dict[str, Found] = {}
+    for one in found:
+        once.setdefault(absolute(one[0]), one)
+    items = name_results(list(once.values()), suffix)
     refuse_shared_names(items)
-    return list({item.name: item for item in items}.values())
+    return items
+
+
+def name_results(found: Sequence[Found], suffix: str | None) -> list[Item]:
+    """Return pictures with the names of their results; where two become alike by a changed suffix, both keep their own.
+
+    So a.bmp and a.gif give a.bmp.png and a.gif.png.
+    """
+    names = [result_name(relative, suffix) for _, relative, _ in found]
+    taken = Counter(name.casefold() for name in names)
+    items: list[Item] = []
+    for name, (source, relative, stamp) in zip(names, found, strict=True):
+        ending = PurePath(name).suffix
+        if taken[name.casefold()] > 1 and ending != relative.suffix:
+            name = (relative.parent / fit_name(relative.name, ending)).as_posix()
+        forced = suffix is not None and not is_film(relative)
+        copy = "" if forced else (relative.parent / fit_name(relative.stem, relative.suffix)).as_posix()
+        items.append(Item(source, name, stamp, copy))
+    return items
+
+
+def absolute(source: Location) -> str:
+    """Return one spelling of a place."""
+    return os.path.abspath(source) if isinstance(source, Path) else source
 
 
 def is_below(source: Location, folder: Location) -> bool:
@@ -96,6 +131,24 @@ def refuse_shared_names(items: Sequence[Item]) -> None:
         other = taken.setdefault(item.name.casefold(), item.source)
         if other != item.source:
             raise InputError(f"{other} and {item.source} would both write {item.name}; give their folder, or two runs")
+
+
+def refuse_foreign(items: Sequence[Item], there: Set[str], known: Container[str], output: Location) -> None:
+    """InputError where files that are `there` would be replaced by pictures that are not among the `known`."""
+    taken = [name for item in items if item.name not in known for name in sorted(item.files & there)]
+    if taken:
+        more = f" and {len(taken) - 1} more" if len(taken) > 1 else ""
+        raise InputError(
+            f"{join(output, taken[0])}{more} would be replaced, and is no result of this batch; choose another output "
+            "folder, or give --overwrite"
+        )
+
+
+def count_sources(items: Sequence[Item]) -> str:
+    """Return how many pictures and films there are, in words."""
+    films = sum(is_film(item.source_path) for item in items)
+    counts = {"picture": len(items) - films, "film": films}
+    return " and ".join(f"{n} {noun}{'s' * (n != 1)}" for noun, n in counts.items() if n) or "0 pictures"
 
 
 Found = tuple[Location, PurePath, tuple[int, int] | None]
@@ -125,15 +178,27 @@ def find_files(path: Path) -> Iterator[tuple[Path, Path]]:
 
 
 def find_listed(path: Path) -> Iterator[Found]:
-    """Yield the files that a list names, a relative path with its folders, an absolute one or a URL by its name."""
+    """Yield what a list names, a relative path with its folders, an absolute one or a URL by its name.
+
+    What is missing is yielded too: it is a failure of its own, not the end of the list.
+    """
     lines = [line.strip() for line in path.read_text(encoding="utf-8-sig", errors="surrogateescape").splitlines()]
     for line in filter(None, lines):
         listed = location(line)
         if isinstance(listed, str):
             yield from list_urls(listed, FILM_SUFFIXES)
         else:
-            [found] = list_pictures(path.parent / listed)
-            yield found, Path(listed.name) if listed.is_absolute() or ".." in listed.parts else listed, None
+            place, folder = path.parent / listed, folder_of(listed, path.parent)
+            is_there = place.exists() or glob.glob(str(place), recursive=True)
+            files = find_files(place) if is_there else [(place, Path(place.name))]
+            yield from ((found, folder / relative, None) for found, relative in files)
+
+
+def folder_of(listed: Path, start: Path) -> Path:
+    """Return the folder in OUT of the pictures of a path in a list, which lies in the folder `start`."""
+    if listed.is_absolute() or ".." in listed.parts or glob.has_magic(str(listed.parent)):
+        return Path()
+    return listed if (start / listed).is_dir() else listed.parent
 
 
 def result_name(relative: PurePath, suffix: str | None) -> str:

@@ -96,9 +96,9 @@ class Worker:
         self.masks[parcel.item.name] = parcel.mask
         reading = self.readers.submit(read_one, parcel.item, self.work, parcel.content)
         outcome = start_one(parcel.item, reading, self.work, self.writers).result()
-        result = self.staging.results / parcel.item.name
-        if not result.is_file():
+        if is_url(self.arguments.output) or not outcome.result:
             return outcome, None
+        result = self.staging.results / outcome.result
         content = result.read_bytes()
         result.unlink()
         return outcome, content
@@ -218,7 +218,7 @@ class Driver:
             return
         if worker in self.load:  # else it has ended since
             self.load[worker] -= self.places(item)
-        self.finish(item, self.write(item, *answer))
+        self.finish(item, self.write(*answer))
 
     def drop(self, worker: Any, item: Item | None, error: RayError, waiting: deque[Item]) -> None:
         """Leave a worker that has ended; what it had at work waits again."""
@@ -236,12 +236,12 @@ class Driver:
             self.journal.release(item)
             waiting.appendleft(item)
 
-    def write(self, item: Item, outcome: Outcome, content: bytes | None) -> Outcome:
+    def write(self, outcome: Outcome, content: bytes | None) -> Outcome:
         """Write a result that a worker sent; return the outcome, of a failure where it cannot be written."""
         if content is None:
             return outcome
         try:
-            with atomic_path(self.arguments.output / item.name) as temporary:
+            with atomic_path(self.arguments.output / outcome.result) as temporary:
                 temporary.write_bytes(content)
         except (AutoDIRError, OSError) as error:
             return Outcome("failed", sha256=outcome.sha256, error=one_line(error))

@@ -37,10 +37,10 @@ def render_table(rows: Sequence[Row], *, assess_only: bool) -> str:
     labels = sorted({label for row in rows for label in row["facts"]}) if assess_only else ["changed"]
     target = io.StringIO()
     writer = csv.writer(target, lineterminator="\n")
-    writer.writerow(["name", "source", "state", "decision", *labels, "seconds", "sha256", "error"])
+    writer.writerow(["name", "source", "result", "state", "decision", *labels, "seconds", "sha256", "error"])
     for row in rows:
         found = [row["facts"].get(label, "") for label in labels]
-        writer.writerow([row[c] or "" for c in ("name", "source", "state", "decision")] + found + tail(row))
+        writer.writerow([row[c] or "" for c in ("name", "source", "result", "state", "decision")] + found + tail(row))
     return target.getvalue()
 
 
@@ -67,7 +67,7 @@ def render_pair(folder: Location, row: Row) -> str:
     """Return a picture before and after; a line where one is gone."""
     title = f"<h3>{escape(row['name'])}: {escape(row['decision'])}, {row['facts']['changed']:g} dB from the input</h3>"
     try:
-        before, after = (thumbnail(place) for place in (location(row["source"]), join(folder, row["name"])))
+        before, after = (thumbnail(place) for place in (location(row["source"]), join(folder, row["result"])))
     except AutoDIRError as error:
         return f"{title}\n<p>{escape(str(error))}</p>"
     figures = (render_picture(before, "before", "before", HEIGHT), render_picture(after, "after", "after", HEIGHT))

@@ -8,7 +8,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from time import perf_counter
@@ -66,12 +66,11 @@ class Staging:
             target.write_bytes(content)
         return replace(item, source=target)
 
-    def deliver(self, item: Item) -> None:
-        """Send a result on, if there is one."""
-        result = self.results / item.name
-        if self.output and result.exists():
-            send(result, str(join(self.output, item.name)))
-            result.unlink()
+    def deliver(self, name: str) -> None:
+        """Send a result on, if it is to go elsewhere."""
+        if self.output and name:
+            send(self.results / name, str(join(self.output, name)))
+            (self.results / name).unlink()
 
     def discard(self, item: Item, local: Item) -> None:
         """Remove the local copy of a source; what is no copy stays."""
@@ -196,7 +195,7 @@ class Attempt:
         """Write its files and bring them to where they belong."""
         try:
             outcome = self.work.write(self.decoded.local, self.decoded.picture, result)
-            self.work.staging.deliver(self.item)
+            self.work.staging.deliver(outcome.result)
         except (AutoDIRError, OSError) as error:
             return self.failure(error)
         return self.close(outcome)
@@ -230,8 +229,9 @@ def heartbeat(journal: Journal) -> Iterator[None]:
     done = threading.Event()
 
     def beat() -> None:
-        while not done.wait(BEAT):
-            journal.beat()
+        with suppress(AutoDIRError):  # which the next picture meets too
+            while not done.wait(BEAT):
+                journal.beat()
 
     thread = threading.Thread(target=beat, daemon=True)
     thread.start()

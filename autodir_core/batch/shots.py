@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice, pairwise
@@ -15,7 +16,6 @@ from ..model import AutoDIR
 from ..optional_imports import optional_import
 from ..outputs import Assessment, Decision
 from ..pipeline import decide, repeat_rounds
-from ..serialization.atomic import atomic_path
 from ..settings import LoopSettings, SamplerSettings
 from .film import count_frames, join_parts, read_format, read_frames, write_part
 
@@ -38,6 +38,7 @@ def find_shots(path: Path) -> list[tuple[int, int]]:
         from scenedetect import ContentDetector, SceneManager
         from scenedetect.backends.pyav import VideoStreamAv
 
+    logging.getLogger("pyscenedetect").setLevel(logging.WARNING)  # it tells of each film that it begins
     count = count_frames(path)
     manager = SceneManager()
     manager.add_detector(ContentDetector())
@@ -75,7 +76,7 @@ def restore_film(
     """Restore a film; return what was decided on each shot.
 
     Parts of `PART_FRAMES` frames are kept in a folder beside `target` until all are there: a film that was interrupted
-    goes on at the part where it was. One in which nothing is to be restored is copied bit for bit.
+    goes on at the part where it was. Of one in which nothing is to be restored nothing is written.
 
     Args:
         model: from `load_autodir`.
@@ -85,9 +86,7 @@ def restore_film(
     """
     shots = find_shots(source)
     decisions = [decide(model, frames, loop, sampler, seed) for frames in sample_shots(source, shots)]
-    if source.suffix.lower() == target.suffix.lower() and not any(decision.rounds for decision in decisions):
-        with atomic_path(target) as temporary:
-            shutil.copyfile(source, temporary)
+    if not any(decision.rounds for decision in decisions):
         return decisions
 
     def change(image: Tensor, decision: Decision) -> Tensor:
@@ -110,10 +109,10 @@ def write_parts(
         if path.exists():
             for _ in own:
                 pass
+            tell(end, total)
         else:
             changed = ((pts, change(image, decision)) for pts, image in own)
             write_part(path, told(changed, first, total, tell), like)
-        tell(end, total)
     return paths
 
 

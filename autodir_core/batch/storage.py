@@ -6,7 +6,7 @@ import hashlib
 import re
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeGuard
@@ -127,6 +127,16 @@ def send(source: Path, url: str) -> None:
             files.makedirs(path.rpartition("/")[0], exist_ok=True)
             files.put_file(str(source), path + PART_ENDING)
             files.mv(path + PART_ENDING, path)
+
+
+def present(folder: Location, names: Iterable[str]) -> set[str]:
+    """Return which of these files are in a folder or its sub-folders."""
+    if isinstance(folder, Path):
+        return {name for name in names if (folder / name).exists()}
+    files, path = open_store(folder)
+    with explained(folder):
+        start = len(path.rstrip("/")) + 1
+        return {str(found)[start:] for found in files.find(path)} & set(names)
 
 
 @contextmanager

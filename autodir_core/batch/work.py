@@ -20,6 +20,7 @@ from ..imaging.metrics import psnr
 from ..model import AutoDIR
 from ..outputs import Assessment, Restoration
 from ..reporting.summary import assessment_dict, to_dict
+from ..serialization.atomic import copy_file
 from .journal import Outcome
 from .plan import Item, is_film
 from .run import Staging, Work
@@ -41,7 +42,7 @@ def read_source(path: Path, center: int | None = None) -> Picture | Path:
 
 
 def assess_work(model: AutoDIR, arguments: argparse.Namespace) -> Work[Picture | Path, Assessment]:
-    labels = chosen_labels(arguments, model)
+    labels = chosen_labels(arguments, model.labels)
     seen = model.config.clip.image if arguments.crops == "center" else None
 
     def process(item: Item, source: Picture | Path) -> Assessment:
@@ -60,6 +61,9 @@ def assess_work(model: AutoDIR, arguments: argparse.Namespace) -> Work[Picture |
 def restore_work(model: AutoDIR, arguments: argparse.Namespace) -> Work[Picture | Path, Any]:
     restorer = Restorer(model, arguments)
 
+    def read(path: Path) -> Picture | Path:
+        return path if is_film(path) else restorer.read(path)
+
     def process(item: Item, source: Picture | Path) -> Any:
         if isinstance(source, Path):
             return restore_one_film(item, restorer)
@@ -68,14 +72,22 @@ def restore_work(model: AutoDIR, arguments: argparse.Namespace) -> Work[Picture 
         return restorer.process(job_of(item, arguments), source, reporter)
 
     def write(item: Item, source: Picture | Path, done: Any) -> Outcome:
-        if isinstance(source, Path):
-            return film_outcome(done)
-        outcome = restoration_outcome(source, done)
-        if not (outcome.state == "clean" and arguments.skip_clean):
+        outcome = film_outcome(done) if isinstance(source, Path) else restoration_outcome(source, done)
+        if outcome.state == "clean" and arguments.skip_clean:
+            return outcome
+        if outcome.state == "clean" and item.copy and keeps_depth(source, arguments):
+            copy_file(item.source_path, arguments.output / item.copy)
+            return replace(outcome, result=item.copy)
+        if isinstance(source, Picture):
             restorer.write_result(job_of(item, arguments), source, done.image)
-        return outcome
+        return replace(outcome, result=item.name)
 
-    return Work(process, write, read_source)
+    return Work(process, write, read)
+
+
+def keeps_depth(source: Picture | Path, arguments: argparse.Namespace) -> bool:
+    """Return whether a copy has the depth that is asked for."""
+    return isinstance(source, Path) or arguments.depth in (None, source.depth)
 
 
 def job_of(item: Item, arguments: argparse.Namespace) -> Job:

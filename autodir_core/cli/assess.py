@@ -38,7 +38,7 @@ def run(arguments: argparse.Namespace) -> int:
     if len(pictures) == 1:
         read_picture(pictures[0])  # a single picture that is broken is reported before the model is loaded
     model = load_model(arguments)
-    labels = chosen_labels(arguments, model)
+    labels = chosen_labels(arguments, model.labels)
     if CLEAN not in labels:
         complain(
             f'warning: without "{CLEAN}" among --labels they are only compared with each other, up to 100 % in all'

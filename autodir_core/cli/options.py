@@ -57,10 +57,10 @@ def load_model(arguments: argparse.Namespace) -> AutoDIR:
     return load_autodir(arguments.model, arguments.device, arguments.precision, **place)
 
 
-def chosen_labels(arguments: argparse.Namespace, model: AutoDIR) -> tuple[str, ...]:
-    """Return the labels of `--labels`, or all of the model; InputError for one that it does not know."""
-    given = model.labels if arguments.labels is None else arguments.labels
-    return check_labels([with_spaces(name, model.labels) for name in given], model.labels)
+def chosen_labels(arguments: argparse.Namespace, known: Sequence[str]) -> tuple[str, ...]:
+    """Return the labels of `--labels`, or all that a model has; InputError for one that it does not know."""
+    given = known if arguments.labels is None else arguments.labels
+    return check_labels([with_spaces(name, known) for name in given], known)
 
 
 def with_spaces(name: str, known: Sequence[str]) -> str:
@@ -132,8 +132,8 @@ def add_min_confidence(parser: argparse._ActionsContainer) -> None:
         "--threshold",
         type=between(0, 1),
         default=0.0,
-        help="how probable a degradation must be to be restored, 0..1; else the rounds end (default: %(default)g, "
-        "the most probable is restored in any case)",
+        help="how probable a degradation must be to be restored, 0..1; else the rounds end (default: %(default)g). The "
+        "gate asks for more, by label, where the weights file says so and --labels does not leave out no",
     )
 
 

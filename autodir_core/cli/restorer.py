@@ -77,7 +77,7 @@ class Restorer:
         """InputError for labels that the model does not know."""
         self.model = model.tiled(arguments.tile_size)
         self.arguments = arguments
-        self.labels = chosen_labels(arguments, model)
+        self.labels = chosen_labels(arguments, model.labels)
         self.loop, self.sampler = loop_settings(arguments, self.labels), sampler_settings(arguments)
 
     @cached_property

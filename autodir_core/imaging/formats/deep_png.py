@@ -55,12 +55,13 @@ def unfilter(filters: np.ndarray, filtered: np.ndarray) -> np.ndarray:
     """
     height, width, count = filtered.shape
     whole = np.zeros((height + 1, width + 1, count), np.int16)  # with a row and a column of zeros before it
-    kinds = filters[:, None]
+    kinds = filters[:, None].astype(np.intp)
     for at in range(width + height - 1):
         rows = np.arange(max(at - width + 1, 0), min(at + 1, height))
         columns = at - rows
         left, up, corner = whole[rows + 1, columns], whole[rows, columns + 1], whole[rows, columns]
-        guess = np.choose(kinds[rows], (0, left, up, (left + up) // 2, paeth(left, up, corner)))
+        guesses = np.stack([np.zeros_like(left), left, up, (left + up) // 2, paeth(left, up, corner)])
+        guess = np.take_along_axis(guesses, kinds[None, rows], axis=0)[0]
         whole[rows + 1, columns + 1] = (filtered[rows, columns] + guess) & 0xFF
     return np.ascontiguousarray(whole[1:, 1:].astype(np.uint8))
 

@@ -10,11 +10,16 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
+from safetensors.torch import load_file, save_file
 
+from autodir_core.checkpoint.reader import open_state_dict
 from autodir_core.cli import main
-from autodir_core.imaging.files import write_picture
+from autodir_core.imaging.files import read_picture, write_picture
+from autodir_core.imaging.formats.deep_tiff import read_floats, write_floats
 
 ROOT = Path(__file__).resolve().parents[3]
 OPTIONS = ["--steps", "1", "--max-rounds", "1", "--no-gate", "--device", "cpu", "--quiet"]
@@ -124,20 +129,101 @@ def test_several_devices_share_the_work(
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--devices", "cpu,nonsense"], "device 'nonsense' cannot be used"),
-        (["--devices", "cpu", "--device", "cpu"], "leave"),
+        ("--devices cpu,nonsense", "device 'nonsense' cannot be used"),
+        ("--devices cpu --device cpu", "leave one of them out"),
+        ("--workers 2", "--ray is not given"),
+        ("--labels fog", "fog"),
+        ("--candidates 3 --no-gate", "candidates must be 1"),
+        ("--preset paper --candidates 2", "candidates must be 1"),
+        ("--prompt x --labels haze", "leave one of them out"),
+        ("--keep-range --format png", "leave --format out"),
+        ("--keep-range --depth 8", "leave --depth out"),
     ],
 )
-def test_devices_are_checked_before_the_work(
-    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], options: list[str], words: str
+@pytest.mark.parametrize("dry", [[], ["--dry-run"]])
+def test_what_is_refused_leaves_nothing(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], options: str, words: str, dry: list[str]
 ) -> None:
-    assert main(["batch", str(folder), "-o", str(tmp_path / "out"), *options]) == 2
-    assert words in capsys.readouterr().err
+    """Above all no journal, which would hold OUT to options that never worked."""
+    assert main(["batch", str(folder), "-o", str(tmp_path / "out"), *options.split(), *dry]) == 2
+    assert words in capsys.readouterr().err and not (tmp_path / "out").exists()
 
 
-def test_a_process_that_ends_is_told(folder: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_weights_that_cannot_be_used_leave_nothing(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     weights = tmp_path / "none.safetensors"
-    weights.write_bytes(b"no weights")
+    save_file({"odd": torch.zeros(1)}, weights)
+    assert main(["batch", str(folder), "-o", str(tmp_path / "out"), "--model", str(weights)]) == 2
+    assert "none.safetensors" in capsys.readouterr().err and not (tmp_path / "out").exists()
+
+
+def test_out_is_a_folder(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "out").touch()
+    assert main(["batch", str(folder), "-o", str(tmp_path / "out")]) == 2
+    assert "out is a file; give a folder" in capsys.readouterr().err
+
+
+def test_files_of_others_are_not_replaced(
+    folder: Path, tmp_path: Path, tiny_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Unless that is asked for; what the batch made itself is no file of others, nor is a table of assessments."""
+    mine = tmp_path / "out/a/2.jpg"
+    mine.parent.mkdir(parents=True)
+    mine.write_bytes(b"mine")
+    command = ["batch", str(folder), "-o", str(tmp_path / "out"), *OPTIONS, "--model", str(tiny_path)]
+    assert main(command) == 2
+    assert "2.jpg would be replaced, and is no result of this batch" in capsys.readouterr().err
+    assert mine.read_bytes() == b"mine"
+    assert main([*command, "--assess-only", "--limit", "2", "--journal", str(tmp_path / "other")]) == 0
+    assert main([*command, "--overwrite"]) == 1
+    assert mine.read_bytes() != b"mine"
+    assert main(command) == 1
+
+
+def test_a_result_that_was_removed_is_made_again(folder: Path, tmp_path: Path, tiny_path: Path) -> None:
+    command = ["batch", str(folder), "-o", str(tmp_path / "out"), *OPTIONS, "--model", str(tiny_path), "--limit", "2"]
+    assert main(command) == 0
+    removed, kept = tmp_path / "out/a/1.png", tmp_path / "out/a/2.jpg"
+    content, before = removed.read_bytes(), kept.stat().st_mtime_ns
+    removed.unlink()
+    assert main(command) == 0
+    assert removed.read_bytes() == content and kept.stat().st_mtime_ns == before
+
+
+def test_a_clean_picture_is_copied_under_its_own_name(tmp_path: Path, tiny_path: Path) -> None:
+    """A restored BMP becomes PNG, as does a clean one where that is asked for."""
+    source = tmp_path / "a.bmp"
+    Image.new("RGB", (40, 30), "gray").save(source)
+    out, clean = tmp_path / "out", [*OPTIONS, "--model", str(tiny_path), "--labels", "no"]
+    assert main(["batch", str(source), "-o", str(out), *clean]) == 0
+    assert (out / "a.bmp").read_bytes() == source.read_bytes() and not (out / "a.png").exists()
+    assert table(out)["a.png"]["result"] == "a.bmp"
+    assert main(["batch", str(source), "-o", str(tmp_path / "png"), *clean, "--format", "png"]) == 0
+    assert np.array_equal(np.asarray(Image.open(tmp_path / "png/a.png")), np.asarray(Image.open(source)))
+
+
+def test_depth_and_range_are_kept_and_chosen(tmp_path: Path, tiny_path: Path) -> None:
+    given, scene = tmp_path / "in", torch.rand(40, 56, 3).numpy() * 8 - 1
+    write_picture(given / "deep.png", torch.rand(1, 40, 56, 3), depth=16)
+    write_picture(given / "deep.tif", torch.rand(1, 40, 56, 3), depth=16)
+    write_floats(given / "scene.tif", scene)
+    options = [*OPTIONS, "--model", str(tiny_path), "--labels", "noise"]
+    for name, more, depths in (("kept", ["--keep-range"], [16, 16, 32]), ("chosen", ["--depth", "8"], [8, 8, 8])):
+        out = tmp_path / name
+        assert main(["batch", str(given), "-o", str(out), *options, *more]) == 0
+        assert [read_picture(out / file).depth for file in ("deep.png", "deep.tif", "scene.tif")] == depths
+    kept = read_floats(tmp_path / "kept/scene.tif")
+    assert kept and kept.color.max() > 4 and kept.color.min() < -0.5
+
+
+def test_a_process_that_ends_is_told(
+    folder: Path, tmp_path: Path, tiny_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Values that are not finite are found where the weights are read: in the process."""
+    weights, state = tmp_path / "odd.safetensors", load_file(tiny_path)
+    next(iter(state.values())).view(-1)[0] = float("nan")
+    save_file(state, weights, metadata=dict(open_state_dict(tiny_path).metadata))
     command = ["batch", str(folder), "-o", str(tmp_path / "out"), "--devices", "cpu", "--model", str(weights)]
     assert main(command) == 2
     told = capfd.readouterr().err

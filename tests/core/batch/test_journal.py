@@ -81,6 +81,34 @@ def test_a_changed_file_waits_again(journal: Journal, items: list[Item]) -> None
     assert journal.states() == {"0.png": "done", "1.png": "waiting", "2.png": "done"}
 
 
+def test_what_has_lost_its_result_waits_again(journal: Journal, items: list[Item]) -> None:
+    for item, result in zip(items[:2], ("0.png", ""), strict=True):
+        assert journal.claim(item)
+        journal.finish(item, Outcome("done", result=result))
+    assert journal.claim(items[2]) and journal.results() == {"0.png": "0.png"}
+    journal.redo(["0.png", "2.png"])
+    assert journal.states() == {"0.png": "waiting", "1.png": "done", "2.png": "working"}
+
+
+def test_a_missing_picture_waits_again_once_it_is_there(journal: Journal, tmp_path: Path) -> None:
+    item = Item(tmp_path / "late.png", "late.png")
+    journal.add([item])
+    assert journal.claim(item)
+    journal.finish(item, Outcome("failed", error="does not exist"))
+    journal.add([item])
+    assert journal.states()["late.png"] == "failed"
+    item.source_path.write_bytes(b"there")
+    journal.add([item])
+    assert journal.states()["late.png"] == "waiting"
+
+
+def test_a_journal_that_is_gone_is_told(journal: Journal, items: list[Item]) -> None:
+    moved = journal.path.rename(journal.path.with_name("moved"))
+    with pytest.raises(AutoDIRError, match="is gone; run the same command again"):
+        journal.claim(items[0])
+    moved.rename(journal.path)
+
+
 def test_only_what_failed_is_tried_again(journal: Journal, items: list[Item]) -> None:
     journal.claim(items[0])
     journal.finish(items[0], Outcome("failed", error="broken"))

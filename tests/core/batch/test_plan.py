@@ -41,20 +41,37 @@ def test_wildcards_and_lists(folder: Path, tmp_path: Path) -> None:
     listed = folder / "some.txt"
     listed.write_text(f"a/10.jpg\n\n{folder / 'b' / '1.png'}\n", encoding="utf-8")
     assert names(plan_items([str(listed)], tmp_path / "out")) == ["a/10.jpg", "1.png"]
+    listed.write_text("b\na/2.*\na/gone.jpg\n", encoding="utf-8")
+    assert names(plan_items([str(listed)], tmp_path / "out")) == ["b/1.png", "a/2.png", "a/gone.jpg"]
 
 
 def test_two_pictures_never_write_one_file(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(ad.InputError, match=r"would both write 1\.png"):
         plan_items([str(folder / "a/1.png"), str(folder / "b/1.png")], tmp_path / "out")
+    given = [str(folder / "b"), str(folder / "b/1.png"), str(folder)]
+    assert names(plan_items(given, tmp_path / "out")) == ["1.png", "a/1.png", "a/2.png", "a/10.jpg"], "each file once"
+
+
+def test_names_that_become_alike_keep_their_suffixes(folder: Path, tmp_path: Path) -> None:
+    for name in ("a/2.gif", "a/10.png"):
+        (folder / name).touch()
+    items = plan_items([str(folder / "a")], tmp_path / "out")
+    assert names(items) == ["1.png", "2.bmp.png", "2.gif.png", "10.jpg", "10.png"]
+    assert [item.copy for item in items] == ["1.png", "2.bmp", "2.gif", "10.jpg", "10.png"]
     (folder / "a/2.png").touch()
-    with pytest.raises(ad.InputError, match=r"would both write a/2\.png"):
-        plan_items([str(folder)], tmp_path / "out")
-    assert names(plan_items([str(folder / "b"), str(folder / "b/1.png")], tmp_path / "out")) == ["1.png"]
+    assert "2.png" in names(plan_items([str(folder / "a")], tmp_path / "out")), "one that need not change does not"
+    forced = plan_items([str(folder / "a")], tmp_path / "out", ".jpg")
+    assert names(forced)[-2:] == ["10.jpg", "10.png.jpg"] and not any(item.copy for item in forced)
 
 
 def test_what_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(ad.InputError, match="does not exist"):
         plan_items([str(tmp_path / "nowhere")], tmp_path / "out")
+
+
+def test_an_input_is_no_place_for_results(folder: Path) -> None:
+    with pytest.raises(ad.InputError, match="whose files are results; choose another output folder"):
+        plan_items([str(folder)], folder)
 
 
 def test_shards_share_everything_once() -> None:

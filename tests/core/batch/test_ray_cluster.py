@@ -76,7 +76,7 @@ class Copier:
         limit = time.monotonic() + 400
         while parcel.item.name > "b" and len(list(self.begun.iterdir())) < self.workers and time.monotonic() < limit:
             time.sleep(0.05)
-        return Outcome("done", str(os.getpid())), parcel.content
+        return Outcome("done", str(os.getpid()), parcel.item.name), parcel.content
 
     def close(self) -> None:
         pass
