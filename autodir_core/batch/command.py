@@ -22,7 +22,7 @@ from ..cli.options import (
     add_quiet,
     add_tile_size,
     at_least,
-    chosen_labels,
+    check_weights,
     load_model,
     names,
 )
@@ -131,17 +131,10 @@ def run(arguments: argparse.Namespace) -> int:
 
 def check_settings(arguments: argparse.Namespace) -> None:
     """InputError or CheckpointError for what no picture can be restored with, before it is noted in the journal."""
-    from ..checkpoint.inspection import inspect
-    from ..errors import CheckpointError
-    from ..model import MINI
-
     check_options(arguments)
     if arguments.keep_range and arguments.format not in (None, "tif", "tiff"):
         raise InputError(f"--keep-range writes float TIFF files, not {arguments.format}; leave --format out")
-    found = inspect(arguments.model or MINI)
-    if found.problem:
-        raise CheckpointError(found.problem)
-    chosen_labels(arguments, found.metadata.labels)
+    check_weights(arguments)
 
 
 def check_places(arguments: argparse.Namespace) -> None:

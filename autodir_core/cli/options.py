@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..choices import CROPS, PRECISIONS, PRESETS
-from ..errors import InputError
+from ..errors import CheckpointError, InputError
 from ..imaging.paths import FORMATS
 from ..labels import check_labels
 from ..tiling.sizes import MIN_TILE_SIZE
@@ -55,6 +55,17 @@ def load_model(arguments: argparse.Namespace) -> AutoDIR:
 
     place = {"offload": arguments.offload, "cuda_graph": arguments.cuda_graph}
     return load_autodir(arguments.model, arguments.device, arguments.precision, **place)
+
+
+def check_weights(arguments: argparse.Namespace) -> None:
+    """CheckpointError for weights that are no model, InputError for labels that it does not know; reads no values."""
+    from ..checkpoint.inspection import inspect
+    from ..model import MINI
+
+    found = inspect(arguments.model or MINI)
+    if found.problem:
+        raise CheckpointError(found.problem)
+    chosen_labels(arguments, found.metadata.labels)
 
 
 def chosen_labels(arguments: argparse.Namespace, known: Sequence[str]) -> tuple[str, ...]:
