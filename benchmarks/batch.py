@@ -148,11 +148,13 @@ def measure(model: AutoDIR, folder: Path, given: argparse.Namespace) -> None:
         seconds = time_workers(work, small, folder / label, count) / len(small)
         print(f"{label}: {seconds:.3f} processor s a picture", flush=True)
     many = make_pictures(folder / "many", given.many, SMALL, ".jpg")
-    first, last = measure_growth(model, many, folder / "d", ["--assess-only"])
-    print(
-        f"memory over {len(many)} pictures: {first / 1e6:.1f} to {last / 1e6:.1f} MB, {last / first - 1:+.2%}",
-        flush=True,
-    )
+    for label, options in (("assessed", ["--assess-only"]), ("restored", fast)):
+        first, last = measure_growth(model, many, folder / label, options)
+        print(
+            f"memory over {len(many)} {label} pictures: {first / 1e6:.1f} to {last / 1e6:.1f} MB, "
+            f"{last / first - 1:+.2%}",
+            flush=True,
+        )
 
 
 def run_work(model: AutoDIR, options: list[str], items: list[Item], output: Path) -> None:

@@ -6,6 +6,7 @@ import argparse
 import glob
 import os
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,7 +73,8 @@ def plan_jobs(
     pictures = find_pictures(given)
     output = Path(arguments.output)
     to_file = not arguments.output.endswith(("/", os.sep)) and wants_file(given, pictures, output)
-    jobs = [Job(path, output if to_file else output / folder_name(path, marker, endings)) for path in pictures]
+    targets = [output] if to_file else [output / name for name in folder_names(pictures, marker, endings)]
+    jobs = [Job(path, target) for path, target in zip(pictures, targets, strict=True)]
     check_distinct(jobs, endings)
     check_writable(output.parent if to_file else output)
     if arguments.overwrite:
@@ -95,6 +97,21 @@ def wants_file(given: Sequence[str], pictures: Sequence[Path], output: Path) -> 
     if not one and output.suffix.lower() in FORMATS:
         raise InputError(f"several pictures need a folder as output, got the file name {output}")
     return one
+
+
+def folder_names(pictures: Sequence[Path], marker: str, endings: Sequence[str]) -> list[str]:
+    """Return the names of results in a folder; where two become alike by a changed suffix, both keep their own.
+
+    So a.bmp and a.gif give a.bmp_MARKER.png and a.gif_MARKER.png.
+    """
+    names = [folder_name(path, marker, endings) for path in pictures]
+    taken = Counter(name.casefold() for name in names)
+    return [
+        folder_name(Path(path.name + Path(name).suffix), marker, endings)
+        if taken[name.casefold()] > 1 and Path(name).suffix != path.suffix
+        else name
+        for path, name in zip(pictures, names, strict=True)
+    ]
 
 
 def folder_name(picture: Path, marker: str, endings: Sequence[str] = ()) -> str:

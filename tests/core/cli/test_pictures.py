@@ -54,11 +54,14 @@ class TestFolders:
         assert np.array_equal(pixels(tmp_path / "all" / "b_restored.png"), pixels(tmp_path / "b.png"))
 
     def test_results_that_would_share_a_name(self, folder, refused, tmp_path):
-        saved(folder / "c.png")
-        assert "would both write" in refused("restore", folder, "-o", tmp_path / "out", *FAST)
-        (folder / "c.png").unlink()
         saved(folder / "a.png")  # a_restored.png and a_restored.jpg differ, their reports do not
         assert "a_restored.json" in refused("restore", folder, "-o", tmp_path / "out", "--report", *FAST)
+
+    def test_names_that_become_alike_keep_their_suffixes(self, folder, loaded, tmp_path):
+        saved(folder / "c.png"), saved(folder / "c.gif")
+        assert call("restore", folder, "-o", tmp_path / "out", "--quiet", *FAST) == 0
+        results = [name for name in names_in(tmp_path / "out") if name.startswith("c")]
+        assert results == ["c.bmp_restored.png", "c.gif_restored.png", "c_restored.png"]
 
     def test_results_among_the_inputs(self, folder, refused):
         saved(folder / "b_restored.png")
