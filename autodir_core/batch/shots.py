@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import shutil
 from collections.abc import Callable, Iterator, Sequence
@@ -16,13 +17,15 @@ from ..model import AutoDIR
 from ..optional_imports import optional_import
 from ..outputs import Assessment, Decision
 from ..pipeline import decide, repeat_rounds
+from ..serialization.atomic import write_text
 from ..settings import LoopSettings, SamplerSettings
 from .film import count_frames, join_parts, read_format, read_frames, write_part
 
 PART_FRAMES = 120
 """Frames that are lost at most when a process ends."""
 
-PARTS_ENDING = ".parts"
+PARTS_ENDING, MARK = ".parts", "made_of"
+"""Of the folder of a film's parts, and in it the file with their `fingerprint`."""
 
 
 Part = tuple[int, int, Decision]
@@ -92,10 +95,33 @@ def restore_film(
     def change(image: Tensor, decision: Decision) -> Tensor:
         return repeat_rounds(model, image, decision.rounds, loop, sampler, seed=seed)
 
-    folder = target.with_name(target.name + PARTS_ENDING)
+    folder = parts_folder(target, fingerprint(source, decisions, loop, sampler, seed))
     join_parts(write_parts(source, folder, cut_parts(shots, decisions), change, tell), source, target)
     shutil.rmtree(folder)
     return decisions
+
+
+def fingerprint(
+    source: Path, decisions: Sequence[Decision], loop: LoopSettings, sampler: SamplerSettings, seed: int
+) -> str:
+    """Return what tells whether parts that are there are those that would be made."""
+    facts = source.stat()
+    digest = hashlib.sha256(repr((facts.st_size, facts.st_mtime_ns, loop, sampler, seed)).encode())
+    for decision in decisions:
+        digest.update(repr([(planned.label, planned.strength) for planned in decision.rounds]).encode())
+        for planned in decision.rounds:
+            digest.update(planned.embedding.cpu().float().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def parts_folder(target: Path, mark: str) -> Path:
+    """Return the folder of a film's parts; those of another `fingerprint` are removed."""
+    folder = target.with_name(target.name + PARTS_ENDING)
+    note = folder / MARK
+    if not note.is_file() or note.read_text(encoding="utf-8") != mark:
+        shutil.rmtree(folder, ignore_errors=True)
+        write_text(note, mark)
+    return folder
 
 
 def write_parts(

@@ -123,7 +123,7 @@ def test_an_interrupted_film_goes_on_where_it_was(
 
     with pytest.raises(KeyboardInterrupt):
         shots.restore_film(tiny, source, target, LOOP, SAMPLER, tell=stop)
-    [part] = (tmp_path / "out.mp4.parts").iterdir()
+    [part] = (tmp_path / "out.mp4.parts").glob("*.part")
     written = part.stat().st_mtime_ns
     made: list[int] = []
     monkeypatch.setattr(shots, "repeat_rounds", lambda *a, **k: made.append(1) or repeat_rounds(*a, **k))
@@ -131,6 +131,25 @@ def test_an_interrupted_film_goes_on_where_it_was(
     assert len(made) == FRAMES - 8 and times(target) == times(source)
     pairs = zip(film.read_frames(target), film.read_frames(whole), strict=True)
     assert all(torch.equal(one, other) for (_, one), (_, other) in pairs)
+
+
+def test_parts_that_were_made_otherwise_are_made_again(
+    tiny: ad.AutoDIR, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shots, "PART_FRAMES", 8)
+    target = tmp_path / "out.mp4"
+
+    def stop(done: int, total: int) -> None:
+        if done == 13:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        shots.restore_film(tiny, source, target, LOOP, SAMPLER, seed=1, tell=stop)
+    assert list((tmp_path / "out.mp4.parts").glob("*.part"))
+    made: list[int] = []
+    monkeypatch.setattr(shots, "repeat_rounds", lambda *a, **k: made.append(1) or repeat_rounds(*a, **k))
+    shots.restore_film(tiny, source, target, LOOP, SAMPLER, seed=2)
+    assert len(made) == FRAMES
 
 
 def check_unwritten(part: Path, written: int) -> None:
