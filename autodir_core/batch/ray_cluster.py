@@ -28,7 +28,7 @@ from ..optional_imports import optional_import
 from ..serialization.atomic import atomic_path, one_line
 from .journal import Journal, Outcome
 from .plan import Item
-from .run import Staging, Work, heartbeat, read_one, start_one
+from .run import Staging, Work, heartbeat, keep_date, read_one, start_one
 from .storage import is_url
 
 with optional_import("ray", "leave --ray out"):
@@ -218,7 +218,7 @@ class Driver:
             return
         if worker in self.load:  # else it has ended since
             self.load[worker] -= self.places(item)
-        self.finish(item, self.write(*answer))
+        self.finish(item, self.write(item, *answer))
 
     def drop(self, worker: Any, item: Item | None, error: RayError, waiting: deque[Item]) -> None:
         """Leave a worker that has ended; what it had at work waits again."""
@@ -236,13 +236,14 @@ class Driver:
             self.journal.release(item)
             waiting.appendleft(item)
 
-    def write(self, outcome: Outcome, content: bytes | None) -> Outcome:
+    def write(self, item: Item, outcome: Outcome, content: bytes | None) -> Outcome:
         """Write a result that a worker sent; return the outcome, of a failure where it cannot be written."""
         if content is None:
             return outcome
         try:
             with atomic_path(self.arguments.output / outcome.result) as temporary:
                 temporary.write_bytes(content)
+                keep_date(item.source, temporary)
         except (AutoDIRError, OSError) as error:
             return Outcome("failed", sha256=outcome.sha256, error=one_line(error))
         return outcome

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import shutil
 import threading
@@ -195,6 +196,8 @@ class Attempt:
         """Write its files and bring them to where they belong."""
         try:
             outcome = self.work.write(self.decoded.local, self.decoded.picture, result)
+            if outcome.result:
+                keep_date(self.item.source, self.work.staging.results / outcome.result)
             self.work.staging.deliver(outcome.result)
         except (AutoDIRError, OSError) as error:
             return self.failure(error)
@@ -208,6 +211,13 @@ class Attempt:
         """Remove the local copy; return the outcome with its time and the digest of its file."""
         self.work.staging.discard(self.item, self.decoded.local)
         return replace(outcome, seconds=round(perf_counter() - self.start, 3), sha256=self.decoded.sha256)
+
+
+def keep_date(source: Location, result: Path) -> None:
+    """Give a result the date of its source, by which folders of scans without EXIF are sorted; URLs have none."""
+    if isinstance(source, Path) and source.exists():
+        facts = source.stat()
+        os.utime(result, ns=(facts.st_atime_ns, facts.st_mtime_ns))
 
 
 def finished(outcome: Outcome) -> Future[Outcome]:

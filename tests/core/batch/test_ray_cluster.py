@@ -129,6 +129,7 @@ def test_one_worker_is_killed_and_one_is_added(
     assert len({outcome.decision for outcome in watch.outcomes.values()}) >= 3, "others than the first two had some"
     out = Path(items[0].source).parents[2] / "out"
     assert all((out / item.name).read_bytes() == item.source_path.read_bytes() for item in items)
+    assert all((out / item.name).stat().st_mtime_ns == item.source_path.stat().st_mtime_ns for item in items)
 
 
 def test_a_picture_that_ends_its_worker_is_one_failure(
