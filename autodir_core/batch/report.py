@@ -49,12 +49,13 @@ def tail(row: Row) -> list[Any]:
 
 
 def render_batch(folder: Location, rows: Sequence[Row]) -> str:
-    """Return the page: counts, those that changed most before and after, and those that failed."""
+    """Return the page: counts, what changed most and whose edges moved most, before and after, and what failed."""
     states = [row["state"] for row in rows]
     counts = ", ".join(f"{states.count(state)} {state}" for state in sorted(set(states)))
     changed = sorted((row for row in rows if "changed" in row["facts"]), key=lambda row: row["facts"]["changed"])
-    pairs = "\n".join(render_pair(folder, row) for row in changed[:SHOWN])
-    sections = [f"<section>\n<h2>Changed most</h2>\n{pairs}\n</section>"] if pairs else []
+    moved = sorted((row for row in changed if lowest_edges(row) < 1), key=lowest_edges)
+    shown = {"Changed most": changed, "Edges moved most: look at these first": moved}
+    sections = [render_section(heading, folder, some[:SHOWN]) for heading, some in shown.items() if some]
     failed = [
         f"<li>{escape(row['name'])}: {escape(row['error'] or '')}</li>" for row in rows if row["state"] == "failed"
     ]
@@ -63,9 +64,25 @@ def render_batch(folder: Location, rows: Sequence[Row]) -> str:
     return render_page(f"Batch of {len(rows)} pictures", counts, sections)
 
 
+def lowest_edges(row: Row) -> float:
+    """Return how well a restored picture's edges were kept in the round that moved them most, as the gate saw it.
+
+    1 where no gate looked.
+    """
+    verdicts = (done.get("verdict") for done in row["facts"].get("rounds", ()))
+    return min((verdict["edges"] for verdict in verdicts if verdict and verdict["accepted"]), default=1.0)
+
+
+def render_section(heading: str, folder: Location, rows: Sequence[Row]) -> str:
+    pairs = "\n".join(render_pair(folder, row) for row in rows)
+    return f"<section>\n<h2>{heading}</h2>\n{pairs}\n</section>"
+
+
 def render_pair(folder: Location, row: Row) -> str:
     """Return a picture before and after; a line where one is gone."""
-    title = f"<h3>{escape(row['name'])}: {escape(row['decision'])}, {row['facts']['changed']:g} dB from the input</h3>"
+    edges, far = lowest_edges(row), f"{row['facts']['changed']:g} dB from the input"
+    kept = f", edges {edges:.2f} of 1" if edges < 1 else ""
+    title = f"<h3>{escape(row['name'])}: {escape(row['decision'])}, {far}{kept}</h3>"
     try:
         before, after = (thumbnail(place) for place in (location(row["source"]), join(folder, row["result"])))
     except AutoDIRError as error:

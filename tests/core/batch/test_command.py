@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import csv
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,6 +18,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
+from autodir_core.batch.report import render_batch
 from autodir_core.checkpoint.reader import open_state_dict
 from autodir_core.cli import main
 from autodir_core.imaging.files import read_picture, write_picture
@@ -156,6 +159,20 @@ def test_weights_that_cannot_be_used_leave_nothing(
     save_file({"odd": torch.zeros(1)}, weights)
     assert main(["batch", str(folder), "-o", str(tmp_path / "out"), "--model", str(weights)]) == 2
     assert "none.safetensors" in capsys.readouterr().err and not (tmp_path / "out").exists()
+
+
+def test_the_page_shows_first_whose_edges_moved(tmp_path: Path) -> None:
+    rows: list[dict[str, Any]] = []
+    for name, changed, edges in (("a", 20.0, 0.9), ("b", 30.0, 0.7), ("c", 25.0, None)):
+        write_picture(tmp_path / f"{name}.png", torch.rand(1, 8, 8, 3))
+        verdict = {} if edges is None else {"verdict": {"accepted": True, "edges": edges}}
+        facts = {"changed": changed, "rounds": [verdict]}
+        own = {"name": f"{name}.png", "result": f"{name}.png", "source": str(tmp_path / f"{name}.png")}
+        rows.append(own | {"state": "done", "decision": "noise", "facts": facts, "error": ""})
+    page = render_batch(tmp_path, rows)
+    by_change, by_edges = page.split("Edges moved most")
+    assert re.findall(r"<h3>(\w)", by_change) == ["a", "c", "b"] and re.findall(r"<h3>(\w)", by_edges) == ["b", "a"]
+    assert "b.png: noise, 30 dB from the input, edges 0.70 of 1" in by_edges
 
 
 def test_out_is_a_folder(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
