@@ -19,6 +19,7 @@ from torch import Tensor
 
 from ..errors import InputError
 from ..imaging.layout import from_uint8, to_uint8
+from ..imaging.paths import warn_once
 from ..optional_imports import optional_import
 from ..serialization.atomic import atomic_path, one_line
 from .plan import CONTAINERS
@@ -54,12 +55,14 @@ class VideoFormat:
         time_base: seconds of one unit of a frame's time.
         deep: whether samples have more than 8 bits.
         colors: range, primaries, transfer and matrix as numbers of ITU-T H.273.
+        aspect: width of a pixel by its height, upright; 0 where the film does not say.
     """
 
     rate: Fraction
     time_base: Fraction
     deep: bool
     colors: dict[str, int]
+    aspect: Fraction
 
 
 @contextmanager
@@ -82,7 +85,14 @@ def read_format(path: Path) -> VideoFormat:
         colors = {name: int(getattr(codec, name) or 0) for name in names}
         rate = stream.average_rate or stream.guessed_rate or Fraction(25)
         deep = any(component.bits > 8 for component in codec.format.components) if codec.format else False
-        return VideoFormat(rate, stream.time_base or 1 / rate, deep, colors)
+        base, aspect = stream.time_base or 1 / rate, stream.sample_aspect_ratio or Fraction(0)
+        first = next(film.decode(stream), None)
+        if first and first.interlaced_frame:
+            warn_once(
+                f"{path} is interlaced: that a picture shows two moments is taken for damage; deinterlace it first"
+            )
+        turned = bool(first and first.rotation % 180)
+        return VideoFormat(rate, base, deep, colors, 1 / aspect if turned and aspect else aspect)
 
 
 def read_frames(path: Path) -> Iterator[tuple[int, Tensor]]:
@@ -134,6 +144,8 @@ def add_video(part: OutputContainer, first: VideoFrame, like: VideoFormat) -> Vi
     stream = part.add_stream(CODEC, rate=like.rate, options=dict(QUALITY))
     stream.width, stream.height, stream.pix_fmt = first.width, first.height, first.format.name
     stream.time_base = stream.codec_context.time_base = like.time_base
+    if like.aspect:
+        stream.codec_context.sample_aspect_ratio = like.aspect
     stream.codec_context.max_b_frames = 0  # packets of parts then follow each other in the order of their times
     for name, number in like.colors.items():
         if number:
@@ -175,5 +187,9 @@ def seconds_of(packet: Packet[Any]) -> float:
 
 
 def count_frames(path: Path) -> int:
+    """Return the number of pictures; InputError where none can be decoded."""
     with opened(path) as film:
-        return sum(1 for _ in film.decode(film.streams.video[0]))
+        count = sum(1 for _ in film.decode(film.streams.video[0]))
+    if not count:
+        raise InputError(f"{path} holds no picture that can be decoded; get a complete copy")
+    return count

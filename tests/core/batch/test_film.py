@@ -21,6 +21,9 @@ pytest.importorskip("scenedetect", reason="PySceneDetect is not installed")
 from autodir_core.batch import film, shots  # noqa: E402
 
 SIZE, FRAMES, CUT = (64, 48), 40, 20
+INTERLACED = 0x20000000 | 0x40000
+"""FFmpeg's flags of interlaced motion and transforms."""
+
 LOOP, SAMPLER = ad.LoopSettings(1, labels=["noise"]), ad.SamplerSettings(steps=1)
 
 
@@ -131,6 +134,31 @@ def test_an_interrupted_film_goes_on_where_it_was(
     assert len(made) == FRAMES - 8 and times(target) == times(source)
     pairs = zip(film.read_frames(target), film.read_frames(whole), strict=True)
     assert all(torch.equal(one, other) for (_, one), (_, other) in pairs)
+
+
+def test_pixels_that_are_not_square_stay_so(tiny: ad.AutoDIR, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """As on tape and DVD, whose films are interlaced as well, which is told."""
+    source, target = tmp_path / "tape.mpg", tmp_path / "tape.mkv"
+    with av.open(str(source), "w") as tape:
+        video = tape.add_stream("mpeg2video", rate=25)
+        video.width, video.height, video.pix_fmt = 72, 56, "yuv420p"
+        video.codec_context.sample_aspect_ratio = Fraction(112, 81)
+        video.codec_context.flags |= INTERLACED
+        for number in range(4):
+            levels = (draw_frame(number, (72, 56)) * 255).astype(np.uint8)
+            tape.mux(video.encode(av.VideoFrame.from_ndarray(levels, format="rgb24").reformat(format="yuv420p")))
+        tape.mux(video.encode(None))
+    shots.restore_film(tiny, source, target, LOOP, SAMPLER)
+    with av.open(str(target)) as restored:
+        assert restored.streams.video[0].sample_aspect_ratio == Fraction(112, 81)
+    assert caplog.text.count("tape.mpg is interlaced") == 1
+
+
+def test_a_film_without_a_whole_picture_is_told(tmp_path: Path) -> None:
+    whole = write_film(tmp_path / "whole.mkv", frames=4).read_bytes()
+    (tmp_path / "cut.mkv").write_bytes(whole[:1500])
+    with pytest.raises(ad.InputError, match=r"cut\.mkv (holds no picture|cannot be read)"):
+        shots.find_shots(tmp_path / "cut.mkv")
 
 
 def test_parts_that_were_made_otherwise_are_made_again(
