@@ -65,6 +65,7 @@ class Round:
         image: [B, H, W, 3], generated + w (corrected - generated) with the label's weight: what the next round gets.
             With a gate the accepted part of that change; the picture before the round where it was refused.
         verdicts: per picture what the gate found, None where it was not asked; empty without a gate.
+        candidate: of a batch of one, which of several attempts this is, from 0.
     """
 
     labels: tuple[str | None, ...]
@@ -73,6 +74,7 @@ class Round:
     corrected: Tensor
     image: Tensor
     verdicts: tuple[Verdict | None, ...] = ()
+    candidate: int = 0
 
     def verdict(self, picture: int) -> Verdict | None:
         """Return what the gate found about one picture's round; None where it was not asked."""
@@ -119,11 +121,13 @@ class PlannedRound:
         label: the degradation that it removes; None with a custom prompt.
         embedding: [1, T, D], what conditions the diffusion.
         strength: the part of the change that the quality gate accepted, 0..1.
+        candidate: which attempt's noise it was accepted with, from 0.
     """
 
     label: str | None
     embedding: Tensor
     strength: float
+    candidate: int = 0
 
 
 @dataclass(frozen=True)

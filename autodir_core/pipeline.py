@@ -133,7 +133,7 @@ def plan_rounds(model: AutoDIR, done: Restoration, loop: LoopSettings) -> list[P
             else:
                 embedding = blend(one.probabilities.to(model.device), model.prompts(done.labels).states)
             verdict = one.verdict(0)
-            planned.append(PlannedRound(one.label, embedding, verdict.strength if verdict else 1.0))
+            planned.append(PlannedRound(one.label, embedding, verdict.strength if verdict else 1.0, one.candidate))
     return planned
 
 
@@ -152,7 +152,7 @@ def repeat_rounds(
     state = LoopState.start(check_images(image), model.labels)
     for one in planned:
         ungated = replace(loop, gate=False, candidates=1, strength=loop.strength * one.strength)
-        runner = RoundRunner(model, ungated, sampler, 0, noise, Callbacks())
+        runner = RoundRunner(model, ungated, sampler, 0, noise, Callbacks()).candidate(one.candidate)
         state = runner.run(replace(state, label=one.label), one.embedding)
     return state.image
 
@@ -202,8 +202,11 @@ class RoundRunner:
 
     def run(self, state: LoopState, embedding: Tensor, gate: QualityGate | None = None) -> LoopState:
         """Remove the degradation that `state` names, as far as the gate accepts it: the best of the candidates."""
-        runners = (self.candidate(number) for number in range(self.loop.candidates))
-        done = max((runner.attempt(state, embedding, gate) for runner in runners), key=rank_attempt)
+        attempts = (
+            replace(self.candidate(number).attempt(state, embedding, gate), candidate=number)
+            for number in range(self.loop.candidates)
+        )
+        done = max(attempts, key=rank_attempt)
         if self.callbacks.on_round:
             self.callbacks.on_round(self.picture, done)
         image = done.image

@@ -12,6 +12,7 @@ import autodir_core as ad
 from autodir_core.checkpoint.metadata import GateThresholds
 from autodir_core.model import AutoDIR
 from autodir_core.outputs import Verdict
+from autodir_core.pipeline import plan_rounds, repeat_rounds
 from autodir_core.stages.quality_gate import QualityGate, judge
 
 LABELS = ("noise", "haze", "no")
@@ -156,5 +157,8 @@ def test_of_several_candidates_the_gate_takes_the_best(tiny, monkeypatch):
     assert done.rounds[0].verdict(0) == Verdict("", 1.0, 0.9, 1.0, 0.0)
     second = ad.restore(tiny, images, ad.LoopSettings(max_rounds=1), FAST, seed=5 + 1_000_003)
     assert torch.equal(done.image, second.image)
+    loop = ad.LoopSettings(max_rounds=1, gate=True, candidates=3)
+    planned = plan_rounds(tiny, done, loop)
+    assert torch.equal(repeat_rounds(tiny, images, planned, loop, FAST, seed=5), done.image), "with that noise too"
     with pytest.raises(ad.InputError, match="without a gate"):
         ad.LoopSettings(candidates=2)
