@@ -11,6 +11,7 @@ import time
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -90,6 +91,50 @@ def test_killed_at_random_moments(
         check_end(output, whole)
     assert any(left) or kills < 10
     print(f"{len(left)} kills of {batches} batches, {sum(left)} with pictures done and others not")
+
+
+def make_film(path: Path) -> None:
+    """40 noisy frames, more than a tiny model does at once."""
+    av = pytest.importorskip("av", reason="PyAV is not installed")
+    pytest.importorskip("scenedetect", reason="PySceneDetect is not installed")
+    random_levels = np.random.default_rng(0)
+    with av.open(str(path), "w") as film:
+        video = film.add_stream("libx264", rate=24)
+        video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
+        for _ in range(40):
+            levels = random_levels.integers(60, 200, (48, 64, 3)).astype(np.uint8)
+            film.mux(video.encode(av.VideoFrame.from_ndarray(levels, format="rgb24").reformat(format="yuv420p")))
+        film.mux(video.encode(None))
+
+
+@pytest.mark.timeout(20_000)
+def test_a_film_killed_at_random_moments(
+    tmp_path: Path, tiny_path: Path, rng: random.Random, kills: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its parts are whole or not there, and the film that they become is that of an undisturbed run."""
+    (tmp_path / "in").mkdir()
+    make_film(tmp_path / "in/film.mkv")
+    from autodir_core.batch import shots
+    from autodir_core.batch.film import read_frames
+
+    monkeypatch.setattr(shots, "PART_FRAMES", 8)  # forked processes have it too
+    torch.set_num_threads(1)
+    given, whole = [*COMMON, *RESTORE, "--labels", "noise", "--model", str(tiny_path)], tmp_path / "whole"
+    assert main(["batch", str(tmp_path / "in"), "-o", str(whole), *given]) == 0
+    wanted = torch.stack([image for _, image in read_frames(whole / "film.mkv")])
+    began = time.monotonic()
+    finish(start(tmp_path / "in", tmp_path / "again", given))
+    length, left, films = time.monotonic() - began, [], 0
+    while len(left) < kills:
+        films, output = films + 1, tmp_path / f"out{films + 1}"
+        while len(left) < kills and killed(start(tmp_path / "in", output, given), length * rng.uniform(0, 1.1)):
+            left.append(len(list(output.glob("film.mkv.parts/[0-9]*.part"))))
+            print(f"kill {len(left)}", flush=True)
+        finish(start(tmp_path / "in", output, given))
+        assert torch.equal(torch.stack([image for _, image in read_frames(output / "film.mkv")]), wanted)
+        assert sorted(path.name for path in output.iterdir()) == ["batch.csv", "batch.html", "batch.sqlite", "film.mkv"]
+    assert any(left) or kills < 10
+    print(f"{len(left)} kills of {films} films, {sum(map(bool, left))} with parts done")
 
 
 def killed(process: BaseProcess, wait: float) -> bool:

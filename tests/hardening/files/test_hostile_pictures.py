@@ -12,10 +12,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image, ImageCms
 
 from autodir_core.errors import AutoDIRError, explain_full_memory
 from autodir_core.imaging.files import read_picture, write_picture
+from autodir_core.imaging.formats.deep_tiff import encode_samples
+from autodir_core.imaging.formats.encoding import encode_picture
+from autodir_core.imaging.formats.metadata import Metadata
 
 from .mutate import mutate
 
@@ -47,6 +51,12 @@ def seeds() -> Iterator[bytes]:
             except (OSError, ValueError, KeyError):
                 continue  # this format has no such mode
             yield file.getvalue()
+    levels = np.random.default_rng(1).random((40, 50, 4), np.float32)
+    metadata = Metadata(exif=exif.tobytes(), icc_profile=profile)
+    for name, channels in (("PNG", 3), ("PNG", 4), ("TIFF", 3), ("TIFF", 4)):
+        pixels = torch.from_numpy(levels[..., :channels])
+        yield encode_picture(pixels, name, Path(name), quality=95, depth=16, metadata=metadata)
+    yield encode_samples(levels[..., :3])
 
 
 def test_every_picture_is_read_or_refused(
