@@ -64,6 +64,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     how.add_argument("--skip-clean", action="store_true", help=skip)
     only = "restore nothing: write what each picture has to batch.csv"
     how.add_argument("--assess-only", action="store_true", help=only)
+    blend = "average the frames of films with their neighbors along the motion, where the film flickers (default: on)"
+    how.add_argument("--blend", action=argparse.BooleanOptionalAction, default=True, help=blend)
     add_model_options(parser)
     several = "between commas, such as cuda:0,cuda:1: a process for each; they share the work (default: one, --device)"
     how.add_argument("--devices", type=names, help=several)

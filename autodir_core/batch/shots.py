@@ -5,13 +5,19 @@ from __future__ import annotations
 import hashlib
 import logging
 import shutil
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from itertools import islice, pairwise
+from dataclasses import dataclass
+from itertools import dropwhile, groupby, islice, pairwise
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
+from ..imaging.color import match_color
 from ..imaging.layout import from_uint8, to_uint8
+from ..imaging.mask import apply_mask
+from ..imaging.temporal import RADIUS, blend_in_time
 from ..loop_policy import mean_assessment, sample_numbers
 from ..model import AutoDIR
 from ..optional_imports import optional_import
@@ -19,7 +25,7 @@ from ..outputs import Assessment, Decision
 from ..pipeline import decide, repeat_rounds
 from ..serialization.atomic import write_text
 from ..settings import LoopSettings, SamplerSettings
-from .film import count_frames, join_parts, read_format, read_frames, write_part
+from .film import VideoFormat, count_frames, join_parts, read_format, read_frames, write_part
 
 PART_FRAMES = 120
 """Frames that are lost at most when a process ends."""
@@ -31,8 +37,49 @@ PARTS_ENDING, MARK = ".parts", "made_of"
 Part = tuple[int, int, Decision]
 """The first frame of a part of a film, the one after its last, and what is done to them."""
 
+Frame = tuple[int, Tensor]
+"""The time of a frame, in units of its film, and its picture [1, H, W, 3] in 0..1."""
+
+Change = Callable[[Iterator[Frame], Decision], Iterator[Frame]]
+"""Restores the frames of a shot, or of its end."""
+
 Tell = Callable[[int, int], None]
 """Called with the number of finished frames and of all."""
+
+
+@dataclass(frozen=True)
+class FrameOptions:
+    """What is done to the frames of a film beside their rounds.
+
+    Attributes:
+        match_color: a name of `choices.COLOR_METHODS`, or none.
+        blend: whether each is averaged with its neighbors where the film flickers (`imaging.temporal`).
+        mask: where they are restored, as `apply_mask` takes it.
+    """
+
+    match_color: str | None = None
+    blend: bool = True
+    mask: Tensor | None = None
+
+    def facts(self) -> tuple[str | None, bool, list[float] | None]:
+        """Return what tells these from others."""
+        return self.match_color, self.blend, None if self.mask is None else self.mask.flatten().tolist()
+
+    def change(self, frames: Iterator[Frame], restore: Callable[[Tensor], Tensor]) -> Iterator[Frame]:
+        """Yield the frames of a shot, or of its end, restored."""
+        waiting: deque[Frame] = deque()
+
+        def pairs() -> Iterator[tuple[Tensor, Tensor]]:
+            for pts, image in frames:
+                waiting.append((pts, image))
+                restored = restore(image)
+                if self.match_color:
+                    restored = match_color(restored, image, self.match_color)
+                yield image, restored.clamp(0, 1)
+
+        for restored in blend_in_time(pairs()) if self.blend else (restored for _, restored in pairs()):
+            pts, image = waiting.popleft()
+            yield pts, apply_mask(image, restored, self.mask)
 
 
 def find_shots(path: Path) -> list[tuple[int, int]]:
@@ -74,6 +121,7 @@ def restore_film(
     sampler: SamplerSettings,
     *,
     seed: int = 0,
+    frames: FrameOptions | None = None,
     tell: Tell = lambda done, total: None,
 ) -> list[Decision]:
     """Restore a film; return what was decided on each shot.
@@ -85,28 +133,32 @@ def restore_film(
         model: from `load_autodir`.
         source, target: files; the suffix of `target` is one of `film.CONTAINERS`.
         loop, sampler, seed: as in `restore`, for the frames that shots are judged by; the same noise for all frames.
+        frames: what else is done to them.
         tell: see `Tell`.
     """
+    options = frames or FrameOptions()
     shots = find_shots(source)
-    decisions = [decide(model, frames, loop, sampler, seed) for frames in sample_shots(source, shots)]
+    decisions = [decide(model, looked_at, loop, sampler, seed) for looked_at in sample_shots(source, shots)]
     if not any(decision.rounds for decision in decisions):
         return decisions
 
-    def change(image: Tensor, decision: Decision) -> Tensor:
-        return repeat_rounds(model, image, decision.rounds, loop, sampler, seed=seed)
+    def change(frames: Iterator[Frame], decision: Decision) -> Iterator[Frame]:
+        if not decision.rounds:
+            return frames
+        return options.change(
+            frames, lambda image: repeat_rounds(model, image, decision.rounds, loop, sampler, seed=seed)
+        )
 
-    folder = parts_folder(target, fingerprint(source, decisions, loop, sampler, seed))
+    folder = parts_folder(target, fingerprint(source, decisions, (loop, sampler, seed, options.facts())))
     join_parts(write_parts(source, folder, cut_parts(shots, decisions), change, tell), source, target)
     shutil.rmtree(folder)
     return decisions
 
 
-def fingerprint(
-    source: Path, decisions: Sequence[Decision], loop: LoopSettings, sampler: SamplerSettings, seed: int
-) -> str:
+def fingerprint(source: Path, decisions: Sequence[Decision], settings: tuple[Any, ...]) -> str:
     """Return what tells whether parts that are there are those that would be made."""
     facts = source.stat()
-    digest = hashlib.sha256(repr((facts.st_size, facts.st_mtime_ns, loop, sampler, seed)).encode())
+    digest = hashlib.sha256(repr((facts.st_size, facts.st_mtime_ns, settings)).encode())
     for decision in decisions:
         digest.update(repr([(planned.label, planned.strength) for planned in decision.rounds]).encode())
         for planned in decision.rounds:
@@ -124,22 +176,54 @@ def parts_folder(target: Path, mark: str) -> Path:
     return folder
 
 
-def write_parts(
-    source: Path, folder: Path, parts: Sequence[Part], change: Callable[[Tensor, Decision], Tensor], tell: Tell
-) -> list[Path]:
+def write_parts(source: Path, folder: Path, parts: Sequence[Part], change: Change, tell: Tell) -> list[Path]:
     """Write the parts of a film that are not there yet; return the files of all."""
-    like, frames, total = read_format(source), read_frames(source), parts[-1][1]
-    paths = [folder / f"{first:08}.part" for first, _, _ in parts]
-    for path, (first, end, decision) in zip(paths, parts, strict=True):
-        own = islice(frames, end - first)
-        if path.exists():
-            for _ in own:
-                pass
-            tell(end, total)
-        else:
-            changed = ((pts, change(image, decision)) for pts, image in own)
-            write_part(path, told(changed, first, total, tell), like)
-    return paths
+    film = read_frames(source)
+    writer = ShotWriter(folder, read_format(source), parts[-1][1], change, tell)
+    for _, own in groupby(parts, key=lambda part: id(part[2])):
+        writer.write(list(own), film)
+    return [writer.path(part) for part in parts]
+
+
+@dataclass(frozen=True)
+class ShotWriter:
+    """Writes parts of one shot after the other."""
+
+    folder: Path
+    like: VideoFormat
+    total: int
+    change: Change
+    tell: Tell
+
+    def path(self, part: Part) -> Path:
+        return self.folder / f"{part[0]:08}.part"
+
+    def write(self, parts: Sequence[Part], film: Iterator[Frame]) -> None:
+        """Write the parts of a shot, from the first one on that is missing, out of the frames that are next.
+
+        A few frames before that are restored again: its first ones are averaged with them.
+        """
+        first, end, decision = parts[0][0], parts[-1][1], parts[0][2]
+        left = [*dropwhile(lambda part: self.path(part).exists(), parts)]
+        start = left[0][0] if left else end
+        begin = max(first, start - RADIUS) if left else end
+        if start > first:
+            self.tell(start, self.total)
+        skip(film, begin - first)
+        changed = islice(self.change(islice(film, end - begin), decision), start - begin, None)
+        for part in left:
+            write_part(self.path(part), self.told(islice(changed, part[1] - part[0]), part[0]), self.like)
+
+    def told(self, frames: Iterator[Frame], first: int) -> Iterator[Frame]:
+        """Yield frames, and tell of each before the next one is made."""
+        for number, frame in enumerate(frames, first + 1):
+            yield frame
+            self.tell(number, self.total)
+
+
+def skip(frames: Iterator[Frame], count: int) -> None:
+    for _ in islice(frames, count):
+        pass
 
 
 def cut_parts(shots: Sequence[tuple[int, int]], decisions: Sequence[Decision]) -> list[Part]:
@@ -149,10 +233,3 @@ def cut_parts(shots: Sequence[tuple[int, int]], decisions: Sequence[Decision]) -
         for (first, end), decision in zip(shots, decisions, strict=True)
         for start in range(first, end, PART_FRAMES)
     ]
-
-
-def told(frames: Iterator[tuple[int, Tensor]], first: int, total: int, tell: Tell) -> Iterator[tuple[int, Tensor]]:
-    """Yield frames, and tell of each before the next one is made."""
-    for number, frame in enumerate(frames, first + 1):
-        yield frame
-        tell(number, total)

@@ -11,9 +11,10 @@ from typing import Any
 
 import torch
 
+from ..choices import COLOR_METHODS
 from ..cli.console import say
 from ..cli.options import chosen_labels
-from ..cli.pictures import Job
+from ..cli.pictures import Job, find_mask
 from ..cli.restorer import ProgressReporter, Restorer
 from ..imaging.files import Picture, read_picture
 from ..imaging.metrics import psnr
@@ -104,7 +105,7 @@ def restoration_outcome(picture: Picture, done: Restoration) -> Outcome:
 
 def restore_one_film(item: Item, restorer: Restorer) -> Sequence[Any]:
     """Restore a film, whose result is written as it goes on; return the decisions on its shots."""
-    from .shots import restore_film
+    from .shots import FrameOptions, restore_film
 
     arguments = restorer.arguments
 
@@ -112,9 +113,13 @@ def restore_one_film(item: Item, restorer: Restorer) -> Sequence[Any]:
         if done % LINE_EVERY == 0 or done == total:
             say(f"{item.name}: frame {done} of {total}", quiet=arguments.quiet)
 
-    target = arguments.output / item.name
+    mask = read_picture(find_mask(arguments.mask, item.source_path)).image if arguments.mask else None
+    color = arguments.match_color if arguments.match_color in COLOR_METHODS else None
     return restore_film(
-        restorer.model, item.source_path, target, restorer.loop, restorer.sampler, seed=arguments.seed, tell=tell
+        *(restorer.model, item.source_path, arguments.output / item.name, restorer.loop, restorer.sampler),
+        seed=arguments.seed,
+        frames=FrameOptions(color, arguments.blend, mask),
+        tell=tell,
     )
 
 

@@ -19,6 +19,7 @@ av = pytest.importorskip("av", reason="PyAV is not installed")
 pytest.importorskip("scenedetect", reason="PySceneDetect is not installed")
 
 from autodir_core.batch import film, shots  # noqa: E402
+from autodir_core.imaging.temporal import RADIUS  # noqa: E402
 
 SIZE, FRAMES, CUT = (64, 48), 40, 20
 INTERLACED = 0x20000000 | 0x40000
@@ -84,7 +85,9 @@ def test_shots_are_cut_where_the_content_changes(source: Path) -> None:
 def test_frames_are_restored_alike_and_all_else_is_kept(tiny: ad.AutoDIR, source: Path, tmp_path: Path) -> None:
     target, told = tmp_path / "out.mp4", []
     decisions = shots.restore_film(
-        tiny, source, target, LOOP, SAMPLER, tell=lambda done, total: told.append((done, total))
+        *(tiny, source, target, LOOP, SAMPLER),
+        frames=shots.FrameOptions(blend=False),
+        tell=lambda done, total: told.append((done, total)),
     )
     assert [[one.label for one in decision.rounds] for decision in decisions] == [["noise"], ["noise"]]
     assert times(target) == times(source) and len(times(target)) == FRAMES
@@ -131,9 +134,21 @@ def test_an_interrupted_film_goes_on_where_it_was(
     made: list[int] = []
     monkeypatch.setattr(shots, "repeat_rounds", lambda *a, **k: made.append(1) or repeat_rounds(*a, **k))
     shots.restore_film(tiny, source, target, LOOP, SAMPLER, tell=lambda *at: check_unwritten(part, written))
-    assert len(made) == FRAMES - 8 and times(target) == times(source)
+    assert len(made) == FRAMES - 8 + RADIUS and times(target) == times(source)
     pairs = zip(film.read_frames(target), film.read_frames(whole), strict=True)
     assert all(torch.equal(one, other) for (_, one), (_, other) in pairs)
+
+
+def test_frames_are_restored_inside_a_mask_and_with_the_colors_of_the_film(tiny: ad.AutoDIR) -> None:
+    frames = [(number, torch.rand(1, 24, 32, 3)) for number in range(5)]
+    mask = torch.zeros(1, 24, 32)
+    mask[:, :12] = 1
+    options = shots.FrameOptions(match_color="adain", mask=mask)
+    changed = list(options.change(iter(frames), lambda image: image / 2))
+    assert [pts for pts, _ in changed] == list(range(5))
+    for (_, before), (_, after) in zip(frames, changed, strict=True):
+        assert torch.equal(before[:, 12:], after[:, 12:]) and not torch.equal(before[:, :12], after[:, :12])
+        assert after[:, :12].mean() > 0.4, "half as bright without its colors"
 
 
 def test_pixels_that_are_not_square_stay_so(tiny: ad.AutoDIR, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

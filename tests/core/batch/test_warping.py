@@ -18,6 +18,9 @@ pytest.importorskip("av", reason="PyAV is not installed")
 pytest.importorskip("scenedetect", reason="PySceneDetect is not installed")
 
 from autodir_core.batch import shots  # noqa: E402
+from autodir_core.imaging.metrics import psnr  # noqa: E402
+from autodir_core.imaging.temporal import blend_in_time  # noqa: E402
+from benchmarks.film import warping_error  # noqa: E402
 
 FRAMES, SIZE, STEP, ZOOM = 6, (128, 160), 2.0, 1.004
 
@@ -35,29 +38,6 @@ def pan() -> list[torch.Tensor]:
     return frames
 
 
-def warping_error(frames: list[torch.Tensor], clean: list[torch.Tensor]) -> float:
-    """Mean absolute difference of each frame to the next one warped back along the flow of the clean frames.
-
-    Lai et al., Learning Blind Video Temporal Consistency (ECCV 2018), section 4.1, with Farneback's flow; places whose
-    flow does not lead back to them are left out.
-    """
-    gray = [cv2.cvtColor((frame[0].numpy() * 255).astype(np.uint8), cv2.COLOR_RGB2GRAY) for frame in clean]
-    y, x = np.mgrid[: SIZE[0], : SIZE[1]].astype(np.float32)
-    errors = []
-    for number in range(len(frames) - 1):
-        there, back = (
-            cv2.calcOpticalFlowFarneback(gray[a], gray[b], None, 0.5, 3, 15, 3, 7, 1.5, 0)
-            for a, b in ((number, number + 1), (number + 1, number))
-        )
-        at = x + there[..., 0], y + there[..., 1]
-        returned = there + cv2.remap(back, *at, cv2.INTER_LINEAR)
-        inside = (at[0] >= 0) & (at[0] < SIZE[1] - 1) & (at[1] >= 0) & (at[1] < SIZE[0] - 1)
-        seen = inside & (np.square(returned).sum(-1) < 0.5)
-        warped = cv2.remap(frames[number + 1][0].numpy(), *at, cv2.INTER_LINEAR)
-        errors.append(np.abs(warped - frames[number][0].numpy())[seen].mean())
-    return float(np.mean(errors))
-
-
 @pytest.mark.parametrize("label", ["noise", "rain"])
 def test_a_moving_clip_flickers_no_more_than_its_input(label: str) -> None:
     """Each frame with damage of its own, as a camera's noise and rain are; all restored by one decision."""
@@ -69,6 +49,11 @@ def test_a_moving_clip_flickers_no_more_than_its_input(label: str) -> None:
     decision = shots.decide(model, damaged, loop, sampler)
     assert decision.rounds, "the gate refused the round: nothing was restored"
     restored = [repeat_rounds(model, frame, decision.rounds, loop, sampler).clamp(0, 1) for frame in damaged]
-    of_clean, before, after = (warping_error(frames, clean) for frames in (clean, damaged, restored))
-    print(f"{label}: warping error of the clean clip {of_clean:.4f}, damaged {before:.4f}, restored {after:.4f}")
-    assert after < before
+    blended = list(blend_in_time(zip(damaged, restored, strict=True)))
+    of_clean, before, alone, after = (warping_error(some, clean) for some in (clean, damaged, restored, blended))
+    close, closer = (np.mean([psnr(*pair) for pair in zip(some, clean, strict=True)]) for some in (restored, blended))
+    print(
+        f"{label}: warping error of the clean clip {of_clean:.4f}, damaged {before:.4f}, restored {alone:.4f}, ", end=""
+    )
+    print(f"averaged in time {after:.4f}; {close:.2f} and {closer:.2f} dB")
+    assert after < alone < before and closer > close

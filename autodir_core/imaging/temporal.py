@@ -1,0 +1,133 @@
+"""Frames averaged with their neighbors along the motion, where the film flickers and the frames agree.
+
+Imported on use: it needs OpenCV.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..optional_imports import optional_import
+from .layout import to_uint8
+
+with optional_import("cv2", "leave films out"):
+    import cv2
+
+RADIUS = 2
+"""Frames before and after one that it is averaged with."""
+
+AGREEMENT = 0.08
+"""Mean difference of the colors of two restored frames at which a neighbor counts a third (1/e), 0..1."""
+
+STRAY = 0.6
+"""The same of the flow: square pixels between a place and where it comes back to, there and back again."""
+
+FLICKER = (0.02, 0.04)
+"""Mean difference of the colors of two degraded frames up to which nothing is averaged, and from which all is."""
+
+AGREEMENT_SIGMA, FLICKER_SIGMA = 2.0, 4.0
+"""Pixels of the Gaussian windows that these differences are means over."""
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A frame: degraded and restored [H, W, 3] in 0..1, the latter as 8-bit gray too, for the flow."""
+
+    degraded: np.ndarray
+    restored: np.ndarray
+    gray: np.ndarray
+
+    @classmethod
+    def of(cls, degraded: Tensor, restored: Tensor) -> Moment:
+        gray = cv2.cvtColor(to_uint8(restored[0]).numpy(), cv2.COLOR_RGB2GRAY)
+        return cls(degraded[0].numpy(), restored[0].numpy(), gray)
+
+
+class Flows:
+    """The optical flow between frames by their numbers (DIS, Kroeger et al. 2016), each computed once."""
+
+    def __init__(self, moments: dict[int, Moment]) -> None:
+        self.moments = moments
+        self.method = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+        self.known: dict[tuple[int, int], np.ndarray] = {}
+
+    def between(self, one: int, other: int) -> np.ndarray:
+        """Return [H, W, 2], where each pixel of `one` is in `other`, as an offset in x and y."""
+        if (one, other) not in self.known:
+            threads = cv2.getNumThreads()
+            cv2.setNumThreads(1)  # its stripes, one a thread, change the result
+            frames = self.moments[one].gray, self.moments[other].gray
+            self.known[one, other] = self.method.calc(*frames, np.empty((0, 0, 2), np.float32))  # no flow to start at
+            cv2.setNumThreads(threads)
+        return self.known[one, other]
+
+    def forget(self, number: int) -> None:
+        self.moments.pop(number, None)
+        self.known = {pair: flow for pair, flow in self.known.items() if number not in pair}
+
+
+def blend_in_time(frames: Iterable[tuple[Tensor, Tensor]]) -> Iterator[Tensor]:
+    """Yield the restored frames of a shot, each averaged with its neighbors.
+
+    Restoring frame by frame leaves what changes from frame to frame, as noise and rain do. What stands still or moves,
+    degraded or not, is left as it is: only where the degraded frames differ along the flow are the restored ones
+    averaged, and only as far as these agree.
+
+    Args:
+        frames: each degraded and restored, both [1, H, W, 3] in 0..1, on the CPU.
+    """
+    flows, newest = Flows({}), -1
+    for newest, (degraded, restored) in enumerate(frames):
+        flows.moments[newest] = Moment.of(degraded, restored)
+        if newest >= RADIUS:
+            yield average(newest - RADIUS, flows)
+            flows.forget(newest - 2 * RADIUS)
+    for number in range(max(newest - RADIUS + 1, 0), newest + 1):
+        yield average(number, flows)
+
+
+def average(number: int, flows: Flows) -> Tensor:
+    """Return a frame averaged with those around it, [1, H, W, 3]."""
+    own = flows.moments[number]
+    total, weights = own.restored.copy(), np.ones((*own.gray.shape, 1), np.float32)
+    for other in range(number - RADIUS, number + RADIUS + 1):
+        if other != number and other in flows.moments:
+            there, back = flows.between(number, other), flows.between(other, number)
+            restored = warp(flows.moments[other].restored, there)
+            degraded = warp(flows.moments[other].degraded, there)
+            weight = agreement(own.restored, restored) * flicker(own.degraded, degraded) * steadiness(there, back)
+            total += weight * restored
+            weights += weight
+    return torch.from_numpy(total / weights)[None]
+
+
+def warp(values: np.ndarray, flow: np.ndarray) -> np.ndarray:
+    """Return [H, W, C] as it is at the places that a flow leads to."""
+    y, x = np.mgrid[: flow.shape[0], : flow.shape[1]].astype(np.float32)
+    return cv2.remap(values, x + flow[..., 0], y + flow[..., 1], cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT)
+
+
+def agreement(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Return where two restored frames show the same, [H, W, 1] in 0..1."""
+    return np.exp(-np.square(local_difference(one, other, AGREEMENT_SIGMA) / AGREEMENT))
+
+
+def flicker(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Return where two degraded frames differ, [H, W, 1] in 0..1."""
+    low, high = FLICKER
+    return ((local_difference(one, other, FLICKER_SIGMA) - low) / (high - low)).clip(0, 1)
+
+
+def steadiness(there: np.ndarray, back: np.ndarray) -> np.ndarray:
+    """Return where a flow leads back to where it came from, [H, W, 1] in 0..1."""
+    return np.exp(-np.square(there + warp(back, there)).sum(-1, keepdims=True) / STRAY)
+
+
+def local_difference(one: np.ndarray, other: np.ndarray, sigma: float) -> np.ndarray:
+    """Return the mean absolute difference of the colors around each pixel, [H, W, 1]."""
+    return cv2.GaussianBlur(np.abs(one - other).mean(-1), (0, 0), sigma)[..., None]
