@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -53,7 +54,7 @@ class Flows:
 
     def __init__(self, moments: dict[int, Moment]) -> None:
         self.moments = moments
-        self.method = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+        self.method: Any = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
         self.known: dict[tuple[int, int], np.ndarray] = {}
 
     def between(self, one: int, other: int) -> np.ndarray:
@@ -62,7 +63,7 @@ class Flows:
             threads = cv2.getNumThreads()
             cv2.setNumThreads(1)  # its stripes, one a thread, change the result
             frames = self.moments[one].gray, self.moments[other].gray
-            self.known[one, other] = self.method.calc(*frames, np.empty((0, 0, 2), np.float32))  # no flow to start at
+            self.known[one, other] = self.method.calc(*frames, None)
             cv2.setNumThreads(threads)
         return self.known[one, other]
 
