@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from itertools import combinations
+from itertools import combinations, count
 from typing import Any
 
 import pytest
@@ -213,3 +213,36 @@ def test_a_blueprint_runs(page, server, name):
     prompt = prepare(page.prompt(), **{**QUICK, "labels": "underexposure, no"})
     saved = next(number for number, node in prompt.items() if node["class_type"] == "SaveImage")
     assert server.run(prompt)[saved]["images"]
+
+
+SMALL = {"file": "tiny.safetensors", "image": "small.png", "preset": "custom", "steps": 3, "max_rounds": 2}
+RUN = """async values => {
+    for (const node of app.graph.nodes) {
+        for (const widget of node.widgets ?? []) widget.value = values[widget.name] ?? widget.value;
+    }
+    const ended = new Promise(resolve => app.api.addEventListener('execution_success', resolve, { once: true }));
+    let previews = 0;
+    app.api.addEventListener('b_preview_with_metadata', () => previews++);
+    await app.queuePrompt(0, 1);
+    await ended;
+    return previews;
+}"""
+"""As the page's button does, but quick; the number of live previews."""
+SEEDS = count(77)
+"""A run with one that was used before would come from the cache."""
+
+
+@pytest.fixture(params=[False, True], ids=["classic", "nodes 2.0"])
+def drawn(page: Page, request: pytest.FixtureRequest) -> Iterator[Page]:
+    """The page with either way to draw nodes; older pages have the first alone."""
+    page.set("Comfy.VueNodes.Enabled", request.param)
+    yield page
+    page.set("Comfy.VueNodes.Enabled", False)
+
+
+def test_the_montage_takes_the_place_of_the_preview(drawn):
+    """The page would go on showing the preview, and with Nodes 2.0 both."""
+    drawn.open(ROOT / "workflows/restore.json")
+    assert drawn.page.evaluate(RUN, {**SMALL, "seed": next(SEEDS)}) > 0
+    drawn.page.wait_for_function("() => Object.keys(app.nodePreviewImages).length === 0", timeout=20_000)
+    assert drawn.errors == []
