@@ -176,6 +176,10 @@ AROUND_THE_LOOP = {
     "subgraph": "app.graph.convertToSubgraph(new Set([4, 5, 6, 7, 8].map(id => app.graph.getNodeById(id))))",
 }
 """What a user does on the page to the nodes of the workflow loop."""
+GROUP = """() => {
+    app.canvas.selectItems([3, 4, 5, 6, 7, 8, 9, 10].map(id => app.graph.getNodeById(id)));
+    app.extensionManager.command.execute('Comfy.GroupNode.ConvertSelectedNodesToGroupNode');
+}"""
 
 
 @pytest.mark.parametrize("change", AROUND_THE_LOOP.values(), ids=AROUND_THE_LOOP)
@@ -188,6 +192,22 @@ def test_a_loop_runs_as_before_when_its_nodes_are(page, server, change):
     (text,) = server.run(prompt)[report]["text"]
     assert len([line for line in text.splitlines() if line.startswith("round")]) == 2
     assert page.errors == []
+
+
+def test_a_loop_runs_as_before_in_a_group_node(page, server):
+    """All of it, Open and Close too."""
+    page.open(ROOT / "workflows/loop.json")
+    plain = prepare(page.prompt(), **QUICK)
+    if not page.page.evaluate("'groupNodeManage' in comfyAPI"):
+        pytest.skip("this page makes no group nodes, but subgraphs")
+    page.page.evaluate(GROUP)
+    page.page.fill(".p-dialog input", "rounds")
+    page.page.keyboard.press("Enter")
+    page.page.wait_for_function("app.graph.nodes.some(node => node.type.startsWith('workflow'))")
+    grouped = prepare(page.prompt(), **QUICK)
+    assert any(":" in number for number in grouped) and page.errors == []
+    told = [server.run(prompt)["12"]["text"] for prompt in (grouped, plain)]
+    assert told[0] == told[1] and "round 2" in told[0][0]
 
 
 def test_a_muted_node_in_a_loop_is_one_clear_line(page, server):
