@@ -131,7 +131,7 @@ def test_a_missing_node_can_be_traced_to_its_pack(graph: dict[str, Any]) -> None
 
 
 def test_restore_is_an_app_too() -> None:
-    """ComfyUI's app mode shows a few inputs and results: the photo goes in, picture and report come out."""
+    """ComfyUI's app mode shows a few inputs and results; of these it has left out the text so far."""
     graph = WORKFLOWS["restore"]
     types = {str(node["id"]): node["type"] for node in graph["nodes"]}
     app = graph["extra"]["linearData"]
