@@ -18,6 +18,11 @@ WINDOW = 1280, 720
 TITLE = 30
 """Height of a node's title, which stands above its position."""
 
+CONTRACT = json.loads((ROOT / "tests/nodes/contract.json").read_text(encoding="utf-8"))
+Point = tuple[float, float]
+VALUES = {"INT", "FLOAT", "STRING", "BOOLEAN", "COMBO"}
+"""Types of inputs that the page shows as widgets, besides lists of choices."""
+
 FACTS = re.compile(r"`[^`\n]+`|\d+(?:\.\d+)*")
 """What a translation keeps: code and numbers."""
 
@@ -71,14 +76,17 @@ class TestWires:
             curve.append((a * x + b * (x + reach) + c * (right - reach) + d * right, (a + b) * y + (c + d) * down))
         return curve
 
+    def clear(self, nodes: dict[int, dict[str, Any]], ends: tuple[Point, Point], own: set[int]) -> None:
+        """Nothing but its own nodes may lie on a wire, and it never runs back."""
+        assert ends[0][0] < ends[1][0], f"of {own} runs back"
+        for node in nodes.keys() - own:
+            left, top, right, bottom = self.box(nodes[node])
+            hidden = [(x, y) for x, y in self.course(*ends) if left < x < right and top < y < bottom]
+            assert hidden == [], f"of {own} behind {node}"
+
     def check(self, nodes: dict[int, dict[str, Any]], links: Iterable[tuple[int, int, int, int]]) -> None:
         for start, output, end, entry in links:
-            ends = self.exit(nodes[start], output), self.entry(nodes[end], entry)
-            assert ends[0][0] < ends[1][0], f"{start} to {end} runs back"
-            for node in nodes.keys() - {start, end}:
-                left, top, right, bottom = self.box(nodes[node])
-                hidden = [(x, y) for x, y in self.course(*ends) if left < x < right and top < y < bottom]
-                assert hidden == [], f"{start} to {end} behind {node}"
+            self.clear(nodes, (self.exit(nodes[start], output), self.entry(nodes[end], entry)), {start, end})
 
     @every_workflow
     def test_none_runs_behind_a_node_or_back(self, graph: dict[str, Any]) -> None:
@@ -92,6 +100,27 @@ class TestWires:
             links = [tuple(link[key] for key in keys) for link in inner["links"]]
             self.check(nodes, [link for link in links if link[0] in nodes and link[2] in nodes])
 
+    def row(self, node: dict[str, Any], widget: str) -> Point:
+        """Where newer pages draw the input of a widget that the blueprint shows."""
+        inputs = CONTRACT[node["type"]]["inputs"]
+        kinds = {key: str(kind[0]) for key, kind in (inputs["required"] | inputs.get("optional", {})).items()}
+        widgets = [key for key, kind in kinds.items() if kind in VALUES or not kind.isupper()]
+        rows = max(len(kinds) - len(widgets), len(node["outputs"])) + 1 + 1.2 * widgets.index(widget)
+        return node["pos"][0], node["pos"][1] + self.SLOT * rows
+
+    def test_nor_from_the_inputs_of_a_blueprint(self) -> None:
+        """Newer pages add one for each widget that it shows."""
+        for graph in BLUEPRINTS.values():
+            [outer], [inner] = graph["nodes"], graph["definitions"]["subgraphs"]
+            nodes = {node["id"]: node for node in inner["nodes"]}
+            left, top, *_ = inner["inputNode"]["bounding"]
+            starts = [(left + 100, top + self.SLOT * (number + 1.1)) for number in range(10)]
+            for link in (link for link in inner["links"] if link["origin_id"] not in nodes):
+                end = self.entry(nodes[link["target_id"]], link["target_slot"])
+                self.clear(nodes, (starts[link["origin_slot"]], end), {link["target_id"]})
+            for slot, (number, widget) in enumerate(outer["properties"]["proxyWidgets"], len(inner["inputs"])):
+                self.clear(nodes, (starts[slot], self.row(nodes[int(number)], widget)), {int(number)})
+
 
 @every_workflow
 def test_a_missing_node_can_be_traced_to_its_pack(graph: dict[str, Any]) -> None:
@@ -102,7 +131,7 @@ def test_a_missing_node_can_be_traced_to_its_pack(graph: dict[str, Any]) -> None
 
 
 def test_restore_is_an_app_too() -> None:
-    """ComfyUI's app mode shows a few inputs and results: the photo goes in, picture and report come out."""
+    """ComfyUI's app mode shows a few inputs and results; of these it has left out the text so far."""
     graph = WORKFLOWS["restore"]
     types = {str(node["id"]): node["type"] for node in graph["nodes"]}
     app = graph["extra"]["linearData"]
@@ -115,7 +144,6 @@ def test_restore_is_an_app_too() -> None:
     assert "linearMode" not in graph["extra"], "it opens as a graph"
 
 
-CONTRACT = json.loads((ROOT / "tests/nodes/contract.json").read_text(encoding="utf-8"))
 every_blueprint = pytest.mark.parametrize("name", BLUEPRINTS)
 
 

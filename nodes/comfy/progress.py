@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 import comfy.latent_formats
@@ -24,10 +25,11 @@ from ...autodir_core.reporting.summary import winner_text
 SD15_LATENT = (4, 8)
 """Channels and pixels per value of the latents that ComfyUI has its own previews for."""
 
-PREVIEW_EVERY, PREVIEW_SHRINK = 5, 4
-"""Other latents are shown every few steps, average-pooled so that decoding them costs little."""
+PREVIEW_EVERY, PREVIEW_SIDE = 5, 256
+"""Other latents are shown every few steps, average-pooled to so many pixels that decoding them costs little; the last
+step too, because the page leaves its preview on the finished node."""
 
-Previewer = Callable[[int, Tensor], Image.Image | None]
+Previewer = Callable[[Progress, Tensor], Image.Image | None]
 
 
 def raise_if_interrupted() -> None:
@@ -97,7 +99,7 @@ class NodeProgress:
     def on_step(self, at: Progress, estimate: Tensor) -> None:
         """Show the estimate [1, C, h, w], scaled, of a result."""
         raise_if_interrupted()
-        preview = jpeg_preview(self.preview(at.step, estimate))
+        preview = jpeg_preview(self.preview(at, estimate))
         if preview:
             self.bar.update_absolute(self.done, preview=preview)
 
@@ -108,18 +110,21 @@ class NodeProgress:
 
 
 def latent_previewer(model: AutoDIR) -> Previewer:
-    """Return a function from step and estimate to a small picture, following ComfyUI's `--preview-method`."""
+    """Return a function from progress and estimate to a small picture, following ComfyUI's `--preview-method`."""
     if args.preview_method == LatentPreviewMethod.NoPreviews:
-        return lambda done, estimate: None
+        return lambda at, estimate: None
     if (model.config.vae.latent_channels, model.factor) == SD15_LATENT:
         native = latent_preview.get_previewer(model.device, comfy.latent_formats.SD15())
-        return lambda done, estimate: native.decode_latent_to_preview(estimate)
-    return lambda done, estimate: decode_thumbnail(model, estimate) if done % PREVIEW_EVERY == 0 else None
+        return lambda at, estimate: native.decode_latent_to_preview(estimate)
+    return lambda at, estimate: (
+        decode_thumbnail(model, estimate) if at.step % PREVIEW_EVERY == 0 or at.step == at.steps else None
+    )
 
 
 def decode_thumbnail(model: AutoDIR, estimate: Tensor) -> Image.Image:
     """Decode the first estimate of a batch after average pooling."""
-    height, width = (max(side // PREVIEW_SHRINK, 1) for side in estimate.shape[-2:])
+    shrink = math.ceil(max(estimate.shape[-2:]) * model.factor / PREVIEW_SIDE)
+    height, width = (max(side // shrink, 1) for side in estimate.shape[-2:])
     return to_pil(model.decode(torch.nn.functional.adaptive_avg_pool2d(estimate[:1], (height, width)))[0])
 
 

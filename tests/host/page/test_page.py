@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from itertools import combinations
+from itertools import combinations, count
 from typing import Any
 
 import pytest
@@ -176,6 +176,10 @@ AROUND_THE_LOOP = {
     "subgraph": "app.graph.convertToSubgraph(new Set([4, 5, 6, 7, 8].map(id => app.graph.getNodeById(id))))",
 }
 """What a user does on the page to the nodes of the workflow loop."""
+GROUP = """() => {
+    app.canvas.selectItems([3, 4, 5, 6, 7, 8, 9, 10].map(id => app.graph.getNodeById(id)));
+    app.extensionManager.command.execute('Comfy.GroupNode.ConvertSelectedNodesToGroupNode');
+}"""
 
 
 @pytest.mark.parametrize("change", AROUND_THE_LOOP.values(), ids=AROUND_THE_LOOP)
@@ -188,6 +192,22 @@ def test_a_loop_runs_as_before_when_its_nodes_are(page, server, change):
     (text,) = server.run(prompt)[report]["text"]
     assert len([line for line in text.splitlines() if line.startswith("round")]) == 2
     assert page.errors == []
+
+
+def test_a_loop_runs_as_before_in_a_group_node(page, server):
+    """All of it, Open and Close too."""
+    page.open(ROOT / "workflows/loop.json")
+    plain = prepare(page.prompt(), **QUICK)
+    if not page.page.evaluate("'groupNodeManage' in comfyAPI"):
+        pytest.skip("this page makes no group nodes, but subgraphs")
+    page.page.evaluate(GROUP)
+    page.page.fill(".p-dialog input", "rounds")
+    page.page.keyboard.press("Enter")
+    page.page.wait_for_function("app.graph.nodes.some(node => node.type.startsWith('workflow'))")
+    grouped = prepare(page.prompt(), **QUICK)
+    assert any(":" in number for number in grouped) and page.errors == []
+    told = [server.run(prompt)["12"]["text"] for prompt in (grouped, plain)]
+    assert told[0] == told[1] and "round 2" in told[0][0]
 
 
 def test_a_muted_node_in_a_loop_is_one_clear_line(page, server):
@@ -213,3 +233,36 @@ def test_a_blueprint_runs(page, server, name):
     prompt = prepare(page.prompt(), **{**QUICK, "labels": "underexposure, no"})
     saved = next(number for number, node in prompt.items() if node["class_type"] == "SaveImage")
     assert server.run(prompt)[saved]["images"]
+
+
+SMALL = {"file": "tiny.safetensors", "image": "small.png", "preset": "custom", "steps": 3, "max_rounds": 2}
+RUN = """async values => {
+    for (const node of app.graph.nodes) {
+        for (const widget of node.widgets ?? []) widget.value = values[widget.name] ?? widget.value;
+    }
+    const ended = new Promise(resolve => app.api.addEventListener('execution_success', resolve, { once: true }));
+    let previews = 0;
+    app.api.addEventListener('b_preview_with_metadata', () => previews++);
+    await app.queuePrompt(0, 1);
+    await ended;
+    return previews;
+}"""
+"""As the page's button does, but quick; the number of live previews."""
+SEEDS = count(77)
+"""A run with one that was used before would come from the cache."""
+
+
+@pytest.fixture(params=[False, True], ids=["classic", "nodes 2.0"])
+def drawn(page: Page, request: pytest.FixtureRequest) -> Iterator[Page]:
+    """The page with either way to draw nodes; older pages have the first alone."""
+    page.set("Comfy.VueNodes.Enabled", request.param)
+    yield page
+    page.set("Comfy.VueNodes.Enabled", False)
+
+
+def test_the_montage_takes_the_place_of_the_preview(drawn):
+    """The page would go on showing the preview, and with Nodes 2.0 both."""
+    drawn.open(ROOT / "workflows/restore.json")
+    assert drawn.page.evaluate(RUN, {**SMALL, "seed": next(SEEDS)}) > 0
+    drawn.page.wait_for_function("() => Object.keys(app.nodePreviewImages).length === 0", timeout=20_000)
+    assert drawn.errors == []

@@ -14,6 +14,11 @@ def progress(comfy):
     return comfy("progress")
 
 
+def at_step(progress, step):
+    """A finished step of the twelve of a picture."""
+    return progress.Progress(0, 0, step, 12)
+
+
 class TestPreview:
     """A picture that cannot be scaled or saved as JPEG would end the whole ComfyUI process."""
 
@@ -27,16 +32,25 @@ class TestPreview:
         assert progress.jpeg_preview(Image.new("RGB", size)) is None
 
     def test_none_is_made_unless_asked_for(self, progress, model):
-        assert progress.latent_previewer(model.model)(5, torch.zeros(1, 4, 8, 8)) is None
+        assert progress.latent_previewer(model.model)(at_step(progress, 5), torch.zeros(1, 4, 8, 8)) is None
 
-    def test_other_latents_are_decoded_small_every_few_steps(self, progress, model, monkeypatch):
+    def test_other_latents_are_decoded_every_few_steps_and_at_the_last(self, progress, model, monkeypatch):
+        """The page leaves the last preview on the node after the run."""
         monkeypatch.setattr(progress.args, "preview_method", Methods.Latent2RGB)
         monkeypatch.setattr(progress, "SD15_LATENT", (16, 8))
         preview = progress.latent_previewer(model.model)
-        estimate = torch.randn(2, 4, 16, 24)
-        assert [preview(step, estimate) is not None for step in range(1, 11)] == ([False] * 4 + [True]) * 2
-        assert preview(5, estimate).size == (6 * 8, 4 * 8)
-        assert preview(5, torch.randn(1, 4, 2, 2)).size == (8, 8)
+        estimate = torch.randn(2, 4, 2, 3)
+        shown = [step for step in range(1, 13) if preview(at_step(progress, step), estimate) is not None]
+        assert shown == [5, 10, 12]
+
+    @pytest.mark.parametrize(
+        ("latent", "size"), [((2, 3), (24, 16)), ((24, 32), (256, 192)), ((24, 33), (128, 96)), ((1, 80), (208, 8))]
+    )
+    def test_they_are_decoded_to_a_size_that_costs_little(self, progress, model, monkeypatch, latent, size):
+        monkeypatch.setattr(progress.args, "preview_method", Methods.Latent2RGB)
+        monkeypatch.setattr(progress, "SD15_LATENT", (16, 8))
+        estimate = torch.randn(2, 4, *latent)
+        assert progress.latent_previewer(model.model)(at_step(progress, 5), estimate).size == size
 
     def test_the_latents_comfyui_knows_get_its_own(self, progress, model, monkeypatch):
         monkeypatch.setattr(progress.args, "preview_method", Methods.Latent2RGB)
@@ -46,7 +60,7 @@ class TestPreview:
                 return Image.new("RGB", (estimate.shape[3], estimate.shape[2]))
 
         monkeypatch.setattr(progress.latent_preview, "get_previewer", lambda device, kind: Previewer())
-        assert progress.latent_previewer(model.model)(1, torch.zeros(1, 4, 8, 16)).size == (16, 8)
+        assert progress.latent_previewer(model.model)(at_step(progress, 1), torch.zeros(1, 4, 8, 16)).size == (16, 8)
 
     def test_a_step_after_cancel_stops(self, progress, model, monkeypatch):
         class CancelledError(Exception):
