@@ -33,7 +33,6 @@ PART_FRAMES = 120
 PARTS_ENDING, MARK = ".parts", "made_of"
 """Of the folder of a film's parts, and in it the file with their `fingerprint`."""
 
-
 Part = tuple[int, int, Decision]
 """The first frame of a part of a film, the one after its last, and what is done to them."""
 
@@ -61,9 +60,10 @@ class FrameOptions:
     blend: bool = True
     mask: Tensor | None = None
 
-    def facts(self) -> tuple[str | None, bool, list[float] | None]:
+    def facts(self) -> tuple[str | None, bool, str]:
         """Return what tells these from others."""
-        return self.match_color, self.blend, None if self.mask is None else self.mask.flatten().tolist()
+        content = b"" if self.mask is None else self.mask.numpy().tobytes()
+        return self.match_color, self.blend, hashlib.sha256(content).hexdigest()
 
     def change(self, frames: Iterator[Frame], restore: Callable[[Tensor], Tensor]) -> Iterator[Frame]:
         """Yield the frames of a shot, or of its end, restored."""
