@@ -23,6 +23,7 @@ from ..errors import InputError, explain_full_memory
 from ..imaging.color import match_color
 from ..imaging.files import Picture, read_picture, write_picture
 from ..imaging.formats.float_tiff import read_floats, write_floats
+from ..imaging.formats.unread import describe_unread
 from ..imaging.layout import from_uint8, to_uint8
 from ..imaging.mask import fit_map, mask_restoration
 from ..imaging.paths import FORMATS
@@ -102,7 +103,8 @@ class Restorer:
             return read_picture(job.source), None
         floats = read_floats(job.source)
         if floats is None:
-            raise InputError(f"{job.source} is no float TIFF file; leave --keep-range out for it")
+            other = f"{job.source} is no float TIFF file; leave --keep-range out for it"
+            raise InputError(describe_unread(job.source) or other)
         whole = torch.from_numpy(floats.color)[None]
         image = whole.clamp(0, 1)
         return Picture(image, metadata=floats.metadata, format="TIFF"), whole - image

@@ -187,6 +187,9 @@ def test_a_range_that_cannot_be_kept_is_refused(picture, loaded, tmp_path, capsy
     assert "--keep-range writes float TIFF files" in capsys.readouterr().err
     assert call("restore", picture, "-o", tmp_path / "o.tif", "--keep-range", *FAST) == 2
     assert "is no float TIFF file; leave --keep-range out" in capsys.readouterr().err
+    (tmp_path / "a.exr").write_bytes(b"v/1\x01" + bytes(400))
+    assert call("restore", tmp_path / "a.exr", "-o", tmp_path / "o.tif", "--keep-range", *FAST) == 2
+    assert "a.exr is an OpenEXR file, which is not read; convert it to a float TIFF" in capsys.readouterr().err
     write_floats(tmp_path / "nan.tif", np.full((4, 4, 3), np.nan, np.float32))
     assert call("restore", tmp_path / "nan.tif", "-o", tmp_path / "o.tif", "--keep-range", *FAST) == 2
     assert "not finite" in capsys.readouterr().err
