@@ -116,10 +116,10 @@ def freed(server: Server, expected: dict[str, int], **what: bool) -> dict[str, i
     end = time.monotonic() + 60
     while time.monotonic() < end:
         server.call("/free", what)
-        for _ in range(10):
+        for _ in range(4):
             if (left := server.call("/loaded")) == expected:
                 return left
-            time.sleep(0.3)
+            time.sleep(0.25)
     return server.call("/loaded")
 
 
