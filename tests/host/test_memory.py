@@ -67,7 +67,7 @@ async def crowd(request):
 
 NODE_CLASS_MAPPINGS = {}
 """
-"""Tells how many networks are loaded, and how many of ours are still objects, loaded or not; puts a GPU there, or not."""
+"""Tells how many networks are loaded, and how many of ours are still objects; puts a GPU there, or takes it away."""
 LOADED = "Requested to load AutoDIRNetwork"
 
 
