@@ -25,7 +25,11 @@ from tests.client.helpers.fake import WORKFLOW, Fake
 from tests.conftest import ROOT
 from tests.core.cli.helpers import saved
 
-pytestmark = [pytest.mark.skipif(os.name == "nt", reason="forks"), pytest.mark.slow]
+pytestmark = [
+    pytest.mark.skipif(os.name == "nt", reason="forks"),
+    pytest.mark.slow,
+    pytest.mark.xdist_group("killer"),
+]
 
 MAX_RUNS = 60
 """Of one trial: each goes on where the one before was killed, so far fewer reach the end."""
