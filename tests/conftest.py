@@ -27,13 +27,21 @@ class RootIsNoPackage:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--renew-contract", action="store_true", help="rewrite tests/nodes/contract.json")
-    parser.addoption("--memory-runs", type=int, default=30, help="runs on a ComfyUI whose memory has to stay flat")
+    parser.addoption("--memory-runs", type=int, default=18, help="runs on a ComfyUI whose memory has to stay flat")
     parser.addoption("--trials", type=int, default=200, help="files that each test of tests/hardening makes")
     parser.addoption("--trials-seed", type=int, default=0, help="of everything random there")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(RootIsNoPackage())
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let one process of several have all tests of a ComfyUI, which then starts once in each of its ways."""
+    for item in items:
+        if isinstance(item, pytest.Function) and "comfyui" in item.fixturenames:
+            place = item.callspec.params["comfyui"]
+            item.add_marker(pytest.mark.xdist_group(str(place)))
 
 
 MISSING = {

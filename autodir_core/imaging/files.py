@@ -24,6 +24,7 @@ from .formats.errors import FORMAT_ERRORS
 from .formats.metadata import Metadata, read_metadata, read_orientation, strip_metadata
 from .formats.samples import Samples
 from .formats.tiff import is_tiff, read_samples
+from .formats.unread import describe_unread
 from .layout import check_images, from_pil, scale_samples
 from .paths import FORMATS, HEIF_PACKAGE, HEIF_SUFFIXES, PathLike, has_heif
 
@@ -198,7 +199,7 @@ def _describe_failure(path: Path, error: Exception) -> str:
         return f"{path} needs the package {HEIF_PACKAGE} to be read; install it, or convert the picture to JPEG"
     if is_tiff(path):
         return f"{path} is a TIFF file of a kind that is not read; save it as RGB or gray, or as PNG"
-    return f"{path} is not a picture; give a PNG, JPEG, WebP, TIFF, BMP or GIF file"
+    return describe_unread(path) or f"{path} is not a picture; give a PNG, JPEG, WebP, TIFF, BMP or GIF file"
 
 
 def _to_picture(samples: Samples, path: Path) -> Picture:

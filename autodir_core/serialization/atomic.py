@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import secrets
@@ -12,13 +13,16 @@ from pathlib import Path
 
 from ..errors import InputError
 
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+"""What the operating system says where a disk, a share of it or a file holds nothing more."""
+
 
 @contextmanager
 def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Yield a temporary path in the same folder, moved to `path` when the block ends well and removed when it does not.
 
     It keeps the suffix of `path`, exists already as an empty file, and missing folders are made. Raises InputError
-    where the place cannot be written.
+    where the place cannot be written, or is full before the block ends.
     """
     path = Path(path)
     temporary = path.parent / f".{secrets.token_hex(8)}{path.suffix}"
@@ -26,6 +30,10 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     try:
         yield temporary
         _move(temporary, path)
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        raise InputError(_full(path, error)) from error
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -41,9 +49,7 @@ def explain_write(path: str | os.PathLike[str], *failures: type[Exception]) -> I
     try:
         yield
     except (OSError, *failures) as error:
-        raise InputError(
-            f"cannot write {path}: {one_line(error)}; free space there, or choose another place"
-        ) from error
+        raise InputError(_full(path, error)) from error
 
 
 def is_temporary(path: Path) -> bool:
@@ -64,6 +70,10 @@ def copy_file(source: Path, target: Path) -> None:
     """Copy a file bit for bit, whole or not at all."""
     with atomic_path(target) as temporary:
         shutil.copyfile(source, temporary)
+
+
+def _full(path: str | os.PathLike[str], error: Exception) -> str:
+    return f"cannot write {path}: {one_line(error)}; free space there, or choose another place"
 
 
 def _reserve(temporary: Path, path: Path) -> None:

@@ -16,7 +16,7 @@ import torch
 
 from autodir_core.errors import InputError
 from autodir_core.imaging.files import write_picture
-from autodir_core.serialization.atomic import atomic_path
+from autodir_core.serialization.atomic import atomic_path, explain_write
 from autodir_core.serialization.typed_reader import read_dataclass
 
 from .evaluator import SampleImages
@@ -118,7 +118,7 @@ class ResultStore:
         shown = [images.degraded, images.restored, images.reference]
         side_by_side = torch.cat([image.clamp(0, 1) for image in shown if image is not None], dim=2)
         write_picture(self.image_path(result), side_by_side, quality=JPEG_QUALITY)
-        with self.path.open("a", encoding="utf-8") as file:
+        with explain_write(self.path), self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(asdict(result)) + "\n")
 
     def image_path(self, result: SampleResult) -> Path:

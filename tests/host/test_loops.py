@@ -314,8 +314,12 @@ class TestCache:
 
 
 @pytest.fixture(scope="module")
-def classic(start_server: StartServer) -> Iterator[Server]:
+def classic(server: Server, start_server: StartServer) -> Iterator[Server]:
     """A server that keeps what its last run did not use, as all did by default before 0.33."""
+    main = (server.comfyui / "main.py").read_text(encoding="utf-8")
+    if "\n    cache_type = execution.CacheType.CLASSIC\n" in main:
+        yield server
+        return
     with start_server(options=("--cache-classic",)) as running:
         yield running
 

@@ -23,21 +23,11 @@ from tests.host.server import Server, error_of
 pytestmark = pytest.mark.host
 
 MANAGED = """
-import comfy.model_management as management
-import torch
-
-gpu = torch.device("cpu", 0)  # not equal to torch.device("cpu"), where ComfyUI keeps idle models
-management.get_torch_device = lambda: gpu
-management.is_device_cpu = lambda device: device != gpu
-management.vram_state = management.VRAMState.{state}
-management.DISABLE_SMART_MEMORY = True  # whatever is loaded drives out everything else
-NODE_CLASS_MAPPINGS = {{}}
-"""
-WATCH = """
 import gc
 import weakref
 
 import comfy.model_management as management
+import torch
 from aiohttp import web
 from comfy.model_patcher import ModelPatcher
 from server import PromptServer
@@ -60,30 +50,42 @@ async def loaded(request):
     return web.json_response({"loaded": len(management.current_loaded_models), "alive": len(ours)})
 
 
+gpu = torch.device("cpu", 0)  # not equal to torch.device("cpu"), where ComfyUI keeps idle models
+as_it_is = management.get_torch_device, management.is_device_cpu, management.vram_state, False
+crowded = lambda: gpu, lambda device: device != gpu
+
+
+@PromptServer.instance.routes.get("/crowd/{state}")
+async def crowd(request):
+    state, manage = request.match_info["state"], as_it_is
+    if state != "none":
+        manage = *crowded, management.VRAMState[state], True  # whatever is loaded drives out everything else
+    management.get_torch_device, management.is_device_cpu = manage[:2]
+    management.vram_state, management.DISABLE_SMART_MEMORY = manage[2:]
+    return web.json_response(state)
+
+
 NODE_CLASS_MAPPINGS = {}
 """
-"""Tells how many networks are loaded, and how many of ours are still objects, loaded or not."""
+"""Tells how many networks are loaded, and how many of ours are still objects; puts a GPU there, or takes it away."""
 LOADED = "Requested to load AutoDIRNetwork"
-
-
-@pytest.fixture(scope="module", params=["NO_VRAM", "LOW_VRAM"])
-def crowded(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, start_server: StartServer
-) -> Iterator[Server]:
-    """A server like that of the other tests, in which one model at a time is loaded."""
-    node_file = tmp_path_factory.mktemp(request.param) / "managed.py"
-    node_file.write_text(MANAGED.format(state=request.param), encoding="utf-8")
-    with start_server(node_file) as running:
-        yield running
 
 
 @pytest.fixture(scope="module")
 def watched(tmp_path_factory: pytest.TempPathFactory, start_server: StartServer) -> Iterator[Server]:
     """A server that keeps models loaded, as far as they fit, and tells how many."""
-    node_file = tmp_path_factory.mktemp("watched") / "watch.py"
-    node_file.write_text(WATCH, encoding="utf-8")
+    node_file = tmp_path_factory.mktemp("managed") / "managed.py"
+    node_file.write_text(MANAGED, encoding="utf-8")
     with start_server(node_file) as running:
         yield running
+
+
+@pytest.fixture(scope="module", params=["NO_VRAM", "LOW_VRAM"])
+def crowded(request: pytest.FixtureRequest, watched: Server) -> Iterator[Server]:
+    """The same server, in which one model at a time is loaded."""
+    assert watched.call(f"/crowd/{request.param}") == request.param
+    yield watched
+    watched.call("/crowd/none")
 
 
 def with_a_second_model(prompt: dict[str, Any]) -> dict[str, Any]:
@@ -104,6 +106,29 @@ def saved(server: Server, prompt: dict[str, Any]) -> tuple[np.ndarray, np.ndarra
     first = next(number for number in prompt if number != "save" and prompt[number]["class_type"] == "SaveImage")
     (one,), (two,) = (outputs[number]["images"] for number in (first, "save"))
     return pixels(server.file(one)), pixels(server.file(two))
+
+
+def freed(server: Server, expected: dict[str, int], **what: bool) -> dict[str, int]:
+    """What is left, a minute at most after the server was asked to free something as ComfyUI's own button does.
+
+    ComfyUI's worker hears of it only while it waits for prompts, so the button is pressed again now and then.
+    """
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        server.call("/free", what)
+        for _ in range(4):
+            if (left := server.call("/loaded")) == expected:
+                return left
+            time.sleep(0.25)
+    return server.call("/loaded")
+
+
+def test_nothing_stays_after_all_models_are_unloaded(watched, workflow):
+    idle, gone = {"loaded": 0, "alive": 8}, {"loaded": 0, "alive": 0}
+    watched.run(with_a_second_model(workflow("restore")))
+    assert watched.call("/loaded") == {"loaded": 8, "alive": 8}, "four networks each"
+    assert freed(watched, idle, unload_models=True) == idle, "the cache holds both for the next run"
+    assert freed(watched, gone, unload_models=True, free_memory=True) == gone
 
 
 def test_models_that_take_turns_give_the_same_bits(crowded, server, workflow, alone):
@@ -146,29 +171,6 @@ def test_a_file_that_is_gone_is_named(crowded, workflow):
         crowded.queue(workflow("restore", file="gone.safetensors", precision="float32", seed=SEED + 3))
     done = crowded.result(crowded.queue(workflow("restore", precision="float32")))
     assert done["status"]["status_str"] == "success", error_of(done)
-
-
-def freed(server: Server, expected: dict[str, int], **what: bool) -> dict[str, int]:
-    """What is left, a minute at most after the server was asked to free something as ComfyUI's own button does.
-
-    ComfyUI's worker hears of it only while it waits for prompts, so the button is pressed again now and then.
-    """
-    end = time.monotonic() + 60
-    while time.monotonic() < end:
-        server.call("/free", what)
-        for _ in range(10):
-            if (left := server.call("/loaded")) == expected:
-                return left
-            time.sleep(0.3)
-    return server.call("/loaded")
-
-
-def test_nothing_stays_after_all_models_are_unloaded(watched, workflow):
-    idle, gone = {"loaded": 0, "alive": 8}, {"loaded": 0, "alive": 0}
-    watched.run(with_a_second_model(workflow("restore")))
-    assert watched.call("/loaded") == {"loaded": 8, "alive": 8}, "four networks each"
-    assert freed(watched, idle, unload_models=True) == idle, "the cache holds both for the next run"
-    assert freed(watched, gone, unload_models=True, free_memory=True) == gone
 
 
 def resident_megabytes(server: Server) -> float:

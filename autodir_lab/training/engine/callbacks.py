@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from autodir_core.imaging.files import write_picture
 from autodir_core.optional_imports import is_installed, optional_import
-from autodir_core.serialization.atomic import atomic_path
+from autodir_core.serialization.atomic import atomic_path, explain_write
 
 from .state import TrainState
 
@@ -110,7 +110,7 @@ class TrainingLogger(Callback):
 
     def write(self, step: int, losses: Mapping[str, float]) -> None:
         """Append a line to the log; steps count from 0."""
-        with self.log.open("a", encoding="utf-8") as file:
+        with explain_write(self.log), self.log.open("a", encoding="utf-8") as file:
             file.write(json.dumps({"step": step, **losses}) + "\n")
         if self.writer:
             for key, value in losses.items():

@@ -22,23 +22,36 @@ ray = pytest.importorskip("ray", reason="ray is not installed")
 
 from autodir_core.batch import ray_cluster  # noqa: E402
 
+pytestmark = pytest.mark.xdist_group("Ray")
+
 NAMES = tuple(f"{folder}/{number}.png" for folder in "ab" for number in range(8))
 OPTIONS = ["--steps", "1", "--max-rounds", "1", "--no-gate", "--device", "cpu"]
 
 
-@pytest.fixture
-def machines(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Any]:
     """A cluster of two machines with a core each, all of them on this one."""
     from ray.cluster_utils import Cluster
 
-    monkeypatch.setenv("RAY_worker_niceness", "0")  # 15 by itself: on a busy machine they would wait for minutes
-    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-    one = Cluster()
-    for _ in range(2):
-        add_machine(one)
-    yield one
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_worker_niceness", "0")  # 15 by itself: on a busy machine they would wait for minutes
+        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        one = Cluster()
+        for _ in range(2):
+            add_machine(one)
+        yield one
+        one.shutdown()
+
+
+@pytest.fixture
+def machines(cluster: Any) -> Iterator[Any]:
+    """The same two for every test: what one has added goes with it."""
+    before = cluster.list_all_nodes()
+    yield cluster
     ray.shutdown()
-    one.shutdown()
+    for node in cluster.list_all_nodes():
+        if node not in before:
+            cluster.remove_node(node)
 
 
 def add_machine(machines: Any) -> None:

@@ -184,6 +184,9 @@ def test_a_float_picture_keeps_its_range(loaded, tmp_path):
 
 
 def test_a_range_that_cannot_be_kept_is_refused(loaded, tmp_path, capsys):
+    (tmp_path / "a.exr").write_bytes(b"v/1\x01" + bytes(400))
+    assert call("restore", tmp_path / "a.exr", "-o", tmp_path / "o.tif", "--keep-range", *FAST) == 2
+    assert "a.exr is an OpenEXR file, which is not read; convert it to a float TIFF" in capsys.readouterr().err
     write_floats(tmp_path / "nan.tif", np.full((4, 4, 3), np.nan, np.float32))
     assert call("restore", tmp_path / "nan.tif", "-o", tmp_path / "o.tif", "--keep-range", *FAST) == 2
     assert "not finite" in capsys.readouterr().err

@@ -198,6 +198,19 @@ class TestNoPictures:
         (tmp_path / "a.heic").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
         self.refuse(tmp_path / "a.heic", "needs the package pillow-heif")
 
+    @pytest.mark.parametrize(
+        ("start", "told"),
+        [
+            (b"v/1\x01\2\0\0\0", "an OpenEXR file, which is not read; convert it to a float TIFF file"),
+            (b"#?RADIANCE\nFORMAT=32-bit_rle_rgbe\n", "a Radiance HDR file, .* a float TIFF file"),
+            (b"\xff\x0a\xfa\x1f", "a JPEG XL file, .* convert it to PNG"),
+            (b"%PDF-1.7\n", "a PDF document, .* convert it to PNG"),
+        ],
+    )
+    def test_a_format_that_is_not_read_is_named(self, tmp_path, start, told):
+        (tmp_path / "a.png").write_bytes(start + bytes(400))
+        self.refuse(tmp_path / "a.png", told)
+
     def test_postscript_is_not_run(self, tmp_path):
         Image.new("RGB", (4, 4)).save(tmp_path / "a.eps")
         self.refuse((tmp_path / "a.eps").rename(tmp_path / "a.png"), "is not a picture")

@@ -25,6 +25,9 @@ CLIENTS, WARM_UP = 8, 50
 MAX_GROWTH = 0.01
 """Of the memory after the first prompts, in a run that is long enough to tell."""
 
+LONG = 30
+"""Steps of a round that takes a while with the tiny model."""
+
 RUNS = itertools.count()
 """Another number is another run."""
 
@@ -116,10 +119,10 @@ def test_interrupts_at_random_moments(busy: Server, trials: int, rng: random.Ran
     reference = restore_prompt(10_000, steps=3, max_rounds=2)
     expected, states = saved_pixels(busy, busy.run(reference), reference), dict[str, int]()
     start = time.monotonic()
-    busy.run(restore_prompt(19_999, steps=100, max_rounds=2))
+    busy.run(restore_prompt(19_999, steps=LONG, max_rounds=2))
     seconds = time.monotonic() - start
     for i in range(max(trials // 20, 5)):
-        number = busy.queue(restore_prompt(20_000 + i, steps=100, max_rounds=2))
+        number = busy.queue(restore_prompt(20_000 + i, steps=LONG, max_rounds=2))
         time.sleep(rng.uniform(0, seconds))
         busy.call("/interrupt", {})
         status = busy.result(number)["status"]

@@ -18,6 +18,8 @@ from autodir_core.cli import main
 
 def warm_up() -> None:
     """Import what the commands need, so that a child is at work at once."""
+    import matplotlib.pyplot  # noqa: F401
+
     import autodir_lab.training.run  # noqa: F401
     from autodir_core.model import load_autodir
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import subprocess
@@ -36,6 +37,7 @@ def disk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
             subprocess.run(["mount", "-o", "remount,ro", str(place)], check=True)
         yield place
     finally:
+        gc.collect()  # the traceback of an error may hold a file that was open there
         subprocess.run(["umount", str(place)], check=True)
 
 

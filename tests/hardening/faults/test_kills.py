@@ -25,7 +25,11 @@ from tests.client.helpers.fake import WORKFLOW, Fake
 from tests.conftest import ROOT
 from tests.core.cli.helpers import saved
 
-pytestmark = [pytest.mark.skipif(os.name == "nt", reason="forks"), pytest.mark.slow]
+pytestmark = [
+    pytest.mark.skipif(os.name == "nt", reason="forks"),
+    pytest.mark.slow,
+    pytest.mark.xdist_group("killer"),
+]
 
 MAX_RUNS = 60
 """Of one trial: each goes on where the one before was killed, so far fewer reach the end."""
@@ -151,7 +155,7 @@ def training(tmp_path: Path) -> list[object]:
         clean = torch.rand(1, 80, 80, 3, generator=torch.Generator().manual_seed(len(label)))
         write_picture(tmp_path / "pairs" / label / "clean" / "a.png", clean)
         write_picture(tmp_path / "pairs" / label / "degraded" / "a.png", clean / 2)
-    every = "steps = 3\nlearning_rate = 1e-4\nbatch_size = 2\nsave_every = 1\n"
+    every = "steps = 2\nlearning_rate = 1e-4\nbatch_size = 2\nsave_every = 1\n"
     plans = "".join(f"[{stage}]\n{every}" for stage in STAGE_NAMES)
     crops = "".join(f"[{stage}_objective.crops]\nsize = 64\nclean_fraction = 0.1\n" for stage in ("biqa", "ldm", "scm"))
     recipe = tmp_path / "short.toml"

@@ -131,7 +131,7 @@ def test_a_server_that_is_killed_in_the_middle(mortal, photo, tmp_path):
         url(mortal),
         tmp_path / "out",
         inputs={"image": [photo, other]},
-        settings={**SETTINGS, "AutoDIR Restore.steps": 40},
+        settings={**SETTINGS, "AutoDIR Restore.steps": 15},
         retry_timeout=180,
         on_update=kill_once,
     )

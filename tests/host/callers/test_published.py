@@ -14,7 +14,7 @@ from tests.host.server import ROOT, Server
 pytestmark = pytest.mark.host
 
 SHIPPED = sorted((ROOT / "workflows").glob("*.json"))
-QUICK = {"preset": "custom", "steps": 2, "max_rounds": 2}
+QUICK = {"preset": "custom", "steps": 1, "max_rounds": 2}
 """Values that shorten the runs, for whatever node has an input of that name."""
 
 COMPLAINT = re.compile(r"warn|error|exception|traceback|deprecat|failed", re.IGNORECASE)

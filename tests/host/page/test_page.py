@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from itertools import combinations, count
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -78,9 +79,14 @@ def test_one_of_an_earlier_release_still_runs(page, server, path):
     assert all(server.run(prompt).values())
 
 
-@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
-def test_it_opens_as_it_was_saved(page, path):
-    nodes = page.open(path)
+@pytest.fixture(scope="module", params=WORKFLOWS, ids=lambda path: path.stem)
+def shown(request: pytest.FixtureRequest, page: Page) -> tuple[Path, list[dict[str, Any]]]:
+    """A shared workflow and its nodes as the page shows them, opened once for the tests that leave it as it is."""
+    return request.param, page.open(request.param)
+
+
+def test_it_opens_as_it_was_saved(page, shown):
+    path, nodes = shown
     assert [node["type"] for node in nodes if not node["known"]] == []
     assert page.errors == [] and page.page.evaluate(COMPLAINTS) == []
     kept = {node["id"]: node.get("widgets_values") or [] for node in json.loads(path.read_text("utf-8"))["nodes"]}
@@ -88,10 +94,8 @@ def test_it_opens_as_it_was_saved(page, path):
         assert node["values"][: len(kept[node["id"]])] == kept[node["id"]], node["type"]
 
 
-@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
-def test_it_queues_what_the_api_version_says(page, server, path):
-    page.open(path)
-    queued = page.prompt()
+def test_it_queues_what_the_api_version_says(page, server, shown):
+    path, queued = shown[0], page.prompt()
     for node in queued.values():
         if node["class_type"] == "PreviewAny":
             node["inputs"].pop("preview", None)  # the text that it last showed
@@ -102,9 +106,8 @@ def test_it_queues_what_the_api_version_says(page, server, path):
     }
 
 
-@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
-def test_no_node_lies_on_another(page, path):
-    hidden = [(one["type"], other["type"]) for one, other in combinations(page.open(path), 2) if overlap(one, other)]
+def test_no_node_lies_on_another(shown):
+    hidden = [(one["type"], other["type"]) for one, other in combinations(shown[1], 2) if overlap(one, other)]
     assert hidden == []
 
 
@@ -113,55 +116,33 @@ def overlap(one: dict[str, Any], other: dict[str, Any]) -> bool:
     return x < left + across and left < x + width and y - TITLE < top + down and top - TITLE < y + height
 
 
-@pytest.fixture(scope="class")
-def chinese(page: Page) -> Iterator[dict[str, Any]]:
-    """The page in Chinese, and the names of the nodes there."""
-    page.speak("zh")
-    yield json.loads((ROOT / "locales/zh/nodeDefs.json").read_text(encoding="utf-8"))
-    page.speak("en")
+def open_help(page: Page, name: str, title: str, language: str) -> None:
+    """Open the help of a node, with the picture that lies beside it."""
+    page.page.evaluate(HELP, name)
+    told = [title, f"/docs/{name}/{language}.webp"]
+    page.page.wait_for_function(TOLD, arg=told, timeout=20_000)
+
+
+def find_cut(page: Page, language: str) -> list[str]:
+    """The nodes whose help is wider than the panel of a small window."""
+    page.page.set_viewport_size({"width": 1280, "height": 720})
+    cut = []
+    for path in sorted(ROOT.glob(f"web/docs/*/{language}.md")):
+        title = path.read_text(encoding="utf-8").partition("\n")[0].removeprefix("# ")
+        page.page.evaluate(HELP, path.parent.name)
+        page.page.wait_for_function(HEADED, arg=title, timeout=20_000)
+        cut += [] if page.page.evaluate(FITS) else [path.parent.name]
+    return cut
 
 
 class TestHelp:
-    """The help of a node as the page shows it, with the picture that lies beside it."""
-
-    def opened(self, page: Page, name: str, title: str, language: str) -> None:
-        page.page.evaluate(HELP, name)
-        told = [title, f"/docs/{name}/{language}.webp"]
-        page.page.wait_for_function(TOLD, arg=told, timeout=20_000)
+    """The help of a node as the page shows it."""
 
     def test_in_english(self, page):
-        self.opened(page, "AutoDIRLoopOpen", "AutoDIR Loop Open", "en")
-
-    def cut_off(self, page: Page, language: str) -> list[str]:
-        """The nodes whose help is wider than the panel of a small window."""
-        page.page.set_viewport_size({"width": 1280, "height": 720})
-        cut = []
-        for path in sorted(ROOT.glob(f"web/docs/*/{language}.md")):
-            title = path.read_text(encoding="utf-8").partition("\n")[0].removeprefix("# ")
-            page.page.evaluate(HELP, path.parent.name)
-            page.page.wait_for_function(HEADED, arg=title, timeout=20_000)
-            cut += [] if page.page.evaluate(FITS) else [path.parent.name]
-        return cut
+        open_help(page, "AutoDIRLoopOpen", "AutoDIR Loop Open", "en")
 
     def test_no_column_is_cut(self, page):
-        assert self.cut_off(page, "en") == []
-
-    def test_in_chinese(self, page, chinese):
-        self.opened(page, "AutoDIRAssess", chinese["AutoDIRAssess"]["display_name"], "zh")
-
-    def test_nor_in_chinese(self, page, chinese):
-        assert self.cut_off(page, "zh") == []
-
-    def test_titles_and_sockets_are_chinese_then(self, page, chinese):
-        graphs = [json.loads(path.read_text(encoding="utf-8")) for path in WORKFLOWS]
-        renamed = [{node["id"] for node in graph["nodes"] if "title" in node} for graph in graphs]
-        for path, own_titles in zip(WORKFLOWS, renamed, strict=True):
-            ours = [node for node in page.open(path) if node["type"] in chinese]
-            for node in ours:
-                names = chinese[node["type"]]
-                assert node["outputs"] == [output["name"] for output in names["outputs"].values()]
-                assert node["title"] == names["display_name"] or node["id"] in own_titles
-            assert ours and page.errors == []
+        assert find_cut(page, "en") == []
 
 
 AROUND_THE_LOOP = {
@@ -266,3 +247,33 @@ def test_the_montage_takes_the_place_of_the_preview(drawn):
     assert drawn.page.evaluate(RUN, {**SMALL, "seed": next(SEEDS)}) > 0
     drawn.page.wait_for_function("() => Object.keys(app.nodePreviewImages).length === 0", timeout=20_000)
     assert drawn.errors == []
+
+
+@pytest.fixture(scope="class")
+def chinese(page: Page) -> Iterator[dict[str, Any]]:
+    """The page in Chinese, and the names of the nodes there."""
+    page.speak("zh")
+    yield json.loads((ROOT / "locales/zh/nodeDefs.json").read_text(encoding="utf-8"))
+    page.set("Comfy.Locale", "en")  # which the server keeps, and our reports follow
+    page.page.wait_for_timeout(300)
+
+
+class TestChinese:
+    """The last tests: the page is loaded anew for another language, which takes seconds."""
+
+    def test_help(self, page, chinese):
+        open_help(page, "AutoDIRAssess", chinese["AutoDIRAssess"]["display_name"], "zh")
+
+    def test_no_column_is_cut(self, page, chinese):
+        assert find_cut(page, "zh") == []
+
+    def test_titles_and_sockets(self, page, chinese):
+        graphs = [json.loads(path.read_text(encoding="utf-8")) for path in WORKFLOWS]
+        renamed = [{node["id"] for node in graph["nodes"] if "title" in node} for graph in graphs]
+        for path, own_titles in zip(WORKFLOWS, renamed, strict=True):
+            ours = [node for node in page.open(path) if node["type"] in chinese]
+            for node in ours:
+                names = chinese[node["type"]]
+                assert node["outputs"] == [output["name"] for output in names["outputs"].values()]
+                assert node["title"] == names["display_name"] or node["id"] in own_titles
+            assert ours and page.errors == []
