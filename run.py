@@ -218,7 +218,7 @@ def run(python: str, arguments: list[str]) -> int:
 def tools(command: str, python: str, rest: list[str]) -> list[list[str]]:
     """Return the modules, with their arguments, that a command for developers runs one after the other."""
     if command == "test":
-        return [["pytest", "-n", str(min(os.cpu_count() or 1, WORKERS)), "--dist", "loadgroup", *rest]]
+        return [["pytest", "-n", str(min(os.cpu_count() or 1, WORKERS)), *rest]]
     if rest:
         raise SetupError(f"check takes no arguments, got {rest[0]!r}")
     return [["ruff", "check", "."], ["ruff", "format", "--check", "."], ["pyright", "--pythonpath", python]]

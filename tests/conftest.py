@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -36,12 +37,14 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(RootIsNoPackage())
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let one process of several have all tests of a ComfyUI, which then starts once in each of its ways."""
-    for item in items:
-        if isinstance(item, pytest.Function) and "comfyui" in item.fixturenames:
-            place = item.callspec.params["comfyui"]
-            item.add_marker(pytest.mark.xdist_group(str(place)))
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Where several processes share the tests, and nobody chose how."""
+    if config.getvalue("dist") != "load":
+        return None
+    from tests.scheduling import Scheduling  # needs pytest-xdist
+
+    return Scheduling(config, log)
 
 
 MISSING = {

@@ -203,10 +203,7 @@ class TestHandingOver:
     def test_tests_run_in_the_repository(self, run, monkeypatch):
         monkeypatch.setattr(os, "cpu_count", lambda: 64)
         call = self.called(run, monkeypatch, "test", "-k", "files")
-        assert (
-            call["command"] == ["PYTHON", "-m", "pytest", "-n", "2", "--dist", "loadgroup", "-k", "files"]
-            and call["cwd"] == ROOT
-        )
+        assert call["command"] == ["PYTHON", "-m", "pytest", "-n", "2", "-k", "files"] and call["cwd"] == ROOT
         assert call["env"]["OMP_NUM_THREADS"] == os.environ.get("OMP_NUM_THREADS", "1")
 
     def test_a_check_goes_through_every_tool(self, run, monkeypatch, capsys):

@@ -22,8 +22,6 @@ ray = pytest.importorskip("ray", reason="ray is not installed")
 
 from autodir_core.batch import ray_cluster  # noqa: E402
 
-pytestmark = pytest.mark.xdist_group("Ray")
-
 NAMES = tuple(f"{folder}/{number}.png" for folder in "ab" for number in range(8))
 OPTIONS = ["--steps", "1", "--max-rounds", "1", "--no-gate", "--device", "cpu"]
 

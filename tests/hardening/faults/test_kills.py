@@ -28,7 +28,6 @@ from tests.core.cli.helpers import saved
 pytestmark = [
     pytest.mark.skipif(os.name == "nt", reason="forks"),
     pytest.mark.slow,
-    pytest.mark.xdist_group("killer"),
 ]
 
 MAX_RUNS = 60

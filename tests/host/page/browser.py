@@ -41,7 +41,7 @@ class Page:
 
     def __init__(self, page: Any) -> None:
         self.page, self.errors = page, []
-        page.on("console", lambda message: self.note(message.text) if message.type == "error" else None)
+        page.on("console", lambda told: self.note(f"{told.text} {told.location}") if told.type == "error" else None)
         page.on("pageerror", lambda error: self.note(str(error)))
 
     def note(self, error: str) -> None:

@@ -12,8 +12,6 @@ from autodir_core.cli import main
 from autodir_core.imaging.files import write_picture
 from autodir_lab.ablations.recognition import VARIANTS
 
-pytestmark = pytest.mark.xdist_group("study")
-
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Path:
