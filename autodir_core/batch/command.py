@@ -153,7 +153,7 @@ def check_places(arguments: argparse.Namespace) -> None:
         raise InputError(f"{arguments.output} is a URL, and the journal is a local file; give --journal FOLDER for it")
     if isinstance(arguments.output, Path) and arguments.output.is_file():
         raise InputError(f"{arguments.output} is a file; give a folder for the results")
-    for device in arguments.devices or ():
+    for device in arguments.devices or [arguments.device] * (not arguments.ray):
         parse_device(device)
 
 
@@ -178,11 +178,13 @@ def begin(items: list[Item], journal: Journal, arguments: argparse.Namespace) ->
 
     InputError where a file would be replaced that is no result of this batch.
     """
-    finished = journal.results()
+    from .report import PAGE, TABLE
+
+    finished, reports = journal.results(), set[str]() if journal.states() else {TABLE, PAGE}
     targets = set[str]() if arguments.assess_only else {name for item in items for name in item.files}
-    there = present(arguments.output, targets | set(finished.values()))
+    there = present(arguments.output, targets | reports | set(finished.values()))
     if not arguments.overwrite:  # what others have written since is known by now
-        refuse_foreign(items, there - set(finished.values()), journal.states(), arguments.output)
+        refuse_foreign(items, there - set(finished.values()), journal.states(), arguments.output, reports)
     journal.agree(settings(arguments))
     journal.add(items)
     journal.redo(name for name, result in finished.items() if result not in there)

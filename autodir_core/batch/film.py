@@ -42,6 +42,9 @@ PART_FORMAT = "nut"
 CODEC, QUALITY = "libx264", {"crf": "16", "preset": "medium"}
 COPIED = ("audio", "subtitle")
 DEEP = 65535
+LIMITED_RANGE, FULL_RANGE = 1, 2
+"""Of the levels of a film: 16..235, as where it says nothing, or 0..255; as FFmpeg numbers them."""
+
 MATRICES = {1: "ITU709", 5: "ITU601", 6: "ITU601", 7: "SMPTE240M"}
 """Between RGB and YCbCr, by the number of a frame's color space (ITU-T H.273) in the names of PyAV."""
 
@@ -123,7 +126,9 @@ def from_picture(image: Tensor, pts: int, like: VideoFormat) -> VideoFrame:
         frame = VideoFrame.from_ndarray(to_uint8(image[0]).numpy(), format="rgb24")
     even = all(side % 2 == 0 for side in values.shape[:2])
     samples = ("yuv420p" if even else "yuv444p") + ("10le" if like.deep else "")
-    frame = frame.reformat(format=samples, dst_colorspace=MATRICES.get(like.colors["colorspace"]))
+    levels = FULL_RANGE if like.colors["color_range"] == FULL_RANGE else LIMITED_RANGE
+    matrix = MATRICES.get(like.colors["colorspace"])
+    frame = frame.reformat(format=samples, dst_colorspace=matrix, dst_color_range=levels)
     frame.pts, frame.time_base = pts, like.time_base
     return frame
 
@@ -156,15 +161,27 @@ def add_video(part: OutputContainer, first: VideoFrame, like: VideoFormat) -> Vi
 def join_parts(parts: Sequence[Path], source: Path, target: Path) -> None:
     """Write the parts of a film as one, with the sound, the subtitles and the tags of its source."""
     kind = CONTAINERS[target.suffix.lower()]
-    with atomic_path(target) as temporary, opened(source) as old, av.open(str(temporary), "w", format=kind) as new:
-        new.metadata.update(old.metadata)
-        with opened(parts[0]) as first:
-            video = new.add_stream_from_template(first.streams.video[0])
-        copied = {stream.index: copy_stream(stream, new) for stream in old.streams if stream.type in COPIED}
-        pictures = (pair for part in parts for pair in read_packets(part, {0: video}))
-        for packet, stream in heapq.merge(pictures, read_packets(source, copied), key=lambda pair: seconds_of(pair[0])):
-            packet.stream = stream
-            new.mux(packet)
+    with atomic_path(target) as temporary:
+        try:
+            with opened(source) as old, av.open(str(temporary), "w", format=kind) as new:
+                join_streams(parts, source, old, new)
+        except (av.error.FFmpegError, InputError) as error:
+            raise InputError(
+                f"{target} cannot be written: {one_line(error)}; what it is made of is kept; is there a place for the "
+                f"sound and the subtitles of {source} in a {target.suffix} file? (a .mkv has one for most)"
+            ) from error
+
+
+def join_streams(parts: Sequence[Path], source: Path, old: InputContainer, new: OutputContainer) -> None:
+    new.metadata.update(old.metadata)
+    new.set_chapters(old.chapters())
+    with opened(parts[0]) as first:
+        video = new.add_stream_from_template(first.streams.video[0])
+    copied = {stream.index: copy_stream(stream, new) for stream in old.streams if stream.type in COPIED}
+    pictures = (pair for part in parts for pair in read_packets(part, {0: video}))
+    for packet, stream in heapq.merge(pictures, read_packets(source, copied), key=lambda pair: seconds_of(pair[0])):
+        packet.stream = stream
+        new.mux(packet)
 
 
 def copy_stream(stream: Stream, new: OutputContainer) -> Stream:

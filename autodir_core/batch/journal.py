@@ -81,6 +81,7 @@ class Journal:
         self.path = folder / FILE
         try:
             folder.mkdir(parents=True, exist_ok=True)
+            self.is_new = not self.path.exists()
             self.database = sqlite3.connect(self.path, PATIENCE, isolation_level=None, check_same_thread=False)
             self.database.execute("PRAGMA journal_mode = WAL")
             self.database.execute("PRAGMA synchronous = NORMAL")
@@ -107,13 +108,18 @@ class Journal:
                 path.unlink(missing_ok=True)
 
     def close(self) -> None:
-        """Give back what this process has at work, and leave."""
+        """Give back what this process has at work, and leave; a journal in which nothing was noted is removed."""
         with self.writing() as database:
             database.execute(
                 "UPDATE pictures SET state = 'waiting' WHERE owner = ? AND state = 'working'", [self.owner]
             )
             database.execute("DELETE FROM workers WHERE owner = ?", [self.owner])
+            tables = ("settings", "pictures", "workers")
+            used = any(database.execute(f"SELECT 1 FROM {name} LIMIT 1").fetchone() for name in tables)  # noqa: S608 -- ours
         self.database.close()
+        if not used and self.is_new:
+            for ending in ("", "-wal", "-shm"):
+                Path(f"{self.path}{ending}").unlink(missing_ok=True)
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:

@@ -97,17 +97,23 @@ def plan_items(given: Sequence[str], output: Location, suffix: str | None = None
 def name_results(found: Sequence[Found], suffix: str | None) -> list[Item]:
     """Return pictures with the names of their results; where two become alike by a changed suffix, both keep their own.
 
-    So a.bmp and a.gif give a.bmp.png and a.gif.png.
+    So a.bmp and a.gif give a.bmp.png and a.gif.png; of A.jpg and a.jpg of one folder the second becomes a_2.jpg, as not
+    every disk tells them apart.
     """
     names = [result_name(relative, suffix) for _, relative, _ in found]
-    taken = Counter(name.casefold() for name in names)
+    taken, before = Counter(name.casefold() for name in names), Counter[tuple[str, str]]()
     items: list[Item] = []
     for name, (source, relative, stamp) in zip(names, found, strict=True):
         ending = PurePath(name).suffix
         if taken[name.casefold()] > 1 and ending != relative.suffix:
             name = (relative.parent / fit_name(relative.name, ending)).as_posix()
+        stem, place = relative.stem, (name.casefold(), str(PurePath(source).parent))
+        before[place] += 1
+        if before[place] > 1:
+            stem = f"{PurePath(name).stem}_{before[place]}"
+            name = (relative.parent / fit_name(stem, ending)).as_posix()
         forced = suffix is not None and not is_film(relative)
-        copy = "" if forced else (relative.parent / fit_name(relative.stem, relative.suffix)).as_posix()
+        copy = "" if forced else (relative.parent / fit_name(stem, relative.suffix)).as_posix()
         items.append(Item(source, name, stamp, copy))
     return items
 
@@ -133,9 +139,12 @@ def refuse_shared_names(items: Sequence[Item]) -> None:
             raise InputError(f"{other} and {item.source} would both write {item.name}; give their folder, or two runs")
 
 
-def refuse_foreign(items: Sequence[Item], there: Set[str], known: Container[str], output: Location) -> None:
-    """InputError where files that are `there` would be replaced by pictures that are not among the `known`."""
-    taken = [name for item in items if item.name not in known for name in sorted(item.files & there)]
+def refuse_foreign(
+    items: Sequence[Item], there: Set[str], known: Container[str], output: Location, reports: Set[str]
+) -> None:
+    """InputError where files that are `there` would be replaced by `reports`, or pictures not among the `known`."""
+    taken = sorted(reports & there)
+    taken += [name for item in items if item.name not in known for name in sorted(item.files & there)]
     if taken:
         more = f" and {len(taken) - 1} more" if len(taken) > 1 else ""
         raise InputError(

@@ -61,7 +61,7 @@ def render_batch(folder: Location, rows: Sequence[Row]) -> str:
     ]
     if failed:
         sections.append("<section>\n<h2>Failed</h2>\n<ul>\n" + "\n".join(failed) + "\n</ul>\n</section>")
-    return render_page(f"Batch of {len(rows)} pictures", counts, sections)
+    return render_page(f"Batch of {len(rows)}", counts, sections)
 
 
 def lowest_edges(row: Row) -> float:

@@ -19,7 +19,7 @@ from ..errors import AutoDIRError, explain_full_memory
 from ..serialization.atomic import one_line
 from ..serialization.hashing import sha256
 from .journal import BEAT, Journal, Outcome
-from .plan import Item
+from .plan import Item, is_film
 from .storage import Location, fetch, join, send
 
 READERS, AHEAD = 2, 2
@@ -132,22 +132,28 @@ def run_batch(
     ):
         written: deque[tuple[Item, Future[Outcome]]] = deque()
         for item, decoded in read_ahead(items, journal, readers, work):
-            written.append((item, start_one(item, decoded, work, writer)))
+            written.append((item, start_one(item, decoded, work, writer, journal.finish)))
             while len(written) > 1 or (written and written[0][1].done()):
-                settle(*written.popleft(), journal, on_outcome)
+                on_outcome(*result_of(written.popleft()))
         for pair in written:
-            settle(*pair, journal, on_outcome)
+            on_outcome(*result_of(pair))
 
 
 def read_ahead(
     items: Sequence[Item], journal: Journal, readers: ThreadPoolExecutor, work: Work[Any, Any]
 ) -> Iterator[tuple[Item, Future[Decoded]]]:
-    """Yield the claimed pictures, the next ones being decoded meanwhile."""
+    """Yield the claimed pictures, the next ones being decoded meanwhile.
+
+    A film is claimed when it is its turn: others may take it while this process is hours at another.
+    """
     waiting: deque[tuple[Item, Future[Decoded]]] = deque()
     for item in items:
+        film = is_film(item.source_path)
+        while len(waiting) > (0 if film else AHEAD):
+            yield waiting.popleft()
         if journal.claim(item):
             waiting.append((item, readers.submit(read_one, item, work)))
-        if len(waiting) > AHEAD:
+        if film and waiting:
             yield waiting.popleft()
     yield from waiting
 
@@ -159,22 +165,37 @@ def read_one(item: Item, work: Work[Any, Any], content: bytes | None = None) -> 
         local = work.staging.fetch(item, content)
         with explain_full_memory(str(item.source)):
             return Decoded(local, work.read(local.source_path), sha256(local.source_path))
-    except (AutoDIRError, OSError) as error:
+    except Exception as error:  # any: see Attempt.failure
         return Decoded(local, error=error)
 
 
 def start_one(
-    item: Item, reading: Future[Decoded], work: Work[Any, Any], writer: ThreadPoolExecutor
+    item: Item,
+    reading: Future[Decoded],
+    work: Work[Any, Any],
+    writer: ThreadPoolExecutor,
+    note: Callable[[Item, Outcome], None] = lambda item, outcome: None,
 ) -> Future[Outcome]:
-    """Process a picture and return the future of its files; that of a failure where it could not be done."""
+    """Process a picture and return the future of its files; that of a failure where it could not be done.
+
+    `note` is called as soon as its files are there, in any thread: the next picture may take hours.
+    """
     start = perf_counter()
     attempt = Attempt(item, reading.result(), work, start)
     try:
         with explain_full_memory(str(item.source)):
             result = attempt.process()
-    except (AutoDIRError, OSError) as error:
-        return finished(attempt.failure(error))
-    return writer.submit(attempt.write, result)
+    except Exception as error:  # any: see Attempt.failure
+        outcome = attempt.failure(error)
+        note(item, outcome)
+        return finished(outcome)
+
+    def write() -> Outcome:
+        outcome = attempt.write(result)
+        note(item, outcome)
+        return outcome
+
+    return writer.submit(write)
 
 
 @dataclass(frozen=True)
@@ -199,12 +220,16 @@ class Attempt:
             if outcome.result:
                 keep_date(self.item.source, self.work.staging.results / outcome.result)
             self.work.staging.deliver(outcome.result)
-        except (AutoDIRError, OSError) as error:
+        except Exception as error:  # any: see failure
             return self.failure(error)
         return self.close(outcome)
 
     def failure(self, error: Exception) -> Outcome:
-        text = one_line(error).replace(str(self.decoded.local.source), str(self.item.source))
+        """Return what is noted of an error, of any: a fault of ours in one picture ends no batch of thousands."""
+        text = one_line(error)
+        if not isinstance(error, (AutoDIRError, OSError)):
+            text = f"{self.item.source}: {type(error).__name__}: {text}; a fault of the program, please report it"
+        text = text.replace(str(self.decoded.local.source), str(self.item.source))
         return self.close(Outcome("failed", error=text))
 
     def close(self, outcome: Outcome) -> Outcome:
@@ -226,11 +251,10 @@ def finished(outcome: Outcome) -> Future[Outcome]:
     return future
 
 
-def settle(item: Item, future: Future[Outcome], journal: Journal, tell: Callable[[Item, Outcome], None]) -> None:
-    """Note what became of a picture once its files are there."""
-    outcome = future.result()
-    journal.finish(item, outcome)
-    tell(item, outcome)
+def result_of(pair: tuple[Item, Future[Outcome]]) -> tuple[Item, Outcome]:
+    """Return what became of a picture, once its files are there."""
+    item, future = pair
+    return item, future.result()
 
 
 @contextmanager

@@ -60,10 +60,11 @@ class FrameOptions:
     blend: bool = True
     mask: Tensor | None = None
 
-    def facts(self) -> tuple[str | None, bool, str]:
+    def facts(self) -> tuple[object, ...]:
         """Return what tells these from others."""
-        content = b"" if self.mask is None else self.mask.numpy().tobytes()
-        return self.match_color, self.blend, hashlib.sha256(content).hexdigest()
+        if self.mask is None:
+            return self.match_color, self.blend
+        return self.match_color, self.blend, self.mask.shape, hashlib.sha256(self.mask.numpy().tobytes()).hexdigest()
 
     def change(self, frames: Iterator[Frame], restore: Callable[[Tensor], Tensor]) -> Iterator[Frame]:
         """Yield the frames of a shot, or of its end, restored."""

@@ -17,6 +17,7 @@ from ..cli.options import chosen_labels
 from ..cli.pictures import Job, find_mask
 from ..cli.restorer import ProgressReporter, Restorer
 from ..imaging.files import Picture, read_picture
+from ..imaging.formats.encoding import DEEP_FORMATS
 from ..imaging.metrics import psnr
 from ..model import AutoDIR
 from ..outputs import Assessment, Restoration
@@ -87,8 +88,8 @@ def restore_work(model: AutoDIR, arguments: argparse.Namespace) -> Work[Picture 
 
 
 def keeps_depth(source: Picture | Path, arguments: argparse.Namespace) -> bool:
-    """Return whether a copy has the depth that is asked for."""
-    return isinstance(source, Path) or arguments.depth in (None, source.depth)
+    """Return whether a copy has the depth that is asked for, as far as its format has a choice."""
+    return isinstance(source, Path) or source.format not in DEEP_FORMATS or arguments.depth in (None, source.depth)
 
 
 def job_of(item: Item, arguments: argparse.Namespace) -> Job:
@@ -114,6 +115,8 @@ def restore_one_film(item: Item, restorer: Restorer) -> Sequence[Any]:
             say(f"{item.name}: frame {done} of {total}", quiet=arguments.quiet)
 
     mask = read_picture(find_mask(arguments.mask, item.source_path)).image if arguments.mask else None
+    if mask is not None and not mask.any():
+        return []
     color = arguments.match_color if arguments.match_color in COLOR_METHODS else None
     return restore_film(
         *(restorer.model, item.source_path, arguments.output / item.name, restorer.loop, restorer.sampler),

@@ -22,6 +22,7 @@ from ..errors import InputError, explain_full_memory
 from ..imaging.color import match_color
 from ..imaging.files import Picture, read_picture, write_picture
 from ..imaging.formats.deep_tiff import SUFFIXES, read_floats, write_floats
+from ..imaging.formats.encoding import DEEP_FORMATS
 from ..imaging.layout import from_uint8, to_uint8
 from ..imaging.mask import fit_map, mask_restoration
 from ..imaging.paths import FORMATS, warn_once
@@ -115,8 +116,10 @@ class Restorer:
 
     def write_result(self, job: Job, picture: Picture, result: Tensor) -> None:
         """Write the result with the metadata of its source, or copy the file bit for bit where nothing was changed."""
-        same_format = FORMATS.get(job.target.suffix.lower()) == picture.format
-        if same_format and self.arguments.depth in (None, picture.depth) and torch.equal(result, picture.image):
+        kept = FORMATS.get(job.target.suffix.lower()) == picture.format
+        if picture.format in DEEP_FORMATS:
+            kept = kept and self.arguments.depth in (None, picture.depth)
+        if kept and torch.equal(result, picture.image):
             copy_file(job.source, job.target)
         elif picture.excess is not None:
             write_floats(job.target, (result + picture.excess)[0].numpy(), picture.metadata)

@@ -22,6 +22,9 @@ with optional_import("cv2", "leave films out"):
 RADIUS = 2
 """Frames before and after one that it is averaged with."""
 
+SMALLEST = 16
+"""Pixels a side, below which there is no flow to be found and frames stay as they are."""
+
 AGREEMENT = 0.08
 """Mean difference of the colors of two restored frames at which a neighbor counts a third (1/e), 0..1."""
 
@@ -95,6 +98,8 @@ def blend_in_time(frames: Iterable[tuple[Tensor, Tensor]]) -> Iterator[Tensor]:
 def average(number: int, flows: Flows) -> Tensor:
     """Return a frame averaged with those around it, [1, H, W, 3]."""
     own = flows.moments[number]
+    if min(own.gray.shape) < SMALLEST:
+        return torch.from_numpy(own.restored)[None]
     total, weights = own.restored.copy(), np.ones((*own.gray.shape, 1), np.float32)
     for other in range(number - RADIUS, number + RADIUS + 1):
         if other != number and other in flows.moments:

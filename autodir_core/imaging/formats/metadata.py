@@ -19,7 +19,7 @@ from PIL import Image, PngImagePlugin
 from ...serialization.atomic import one_line
 from .errors import FORMAT_ERRORS
 from .exif import EXIF_START, ORIENTATION, bare_exif, describe_photo, make_upright, read_exif
-from .tiff import ICC_PROFILE, PER_INCH, RESOLUTION_UNIT, RESOLUTIONS, strip_tags
+from .tiff import ICC_PROFILE, PER_INCH, RESOLUTION_UNIT, RESOLUTIONS, read_tag, strip_tags
 from .tiff import STARTS as TIFF_STARTS
 
 logger = logging.getLogger(__name__)
@@ -140,7 +140,7 @@ def read_metadata(image: Image.Image, size: tuple[int, int], icc_profile: bytes,
         image: opened by Pillow and loaded.
         size: width and height of its pixels upright.
         icc_profile: of its pixels as they are returned.
-        path: of the file, for the texts of a PNG and for warnings.
+        path: of the file, for the texts of a PNG, the IPTC records of a TIFF file, and for warnings.
     """
     info = image.info
 
@@ -154,7 +154,7 @@ def read_metadata(image: Image.Image, size: tuple[int, int], icc_profile: bytes,
     return Metadata(
         exif=attempt("EXIF block", lambda: make_upright(read_exif(image), *size), b""),
         xmp=attempt("XMP packet", lambda: XMP_ORIENTATION.sub(rb"\g<1>1", find_xmp(image)), b""),
-        iptc=attempt("IPTC block", lambda: read_iptc(image), b""),
+        iptc=attempt("IPTC block", lambda: read_iptc(image, path), b""),
         icc_profile=icc_profile,
         dpi=attempt("resolution", lambda: read_dpi(info), None),
         comment=info["comment"] if image.format in ("JPEG", "MPO") and "comment" in info else b"",
@@ -170,10 +170,11 @@ def find_xmp(image: Image.Image) -> bytes:
     return packet.encode() if isinstance(packet, str) else bytes(packet)
 
 
-def read_iptc(image: Image.Image) -> bytes:
-    """Return the IPTC records of a JPEG or TIFF file."""
-    of_tiff = getattr(image, "tag_v2", {}).get(TIFF_IPTC, b"")
-    return bytes(image.info.get("photoshop", {}).get(IPTC_RESOURCE, of_tiff))
+def read_iptc(image: Image.Image, path: Path) -> bytes:
+    """Return the IPTC records of a JPEG or TIFF file; many store them as numbers, of which Pillow gives the first."""
+    if image.format == "TIFF":
+        return read_tag(path, TIFF_IPTC).rstrip(b"\0")
+    return bytes(image.info.get("photoshop", {}).get(IPTC_RESOURCE, b""))
 
 
 def read_dpi(info: dict[Any, Any]) -> tuple[float, float] | None:

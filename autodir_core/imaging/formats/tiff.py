@@ -30,6 +30,9 @@ NEEDED = frozenset(
     | {TILE_WIDTH, TILE_HEIGHT, TILE_OFFSETS, TILE_LENGTHS, PLANAR, PREDICTOR, EXTRA_SAMPLES, SAMPLE_FORMAT, XMP}
     | {ICC_PROFILE, *RESOLUTIONS, RESOLUTION_UNIT, FILL_ORDER, *FAX_OPTIONS, COLOR_MAP, JPEG_TABLES, *YCBCR}
 )
+TYPE_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8}
+"""Bytes of a value, by the number of its type."""
+
 KINDS = {1: "u", 2: "i", 3: "f"}
 """NumPy's kinds of numbers by the values of the tag SampleFormat."""
 
@@ -154,6 +157,24 @@ def strip_tags(content: bytes) -> bytes:
         return content
     entries = read_entries(content, directory_start(content))
     return append_directory(content, {tag: entry for tag, entry in entries.items() if tag in NEEDED})
+
+
+def read_tag(path: Path, tag: int) -> bytes:
+    """Return the value of a tag of a classic TIFF file as it is stored; nothing where the file has none."""
+    with path.open("rb") as file:
+        head = file.read(8)
+        if head[:4] not in STARTS[:2]:
+            return b""
+        file.seek(directory_start(head))
+        order, count = byte_order(head), int.from_bytes(file.read(2), "little" if head[:2] == b"II" else "big")
+        entries = file.read(12 * count)
+        for at in range(0, len(entries) - 11, 12):
+            number, kind, values, place = struct.unpack_from(order + "HHII", entries, at)
+            if number == tag:
+                length = values * TYPE_BYTES.get(kind, 0)
+                file.seek(place)
+                return file.read(length) if length > 4 else entries[at + 8 : at + 8 + length]
+    return b""
 
 
 def byte_order(content: bytes) -> str:

@@ -134,6 +134,7 @@ def test_several_devices_share_the_work(
     [
         ("--devices cpu,nonsense", "device 'nonsense' cannot be used"),
         ("--devices cpu --device cpu", "leave one of them out"),
+        ("--device nonsense", "device 'nonsense' cannot be used"),
         ("--workers 2", "--ray is not given"),
         ("--labels fog", "fog"),
         ("--candidates 3 --no-gate", "candidates must be 1"),
@@ -191,7 +192,11 @@ def test_files_of_others_are_not_replaced(
     command = ["batch", str(folder), "-o", str(tmp_path / "out"), *OPTIONS, "--model", str(tiny_path)]
     assert main(command) == 2
     assert "2.jpg would be replaced, and is no result of this batch" in capsys.readouterr().err
-    assert mine.read_bytes() == b"mine"
+    assert mine.read_bytes() == b"mine" and [path.name for path in (tmp_path / "out").iterdir()] == ["a"], "no journal"
+    (tmp_path / "table/batch.csv").parent.mkdir()
+    (tmp_path / "table/batch.csv").touch()
+    assert main(["batch", str(folder), "-o", str(tmp_path / "table"), *OPTIONS, "--model", str(tiny_path)]) == 2
+    assert "batch.csv would be replaced" in capsys.readouterr().err
     assert main([*command, "--assess-only", "--limit", "2", "--journal", str(tmp_path / "other")]) == 0
     assert main([*command, "--overwrite"]) == 1
     assert mine.read_bytes() != b"mine"
@@ -218,6 +223,16 @@ def test_a_clean_picture_is_copied_under_its_own_name(tmp_path: Path, tiny_path:
     assert table(out)["a.png"]["result"] == "a.bmp"
     assert main(["batch", str(source), "-o", str(tmp_path / "png"), *clean, "--format", "png"]) == 0
     assert np.array_equal(np.asarray(Image.open(tmp_path / "png/a.png")), np.asarray(Image.open(source)))
+
+
+def test_a_depth_that_a_format_lacks_is_no_reason_to_encode_it_anew(tmp_path: Path, tiny_path: Path) -> None:
+    source = tmp_path / "clean.jpg"
+    write_picture(source, torch.full((1, 40, 30, 3), 0.5))
+    clean = [*OPTIONS, "--model", str(tiny_path), "--labels", "no", "--depth", "16"]
+    assert main(["batch", str(source), "-o", str(tmp_path / "out"), *clean]) == 0
+    assert main(["restore", str(source), "-o", str(tmp_path / "one.jpg"), *clean]) == 0
+    for result in ("out/clean.jpg", "one.jpg"):
+        assert (tmp_path / result).read_bytes() == source.read_bytes()
 
 
 def test_results_have_the_dates_of_their_pictures(folder: Path, tmp_path: Path, tiny_path: Path) -> None:

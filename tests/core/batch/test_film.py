@@ -169,6 +169,62 @@ def test_pixels_that_are_not_square_stay_so(tiny: ad.AutoDIR, tmp_path: Path, ca
     assert caplog.text.count("tape.mpg is interlaced") == 1
 
 
+def test_levels_of_full_range_stay_so(tmp_path: Path) -> None:
+    """As of many cameras, whose black is 0 and whose white 255."""
+    source, ramp = tmp_path / "full.mkv", torch.linspace(0, 1, 64).view(1, 1, 64, 1).expand(1, 48, 64, 3).contiguous()
+    with av.open(str(source), "w") as camera:
+        video = camera.add_stream("libx264", rate=25, options={"crf": "1"})
+        video.width, video.height, video.pix_fmt = 64, 48, "yuvj420p"
+        frame = av.VideoFrame.from_ndarray((ramp[0] * 255).byte().numpy(), format="rgb24")
+        camera.mux(video.encode(frame.reformat(format="yuvj420p")))
+        camera.mux(video.encode(None))
+    like = film.read_format(source)
+    assert like.colors["color_range"] == film.FULL_RANGE
+    film.write_part(tmp_path / "part", iter([(0, ramp)]), like)
+    [(_, stored)] = film.read_frames(tmp_path / "part")
+    assert (stored - ramp).abs().max() < 8 / 255, "16 where the range is lost"
+
+
+def test_a_container_without_a_place_for_the_sound_is_told(tiny: ad.AutoDIR, source: Path, tmp_path: Path) -> None:
+    odd = tmp_path / "odd.mp4"
+    with av.open(str(source)) as old, av.open(str(odd), "w", format="matroska") as new:
+        video, sound = new.add_stream_from_template(old.streams.video[0]), new.add_stream("pcm_s16le", rate=48000)
+        for packet in old.demux(old.streams.video[0]):
+            if packet.dts is not None:
+                packet.stream = video
+                new.mux(packet)
+        for number in range(20):
+            tone = av.AudioFrame.from_ndarray(np.zeros((1, 2 * 1024), np.int16), format="s16", layout="stereo")
+            tone.sample_rate, tone.pts = 48000, 1024 * number
+            new.mux(sound.encode(tone))
+    with pytest.raises(ad.InputError, match=r"out\.mp4 cannot be written: .*a place for the sound"):
+        shots.restore_film(tiny, odd, tmp_path / "out.mp4", LOOP, SAMPLER)
+
+
+def test_chapters_are_kept(tiny: ad.AutoDIR, source: Path, tmp_path: Path) -> None:
+    chaptered, target = tmp_path / "chapters.mkv", tmp_path / "out.mkv"
+    with av.open(str(source)) as old, av.open(str(chaptered), "w") as new:
+        new.set_chapters(
+            [{"id": 1, "start": 0, "end": 900, "time_base": Fraction(1, 1000), "metadata": {"title": "One"}}]
+        )
+        video = new.add_stream_from_template(old.streams.video[0])
+        for packet in old.demux(old.streams.video[0]):
+            if packet.dts is not None:
+                packet.stream = video
+                new.mux(packet)
+    shots.restore_film(tiny, chaptered, target, LOOP, SAMPLER)
+    with av.open(str(target)) as restored:
+        assert [chapter["metadata"]["title"] for chapter in restored.chapters()] == ["One"]
+
+
+def test_a_film_with_an_empty_mask_is_left_as_it_is(
+    run_batch: Callable[..., int], source: Path, tmp_path: Path
+) -> None:
+    ad.write_picture(tmp_path / "black.png", torch.zeros(1, 48, 64, 3))
+    assert run_batch(source, "--mask", tmp_path / "black.png") == 0
+    assert (tmp_path / "out/in.mp4").read_bytes() == source.read_bytes()
+
+
 def test_a_film_without_a_whole_picture_is_told(tmp_path: Path) -> None:
     whole = write_film(tmp_path / "whole.mkv", frames=4).read_bytes()
     (tmp_path / "cut.mkv").write_bytes(whole[:1500])

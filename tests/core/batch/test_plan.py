@@ -64,6 +64,17 @@ def test_names_that_become_alike_keep_their_suffixes(folder: Path, tmp_path: Pat
     assert names(forced)[-2:] == ["10.jpg", "10.png.jpg"] and not any(item.copy for item in forced)
 
 
+def test_names_that_differ_by_case_alone(folder: Path, tmp_path: Path) -> None:
+    try:
+        (folder / "b/1.PNG").touch(exist_ok=False)
+    except FileExistsError:
+        pytest.skip("the disk does not tell them apart")
+    assert sorted(names(plan_items([str(folder / "b")], tmp_path / "out"))) in (
+        ["1.PNG", "1_2.png"],
+        ["1.png", "1_2.PNG"],
+    )
+
+
 def test_what_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(ad.InputError, match="does not exist"):
         plan_items([str(tmp_path / "nowhere")], tmp_path / "out")

@@ -81,3 +81,52 @@ def test_two_share_the_work(tmp_path: Path, items: list[Item]) -> None:
     for one in journals:
         one.close()
     assert sorted(done) == [item.name for item in items]
+
+
+def test_a_fault_of_the_program_is_a_row_and_not_the_end(journal: Journal, items: list[Item]) -> None:
+    def fail(item: Item, picture: Picture) -> float:
+        if item.name == "1.png":
+            raise ZeroDivisionError("division by zero")
+        return process(item, picture)
+
+    run_batch(items, journal, Work(fail, write, read_picture), lambda item, outcome: None)
+    rows = {row["name"]: row for row in journal.rows()}
+    assert rows["1.png"]["state"] == "failed"
+    assert rows["1.png"]["error"].endswith(
+        "ZeroDivisionError: division by zero; a fault of the program, please report it"
+    )
+    assert rows["2.png"]["state"] == "done"
+
+
+def test_what_is_written_is_noted_before_the_next_is_done(journal: Journal, items: list[Item]) -> None:
+    """The next one may be a film of hours, and a kill must not cost the last one's work."""
+    noted = threading.Event()
+    finish = journal.finish
+    journal.finish = lambda item, outcome: (finish(item, outcome), noted.set())[0]  # type: ignore[method-assign]
+
+    def wait(item: Item, picture: Picture) -> float:
+        assert item.name == "0.png" or noted.wait(20), "the first one's result waits for the second one"
+        return process(item, picture)
+
+    run_batch(items[:2], journal, Work(wait, write, read_picture), lambda item, outcome: None)
+    assert journal.states()["1.png"] == "done"
+
+
+def test_films_are_not_claimed_ahead(tmp_path: Path) -> None:
+    """Another process or device takes the second one while this is hours at the first."""
+    films = [Item(tmp_path / f"{number}.mkv", f"{number}.mkv") for number in range(3)]
+    for film in films:
+        film.source_path.touch()
+    own = Journal(tmp_path / "out")
+    own.add(films)
+    seen: list[list[str]] = []
+
+    def look(item: Item, source: Path) -> None:
+        seen.append([name for name, state in own.states().items() if state == "working"])
+
+    work = Work(look, lambda item, source, result: Outcome("done"), lambda path: path)
+    run_batch(films, own, work, lambda item, outcome: None)
+    own.close()
+    assert all(item.name in working for item, working in zip(films, seen, strict=True))
+    assert max(len(working) for working in seen) <= 2, "the one at work, and at most the one being written"
+    assert films[2].name not in seen[0]

@@ -69,6 +69,12 @@ def test_threads_change_no_bit() -> None:
     assert all(torch.equal(one, other) for one, other in zip(*found, strict=True))
 
 
+def test_the_smallest_frames_stay_as_they_are() -> None:
+    frames = [torch.rand(1, 8, 8, 3) for _ in range(3)]
+    blended = list(blend_in_time(zip(frames, frames, strict=True)))
+    assert all(torch.equal(one, other) for one, other in zip(frames, blended, strict=True))
+
+
 @pytest.mark.parametrize("count", [0, 1, RADIUS, 2 * RADIUS + 1])
 def test_of_any_number_of_frames_as_many_come_out(count: int) -> None:
     frames = noisy(pan(1.0), 0.1)[:count]
