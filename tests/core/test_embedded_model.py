@@ -104,14 +104,15 @@ def test_weights_of_8_bits_hold_45_decibels(mini, mini8, label):
     assert psnr(small.image, wide.image) > 45
 
 
-def test_damage_of_one_part_is_located_and_restored_there(mini):
-    """Noise in the left half of a wide picture leaves the right end bit for bit."""
+@pytest.mark.parametrize("label", ["noise", "rain"])
+def test_damage_of_one_part_is_located_and_restored_there(mini, label):
+    """Damage in the left half of a wide picture leaves the right end bit for bit."""
     photo = from_uint8(data.coffee())[None, 100:324, :560]
-    noisy = degrade(photo, "noise", severity=0.7, seed=1, kind="standard")
-    half = torch.where((torch.arange(560) < 280)[:, None], noisy, photo)
-    found = mini.locate(half)[mini.labels.index("noise")]
+    damaged = degrade(photo, label, severity=0.7, seed=1, kind="standard")
+    half = torch.where((torch.arange(560) < 280)[:, None], damaged, photo)
+    found = mini.locate(half)[mini.labels.index(label)]
     assert found.shape == (14, 35) and found[:, :8].min() > 0.5 > 0.2 > found[:, -6:].max()
-    settings = ad.LoopSettings(max_rounds=1, labels=["noise"], local=True), ad.SamplerSettings(steps=1)
+    settings = ad.LoopSettings(max_rounds=1, labels=[label], local=True), ad.SamplerSettings(steps=1)
     done = ad.restore(mini, half, *settings).image
     assert torch.equal(done[:, :, -90:], half[:, :, -90:])
     assert psnr(done[:, :, :128], photo[:, :, :128]) > psnr(half[:, :, :128], photo[:, :, :128]) + 2
