@@ -87,6 +87,8 @@ class Journal:
             self.database.execute("PRAGMA synchronous = NORMAL")
             self.database.executescript(SCHEMA)
         except (OSError, sqlite3.Error) as error:
+            if hasattr(self, "database"):  # else its files stay open until garbage is collected
+                self.database.close()
             raise InputError(
                 f"cannot keep a journal in {folder}: {one_line(error)}; choose another output folder"
             ) from error
