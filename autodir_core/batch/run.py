@@ -16,6 +16,7 @@ from time import perf_counter
 from typing import Any, Generic, TypeVar
 
 from ..errors import AutoDIRError, explain_full_memory
+from ..imaging.formats.errors import FORMAT_ERRORS
 from ..serialization.atomic import one_line
 from ..serialization.hashing import sha256
 from .journal import BEAT, Journal, Outcome
@@ -24,6 +25,9 @@ from .storage import Location, fetch, join, send
 
 READERS, AHEAD = 2, 2
 """Threads that decode, and pictures that wait decoded: more would only take memory."""
+
+FAILURES = (AutoDIRError, *FORMAT_ERRORS)
+"""What costs one picture and not the batch: our errors, the system's, and those that libraries raise on odd files."""
 
 Source = TypeVar("Source")
 Result = TypeVar("Result")
@@ -165,7 +169,7 @@ def read_one(item: Item, work: Work[Any, Any], content: bytes | None = None) -> 
         local = work.staging.fetch(item, content)
         with explain_full_memory(str(item.source)):
             return Decoded(local, work.read(local.source_path), sha256(local.source_path))
-    except Exception as error:  # any: see Attempt.failure
+    except FAILURES as error:
         return Decoded(local, error=error)
 
 
@@ -185,7 +189,7 @@ def start_one(
     try:
         with explain_full_memory(str(item.source)):
             result = attempt.process()
-    except Exception as error:  # any: see Attempt.failure
+    except FAILURES as error:
         outcome = attempt.failure(error)
         note(item, outcome)
         return finished(outcome)
@@ -220,12 +224,12 @@ class Attempt:
             if outcome.result:
                 keep_date(self.item.source, self.work.staging.results / outcome.result)
             self.work.staging.deliver(outcome.result)
-        except Exception as error:  # any: see failure
+        except FAILURES as error:
             return self.failure(error)
         return self.close(outcome)
 
     def failure(self, error: Exception) -> Outcome:
-        """Return what is noted of an error, of any: a fault of ours in one picture ends no batch of thousands."""
+        """Return what is noted of an error; one that is neither ours nor the system's was met by a library."""
         text = one_line(error)
         if not isinstance(error, (AutoDIRError, OSError)):
             text = f"{self.item.source}: {type(error).__name__}: {text}; a fault of the program, please report it"
