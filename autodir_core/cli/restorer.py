@@ -23,7 +23,7 @@ from ..imaging.color import match_color
 from ..imaging.files import Picture, read_picture, write_picture
 from ..imaging.formats.deep_tiff import SUFFIXES, read_floats, write_floats
 from ..imaging.formats.encoding import DEEP_FORMATS
-from ..imaging.layout import from_uint8, to_uint8
+from ..imaging.layout import from_uint8, to_gray, to_uint8
 from ..imaging.mask import fit_map, mask_restoration
 from ..imaging.paths import FORMATS, warn_once
 from ..model import MINI, AutoDIR
@@ -104,7 +104,7 @@ class Restorer:
             return read_picture(path)
         whole = torch.from_numpy(floats.color)[None]
         image = whole.clamp(0, 1)
-        return Picture(image, metadata=floats.metadata, format="TIFF", depth=32, excess=whole - image)
+        return Picture(image, None, floats.metadata, "TIFF", 32, whole - image, floats.gray)
 
     def process(self, job: Job, picture: Picture, reporter: ProgressReporter) -> Restoration:
         """Return the outcome of one picture, with matched colors and inside its mask."""
@@ -122,12 +122,14 @@ class Restorer:
         if kept and torch.equal(result, picture.image):
             copy_file(job.source, job.target)
         elif picture.excess is not None:
-            write_floats(job.target, (result + picture.excess)[0].numpy(), picture.metadata)
+            whole = (result + picture.excess)[0]
+            write_floats(job.target, (to_gray(whole) if picture.gray else whole).numpy(), picture.metadata)
         else:
             depth = self.arguments.depth or picture.depth
             if depth > max(DEPTHS):
                 warn_once(f"{job.target}: written with {max(DEPTHS)} bits a channel; --keep-range keeps floats")
-            write_picture(job.target, result, alpha=picture.alpha, metadata=picture.metadata, depth=depth)
+            alpha, metadata = picture.alpha, picture.metadata
+            write_picture(job.target, result, alpha=alpha, metadata=metadata, depth=depth, gray=picture.gray)
 
     def run_loop(self, job: Job, image: Tensor, reporter: ProgressReporter) -> Restoration:
         """Return the outcome of the loop; AutoDIRError where not even the smallest tiles fit into the memory."""

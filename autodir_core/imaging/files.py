@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
@@ -25,7 +25,7 @@ from .formats.metadata import Metadata, read_metadata, read_orientation, strip_m
 from .formats.samples import Samples
 from .formats.tiff import is_tiff, read_samples
 from .formats.unread import describe_unread
-from .layout import check_images, from_pil, scale_samples
+from .layout import check_images, from_pil, scale_samples, to_gray
 from .paths import FORMATS, HEIF_PACKAGE, HEIF_SUFFIXES, PathLike, has_heif
 
 logger = logging.getLogger(__name__)
@@ -56,6 +56,7 @@ class Picture:
         format: Pillow's name of the file's format, such as "JPEG".
         depth: bits of a channel in the file: 8, 16, or 32 of what has more, floats too.
         excess: float32 [1, H, W, 3], what float values have beyond 0..1; None where it is not kept.
+        gray: whether the file has no colors.
     """
 
     image: Tensor
@@ -64,6 +65,7 @@ class Picture:
     format: str = ""
     depth: int = 8
     excess: Tensor | None = None
+    gray: bool = False
 
 
 def read_picture(path: PathLike, *, center: int | None = None) -> Picture:
@@ -94,13 +96,14 @@ def write_picture(
     quality: int = 95,
     metadata: Metadata | None = None,
     depth: int = 8,
+    gray: bool = False,
 ) -> None:
     """Write [1, H, W, 3] in 0..1, clamped and rounded to the levels of its depth, in the format its suffix names.
 
     `alpha` [1, H, W] in 0..1 is kept by PNG, WebP and TIFF and left out, with a warning, for JPEG. `quality` (1..100)
     is that of JPEG and WebP. `depth`: bits a channel; more than 8 are 16 in PNG and TIFF, and 8, with a warning, in
     other formats. `metadata` is that of the picture it was made from; what the format has no place for is
-    left out, with a warning. Missing folders are made. Raises InputError for an unknown suffix, a wrong shape, a
+    left out, with a warning. `gray` writes the luma alone, where the format can (WebP has three equal channels). Missing folders are made. Raises InputError for an unknown suffix, a wrong shape, a
     picture the format cannot hold or a place that cannot be written.
     """
     path = Path(path)
@@ -108,7 +111,9 @@ def write_picture(
     if suffix not in FORMATS:
         raise InputError(f"cannot write {path}: unknown suffix {suffix!r}; choose one of {', '.join(FORMATS)}")
     kind = FORMATS[suffix]
-    pixels = _one_picture(image, _writable_alpha(alpha, path, kind))
+    pixels = _one_picture(image, _writable_alpha(alpha, path, kind), gray=gray)
+    if gray and metadata:
+        metadata = replace(metadata, icc_profile=b"")  # that of colors
     if depth > 8 and kind not in DEEP_FORMATS:
         logger.warning("%s: %s holds 8 bits a channel, of 16; write a .png or .tif to keep them", path, kind)
     with atomic_path(path) as temporary:
@@ -155,7 +160,8 @@ def _read_with_pillow(source: Path | io.BytesIO, path: Path, center: int | None)
         image = file if method is None else file.transpose(method)
         pixels, alpha, profile = _to_pixels(image, path, center)
         kind = "JPEG" if file.format == "MPO" else file.format or ""
-        return Picture(pixels, alpha, read_metadata(file, image.size, profile, path), kind, _depth(file))
+        metadata = read_metadata(file, image.size, profile, path)
+        return Picture(pixels, alpha, metadata, kind, _depth(file), gray=_is_gray(file))
 
 
 def _read_16_bits(file: Image.Image, path: Path, orientation: int) -> Samples | None:
@@ -163,6 +169,10 @@ def _read_16_bits(file: Image.Image, path: Path, orientation: int) -> Samples | 
     if file.format != "PNG" or "transparency" in file.info:  # of one color, which the other decoder passes over
         return None
     return read_deep_png(path, file.info, orientation)
+
+
+def _is_gray(file: Image.Image) -> bool:
+    return file.mode in ("1", "L", "LA", "I", "F") or file.mode.startswith("I;16")
 
 
 def _depth(file: Image.Image) -> int:
@@ -215,7 +225,8 @@ def _to_picture(samples: Samples, path: Path) -> Picture:
     holder.info, holder.format = samples.info, samples.format
     metadata = read_metadata(holder, (image.shape[1], image.shape[0]), profile, path)
     depth = min(8 * samples.color.dtype.itemsize, 32)
-    return Picture(image[None], None if alpha is None else alpha[None], metadata, samples.format, depth)
+    gray = samples.color.shape[-1] == 1
+    return Picture(image[None], None if alpha is None else alpha[None], metadata, samples.format, depth, gray=gray)
 
 
 def _to_pixels(image: Image.Image, path: Path, center: int | None) -> tuple[Tensor, Tensor | None, bytes]:
@@ -243,16 +254,17 @@ def _split_alpha(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
     return rgba.convert("L" if image.mode in ("1", "L", "LA") else "RGB"), rgba.getchannel("A")
 
 
-def _one_picture(image: Tensor, alpha: Tensor | None) -> Tensor:
-    """Return the pixels of one picture, [H, W, 3], or [H, W, 4] with alpha."""
+def _one_picture(image: Tensor, alpha: Tensor | None, *, gray: bool) -> Tensor:
+    """Return the pixels of one picture, [H, W, 1 or 3], with alpha one more."""
     image = check_images(image, "image").detach()
     if len(image) != 1:
         raise InputError(f"one file holds one picture, got a batch of {len(image)}; write them one by one")
     if alpha is not None:
         if alpha.shape != image.shape[:3]:
             raise InputError(f"alpha must have the shape {list(image.shape[:3])}, got {list(alpha.shape)}")
-        image = torch.cat([image, alpha.detach().to(image)[..., None]], dim=-1)
-    return image[0]
+        alpha = alpha.detach().to(image)[..., None]
+    color = to_gray(image) if gray else image
+    return (color if alpha is None else torch.cat([color, alpha], dim=-1))[0]
 
 
 def _writable_alpha(alpha: Tensor | None, path: Path, picture_format: str) -> Tensor | None:

@@ -18,6 +18,9 @@ from .paths import warn_once
 
 KEEP = "--keep-range keeps them"
 
+LUMA = 0.299, 0.587, 0.114
+"""The weights of red, green and blue."""
+
 MAX_VALUE = 4.0
 """Larger values are of another range than 0..1; what a decoder gives is within -1..2."""
 
@@ -125,8 +128,13 @@ def finite_extremes(values: np.ndarray, path: Path) -> tuple[float, float]:
 
 
 def to_pil(image: Tensor) -> Image.Image:
-    """Convert [H, W, 3 or 4] in 0..1, values outside clamped, to a picture of 8 bits."""
-    return Image.fromarray(to_uint8(image).cpu().contiguous().numpy())
+    """Convert [H, W, C] in 0..1, values outside clamped, to a picture of 8 bits: gray or RGB, each with alpha or not."""
+    return Image.fromarray(to_uint8(image).cpu().contiguous().squeeze(-1).numpy())
+
+
+def to_gray(image: Tensor) -> Tensor:
+    """Return the luma [..., 1] of [..., 3] (ITU-R BT.601), as Pillow and OpenCV make pictures gray."""
+    return (image * image.new_tensor(LUMA)).sum(-1, keepdim=True)
 
 
 def from_pil(image: Image.Image) -> Tensor:

@@ -73,7 +73,7 @@ def paeth(left: np.ndarray, up: np.ndarray, corner: np.ndarray) -> np.ndarray:
 
 
 def replace_pixels(content: bytes, levels: np.ndarray) -> bytes:
-    """Return a PNG file of 8 bits with other pixels, uint16 [H, W, 3 or 4]; all else that it holds stays."""
+    """Return a PNG file of 8 bits with other pixels, uint16 [H, W, 1 to 4]; all else that it holds stays."""
     height, width, channels = levels.shape
     header = struct.pack(">IIBBBBB", width, height, 16, COLOR_TYPES[channels], 0, 0, 0)
     new = {b"IHDR": header, b"IDAT": zlib.compress(filter_rows(levels), LEVEL)}

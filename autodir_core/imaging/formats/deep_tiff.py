@@ -31,10 +31,12 @@ class Floats:
     Attributes:
         color: float32 [H, W, 3], of any range, in the file's own color space.
         metadata: of the photo; its color profile is the file's own.
+        gray: whether the file has no colors.
     """
 
     color: np.ndarray
     metadata: Metadata
+    gray: bool
 
 
 def read_floats(path: Path) -> Floats | None:
@@ -57,17 +59,17 @@ def read_floats(path: Path) -> Floats | None:
     holder.info, holder.format = samples.info, "TIFF"
     size = color.shape[1], color.shape[0]
     metadata = read_metadata(holder, size, samples.info.get("icc_profile") or b"", path)
-    return Floats(np.array(np.broadcast_to(color, (*color.shape[:2], 3))), metadata)
+    return Floats(np.array(np.broadcast_to(color, (*color.shape[:2], 3))), metadata, color.shape[-1] == 1)
 
 
 def write_floats(path: Path, color: np.ndarray, metadata: Metadata | None = None) -> None:
-    """Write float32 [H, W, 3] as a TIFF file, whole or not at all."""
+    """Write float32 [H, W, 1 or 3] as a TIFF file, whole or not at all."""
     with atomic_path(path) as temporary:
         temporary.write_bytes(tiff.add_tags(encode_samples(color), metadata.tiff_tags() if metadata else {}))
 
 
 def encode_samples(samples: np.ndarray) -> bytes:
-    """Return the content of a file of uint16 or float32 [H, W, 3 or 4], without metadata; integers are compressed."""
+    """Return the content of a file of uint16 or float32 [H, W, 1 to 4], without metadata; integers are compressed."""
     height, width, channels = samples.shape
     integer, bits = samples.dtype.kind == "u", 8 * samples.dtype.itemsize
     content = samples.astype(samples.dtype.newbyteorder("<")).tobytes()
@@ -77,10 +79,11 @@ def encode_samples(samples: np.ndarray) -> bytes:
     tags[tiff.WIDTH], tags[tiff.HEIGHT] = width, height
     tags[tiff.COMPRESSION] = DEFLATE if integer else tiff.UNCOMPRESSED
     tags[tiff.BITS], tags[tiff.SAMPLE_FORMAT] = (bits,) * channels, (SAMPLE_FORMATS[samples.dtype.kind],) * channels
-    tags[tiff.PHOTOMETRIC], tags[tiff.SAMPLES], tags[tiff.STRIP_HEIGHT] = tiff.RGB, channels, height
+    tags[tiff.PHOTOMETRIC] = tiff.RGB if channels >= len("RGB") else tiff.BLACK_IS_ZERO
+    tags[tiff.SAMPLES], tags[tiff.STRIP_HEIGHT] = channels, height
     if integer:
         tags[tiff.PREDICTOR] = tiff.DIFFERENCES
-    if channels > len("RGB"):
+    if channels % 2 == 0:
         tags[tiff.EXTRA_SAMPLES] = tiff.ALPHA
     tags[tiff.STRIP_OFFSETS], tags[tiff.STRIP_LENGTHS] = 0, len(content)
     head = io.BytesIO()

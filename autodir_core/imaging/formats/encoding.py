@@ -30,6 +30,9 @@ logger = logging.getLogger(__name__)
 DEEP_FORMATS = frozenset({"PNG", "TIFF"})
 """Formats that hold 16 bits a channel."""
 
+MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
+"""Pillow's, by the number of channels."""
+
 SIGNAL_CHECK_SECONDS = 0.2
 """On Windows a wait without an end hears no Ctrl-C."""
 
@@ -40,10 +43,10 @@ Encode = Callable[[dict[str, Any]], bytes]
 def encode_picture(
     pixels: Tensor, picture_format: str, path: Path, *, quality: int, depth: int, metadata: Metadata | None
 ) -> bytes:
-    """Return the content of a file of [H, W, 3 or 4] in 0..1.
+    """Return the content of a file of [H, W, 1 to 4] in 0..1.
 
     Args:
-        pixels: with alpha as the fourth channel.
+        pixels: gray or RGB, with alpha as the last of two or four channels.
         picture_format: PNG, JPEG, WEBP or TIFF.
         path: for warnings.
         quality: of JPEG and WebP, 1..100.
@@ -64,10 +67,10 @@ def encoder(picture: Image.Image, options: dict[str, Any]) -> Encode:
 
 
 def deep_encoder(levels: np.ndarray, options: dict[str, Any]) -> Encode:
-    """Return what encodes uint16 [H, W, 3 or 4]; of PNG Pillow writes all but the pixels."""
+    """Return what encodes uint16 [H, W, 1 to 4]; of PNG Pillow writes all but the pixels."""
     if options["format"] == "TIFF":
         return lambda _: encode_samples(levels)
-    frame = Image.new("RGBA" if levels.shape[-1] == len("RGBA") else "RGB", (1, 1))
+    frame = Image.new(MODES[levels.shape[-1]], (1, 1))
     return lambda more: replace_pixels(save(frame, options | more), levels)
 
 

@@ -26,12 +26,15 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-XMP_START, IPTC_START = b"http://ns.adobe.com/xap/1.0/\0", b"Photoshop 3.0\0008BIM\4\4\0\0"
+XMP_START, PHOTOSHOP_START, IPTC_RESOURCE = b"http://ns.adobe.com/xap/1.0/\0", b"Photoshop 3.0\0", b"8BIM\4\4"
 JPEG_START, JPEG_PIXELS, JPEG_PROFILE = b"\xff\xd8", 0xDA, b"ICC_PROFILE\0"
 JPEG_METADATA = (*range(0xE0, 0xEE), 0xEF, 0xFE)
 PNG_START, PNG_TEXTS, PNG_XMP = b"\x89PNG\r\n\x1a\n", (b"tEXt", b"zTXt", b"iTXt"), b"XML:com.adobe.xmp"
+PNG_IPTC = "Raw profile type iptc"
+"""The text of a PNG in which ImageMagick and ExifTool keep it: name, length and content in hexadecimal digits."""
+
 PNG_PIXELS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")
-IPTC_RESOURCE, TIFF_IPTC, TIFF_XMP = 0x0404, 33723, 700
+PHOTOSHOP_IPTC, TIFF_IPTC, TIFF_XMP = 0x0404, 33723, 700
 XMP_ORIENTATION = re.compile(rb'(tiff:Orientation(?:="|>))(\d)')
 MAX_DPI, MAX_SEGMENT = 65535, 65533
 
@@ -76,7 +79,7 @@ class Metadata:
         """Return the names of what a file of this format has no place for."""
         lost = {
             "the texts": self.texts and picture_format != "PNG",
-            "IPTC records": self.iptc and picture_format not in ("JPEG", "TIFF"),
+            "IPTC records": self.iptc and picture_format == "WEBP",
             "the comment": self.comment and picture_format != "JPEG",
             "so long an EXIF block": len(self.exif) > MAX_SEGMENT and picture_format == "JPEG",
             "so long an XMP packet": len(XMP_START + self.xmp) > MAX_SEGMENT and picture_format == "JPEG",
@@ -102,14 +105,16 @@ class Metadata:
             chunks.add(kind, content)
         if self.xmp:
             chunks.add(b"iTXt", PNG_XMP + bytes(5) + self.xmp)
+        if self.iptc:
+            resource = photoshop_resource(self.iptc)
+            chunks.add_text(PNG_IPTC, f"\niptc\n{len(resource):8}\n{resource.hex(chr(10), -36)}\n", zip=True)
         return chunks
 
     def _jpeg_segments(self) -> bytes:
         """Return XMP and IPTC as segments; Pillow has an option for XMP since version 11, none for IPTC."""
         bodies = [(0xE1, XMP_START + self.xmp)] if self.xmp and len(XMP_START + self.xmp) <= MAX_SEGMENT else []
         if self.iptc:
-            iptc = IPTC_START + struct.pack(">I", len(self.iptc)) + self.iptc + bytes(len(self.iptc) % 2)
-            bodies.append((0xED, iptc))
+            bodies.append((0xED, PHOTOSHOP_START + photoshop_resource(self.iptc)))
         return b"".join(struct.pack(">BBH", 0xFF, marker, len(body) + 2) + body for marker, body in bodies)
 
 
@@ -171,10 +176,27 @@ def find_xmp(image: Image.Image) -> bytes:
 
 
 def read_iptc(image: Image.Image, path: Path) -> bytes:
-    """Return the IPTC records of a JPEG or TIFF file; many store them as numbers, of which Pillow gives the first."""
+    """Return the IPTC records; TIFF files often store them as numbers, of which Pillow gives the first."""
     if image.format == "TIFF":
         return read_tag(path, TIFF_IPTC).rstrip(b"\0")
-    return bytes(image.info.get("photoshop", {}).get(IPTC_RESOURCE, b""))
+    if text := image.info.get(PNG_IPTC):
+        return photoshop_iptc(bytes.fromhex(text.split("\n", 3)[3]))
+    return bytes(image.info.get("photoshop", {}).get(PHOTOSHOP_IPTC, b""))
+
+
+def photoshop_resource(iptc: bytes) -> bytes:
+    """Return IPTC records as Photoshop keeps them: an image resource without a name, of even length."""
+    return IPTC_RESOURCE + bytes(2) + struct.pack(">I", len(iptc)) + iptc + bytes(len(iptc) % 2)
+
+
+def photoshop_iptc(resources: bytes) -> bytes:
+    """Return the IPTC records out of image resources, or those that are there without."""
+    if (start := resources.find(IPTC_RESOURCE)) < 0:
+        return resources
+    start += len(IPTC_RESOURCE)
+    start += 1 + (resources[start] | 1)  # a name, its length before it, of even length with that
+    (length,) = struct.unpack_from(">I", resources, start)
+    return resources[start + 4 : start + 4 + length]
 
 
 def read_dpi(info: dict[Any, Any]) -> tuple[float, float] | None:

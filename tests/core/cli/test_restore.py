@@ -217,6 +217,19 @@ def test_a_restored_picture_keeps_its_16_bits(loaded, tmp_path, suffix):
     assert read_picture(result).depth == 8
 
 
+@pytest.mark.parametrize("name", ["a.png", "a.jpg", "deep.png", "float.tif"])
+def test_a_gray_picture_stays_gray(loaded, tmp_path, name):
+    image = read_picture(saved(tmp_path / "color.png")).image
+    if name == "float.tif":
+        write_floats(tmp_path / name, image[0, ..., :1].numpy())
+    else:
+        write_picture(tmp_path / name, image, gray=True, depth=16 if name == "deep.png" else 8)
+    result = tmp_path / f"o.{name.split('.')[1]}"
+    assert call("restore", tmp_path / name, "-o", result, "--quiet", "--keep-range", *FAST) == 0
+    before, after = read_picture(tmp_path / name), read_picture(result)
+    assert after.gray and after.depth == before.depth and not torch.equal(after.image, before.image)
+
+
 def test_floats_become_16_bits_and_that_is_told(loaded, tmp_path, caplog):
     write_floats(tmp_path / "a.tif", read_picture(saved(tmp_path / "a.png")).image[0].numpy())
     assert call("restore", tmp_path / "a.tif", "-o", tmp_path / "o.tif", "--quiet", *FAST) == 0

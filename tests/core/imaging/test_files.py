@@ -260,6 +260,28 @@ class TestWriting:
         with Image.open(tmp_path / name) as other:  # what others see
             assert np.abs(np.asarray(other)[..., :3] / 255 - levels[0].numpy()).max() < 1 / 255 or name == "a.tif"
 
+    @pytest.mark.parametrize("depth", [8, 16])
+    @pytest.mark.parametrize("alpha", [None, torch.rand(1, 5, 7)])
+    @pytest.mark.parametrize("name", ["a.png", "a.tif"])
+    def test_gray_is_exact(self, tmp_path, name, alpha, depth):
+        top = 2**depth - 1
+        levels = torch.from_numpy(np.random.default_rng(0).integers(0, top + 1, (1, 5, 7, 1)) / top).float()
+        image, profile = levels.expand(1, 5, 7, 3), Metadata(icc_profile=srgb_profile())
+        write_picture(tmp_path / name, image, alpha=alpha, metadata=profile, depth=depth, gray=True)
+        picture = read_picture(tmp_path / name)
+        assert picture.gray and picture.depth == depth and torch.equal(picture.image, image)
+        assert alpha is None or (picture.alpha - alpha).abs().max() <= 0.5 / top + 1e-7
+        assert picture.metadata.icc_profile == b""  # of colors, which other programs would refuse
+        if alpha is None or depth == 8:
+            with Image.open(tmp_path / name) as other:  # what others see
+                assert other.mode == ("L" if depth == 8 else "I;16") if alpha is None else "LA"
+
+    @pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.webp"])
+    def test_color_becomes_gray_by_its_luma(self, tmp_path, name):
+        write_picture(tmp_path / name, torch.tensor([1.0, 0.5, 0]).expand(1, 8, 8, 3), gray=True)
+        levels = read_picture(tmp_path / name).image * 255
+        assert (levels - 255 * (0.299 + 0.587 / 2)).abs().max() <= 1.5
+
     def test_16_bits_in_a_format_of_8_are_told(self, tmp_path, caplog):
         write_picture(tmp_path / "a.jpg", torch.rand(1, 5, 7, 3), depth=16)
         assert "a.jpg: JPEG holds 8 bits a channel" in caplog.text and read_picture(tmp_path / "a.jpg").depth == 8

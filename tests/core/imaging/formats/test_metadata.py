@@ -173,14 +173,24 @@ def test_xmp_is_kept_upright(tmp_path, suffix):
     assert written.image.shape == (1, 32, 24, 3)
 
 
-@pytest.mark.parametrize("suffix", [".jpg", ".tif"])
+@pytest.mark.parametrize("suffix", [".jpg", ".tif", ".png"])
 def test_credits_of_agencies_are_kept(tmp_path, suffix):
     body = b"Photoshop 3.0\0008BIM\4\4\0\0" + struct.pack(">I", len(IPTC)) + IPTC
     saved(tmp_path / "a.jpg", extra=struct.pack(">BBH", 0xFF, 0xED, len(body) + 2) + body, comment=b"hello")
     copied(tmp_path / "a.jpg", tmp_path / f"b{suffix}").close()
     copied(tmp_path / f"b{suffix}", tmp_path / f"c{suffix}").close()
     written = read_picture(tmp_path / f"c{suffix}").metadata
-    assert written.iptc == IPTC and (suffix == ".tif" or written.comment == b"hello")
+    assert written.iptc == IPTC and (suffix != ".jpg" or written.comment == b"hello")
+
+
+@pytest.mark.parametrize("start", [b"", b"8BIM\4\4\0\0\0\0\0\x0f", b"8BIM\4\4\4name\0\0\0\0\x0f"])
+def test_credits_in_a_png_are_kept(tmp_path, start):
+    """As ExifTool and ImageMagick write them: records, or a resource of Photoshop's, which may have a name."""
+    texts = PngImagePlugin.PngInfo()
+    texts.add_text("Raw profile type iptc", f"\nIPTC profile\n{len(start + IPTC):8}\n{(start + IPTC).hex()}\n")
+    Image.new("RGB", (8, 6)).save(tmp_path / "a.png", pnginfo=texts)
+    copied(tmp_path / "a.png", tmp_path / "b.jpg").close()
+    assert read_picture(tmp_path / "b.jpg").metadata.iptc == IPTC
 
 
 @pytest.mark.parametrize("depth", [8, 16])
