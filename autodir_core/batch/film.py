@@ -6,10 +6,12 @@ Imported on use: it needs PyAV.
 from __future__ import annotations
 
 import heapq
+import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +42,9 @@ PART_FORMAT = "nut"
 """Keeps the times of frames as they are, as Matroska does not."""
 
 CODEC, QUALITY = "libx264", {"crf": "16", "preset": "medium"}
-COPIED = ("audio", "subtitle")
+COPIED, TRIED_PACKETS = ("audio", "subtitle"), 100
+"""Kinds of streams, and how many of their packets show whether a container takes them."""
+
 DEEP = 65535
 LIMITED_RANGE, FULL_RANGE = 1, 2
 """Of the levels of a film: 16..235, as where it says nothing, or 0..255; as FFmpeg numbers them."""
@@ -160,16 +164,31 @@ def add_video(part: OutputContainer, first: VideoFrame, like: VideoFormat) -> Vi
 
 def join_parts(parts: Sequence[Path], source: Path, target: Path) -> None:
     """Write the parts of a film as one, with the sound, the subtitles and the tags of its source."""
-    kind = CONTAINERS[target.suffix.lower()]
-    with atomic_path(target) as temporary:
-        try:
-            with opened(source) as old, av.open(str(temporary), "w", format=kind) as new:
-                join_streams(parts, source, old, new)
-        except (av.error.FFmpegError, InputError) as error:
-            raise InputError(
-                f"{target} cannot be written: {one_line(error)}; what it is made of is kept; is there a place for the "
-                f"sound and the subtitles of {source} in a {target.suffix} file? (a .mkv has one for most)"
-            ) from error
+    with atomic_path(target) as temporary, written_as(target, source, temporary) as new, opened(source) as old:
+        join_streams(parts, source, old, new)
+
+
+def check_copied(source: Path, target: Path) -> None:
+    """InputError, before the work, where the result has no place for the sound or the subtitles of a film."""
+    with opened(source) as old, written_as(target, source, io.BytesIO()) as trial:
+        copied = copy_streams(old, trial)
+        for packet, stream in islice(read_packets(source, copied), TRIED_PACKETS):
+            packet.stream = stream
+            trial.mux(packet)
+
+
+@contextmanager
+def written_as(target: Path, source: Path, file: Path | io.BytesIO) -> Iterator[OutputContainer]:
+    """Open a file for what becomes a film; InputError where FFmpeg refuses what is written, its end too."""
+    place = str(file) if isinstance(file, Path) else file
+    try:
+        with av.open(place, "w", format=CONTAINERS[target.suffix.lower()]) as container:
+            yield container
+    except (av.error.FFmpegError, InputError) as error:
+        raise InputError(
+            f"{target} cannot be written: {one_line(error)}; is there a place for the sound and the subtitles of "
+            f"{source} in a {target.suffix} file? (a .mkv has one for most: put the film into one first)"
+        ) from error
 
 
 def join_streams(parts: Sequence[Path], source: Path, old: InputContainer, new: OutputContainer) -> None:
@@ -177,11 +196,16 @@ def join_streams(parts: Sequence[Path], source: Path, old: InputContainer, new: 
     new.set_chapters(old.chapters())
     with opened(parts[0]) as first:
         video = new.add_stream_from_template(first.streams.video[0])
-    copied = {stream.index: copy_stream(stream, new) for stream in old.streams if stream.type in COPIED}
+    copied = copy_streams(old, new)
     pictures = (pair for part in parts for pair in read_packets(part, {0: video}))
     for packet, stream in heapq.merge(pictures, read_packets(source, copied), key=lambda pair: seconds_of(pair[0])):
         packet.stream = stream
         new.mux(packet)
+
+
+def copy_streams(old: InputContainer, new: OutputContainer) -> dict[int, Stream]:
+    """Add to a film the streams of another that are copied; return them by their number there."""
+    return {stream.index: copy_stream(stream, new) for stream in old.streams if stream.type in COPIED}
 
 
 def copy_stream(stream: Stream, new: OutputContainer) -> Stream:

@@ -25,7 +25,7 @@ from ..outputs import Assessment, Decision
 from ..pipeline import decide, repeat_rounds
 from ..serialization.atomic import write_text
 from ..settings import LoopSettings, SamplerSettings
-from .film import VideoFormat, count_frames, join_parts, read_format, read_frames, write_part
+from .film import VideoFormat, check_copied, count_frames, join_parts, read_format, read_frames, write_part
 
 PART_FRAMES = 120
 """Frames that are lost at most when a process ends."""
@@ -142,6 +142,7 @@ def restore_film(
     decisions = [decide(model, looked_at, loop, sampler, seed) for looked_at in sample_shots(source, shots)]
     if not any(decision.rounds for decision in decisions):
         return decisions
+    check_copied(source, target)
 
     def change(frames: Iterator[Frame], decision: Decision) -> Iterator[Frame]:
         if not decision.rounds:

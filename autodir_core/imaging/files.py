@@ -103,8 +103,9 @@ def write_picture(
     `alpha` [1, H, W] in 0..1 is kept by PNG, WebP and TIFF and left out, with a warning, for JPEG. `quality` (1..100)
     is that of JPEG and WebP. `depth`: bits a channel; more than 8 are 16 in PNG and TIFF, and 8, with a warning, in
     other formats. `metadata` is that of the picture it was made from; what the format has no place for is
-    left out, with a warning. `gray` writes the luma alone, where the format can (WebP has three equal channels). Missing folders are made. Raises InputError for an unknown suffix, a wrong shape, a
-    picture the format cannot hold or a place that cannot be written.
+    left out, with a warning. `gray` writes the luma alone (WebP knows no gray: three equal channels). Missing folders
+    are made. Raises InputError for an unknown suffix, a wrong shape, a picture the format cannot hold or a place that
+    cannot be written.
     """
     path = Path(path)
     suffix = path.suffix.lower()

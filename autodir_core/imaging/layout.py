@@ -128,7 +128,7 @@ def finite_extremes(values: np.ndarray, path: Path) -> tuple[float, float]:
 
 
 def to_pil(image: Tensor) -> Image.Image:
-    """Convert [H, W, C] in 0..1, values outside clamped, to a picture of 8 bits: gray or RGB, each with alpha or not."""
+    """Convert [H, W, 1 to 4] in 0..1, values outside clamped, to 8 bits: gray or RGB, and alpha where it is even."""
     return Image.fromarray(to_uint8(image).cpu().contiguous().squeeze(-1).numpy())
 
 

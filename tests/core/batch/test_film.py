@@ -185,7 +185,9 @@ def test_levels_of_full_range_stay_so(tmp_path: Path) -> None:
     assert (stored - ramp).abs().max() < 8 / 255, "16 where the range is lost"
 
 
-def test_a_container_without_a_place_for_the_sound_is_told(tiny: ad.AutoDIR, source: Path, tmp_path: Path) -> None:
+def test_a_container_without_a_place_for_the_sound_is_told_before_the_work(
+    tiny: ad.AutoDIR, source: Path, tmp_path: Path
+) -> None:
     odd = tmp_path / "odd.mp4"
     with av.open(str(source)) as old, av.open(str(odd), "w", format="matroska") as new:
         video, sound = new.add_stream_from_template(old.streams.video[0]), new.add_stream("pcm_s16le", rate=48000)
@@ -199,6 +201,7 @@ def test_a_container_without_a_place_for_the_sound_is_told(tiny: ad.AutoDIR, sou
             new.mux(sound.encode(tone))
     with pytest.raises(ad.InputError, match=r"out\.mp4 cannot be written: .*a place for the sound"):
         shots.restore_film(tiny, odd, tmp_path / "out.mp4", LOOP, SAMPLER)
+    assert not [*tmp_path.glob("out*")]
 
 
 def test_chapters_are_kept(tiny: ad.AutoDIR, source: Path, tmp_path: Path) -> None:
