@@ -110,6 +110,24 @@ def read_frames(path: Path) -> Iterator[tuple[int, Tensor]]:
             yield number if frame.pts is None else frame.pts, to_picture(frame)
 
 
+def read_frame(path: Path, number: int) -> tuple[float, Tensor]:
+    """Return about the frame of a number as a picture [1, H, W, 3], and its seconds from the first; found by a seek."""
+    with opened(path) as film:
+        stream = film.streams.video[0]
+        base = stream.time_base or Fraction(1, av.time_base)
+        start = (stream.start_time or 0) * base
+        wanted = start + number / (stream.average_rate or stream.guessed_rate or 25)
+        film.seek(int(wanted / base), stream=stream)
+        frame = None
+        for following in film.decode(stream):
+            if frame is not None and (following.time is None or following.time > wanted):
+                break
+            frame = following
+        if frame is None:
+            raise InputError(f"{path} holds no frame {number}; it was longer when it was restored")
+        return float((frame.time or wanted) - start), to_picture(frame)
+
+
 def to_picture(frame: VideoFrame) -> Tensor:
     """Return a frame as a picture [1, H, W, 3] in 0..1, turned as its film says."""
     deep = any(component.bits > 8 for component in frame.format.components)

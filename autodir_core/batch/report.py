@@ -6,6 +6,7 @@ import csv
 import io
 from collections.abc import Mapping, Sequence
 from html import escape
+from pathlib import Path
 from typing import Any
 
 from PIL import Image
@@ -19,8 +20,8 @@ from .storage import Location, join, local_file, location, write_text_to
 TABLE, PAGE = "batch.csv", "batch.html"
 """Names of the files in the output folder."""
 
-SHOWN, HEIGHT = 12, 320
-"""How many pictures the page shows, and their rows at most."""
+SHOWN, SHOWN_SHOTS, HEIGHT = 12, 3, 320
+"""How many pictures or films the page shows, how many shots of a film, and their rows at most."""
 
 Row = Mapping[str, Any]
 
@@ -56,6 +57,9 @@ def render_batch(folder: Location, rows: Sequence[Row]) -> str:
     moved = sorted((row for row in changed if lowest_edges(row) < 1), key=lowest_edges)
     shown = {"Changed most": changed, "Edges moved most: look at these first": moved}
     sections = [render_section(heading, folder, some[:SHOWN]) for heading, some in shown.items() if some]
+    films = [row for row in rows if any(shot["rounds"] for shot in row["facts"].get("shots", ()))]
+    if films:
+        sections.append(render_section("Films", folder, films[:SHOWN]))
     failed = [
         f"<li>{escape(row['name'])}: {escape(row['error'] or '')}</li>" for row in rows if row["state"] == "failed"
     ]
@@ -74,23 +78,41 @@ def lowest_edges(row: Row) -> float:
 
 
 def render_section(heading: str, folder: Location, rows: Sequence[Row]) -> str:
-    pairs = "\n".join(render_pair(folder, row) for row in rows)
-    return f"<section>\n<h2>{heading}</h2>\n{pairs}\n</section>"
+    shown = "\n".join(render_change(folder, row) for row in rows)
+    return f"<section>\n<h2>{heading}</h2>\n{shown}\n</section>"
 
 
-def render_pair(folder: Location, row: Row) -> str:
-    """Return a picture before and after; a line where one is gone."""
-    edges, far = lowest_edges(row), f"{row['facts']['changed']:g} dB from the input"
-    kept = f", edges {edges:.2f} of 1" if edges < 1 else ""
-    title = f"<h3>{escape(row['name'])}: {escape(row['decision'])}, {far}{kept}</h3>"
+def render_change(folder: Location, row: Row) -> str:
+    """Return a picture, or some frames of a film, before and after; a line where a file is gone."""
+    title = f"<h3>{escape(row['name'])}: {escape(row['decision'])}, {describe(row)}</h3>"
+    read = read_frames if "shots" in row["facts"] else read_whole
     try:
-        before, after = (thumbnail(place) for place in (location(row["source"]), join(folder, row["result"])))
+        with local_file(location(row["source"])) as before, local_file(join(folder, row["result"])) as after:
+            pairs = zip(read(before, row), read(after, row), strict=True)
+            named = [(when, *shown) for pair in pairs for when, shown in zip(("before", "after"), pair, strict=True)]
     except AutoDIRError as error:
         return f"{title}\n<p>{escape(str(error))}</p>"
-    figures = (render_picture(before, "before", "before", HEIGHT), render_picture(after, "after", "after", HEIGHT))
+    figures = [render_picture(picture, when, f"{when}{where}", HEIGHT) for when, where, picture in named]
     return f'{title}\n<div class="gallery">\n' + "\n".join(figures) + "\n</div>"
 
 
-def thumbnail(place: Location) -> Image.Image:
-    with local_file(place) as path:
-        return to_pil(read_picture(path).image[0])
+def describe(row: Row) -> str:
+    if shots := row["facts"].get("shots"):
+        return f"{sum(bool(shot['rounds']) for shot in shots)} of {len(shots)} shots"
+    edges = lowest_edges(row)
+    kept = f", edges {edges:.2f} of 1" if edges < 1 else ""
+    return f"{row['facts']['changed']:g} dB from the input{kept}"
+
+
+def read_whole(path: Path, row: Row) -> list[tuple[str, Image.Image]]:
+    """Return a picture, and nothing to say of where it is."""
+    return [("", to_pil(read_picture(path).image[0]))]
+
+
+def read_frames(path: Path, row: Row) -> list[tuple[str, Image.Image]]:
+    """Return the middle frames of a film's first restored shots, and when they are."""
+    from .film import read_frame
+
+    restored = [shot["frames"] for shot in row["facts"]["shots"] if shot["rounds"]]
+    found = [read_frame(path, (first + end) // 2) for first, end in restored[:SHOWN_SHOTS]]
+    return [(f", at {seconds:.1f} s", to_pil(picture[0])) for seconds, picture in found]

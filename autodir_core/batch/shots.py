@@ -34,7 +34,7 @@ PARTS_ENDING, MARK = ".parts", "made_of"
 """Of the folder of a film's parts, and in it the file with their `fingerprint`."""
 
 Part = tuple[int, int, Decision]
-"""The first frame of a part of a film, the one after its last, and what is done to them."""
+"""The first frame of a shot or of a part of it, the one after its last, and what is done to them."""
 
 Frame = tuple[int, Tensor]
 """The time of a frame, in units of its film, and its picture [1, H, W, 3] in 0..1."""
@@ -124,8 +124,8 @@ def restore_film(
     seed: int = 0,
     frames: FrameOptions | None = None,
     tell: Tell = lambda done, total: None,
-) -> list[Decision]:
-    """Restore a film; return what was decided on each shot.
+) -> list[Part]:
+    """Restore a film; return its shots.
 
     Parts of `PART_FRAMES` frames are kept in a folder beside `target` until all are there: a film that was interrupted
     goes on at the part where it was. Of one in which nothing is to be restored nothing is written.
@@ -140,8 +140,9 @@ def restore_film(
     options = frames or FrameOptions()
     shots = find_shots(source)
     decisions = [decide(model, looked_at, loop, sampler, seed) for looked_at in sample_shots(source, shots)]
+    decided = [(*frames, decision) for frames, decision in zip(shots, decisions, strict=True)]
     if not any(decision.rounds for decision in decisions):
-        return decisions
+        return decided
     check_copied(source, target)
 
     def change(frames: Iterator[Frame], decision: Decision) -> Iterator[Frame]:
@@ -152,9 +153,9 @@ def restore_film(
         )
 
     folder = parts_folder(target, fingerprint(source, decisions, (loop, sampler, seed, options.facts())))
-    join_parts(write_parts(source, folder, cut_parts(shots, decisions), change, tell), source, target)
+    join_parts(write_parts(source, folder, cut_parts(decided), change, tell), source, target)
     shutil.rmtree(folder)
-    return decisions
+    return decided
 
 
 def fingerprint(source: Path, decisions: Sequence[Decision], settings: tuple[Any, ...]) -> str:
@@ -228,10 +229,10 @@ def skip(frames: Iterator[Frame], count: int) -> None:
         pass
 
 
-def cut_parts(shots: Sequence[tuple[int, int]], decisions: Sequence[Decision]) -> list[Part]:
+def cut_parts(shots: Sequence[Part]) -> list[Part]:
     """Return parts of no more than `PART_FRAMES` frames of one shot each."""
     return [
         (start, min(start + PART_FRAMES, end), decision)
-        for (first, end), decision in zip(shots, decisions, strict=True)
+        for first, end, decision in shots
         for start in range(first, end, PART_FRAMES)
     ]

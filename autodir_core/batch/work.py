@@ -105,7 +105,7 @@ def restoration_outcome(picture: Picture, done: Restoration) -> Outcome:
 
 
 def restore_one_film(item: Item, restorer: Restorer) -> Sequence[Any]:
-    """Restore a film, whose result is written as it goes on; return the decisions on its shots."""
+    """Restore a film, whose result is written as it goes on; return its shots."""
     from .shots import FrameOptions, restore_film
 
     arguments = restorer.arguments
@@ -126,8 +126,11 @@ def restore_one_film(item: Item, restorer: Restorer) -> Sequence[Any]:
     )
 
 
-def film_outcome(decisions: Sequence[Any]) -> Outcome:
-    """Return what the journal notes of a restored film: the rounds of each shot."""
-    shots = [[str(planned.label or "custom prompt") for planned in decision.rounds] for decision in decisions]
-    found = list(dict.fromkeys(label for labels in shots for label in labels))
-    return Outcome("done" if found else "clean", ", ".join(found) or "clean", facts={"shots": shots})
+def film_outcome(shots: Sequence[Any]) -> Outcome:
+    """Return what the journal notes of a restored film: the frames of each shot, and its rounds."""
+    facts = [
+        {"frames": (first, end), "rounds": [str(planned.label or "custom prompt") for planned in decision.rounds]}
+        for first, end, decision in shots
+    ]
+    found = list(dict.fromkeys(label for shot in facts for label in shot["rounds"]))
+    return Outcome("done" if found else "clean", ", ".join(found) or "clean", facts={"shots": facts})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -84,12 +85,13 @@ def test_shots_are_cut_where_the_content_changes(source: Path) -> None:
 
 def test_frames_are_restored_alike_and_all_else_is_kept(tiny: ad.AutoDIR, source: Path, tmp_path: Path) -> None:
     target, told = tmp_path / "out.mp4", []
-    decisions = shots.restore_film(
+    decided = shots.restore_film(
         *(tiny, source, target, LOOP, SAMPLER),
         frames=shots.FrameOptions(blend=False),
         tell=lambda done, total: told.append((done, total)),
     )
-    assert [[one.label for one in decision.rounds] for decision in decisions] == [["noise"], ["noise"]]
+    assert [[one.label for one in decision.rounds] for *_, decision in decided] == [["noise"], ["noise"]]
+    assert [(first, end) for first, end, _ in decided] == [(0, CUT), (CUT, FRAMES)]
     assert times(target) == times(source) and len(times(target)) == FRAMES
     assert sounds(target) == sounds(source) != []
     assert film.read_format(target).colors == film.read_format(source).colors
@@ -98,7 +100,7 @@ def test_frames_are_restored_alike_and_all_else_is_kept(tiny: ad.AutoDIR, source
     before = [image for _, image in film.read_frames(source)]
     after = [image for _, image in film.read_frames(target)]
     for number in (0, CUT + 3):
-        rounds = decisions[number // CUT].rounds
+        rounds = decided[number // CUT][2].rounds
         wanted = repeated(tiny, before[number], rounds)
         stored = film.to_picture(film.from_picture(wanted, 0, film.read_format(source)))
         assert psnr(after[number], stored) > 30 > psnr(after[number], before[number])
@@ -292,6 +294,17 @@ def test_the_command_takes_films_beside_pictures(
     assert {path.name for path in (tmp_path / "out").iterdir()} >= {"a.mp4", "b.png", "batch.csv"}
     rows = (tmp_path / "out/batch.csv").read_text(encoding="utf-8").splitlines()
     assert any(row.startswith("a.mp4,") and ",done,noise," in row for row in rows)
+    _, films = (tmp_path / "out/batch.html").read_text(encoding="utf-8").split("<h2>Films</h2>")
+    assert "a.mp4: noise, 2 of 2 shots" in films and films.count("<figure>") == 4
+    assert re.findall(r"<figcaption>(.*?)<", films)[:2] == ["before, at 0.4 s", "after, at 0.4 s"]
+
+
+def test_the_frame_of_a_number_is_found_without_those_before(source: Path) -> None:
+    frames, seconds = [image for _, image in film.read_frames(source)], times(source)
+    for number in (0, 7, CUT, FRAMES - 1):
+        at, found = film.read_frame(source, number)
+        assert torch.equal(found, frames[min(range(FRAMES), key=lambda other: abs(seconds[other] - at))])
+        assert abs(at - seconds[number]) < 0.2, "times are uneven"
 
 
 @pytest.mark.parametrize("skip", [False, True])
