@@ -10,7 +10,9 @@ import argparse
 import logging
 import os
 import platform
+import re
 import shutil
+import socket
 import tempfile
 import threading
 from collections import Counter, deque
@@ -46,6 +48,8 @@ TRIES = 3
 
 WAIT, CLOSING = 1.0, 10.0
 """Seconds between two looks at the size of the cluster; seconds that workers have to clean up."""
+
+HOST_AND_PORT, KNOCK_SECONDS = re.compile(r"(?:ray://)?\[?(?P<host>[^/\]]+)\]?:(?P<port>\d+)(?:/.*)?"), 5.0
 
 Tell = Callable[[Item, Outcome], None]
 
@@ -130,12 +134,19 @@ def connect(address: str, *, quiet: bool) -> None:
     code = {"py_modules": [str(PACKAGE)], "excludes": ["__pycache__"]}
     shown: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": not quiet, "include_dashboard": False}
     try:
+        knock(address)
         ray.init(address, runtime_env=code, **shown)
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:
         raise InputError(
             f"no Ray cluster answers at {address} ({one_line(error)}); give the address that `ray start --head` "
             'prints, "auto", or "local"'
         ) from error
+
+
+def knock(address: str) -> None:
+    """OSError where nothing listens at a host and port: Ray would try for two minutes."""
+    if found := HOST_AND_PORT.fullmatch(address):
+        socket.create_connection((found["host"], found["port"]), KNOCK_SECONDS).close()
 
 
 @dataclass

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import time
 from argparse import Namespace
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -206,3 +208,18 @@ def test_no_cluster(items: list[Item], tmp_path: Path, capsys: pytest.CaptureFix
     command = ["batch", str(tmp_path / "in"), "-o", str(tmp_path / "out"), *OPTIONS]
     assert main([*command, "--ray", "auto", "--devices", "cpu"]) == 2
     assert "leave one of them out" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:{}", "ray://127.0.0.1:{}", "no.such.host.invalid:{}"])
+def test_a_wrong_address_is_told_at_once(
+    items: list[Item], tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, address: str
+) -> None:
+    """Ray itself tries for two minutes, with lines of its own."""
+    monkeypatch.delattr(ray, "init")
+    with closing(socket.socket()) as unused:
+        unused.bind(("127.0.0.1", 0))
+        address = address.format(unused.getsockname()[1])
+        command = ["batch", str(tmp_path / "in"), "-o", str(tmp_path / "out"), *OPTIONS, "--ray", address]
+        assert main(command) == 2
+    [line] = capfd.readouterr().err.splitlines()
+    assert f"no Ray cluster answers at {address}" in line and "ray start --head" in line
