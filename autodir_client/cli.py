@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from tqdm import tqdm
 
     from . import Server, Update
+    from .jobs import JobResult
 
 LAYOUT = "{desc} {percentage:3.0f}%|{bar:20}| {elapsed}"
 DEFAULT_SERVER = "http://127.0.0.1:8188"
@@ -94,7 +95,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def run_photos(arguments: argparse.Namespace) -> int:
-    """Return 0 when every photo is done, 1 when some failed; the error of a single photo is raised."""
+    """Return 0 when every photo is done, 1 when some failed."""
     from . import run_workflow
 
     with ProgressBoard(quiet=arguments.quiet) as board:
@@ -108,6 +109,11 @@ def run_photos(arguments: argparse.Namespace) -> int:
             retry_timeout=arguments.retry_timeout,
             on_update=board.show,
         )
+    return tell_failures(results)
+
+
+def tell_failures(results: Sequence[JobResult]) -> int:
+    """Return the exit code; the error of a single photo is raised."""
     failed = [result for result in results if result.error]
     if failed and len(results) == 1:
         raise AutoDIRError(failed[0].error)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
@@ -137,10 +137,13 @@ def find_input(prompt: Prompt, target: str, definitions: Definitions) -> tuple[s
             several = ", ".join(label_of(prompt, number) for number, _ in found)
             raise InputError(f"{target!r} could mean several nodes: {several}; write the id instead")
         if named:
-            names = ", ".join(sorted(set(input_names(prompt, named[0], definitions).values())))
-            raise InputError(f"{target!r}: node {label_of(prompt, named[0])} has no such input; it has: {names}")
+            raise no_input(target, label_of(prompt, named[0]), input_names(prompt, named[0], definitions).values())
     nodes = ", ".join(label_of(prompt, number) for number in prompt)
     raise InputError(f"{target!r} names no node of the workflow; write NODE.input with one of: {nodes}")
+
+
+def no_input(target: str, node: str, names: Iterable[str]) -> InputError:
+    return InputError(f"{target!r}: node {node} has no such input; it has: {', '.join(sorted(set(names)))}")
 
 
 def input_names(prompt: Prompt, number: str, definitions: Definitions) -> dict[str, str]:

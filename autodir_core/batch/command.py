@@ -59,16 +59,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_places(parser)
     add_selection(parser)
     add_depth(parser)
-    how = parser.add_argument_group("what is done")
-    skip = "write no file for a picture that needs nothing (default: a copy, bit for bit)"
-    how.add_argument("--skip-clean", action="store_true", help=skip)
-    only = "restore nothing: write what each picture has to batch.csv"
-    how.add_argument("--assess-only", action="store_true", help=only)
-    blend = "average the frames of films with their neighbors along the motion, where the film flickers (default: on)"
-    how.add_argument("--blend", action=argparse.BooleanOptionalAction, default=True, help=blend)
+    add_work(parser)
     add_model_options(parser)
-    several = "between commas, such as cuda:0,cuda:1: a process for each; they share the work (default: one, --device)"
-    how.add_argument("--devices", type=names, help=several)
     add_cluster(parser)
     add_tile_size(parser)
     add_crops(parser)
@@ -76,6 +68,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_loop_options(parser)
     add_quiet(parser)
     parser.set_defaults(save_rounds=False, montage=None, report=False)
+
+
+def add_work(parser: argparse.ArgumentParser) -> None:
+    how = parser.add_argument_group("what is done")
+    skip = "write no file for a picture that needs nothing (default: a copy, bit for bit)"
+    how.add_argument("--skip-clean", action="store_true", help=skip)
+    only = "restore nothing: write what each picture has to batch.csv"
+    how.add_argument("--assess-only", action="store_true", help=only)
+    blend = "average the frames of films with their neighbors along the motion, where the film flickers (default: on)"
+    how.add_argument("--blend", action=argparse.BooleanOptionalAction, default=True, help=blend)
+    several = "between commas, such as cuda:0,cuda:1: a process for each; they share the work (default: one, --device)"
+    how.add_argument("--devices", type=names, help=several)
 
 
 def add_places(parser: argparse.ArgumentParser) -> None:

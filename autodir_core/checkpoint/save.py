@@ -43,14 +43,20 @@ def save_model(path: str | Path, state: Mapping[str, Tensor], metadata: ModelMet
     from safetensors import SafetensorError
     from safetensors.torch import save_file
 
-    stored: dict[str, Tensor] = {}
-    for key, tensor in state.items():
-        small = cast_for_storage(key, tensor, dtype)
-        stored |= quantize(key, small) if dtype == FLOAT8 and is_quantized(key, tensor) else {key: small}
+    stored = stored_tensors(state, dtype)
     with atomic_path(path) as temporary, explain_write(path, SafetensorError):
         mode = temporary.stat().st_mode
         save_file(stored, temporary, metadata={"format": "pt", **metadata.to_header()})
         temporary.chmod(mode)  # safetensors leaves files that only their owner can read; a server may be another user
+
+
+def stored_tensors(state: Mapping[str, Tensor], dtype: torch.dtype) -> dict[str, Tensor]:
+    """Return the tensors of a file of some precision, those in 8 bits with their scales."""
+    stored: dict[str, Tensor] = {}
+    for key, tensor in state.items():
+        small = cast_for_storage(key, tensor, dtype)
+        stored |= quantize(key, small) if dtype == FLOAT8 and is_quantized(key, tensor) else {key: small}
+    return stored
 
 
 def cast_for_storage(key: str, tensor: Tensor, dtype: torch.dtype) -> Tensor:

@@ -21,7 +21,7 @@ from .formats.deep_png import read_deep_png
 from .formats.depth import is_deep_tiff, reduces_color
 from .formats.encoding import DEEP_FORMATS, encode_picture, quiet_pillow
 from .formats.errors import FORMAT_ERRORS
-from .formats.metadata import Metadata, read_metadata, read_orientation, strip_metadata
+from .formats.metadata import Metadata, read_metadata, read_orientation, samples_metadata, strip_metadata
 from .formats.samples import Samples
 from .formats.tiff import is_tiff, read_samples
 from .formats.unread import describe_unread
@@ -222,9 +222,7 @@ def _to_picture(samples: Samples, path: Path) -> Picture:
     image, profile = color.expand(*color.shape[:2], 3).contiguous(), b""
     if samples.info.get("icc_profile") and samples.color.shape[-1] == 3:
         image, profile = deep_to_srgb(image, samples.info["icc_profile"], path)
-    holder = Image.new("L", (1, 1))
-    holder.info, holder.format = samples.info, samples.format
-    metadata = read_metadata(holder, (image.shape[1], image.shape[0]), profile, path)
+    metadata = samples_metadata(samples, profile, path)
     depth = min(8 * samples.color.dtype.itemsize, 32)
     gray = samples.color.shape[-1] == 1
     return Picture(image[None], None if alpha is None else alpha[None], metadata, samples.format, depth, gray=gray)

@@ -8,14 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 from ...errors import InputError
 from ...serialization.atomic import atomic_path, one_line
 from . import tiff
 from .errors import FORMAT_ERRORS
-from .metadata import Metadata, read_metadata
+from .metadata import Metadata, samples_metadata
 
 SUFFIXES = frozenset({".tif", ".tiff"})
 SAMPLE_FORMATS = {"u": 1, "f": 3}
@@ -55,10 +54,7 @@ def read_floats(path: Path) -> Floats | None:
     color = samples.color.astype(np.float32)
     if not np.isfinite(color).all():
         raise InputError(f"{path} holds values that are not finite (nan or inf)")
-    holder = Image.new("L", (1, 1))
-    holder.info, holder.format = samples.info, "TIFF"
-    size = color.shape[1], color.shape[0]
-    metadata = read_metadata(holder, size, samples.info.get("icc_profile") or b"", path)
+    metadata = samples_metadata(samples, samples.info.get("icc_profile") or b"", path)
     return Floats(np.array(np.broadcast_to(color, (*color.shape[:2], 3))), metadata, color.shape[-1] == 1)
 
 
@@ -70,25 +66,31 @@ def write_floats(path: Path, color: np.ndarray, metadata: Metadata | None = None
 
 def encode_samples(samples: np.ndarray) -> bytes:
     """Return the content of a file of uint16 or float32 [H, W, 1 to 4], without metadata; integers are compressed."""
-    height, width, channels = samples.shape
-    integer, bits = samples.dtype.kind == "u", 8 * samples.dtype.itemsize
+    integer = samples.dtype.kind == "u"
     content = samples.astype(samples.dtype.newbyteorder("<")).tobytes()
     if integer:
         content = zlib.compress(differences(samples), LEVEL)
-    tags = ImageFileDirectory_v2()
-    tags[tiff.WIDTH], tags[tiff.HEIGHT] = width, height
+    tags = describe_samples(samples)
     tags[tiff.COMPRESSION] = DEFLATE if integer else tiff.UNCOMPRESSED
-    tags[tiff.BITS], tags[tiff.SAMPLE_FORMAT] = (bits,) * channels, (SAMPLE_FORMATS[samples.dtype.kind],) * channels
-    tags[tiff.PHOTOMETRIC] = tiff.RGB if channels >= len("RGB") else tiff.BLACK_IS_ZERO
-    tags[tiff.SAMPLES], tags[tiff.STRIP_HEIGHT] = channels, height
     if integer:
         tags[tiff.PREDICTOR] = tiff.DIFFERENCES
-    if channels % 2 == 0:
-        tags[tiff.EXTRA_SAMPLES] = tiff.ALPHA
     tags[tiff.STRIP_OFFSETS], tags[tiff.STRIP_LENGTHS] = 0, len(content)
     head = io.BytesIO()
     tags.save(head)  # which counts the offset from the end of the tags
     return head.getvalue() + content
+
+
+def describe_samples(samples: np.ndarray) -> ImageFileDirectory_v2:
+    """Return the tags of what [H, W, 1 to 4] in one strip is: gray or RGB, and alpha where it is even."""
+    height, width, channels = samples.shape
+    kind, bits = SAMPLE_FORMATS[samples.dtype.kind], 8 * samples.dtype.itemsize
+    tags = ImageFileDirectory_v2()
+    tags[tiff.WIDTH], tags[tiff.HEIGHT], tags[tiff.STRIP_HEIGHT] = width, height, height
+    tags[tiff.BITS], tags[tiff.SAMPLE_FORMAT], tags[tiff.SAMPLES] = (bits,) * channels, (kind,) * channels, channels
+    tags[tiff.PHOTOMETRIC] = tiff.RGB if channels >= len("RGB") else tiff.BLACK_IS_ZERO
+    if channels % 2 == 0:
+        tags[tiff.EXTRA_SAMPLES] = tiff.ALPHA
+    return tags
 
 
 def differences(samples: np.ndarray) -> bytes:

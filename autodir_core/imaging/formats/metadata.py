@@ -19,6 +19,7 @@ from PIL import Image, PngImagePlugin
 from ...serialization.atomic import one_line
 from .errors import FORMAT_ERRORS
 from .exif import EXIF_START, ORIENTATION, bare_exif, describe_photo, make_upright, read_exif
+from .samples import Samples
 from .tiff import ICC_PROFILE, PER_INCH, RESOLUTION_UNIT, RESOLUTIONS, read_tag, strip_tags
 from .tiff import STARTS as TIFF_STARTS
 
@@ -165,6 +166,14 @@ def read_metadata(image: Image.Image, size: tuple[int, int], icc_profile: bytes,
         comment=info["comment"] if image.format in ("JPEG", "MPO") and "comment" in info else b"",
         texts=tuple(read_texts(path)) if image.format == "PNG" else (),
     )
+
+
+def samples_metadata(samples: Samples, icc_profile: bytes, path: Path) -> Metadata:
+    """Return what is kept of a file whose samples were read without Pillow; arguments as of `read_metadata`."""
+    holder = Image.new("L", (1, 1))
+    holder.info, holder.format = samples.info, samples.format
+    height, width = samples.color.shape[:2]
+    return read_metadata(holder, (width, height), icc_profile, path)
 
 
 def find_xmp(image: Image.Image) -> bytes:
