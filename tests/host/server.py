@@ -56,6 +56,12 @@ def environment() -> dict[str, str]:
     return {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
 
 
+def page_options() -> list[str]:
+    """Another page than ComfyUI's own: COMFYUI_FRONTEND names the folder `static` of a comfyui-frontend-package."""
+    folder = os.environ.get("COMFYUI_FRONTEND")
+    return ["--front-end-root", folder] if folder else []
+
+
 class Server:
     """A running ComfyUI whose base directory holds this pack, the given node files, and the fixture nodes as well."""
 
@@ -74,7 +80,7 @@ class Server:
             shutil.copy(path, base / "custom_nodes")
         command = [self.python, "main.py", "--cpu", "--port", str(self.port), "--base-directory", str(base)]
         command += ["--database-url", f"sqlite:///{base / 'comfyui.db'}", "--preview-method", "latent2rgb"]
-        command += ["--disable-api-nodes", "--disable-auto-launch", *options]
+        command += ["--disable-api-nodes", "--disable-auto-launch", *page_options(), *options]
         self.log_path = base / "server.log"
         with self.log_path.open("wb") as log:
             self.process = subprocess.Popen(command, cwd=comfyui, stdout=log, stderr=log, env=environment())
