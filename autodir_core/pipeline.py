@@ -96,15 +96,14 @@ def run_loop(runner: RoundRunner, image: Tensor) -> Restoration:
         state = state.apply_confidence(loop.min_confidence, gate.thresholds if gate else None)
         if state.label is not None:
             state = runner.run(state, assessment.embedding, gate)
-    done = state.restoration(loop.max_rounds)
-    return replace(done, image=image.clone()) if done.image is image else done  # never the caller's own memory
+    return runner.finish(image, state.restoration(loop.max_rounds))
 
 
 @torch.no_grad()
 def run_prompt(runner: RoundRunner, image: Tensor) -> Restoration:
     """Restore one picture [1, H, W, 3] in one round with the custom prompt and no assessment."""
     state = runner.run(LoopState.start(image, ()), runner.model.embed_text([runner.loop.prompt or ""]))
-    return Restoration(state.image, list(state.rounds), ("prompt",))
+    return runner.finish(image, Restoration(state.image, list(state.rounds), ("prompt",)))
 
 
 def decide(
@@ -149,12 +148,13 @@ def repeat_rounds(
 ) -> Tensor:
     """Return a picture [1, H, W, 3] after rounds that were decided on for another one, with the noise of that one."""
     [noise] = picture_noises(1, seed)
-    state = LoopState.start(check_images(image), model.labels)
+    image, ungated = check_images(image), replace(loop, gate=False, candidates=1)
+    state = LoopState.start(image, model.labels)
     for one in planned:
-        ungated = replace(loop, gate=False, candidates=1, strength=loop.strength * one.strength)
         runner = RoundRunner(model, ungated, sampler, 0, noise, Callbacks()).candidate(one.candidate)
-        state = runner.run(replace(state, label=one.label), one.embedding)
-    return state.image
+        done = runner.run(replace(state, label=one.label), one.embedding)
+        state = replace(done, image=lerp_correction(state.image, done.image, one.strength))
+    return lerp_correction(image, state.image, loop.strength)
 
 
 @torch.no_grad()
@@ -214,6 +214,11 @@ class RoundRunner:
             done = scale_round(done, self.loop.round_height)
         return state.apply_round(done, image)
 
+    def finish(self, image: Tensor, done: Restoration) -> Restoration:
+        """Return the outcome for a picture [1, H, W, 3], its change in the strength that the settings say."""
+        result = lerp_correction(image, done.image, self.loop.strength)
+        return replace(done, image=image.clone() if result is image else result)  # never the caller's own memory
+
     def candidate(self, number: int) -> RoundRunner:
         """Return this runner with the noise of a candidate; the first one's is the picture's own."""
         if number == 0:
@@ -234,11 +239,9 @@ class RoundRunner:
         return Round((state.label,), probabilities, generated, corrected, image, verdicts)
 
     def apply_change(self, state: LoopState, generated: Tensor, corrected: Tensor) -> Tensor:
-        """Return the picture after a round: the weighted correction, as much of it and where the settings say."""
+        """Return the picture after a round: the weighted correction, where the settings say."""
         weight = scm_weight(state.label, self.model.metadata.scm_weight, self.loop.scm_weight)
         image = lerp_correction(generated, corrected, weight)
-        if self.loop.strength != 1:
-            image = lerp_correction(state.image, image, self.loop.strength)
         if self.loop.local and state.label:
             found = self.model.locate(state.image)[self.model.labels.index(state.label)]
             image = apply_mask(state.image, image, damage_mask(found))

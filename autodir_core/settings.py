@@ -64,7 +64,8 @@ class LoopSettings:
             pictures of more than two are changed as the copy was. The paper's way is none.
         gate: accept a round only where the damage went and the content stayed (`quality_gate`), so that the result is
             never worse than the input for all that can be told; the paper's way has none.
-        strength: 0..1, the part of each round's change that is applied.
+        strength: 0..1, the part of the whole change that the result has; rounds, and what a gate decides on them, are
+            those of the full change.
         local: whether a round is kept to where its damage is (`AutoDIR.locate`), and all else stays bit for bit.
         candidates: how many times each round is tried, each with noise of its own; the gate, which it needs, takes the
             best. A round takes as many times as long.

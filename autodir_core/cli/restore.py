@@ -105,7 +105,7 @@ def add_loop_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--local", action="store_true", help=local)
     candidates = "try each round N times with other noise; the gate takes the best (default: %(default)s)"
     group.add_argument("--candidates", type=at_least(1), default=LOOP.candidates, metavar="N", help=candidates)
-    strength = "part of each round's change that is applied, 0 to 1 (default: %(default)s)"
+    strength = "part of the whole change that the result has, 0 to 1 (default: %(default)s)"
     group.add_argument("--strength", type=between(0, 1), default=LOOP.strength, help=strength)
     group.add_argument(
         "--match-color",

@@ -22,6 +22,9 @@ ASSESSED_ENDS = {
 }
 """What `Restoration.stopped` means where an assessment ended the loop."""
 
+SURE = "; if you see it, name it in labels"
+"""What follows where a damage was not probable enough to be restored: who names it is believed."""
+
 OTHER_ENDS = {
     "no_labels": "done: no label left",
     "prompt": "done: custom prompt",
@@ -67,7 +70,8 @@ def stop_line(restoration: Restoration, picture: int = 0, language: str = "en") 
     last = rank_probabilities(restoration.last_probabilities, restoration.labels, picture)
     found = phrase(language, " ({others})", others=percentage(*last[0], language)) if last else ""
     if reason in ASSESSED_ENDS:
-        return phrase(language, ASSESSED_ENDS[reason]) + found
+        advice = phrase(language, SURE) if reason == "low_confidence" and last else ""
+        return phrase(language, ASSESSED_ENDS[reason]) + found + advice
     if reason == "max_rounds":
         limit = "stopped: limit of {count} round reached" if count == 1 else "stopped: limit of {count} rounds reached"
         return phrase(language, limit, count=count)

@@ -173,7 +173,8 @@ STRENGTH: Widget = (
         "min": 0.0,
         "max": 1.0,
         "step": 0.05,
-        "tooltip": "Part of each round's change that is applied: 1 restores in full, 0 leaves the picture as it is.",
+        "tooltip": "Part of the whole change that the result has: 1 restores in full, 0 leaves the picture as it is. "
+        "What is found and accepted does not depend on it.",
     },
 )
 

@@ -132,16 +132,23 @@ def test_whoever_names_a_damage_needs_no_sure_assessment(tiny):
     assert [r.label for r in done.rounds] == ["noise"]
 
 
-def test_strength_applies_a_part_of_each_change(tiny):
+def test_strength_is_the_part_of_the_whole_change_whatever_the_rounds(tiny):
+    """A weaker round would be refused for the damage that it leaves, and the next would see what it left."""
     images = torch.rand(1, 48, 64, 3, generator=torch.Generator().manual_seed(3))
     whole, half, none = (
-        ad.restore(tiny, images, ad.LoopSettings(max_rounds=1, strength=strength), FAST).image
-        for strength in (1, 0.5, 0)
+        ad.restore(tiny, images, ad.LoopSettings(max_rounds=2, strength=strength), FAST) for strength in (1, 0.5, 0)
     )
-    torch.testing.assert_close(half, (images + whole) / 2)
-    torch.testing.assert_close(none, images)
+    assert len(whole.rounds) == 2 and all(
+        torch.equal(*pair) for pair in zip(*map(pictures, (whole, half)), strict=True)
+    )
+    torch.testing.assert_close(half.image, (images + whole.image) / 2)
+    assert torch.equal(none.image, images) and none.image.data_ptr() != images.data_ptr()
     with pytest.raises(ad.InputError, match="strength"):
         ad.LoopSettings(strength=1.5)
+
+
+def pictures(done: ad.Restoration) -> list[Tensor]:
+    return [one.image for one in done.rounds]
 
 
 def test_of_several_candidates_the_gate_takes_the_best(tiny, monkeypatch):
