@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..cli.console import complain, prepare_streams, prepare_warnings, progress_off, say
+from ..cli.console import complain, prepare_streams, prepare_warnings, progress, say
 from ..cli.options import (
     add_crops,
     add_model_options,
@@ -169,26 +170,33 @@ def work_off(items: list[Item], arguments: argparse.Namespace) -> int:
         begin(items, journal, arguments)
         states = journal.states()
         left = [item for item in items if states[item.name] in ("waiting", "working")]
-        with BatchBar(len(items), len(items) - len(left), quiet=arguments.quiet) as bar:
-            if left:
-                do_work(left, journal, arguments, bar)
-        write_reports(arguments.output, journal.rows(), assess_only=arguments.assess_only)
-        states = journal.states()
-    return summarize(items, [states[item.name] for item in items], arguments)
+        if not left:
+            say("nothing is left to do: all of it was done before", quiet=arguments.quiet)
+        try:
+            with BatchBar(len(items), len(items) - len(left), quiet=arguments.quiet) as bar:
+                if left:
+                    do_work(left, journal, arguments, bar)
+        except KeyboardInterrupt:
+            complain("run the same command again to go on; batch.csv is written at the end")
+            raise
+        rows = journal.rows()
+        write_reports(arguments.output, rows, assess_only=arguments.assess_only)
+    return summarize(items, {row["name"]: row for row in rows}, arguments)
 
 
 def begin(items: list[Item], journal: Journal, arguments: argparse.Namespace) -> None:
     """Note the pictures; those whose result is gone, and with --retry-failed what failed, wait again.
 
-    InputError where a file would be replaced that is no result of this batch.
+    InputError where a file would be replaced that is no result of this batch, or that of another picture.
     """
     from .report import PAGE, TABLE
 
     finished, reports = journal.results(), set[str]() if journal.states() else {TABLE, PAGE}
     targets = set[str]() if arguments.assess_only else {name for item in items for name in item.files}
     there = present(arguments.output, targets | reports | set(finished.values()))
-    if not arguments.overwrite:  # what others have written since is known by now
-        refuse_foreign(items, there - set(finished.values()), journal.states(), arguments.output, reports)
+    if not arguments.overwrite:
+        refuse_foreign(items, there - journal.files(), journal.begun(), arguments.output, reports)
+        journal.check_sources(items)
     journal.agree(settings(arguments))
     journal.add(items)
     journal.redo(name for name, result in finished.items() if result not in there)
@@ -257,10 +265,7 @@ class BatchBar:
     """A bar over all pictures with their rate and the time left, and a line for each that failed."""
 
     def __init__(self, total: int, finished: int, *, quiet: bool) -> None:
-        from tqdm import tqdm
-
-        off = progress_off(quiet)
-        self.bar = tqdm(desc="pictures", unit="picture", total=total, initial=finished, disable=off)
+        self.bar = progress(quiet=quiet, desc="pictures", unit="picture", total=total, initial=finished)
 
     def __enter__(self) -> BatchBar:
         return self
@@ -283,10 +288,14 @@ def tell_failure(item: Item, outcome: Outcome) -> None:
         complain(f"error: {outcome.error}")
 
 
-def summarize(items: list[Item], states: list[str], arguments: argparse.Namespace) -> int:
+def summarize(items: list[Item], rows: Mapping[str, Mapping[str, Any]], arguments: argparse.Namespace) -> int:
     """Print what became of the pictures; return the exit code."""
+    states = Counter(rows[item.name]["state"] for item in items)
     words = {"done": "assessed" if arguments.assess_only else "restored", "clean": "clean", "failed": "failed"}
     words |= {"waiting": "waiting", "working": "at work in other processes"}
-    counts = [f"{states.count(state)} {word}" for state, word in words.items() if state in states]
+    counts = [f"{states[state]} {word}" for state, word in words.items() if states[state]]
+    if arguments.assess_only and states["done"]:
+        found = Counter(rows[item.name]["decision"] for item in items if rows[item.name]["state"] == "done")
+        counts[0] += f" ({', '.join(f'{label} {count}' for label, count in found.most_common())})"
     say(f"{count_sources(items)}: {', '.join(counts)} -> {arguments.output}", quiet=arguments.quiet)
-    return 1 if "failed" in states else 0
+    return 1 if states["failed"] else 0

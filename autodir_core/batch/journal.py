@@ -20,7 +20,8 @@ from typing import Any
 
 from ..errors import AutoDIRError, InputError
 from ..serialization.atomic import is_temporary, one_line
-from .plan import Item
+from .plan import Item, absolute
+from .storage import location
 
 FILE = "batch.sqlite"
 """The journal's name in the output folder."""
@@ -34,6 +35,9 @@ LEASE = 120.0
 BEAT = 20.0
 """Seconds between two signs of life."""
 
+NO_STAMP = 0, 0
+"""Of what is not there."""
+
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS settings (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS workers (owner TEXT PRIMARY KEY, heard REAL NOT NULL);
@@ -43,6 +47,7 @@ CREATE TABLE IF NOT EXISTS pictures (
     state TEXT NOT NULL DEFAULT 'waiting', owner TEXT, result TEXT,
     seconds REAL, sha256 TEXT, decision TEXT, facts TEXT, error TEXT
 );
+CREATE TABLE IF NOT EXISTS files (name TEXT PRIMARY KEY);
 CREATE INDEX IF NOT EXISTS by_state ON pictures (state, number);
 """
 
@@ -157,6 +162,19 @@ class Journal:
                 f"this batch was begun with other settings: {'; '.join(unlike)}; give those, or another output folder"
             )
 
+    def check_sources(self, items: Sequence[Item]) -> None:
+        """InputError where the result of another picture would be replaced; one that was only moved is no other."""
+        with self.writing() as database:
+            found = database.execute("SELECT name, source, size, modified FROM pictures").fetchall()
+        known = {os.fsdecode(name): (os.fsdecode(source), tuple(stamp)) for name, source, *stamp in found}
+        for item in items:
+            source, stamp = known.get(item.name, ("", NO_STAMP))
+            if stamp not in (NO_STAMP, stamp_of(item)) and absolute(location(source)) != absolute(item.source):
+                raise InputError(
+                    f"{item.name} in the output folder is that of {source}, and {item.source} would replace it; choose "
+                    "another output folder, or give --overwrite"
+                )
+
     def add(self, items: Sequence[Item]) -> None:
         """Add pictures that are not there yet; those whose file has changed since wait again."""
         rows = [(os.fsencode(item.name), os.fsencode(item.source), *stamp_of(item)) for item in items]
@@ -164,8 +182,7 @@ class Journal:
             database.executemany(
                 "INSERT INTO pictures (name, source, size, modified) VALUES (?, ?, ?, ?) ON CONFLICT (name) "
                 "DO UPDATE SET source = excluded.source, size = excluded.size, modified = excluded.modified, "
-                "state = 'waiting' "
-                "WHERE size != excluded.size OR modified != excluded.modified OR source != excluded.source",
+                "state = CASE WHEN (size, modified) = (excluded.size, excluded.modified) THEN state ELSE 'waiting' END",
                 rows,
             )
 
@@ -210,6 +227,8 @@ class Journal:
                 "sha256 = :sha256, facts = :facts, error = :error, owner = NULL WHERE name = :name",
                 values | {"name": os.fsencode(item.name)},
             )
+            if outcome.result:
+                database.execute("INSERT OR IGNORE INTO files VALUES (?)", [os.fsencode(outcome.result)])
 
     def beat(self) -> None:
         """Tell the others that this process is at work."""
@@ -243,6 +262,15 @@ class Journal:
         found = self.database.execute("SELECT name, result FROM pictures WHERE state IN ('done', 'clean')")
         return {os.fsdecode(name): os.fsdecode(result) for name, result in found if result}
 
+    def files(self) -> set[str]:
+        """Return the names of all files that the batch has written, of pictures that have changed since too."""
+        return {os.fsdecode(name) for (name,) in self.database.execute("SELECT name FROM files")}
+
+    def begun(self) -> set[str]:
+        """Return the pictures that are at work, or were when their process ended: their files may be there."""
+        found = self.database.execute("SELECT name FROM pictures WHERE owner IS NOT NULL")
+        return {os.fsdecode(name) for (name,) in found}
+
     def rows(self) -> list[dict[str, Any]]:
         """Return all pictures with what became of them, in their order."""
         columns = ("name", "source", "result", "state", "seconds", "sha256", "decision", "facts", "error")
@@ -259,7 +287,7 @@ def stamp_of(item: Item) -> tuple[int, int]:
     try:
         facts = item.source_path.stat()
     except OSError:  # why it cannot be read is told when it is its turn
-        return 0, 0
+        return NO_STAMP
     return facts.st_size, facts.st_mtime_ns
 
 

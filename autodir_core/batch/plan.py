@@ -7,6 +7,7 @@ import os
 from collections import Counter
 from collections.abc import Container, Iterator, Sequence, Set
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path, PurePath
 
 from ..errors import InputError
@@ -101,21 +102,37 @@ def name_results(found: Sequence[Found], suffix: str | None) -> list[Item]:
     every disk tells them apart.
     """
     names = [result_name(relative, suffix) for _, relative, _ in found]
-    taken, before = Counter(name.casefold() for name in names), Counter[tuple[str, str]]()
+    wanted, folders = Counter(map(str.casefold, names)), dict[str, PurePath]()
     items: list[Item] = []
     for name, (source, relative, stamp) in zip(names, found, strict=True):
-        ending = PurePath(name).suffix
-        if taken[name.casefold()] > 1 and ending != relative.suffix:
-            name = (relative.parent / fit_name(relative.name, ending)).as_posix()
-        stem, place = relative.stem, (name.casefold(), str(PurePath(source).parent))
-        before[place] += 1
-        if before[place] > 1:
-            stem = f"{PurePath(name).stem}_{before[place]}"
-            name = (relative.parent / fit_name(stem, ending)).as_posix()
+        if wanted[name.casefold()] > 1:
+            relative, name = tell_apart(name, source, relative)
+        stem, folder = relative.stem, PurePath(source).parent
+        if folders.get(name.casefold()) == folder:
+            name = next_free(name, {*wanted, *folders})
+            stem = PurePath(name).stem
+        folders[name.casefold()] = folder
         forced = suffix is not None and not is_film(relative)
         copy = "" if forced else (relative.parent / fit_name(stem, relative.suffix)).as_posix()
         items.append(Item(source, name, stamp, copy))
     return items
+
+
+def tell_apart(name: str, source: Location, relative: PurePath) -> tuple[PurePath, str]:
+    """Return the path of a picture below OUT, and a name of its own: with its own suffix, or where a missing one is."""
+    if isinstance(source, Path) and not source.exists():
+        relative = source.relative_to(source.anchor)
+        return relative, result_name(relative, PurePath(name).suffix)
+    ending = PurePath(name).suffix
+    kept = name if ending == relative.suffix else (relative.parent / fit_name(relative.name, ending)).as_posix()
+    return relative, kept
+
+
+def next_free(name: str, taken: Container[str]) -> str:
+    """Return the name with the first number from 2 on that nobody has."""
+    path = PurePath(name)
+    numbered = ((path.parent / fit_name(f"{path.stem}_{n}", path.suffix)).as_posix() for n in count(2))
+    return next(one for one in numbered if one.casefold() not in taken)
 
 
 def absolute(source: Location) -> str:
@@ -136,15 +153,18 @@ def refuse_shared_names(items: Sequence[Item]) -> None:
     for item in items:
         other = taken.setdefault(item.name.casefold(), item.source)
         if other != item.source:
-            raise InputError(f"{other} and {item.source} would both write {item.name}; give their folder, or two runs")
+            raise InputError(
+                f"{other} and {item.source} would both write {item.name}; give the folder above both, or two runs with "
+                "an output folder each"
+            )
 
 
 def refuse_foreign(
-    items: Sequence[Item], there: Set[str], known: Container[str], output: Location, reports: Set[str]
+    items: Sequence[Item], there: Set[str], begun: Container[str], output: Location, reports: Set[str]
 ) -> None:
-    """InputError where files that are `there` would be replaced by `reports`, or pictures not among the `known`."""
+    """InputError where files that are `there` would be replaced by `reports`, or by pictures that were not begun."""
     taken = sorted(reports & there)
-    taken += [name for item in items if item.name not in known for name in sorted(item.files & there)]
+    taken += [name for item in items if item.name not in begun for name in sorted(item.files & there)]
     if taken:
         more = f" and {len(taken) - 1} more" if len(taken) > 1 else ""
         raise InputError(
@@ -205,7 +225,8 @@ def find_listed(path: Path) -> Iterator[Found]:
 
 def folder_of(listed: Path, start: Path) -> Path:
     """Return the folder in OUT of the pictures of a path in a list, which lies in the folder `start`."""
-    if listed.is_absolute() or ".." in listed.parts or glob.has_magic(str(listed.parent)):
+    is_pattern = glob.has_magic(str(listed.parent)) and not (start / listed).exists()
+    if listed.is_absolute() or ".." in listed.parts or is_pattern:
         return Path()
     return listed if (start / listed).is_dir() else listed.parent
 

@@ -36,9 +36,10 @@ def write_reports(folder: Location, rows: Sequence[Row], *, assess_only: bool) -
 def render_table(rows: Sequence[Row], *, assess_only: bool) -> str:
     """Return the table as CSV: a row per picture; of an assessment a column per label too."""
     labels = sorted({label for row in rows for label in row["facts"]}) if assess_only else ["changed"]
+    heads = labels if assess_only else ["psnr_to_input"]
     target = io.StringIO()
     writer = csv.writer(target, lineterminator="\n")
-    writer.writerow(["name", "source", "result", "state", "decision", *labels, "seconds", "sha256", "error"])
+    writer.writerow(["name", "source", "result", "state", "decision", *heads, "seconds", "sha256", "error"])
     for row in rows:
         found = [row["facts"].get(label, "") for label in labels]
         writer.writerow([row[c] or "" for c in ("name", "source", "result", "state", "decision")] + found + tail(row))

@@ -6,9 +6,18 @@ import argparse
 import io
 import logging
 import sys
-from typing import Any, NoReturn, TextIO
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO, TypeVar
 
 from ..errors import InputError
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
+
+
+T = TypeVar("T")
+
+LINE, LINE_SECONDS = "{desc}: {n_fmt} of {total_fmt}, {elapsed} so far, {remaining} left, {rate_fmt}", 30.0
 
 
 class Parser(argparse.ArgumentParser):
@@ -60,6 +69,25 @@ def write(line: str, stream: TextIO) -> None:
         tqdm.tqdm.write(line, file=stream)
     else:
         print(line, file=stream)
+
+
+class LineStream(io.TextIOBase):
+    """Takes what a progress bar would draw over itself as lines."""
+
+    def write(self, text: str) -> int:
+        if line := text.strip():
+            print(line, file=sys.stderr, flush=True)
+        return len(text)
+
+
+def progress(items: Iterable[T] | None = None, *, quiet: bool, **options: Any) -> tqdm[T]:
+    """Return a progress bar, of tqdm's options; where the error stream is no terminal, a line every half a minute."""
+    from tqdm import tqdm
+
+    if quiet or sys.stderr.isatty():
+        return tqdm(items, disable=quiet, **options)
+    slow = {"mininterval": LINE_SECONDS, "delay": LINE_SECONDS, "miniters": 1, "leave": False}
+    return tqdm(items, file=LineStream(), bar_format=LINE, **slow, **options)
 
 
 def progress_off(quiet: bool) -> bool | None:

@@ -12,9 +12,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
-from autodir_core.cli.console import progress_off, say
+from autodir_core.cli.console import progress, say
 from autodir_core.cli.options import load_model
 from autodir_core.cli.pictures import check_writable
 from autodir_core.serialization.atomic import write_text
@@ -70,7 +69,7 @@ def run_restoration(
     protocol = Protocol(crops=arguments.crops_per_photo or 1, size=arguments.size, steps=arguments.sampling_steps)
     settings = RestorationSettings(protocol, seeds=arguments.seeds)
     total = restoration.count_images(model, settings, len(photos))
-    with tqdm(total=total, unit="image", disable=progress_off(arguments.quiet)) as bar:
+    with progress(total=total, desc="images", unit="image", quiet=arguments.quiet) as bar:
         gains = restoration.ablate_restoration(model, photos, settings, on_image=bar.update)
     seeds = ", ".join(map(str, settings.seeds))
     header = (

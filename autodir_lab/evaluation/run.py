@@ -10,11 +10,10 @@ from importlib.metadata import version
 from pathlib import Path
 
 from torch import Tensor
-from tqdm import tqdm
 
 from autodir_core.checkpoint.save import official_state, save_model
 from autodir_core.choices import CROPS, ORDERS, PRESETS, STANDARD
-from autodir_core.cli.console import complain, progress_off, say
+from autodir_core.cli.console import complain, progress, say
 from autodir_core.cli.convert import check_target
 from autodir_core.cli.options import load_model, with_spaces
 from autodir_core.cli.restorer import versions
@@ -117,7 +116,7 @@ def run_calibration(arguments: argparse.Namespace) -> int:
     photos = load_photos(arguments.photos, CROP_SIZE, problems)
     if arguments.fit != "gate":
         samples = photo_samples(photos, model.labels, protocol)
-        model, line = calibrate(model, tqdm(samples, unit="sample", disable=progress_off(arguments.quiet)))
+        model, line = calibrate(model, progress(samples, desc="samples", unit="sample", quiet=arguments.quiet))
         lines.append(line)
     if arguments.fit != "temperature":
         model, more = fit_gate(model, photos, arguments, protocol)
@@ -137,7 +136,7 @@ def fit_gate(
     samples = photo_samples(photos, damage, protocol)
     samples += some_mixtures(photo_samples(photos, damage, replace(protocol, mixtures=True)), len(damage))
     samples += photo_samples(photos, [CLEAN], replace(protocol, crops=protocol.crops * len(damage)))
-    watched = tqdm(samples, unit="round", disable=progress_off(arguments.quiet))
+    watched = progress(samples, desc="rounds", unit="round", quiet=arguments.quiet)
     rounds = judge_rounds(model, watched, preset(PRESETS.default)[1], arguments.seed)
     gate = fit_thresholds(rounds, model.labels)
     return AutoDIR(model.networks, model.config, replace(model.metadata, gate=gate)), describe(rounds, gate)
@@ -235,7 +234,7 @@ def measure(
             store.append(result, images)
         bar.update()
 
-    with tqdm(total=len(samples), initial=initial, unit="sample", disable=progress_off(quiet)) as bar:
+    with progress(total=len(samples), initial=initial, desc="samples", unit="sample", quiet=quiet) as bar:
         results = evaluate(
             *(model, samples, provenance.protocol),
             lpips=lpips,

@@ -203,6 +203,42 @@ def test_files_of_others_are_not_replaced(
     assert main(command) == 1
 
 
+@pytest.mark.parametrize("skip", [False, True])
+def test_a_file_put_where_no_result_was_is_not_replaced(
+    folder: Path, tmp_path: Path, tiny_path: Path, capsys: pytest.CaptureFixture[str], skip: bool
+) -> None:
+    """Of a picture that failed, or that is clean and was left out."""
+    source, out = folder / "a/1.png", tmp_path / "out"
+    content = source.read_bytes()
+    if not skip:
+        source.write_bytes(b"broken")
+    label = ["--labels", "no", "--skip-clean"] if skip else ["--labels", "noise"]
+    command = ["batch", str(folder / "a"), "-o", str(out), *OPTIONS, "--model", str(tiny_path), *label]
+    assert main(command) == (0 if skip else 1) and not (out / "1.png").exists()
+    (out / "1.png").write_bytes(b"mine")
+    source.write_bytes(content + b"more")
+    assert main(command) == 2 and (out / "1.png").read_bytes() == b"mine"
+    assert "1.png would be replaced, and is no result of this batch" in capsys.readouterr().err
+
+
+def test_another_folder_does_not_replace_results(
+    folder: Path, tmp_path: Path, tiny_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Two cameras number alike; a folder that was moved is the same one, and its results stay."""
+    other, out = tmp_path / "other", tmp_path / "out"
+    write_picture(other / "1.png", torch.rand(1, 40, 56, 3))
+    options = ["-o", str(out), *OPTIONS, "--model", str(tiny_path)]
+    assert main(["batch", str(folder / "a"), *options]) == 0
+    before = (out / "1.png").read_bytes()
+    assert main(["batch", str(other), *options]) == 2
+    assert f"1.png in the output folder is that of {folder / 'a/1.png'}" in capsys.readouterr().err
+    assert (out / "1.png").read_bytes() == before and set(table(out)) == {"1.png", "2.jpg"}
+    made = (out / "1.png").stat().st_ino
+    assert main(["batch", str((folder / "a").rename(tmp_path / "moved")), *options]) == 0
+    assert (out / "1.png").stat().st_ino == made and table(out)["1.png"]["source"] == str(tmp_path / "moved/1.png")
+    assert main(["batch", str(other), *options, "--overwrite"]) == 0 and (out / "1.png").read_bytes() != before
+
+
 def test_a_result_that_was_removed_is_made_again(folder: Path, tmp_path: Path, tiny_path: Path) -> None:
     command = ["batch", str(folder), "-o", str(tmp_path / "out"), *OPTIONS, "--model", str(tiny_path), "--limit", "2"]
     assert main(command) == 0

@@ -75,6 +75,30 @@ def test_names_that_differ_by_case_alone(folder: Path, tmp_path: Path) -> None:
     )
 
 
+def test_a_number_that_is_taken_is_passed_over(tmp_path: Path) -> None:
+    for name in ("A.jpg", "a.jpg", "a_2.jpg"):
+        (tmp_path / name).touch()
+    if len(list(tmp_path.iterdir())) < 3:
+        pytest.skip("the disk does not tell them apart")
+    assert sorted(names(plan_items([str(tmp_path)], tmp_path / "out"))) in (
+        [["A.jpg", "a_2.jpg", "a_3.jpg"], ["a.jpg", "a_2.jpg", "A_3.jpg"]]
+    )
+
+
+def test_missing_files_of_one_name_are_a_row_each(tmp_path: Path) -> None:
+    listed = tmp_path / "some.txt"
+    listed.write_text(f"{tmp_path}/one/x.png\n{tmp_path}/two/x.png\n", encoding="utf-8")
+    found = names(plan_items([str(listed)], tmp_path / "out"))
+    assert [name[-9:] for name in found] == ["one/x.png", "two/x.png"] and not found[0].startswith("/")
+
+
+def test_a_list_names_folders_with_brackets(folder: Path, tmp_path: Path) -> None:
+    (folder / "f[x]").mkdir()
+    (folder / "f[x]/1.png").touch()
+    (folder / "some.txt").write_text("b/1.png\nf[x]/1.png\n", encoding="utf-8")
+    assert names(plan_items([str(folder / "some.txt")], tmp_path / "out")) == ["b/1.png", "f[x]/1.png"]
+
+
 def test_what_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(ad.InputError, match="does not exist"):
         plan_items([str(tmp_path / "nowhere")], tmp_path / "out")

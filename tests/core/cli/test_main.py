@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import re
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 
 import pytest
 
-from autodir_core.cli import COMMANDS, build_parser
+from autodir_core.cli import COMMANDS, build_parser, console
 from tests.core.cli.helpers import FAST, call, names_in
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -128,3 +130,13 @@ def test_as_a_module(tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 2
     assert done.stderr.startswith("autodir: error: ")
+
+
+@pytest.mark.parametrize("quiet", [False, True])
+def test_without_a_terminal_a_bar_is_a_line_now_and_then(capsys, monkeypatch, quiet):
+    monkeypatch.setattr(console, "LINE_SECONDS", 0.05)
+    for _ in console.progress(range(20), quiet=quiet, desc="pictures"):
+        time.sleep(0.02)
+    shown = capsys.readouterr().err.splitlines()
+    assert len(shown) <= 8 * (not quiet) and (quiet or len(shown) >= 2)
+    assert all(re.match(r"pictures: \d+ of 20, 00:00 so far", line) for line in shown)
