@@ -17,7 +17,14 @@ from ..autodir_core.model import AutoDIR
 from ..autodir_core.outputs import Callbacks, Restoration, untouched
 from ..autodir_core.pipeline import restore
 from ..autodir_core.reporting.montage import MAX_HEIGHT, batch_montage
-from ..autodir_core.reporting.summary import batch_text, decision_line, mask_line, round_lines, stop_line
+from ..autodir_core.reporting.summary import (
+    batch_text,
+    decision_line,
+    mask_line,
+    preset_line,
+    round_lines,
+    stop_line,
+)
 from ..autodir_core.settings import SCM_WEIGHT_RANGE, LoopSettings, SamplerSettings
 from .comfy import devices, folders, progress
 from .comfy.language import report_language
@@ -31,6 +38,14 @@ MAX_SHOWN = 4
 
 Plan = tuple[LoopSettings, SamplerSettings, int]
 """How the loop and the sampler run, and the seed."""
+
+REPLACED = {
+    "steps": io.STEPS,
+    "sampler": io.SAMPLER,
+    "text_guidance": io.TEXT_GUIDANCE,
+    "image_guidance": io.IMAGE_GUIDANCE,
+}
+"""The widgets that a preset takes the place of."""
 
 CONNECTED = ("labels", "crops", "min_confidence", "gate", "strength", "order", "local", "candidates")
 """The settings that AutoDIR Loop Settings has."""
@@ -76,6 +91,17 @@ class RestoreWidgets:
             strength=self.strength,
         )
         return self.with_connected(loop), self.sampler_settings or sampler
+
+    def preset_lines(self, language: str) -> list[str]:
+        """Return a line for each widget that was changed, and that the preset takes the place of all the same."""
+        if self.preset == io.CUSTOM or self.sampler_settings:
+            return []
+        used = core_settings.preset(self.preset)[1]
+        return [
+            preset_line(self.preset, name, getattr(used, name), getattr(self, name), language)
+            for name, (_, options) in REPLACED.items()
+            if getattr(self, name) not in (options["default"], getattr(used, name))
+        ]
 
     def with_connected(self, loop: LoopSettings) -> LoopSettings:
         """Return the settings with those of a connected AutoDIR Loop Settings."""
@@ -166,10 +192,11 @@ class AutoDIRRestore:
     ) -> dict[str, Any]:
         """Restore the pictures; the other widgets are the fields of `RestoreWidgets`."""
         colors, alpha = io.split_alpha(image)
-        loop, sampler = RestoreWidgets(steps, **widgets).settings()
+        chosen = RestoreWidgets(steps, **widgets)
+        (loop, sampler), notes = chosen.settings(), chosen.preset_lines(report_language())
         inside = None if mask is None else fit_map(mask, colors, name="mask").clamp(0, 1)
         if one_decision and len(changing_pictures(colors, inside)) > 1:
-            return self.restore_alike(model, image, inside, (loop, sampler, seed))
+            return self.restore_alike(model, image, inside, (loop, sampler, seed), notes)
         with model.loaded_for(*colors.shape[1:3]) as autodir:
             bar = progress.NodeProgress(autodir, len(colors))
             parts = [
@@ -184,11 +211,14 @@ class AutoDIRRestore:
         report = batch_text(
             lambda i: [*round_lines(done, i, spoken), *mask_line(masks[i], spoken)], len(colors), spoken
         )
+        report = "\n".join([*notes, report])
         progress.tell(stop_line(done, len(colors) - 1, spoken))
         return show_results(bar, io.with_alpha(done.image, alpha), report, batch_montage(colors, done))
 
-    def restore_alike(self, model: HostedModel, image: Tensor, inside: Tensor | None, plan: Plan) -> dict[str, Any]:
-        """Restore the pictures that change as the one that stands for all of them was."""
+    def restore_alike(
+        self, model: HostedModel, image: Tensor, inside: Tensor | None, plan: Plan, notes: Sequence[str]
+    ) -> dict[str, Any]:
+        """Restore the pictures that change as the one that stands for all of them was; `notes` begin the report."""
         colors, alpha = io.split_alpha(image)
         changing = changing_pictures(colors, inside)
         with model.loaded_for(*colors.shape[1:3]) as autodir:
@@ -200,7 +230,7 @@ class AutoDIRRestore:
         own = None if inside is None else inside[example]
         done = mask_restoration(colors[example], decision.outcome, own)
         spoken = report_language()
-        lines = [decision_line(len(changing), number, spoken), *round_lines(done, 0, spoken)]
+        lines = [*notes, decision_line(len(changing), number, spoken), *round_lines(done, 0, spoken)]
         report = "\n".join([*lines, *mask_line(None if own is None else own[0], spoken)])
         progress.tell(stop_line(done, 0, spoken))
         result = io.with_alpha(apply_mask(colors, images, inside), alpha)

@@ -206,7 +206,16 @@ def settings_rows(report: dict[str, Any]) -> list[tuple[str, str]]:
     named = {name: report[name] for name in ("output", "device", "precision", "seed")}
     model = {f"model {name}": value for name, value in report["model"].items()}
     rows = named | model | report["settings"] | report["versions"]
-    return [(name.replace("_", " "), str(value)) for name, value in rows.items()]
+    return [(name.replace("_", " "), setting_text(value)) for name, value in rows.items()]
+
+
+def setting_text(value: Any) -> str:
+    """Return the value of a setting as readers write it."""
+    if value is None or isinstance(value, bool):
+        return {None: "-", True: "on", False: "off"}[value]
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(setting_text, value)) or "-"
+    return f"{value:g}" if isinstance(value, float) else str(value) or "-"
 
 
 def versions() -> dict[str, str]:

@@ -41,6 +41,9 @@ CHINESE = {
     "inside the mask only, {part:.0f} % of the picture; the rest is the input": (
         "仅限蒙版内，占图像的 {part:.0f} %；其余部分与输入相同"
     ),
+    "preset {preset}: {name} {used}; {given} counts with custom only": (
+        "预设 {preset}：{name} 为 {used}；{given} 仅在 custom 时有效"
+    ),
     "picture {number}": "图像 {number}",
     "one decision for all {count} pictures, made on picture {number}": (
         "{count} 张图像共用一个决定，由第 {number} 张图像得出"

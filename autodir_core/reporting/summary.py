@@ -86,6 +86,12 @@ def mask_line(mask: Tensor | None, language: str = "en") -> list[str]:
     return [phrase(language, template, part=100 * mask.mean().item())]
 
 
+def preset_line(preset: str, name: str, used: object, given: object, language: str = "en") -> str:
+    """Return the line that says which setting of a preset takes the place of one that was given."""
+    template = "preset {preset}: {name} {used}; {given} counts with custom only"
+    return phrase(language, template, preset=preset, name=name, used=used, given=given)
+
+
 def decision_line(count: int, picture: int, language: str = "en") -> str:
     """Return the line that says which picture, counted from 0, stood for all `count` of a batch."""
     template = "one decision for all {count} pictures, made on picture {number}"
@@ -118,7 +124,8 @@ def to_dict(restoration: Restoration, picture: int = 0) -> dict[str, Any]:
     """Return what happened to one picture, ready for `json.dump`.
 
     "rounds" holds a "label" and "probabilities" by label for each round, without the labels that were removed before,
-    and the gate's "verdict" where there is one: "accepted", "refusal" and its scores (`Verdict`);
+    and the gate's "verdict" where there is one: "accepted", "refusal" and its scores (`Verdict`), with the "candidate"
+    that was taken, from 0;
     "stopped" is why the loop ended; "last_probabilities" are those of the last assessment. A custom prompt has no
     assessment: its label is null and there are no probabilities.
     """
@@ -140,7 +147,7 @@ def verdict_dict(done: Round, picture: int) -> dict[str, Any]:
     if verdict is None:
         return {}
     scores = {name: round(value, 4) if isinstance(value, float) else value for name, value in asdict(verdict).items()}
-    return {"verdict": {"accepted": verdict.accepted} | scores}
+    return {"verdict": {"accepted": verdict.accepted} | scores, "candidate": done.candidate}
 
 
 def assessment_dict(assessment: Assessment) -> dict[str, Any]:

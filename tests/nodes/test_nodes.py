@@ -286,6 +286,18 @@ class TestRestore:
         given = records.SamplerSettings(1, "euler", 2.0, 1.0, "fog")
         assert torch.equal(image, core("pipeline").restore(model.model, photo, wanted, given, seed=3).image)
 
+    def test_what_a_preset_takes_the_place_of_is_told(self, node, model, photo):
+        """Of widgets that were changed; those of a new node say nothing."""
+        chosen = {**LOOP, "preset": "fast", "sampler": "euler"}
+        _, report, _ = node("Restore").restore(model, photo, 61, **chosen)["result"]
+        assert report.splitlines()[:2] == [
+            "preset fast: steps 4; 61 counts with custom only",
+            "preset fast: sampler euler_ancestral; euler counts with custom only",
+        ]
+        for steps, preset in ((12, "fast"), (4, "fast"), (2, "custom")):
+            _, report, _ = node("Restore").restore(model, photo, steps, **{**LOOP, "preset": preset})["result"]
+            assert "custom only" not in report
+
     def test_the_own_words_and_the_own_weight(self, node, model, photo, core):
         settings = {**LOOP, "prompt": " remove the fog\n", "scm_weight": 0.0}
         image, report, _ = node("Restore").restore(model, photo, 1, **settings)["result"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import asdict
 
 import numpy as np
@@ -54,6 +55,16 @@ def test_report_rounds_and_montage(picture, loaded, tmp_path, monkeypatch):
     assert not np.array_equal(pixels(tmp_path / "out_round1.png"), pixels(out))
     assert pixels(tmp_path / "out_montage.png").shape[1] > 3 * 64
     assert not (tmp_path / "out_round3.png").exists()
+
+
+def test_the_page_shows_settings_as_readers_write_them(picture, loaded, tmp_path):
+    options = ["--report", "--labels", "noise,haze", "--gate", "--candidates", 2, "--strength", "0.7"]
+    assert call("restore", picture, "-o", tmp_path / "o.png", *options, *FAST) == 0
+    page = next(tmp_path.glob("*.html")).read_text(encoding="utf-8")
+    rows = dict(re.findall(r'<th scope="row">(.*?)</th><td>(.*?)</td>', page.split("<h2>Settings</h2>")[1]))
+    assert (rows["labels"], rows["gate"], rows["strength"], rows["prompt"]) == ("noise, haze", "on", "0.7", "-")
+    told = json.loads(next(tmp_path.glob("*.json")).read_text(encoding="utf-8"))
+    assert all(done["candidate"] in (0, 1) for done in told["rounds"])
 
 
 def test_rounds_are_what_feeds_the_next(picture, loaded, tmp_path):
