@@ -59,7 +59,7 @@ def test_report_rounds_and_montage(picture, loaded, tmp_path, monkeypatch):
 
 def test_the_page_shows_settings_as_readers_write_them(picture, loaded, tmp_path):
     options = ["--report", "--labels", "noise,haze", "--gate", "--candidates", 2, "--strength", "0.7"]
-    assert call("restore", picture, "-o", tmp_path / "o.png", *options, *FAST) == 0
+    assert call("restore", picture, "-o", tmp_path / "o.png", *FAST, *options) == 0
     page = next(tmp_path.glob("*.html")).read_text(encoding="utf-8")
     rows = dict(re.findall(r'<th scope="row">(.*?)</th><td>(.*?)</td>', page.split("<h2>Settings</h2>")[1]))
     assert (rows["labels"], rows["gate"], rows["strength"], rows["prompt"]) == ("noise, haze", "on", "0.7", "-")
