@@ -132,6 +132,9 @@ def render_example(page: Page, path: Path, definitions: dict[str, Any]) -> None:
     page.page.evaluate("first => pictures.removeFrom(first)", FIRST_HELPER_ID)
     page.page.evaluate("columns => pictures.layOut(columns)", layout_columns(example))
     save(screenshot(page, HELP_WIDTH, enlarge=False), path, HELP_BYTES)
+    copy = path.parent / path.parent.name / path.name  # where sites of repositories look: from the folder of the page
+    copy.parent.mkdir(exist_ok=True)
+    shutil.copyfile(path, copy)
 
 
 def run(page: Page) -> None:

@@ -126,10 +126,11 @@ class TestPages:
         assert name in seen
 
     def test_the_picture_of_the_example_is_there(self, name, language):
-        """ComfyUI's page looks for it from the folder of all help pages, not from that of this one."""
+        """ComfyUI looks for it from the folder of all help pages, sites of repositories from that of this one."""
         (picture,) = re.findall(r"!\[.+\]\((.+)\)", sections(name, language)[4])
         assert picture == f"{name}/{language}.webp"
         assert 5_000 < (DOCS / picture).stat().st_size < 40_000
+        assert (DOCS / name / picture).read_bytes() == (DOCS / picture).read_bytes(), "docs/pictures.py copies it"
 
     def test_mistakes_have_a_cure(self, name, language):
         found = re.findall(r"^- \*\*.+?\*\* .+$", sections(name, language)[5], re.M)
@@ -157,7 +158,7 @@ def names(chinese, name: str, sockets: str) -> list[str]:
 
 def test_the_pages_lie_where_comfyui_looks(pack):
     assert (ROOT / pack.WEB_DIRECTORY / "docs").resolve() == DOCS
-    found = {path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*") if path.is_file()}
+    found = {path.relative_to(DOCS).as_posix() for path in DOCS.glob("*/*") if path.is_file()}
     pages = [f"{name}/{language}" for name in NODES for language in LANGUAGES]
     assert found == {f"{page}.{ending}" for page in pages for ending in ("md", "webp")}
 
