@@ -7,12 +7,12 @@ input or OUT is a URL they read and write it themselves. Imported on use: it nee
 from __future__ import annotations
 
 import argparse
+import asyncio
 import logging
 import os
 import platform
 import re
 import shutil
-import socket
 import tempfile
 import threading
 from collections import Counter, deque
@@ -134,19 +134,21 @@ def connect(address: str, *, quiet: bool) -> None:
     code = {"py_modules": [str(PACKAGE)], "excludes": ["__pycache__"]}
     shown: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": not quiet, "include_dashboard": False}
     try:
-        knock(address)
+        asyncio.run(knock(address))
         ray.init(address, runtime_env=code, **shown)
-    except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+    except (RuntimeError, ValueError, OSError, asyncio.TimeoutError) as error:
         raise InputError(
             f"no Ray cluster answers at {address} ({one_line(error)}); give the address that `ray start --head` "
             'prints, "auto", or "local"'
         ) from error
 
 
-def knock(address: str) -> None:
-    """OSError where nothing listens at a host and port: Ray would try for two minutes."""
+async def knock(address: str) -> None:
+    """OSError or TimeoutError where nothing listens at a host and port: Ray would try for two minutes."""
     if found := HOST_AND_PORT.fullmatch(address):
-        socket.create_connection((found["host"], found["port"]), KNOCK_SECONDS).close()
+        opened = asyncio.open_connection(found["host"], found["port"])
+        _, writer = await asyncio.wait_for(opened, KNOCK_SECONDS)
+        writer.close()
 
 
 @dataclass
