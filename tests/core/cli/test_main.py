@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -72,6 +73,12 @@ def test_help_of_a_command_imports_no_package(command):
     """Not even the standard ones: run.py shows it before anything is installed."""
     code = f"import sys\nfrom autodir_core.cli import build_parser\nbuild_parser({command!r}).format_help()"
     assert not loaded_modules(code) & {"torch", "numpy", "PIL", "tqdm", "aiohttp", "diffusers", "safetensors"}
+
+
+def test_labels_in_any_case(picture, loaded, capsys):
+    assert call("assess", picture, "--json", "--labels", "Noise,Low_Resolution,NO") == 0
+    [shown] = json.loads(capsys.readouterr().out)
+    assert set(shown["probabilities"]) == {"noise", "low resolution", "no"}
 
 
 def test_an_unknown_label(refused, picture, loaded, tmp_path):
