@@ -41,11 +41,18 @@ def check_list(labels: Sequence[str]) -> Sequence[str]:
     return labels
 
 
+def known_name(name: str, known: Sequence[str]) -> str:
+    """Return `name`, or the known name that it is in another case, or with underscores, which shells like better."""
+    alike = {one.casefold(): one for one in known}
+    return name if name in known else alike.get(name.replace("_", " ").casefold(), name)
+
+
 def check_labels(labels: Sequence[str], known: Sequence[str]) -> tuple[str, ...]:
-    """Return `labels` as a tuple without repetitions; InputError for an empty list or a label outside `known`."""
-    unknown = [label for label in check_list(labels) if label not in known]
+    """Return the known names of `labels`, each once; InputError for an empty list or a label outside `known`."""
+    names = [known_name(label, known) for label in check_list(labels)]
+    unknown = [name for name in names if name not in known]
     if unknown:
         raise InputError(f"unknown label {unknown[0]!r}; this model knows: {', '.join(known)}")
     if not labels:
         raise InputError(f"no labels were given; choose among: {', '.join(known)}")
-    return tuple(dict.fromkeys(labels))
+    return tuple(dict.fromkeys(names))

@@ -95,8 +95,11 @@ class LoopSettings:
             raise InputError(f"round_height must be 1 or more, got {self.round_height}")
         CROPS.check(self.crops)
         ORDERS.check(self.order)
-        if self.candidates < 1 or (self.candidates > 1 and not self.gate):
-            raise InputError(f"candidates must be 1 or more, 1 without a gate, which chooses; got {self.candidates}")
+        if self.candidates < 1:
+            raise InputError(f"candidates must be 1 or more, got {self.candidates}")
+        if self.candidates > 1 and not self.gate:
+            advice = "turn it on (gate, --gate), or ask for 1"
+            raise InputError(f"{self.candidates} candidates need the gate, which takes the best; {advice}")
         check_confidence(self.min_confidence)
         if not 0 <= self.strength <= 1:
             raise InputError(f"strength must be in 0..1, got {self.strength}")

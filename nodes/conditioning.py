@@ -67,7 +67,7 @@ class AutoDIRBlend:
     ) -> tuple[io.Conditioning]:
         found = assessment.assessment
         # leaving out "no" is right for any list of labels, also for one that lacks it
-        names = [name for name in parse_labels(exclude_labels) if name != CLEAN or name in found.labels]
+        names = [name for name in parse_labels(exclude_labels) if name.casefold() != CLEAN or CLEAN in found.labels]
         excluded = check_labels(names, found.labels) if names else ()
         mask = torch.tensor([label in excluded for label in found.labels])
         weights = sharpen_probabilities(found.probabilities, temperature=temperature, top_k=top_k, excluded=mask)

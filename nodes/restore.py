@@ -115,8 +115,8 @@ class AutoDIRRestore:
     CATEGORY = "AutoDIR"
     DESCRIPTION = (
         "Restores pictures of unknown degradation: assesses, restores the strongest degradation (denoise, deblur, "
-        "derain, dehaze, brighten and more), and again until the picture is clean. The defaults are the paper's way. "
-        "The node shows its rounds."
+        "derain, dehaze, brighten and more), and again until the picture is clean. The defaults are the paper's way, "
+        "with 12 steps instead of its 100. The node shows its rounds."
     )
     SEARCH_ALIASES = ["image restoration", "denoise", "deblur", "dehaze", "derain", "low light", "super resolution"]
     RETURN_TYPES = ("IMAGE", "STRING", "IMAGE")

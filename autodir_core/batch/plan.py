@@ -11,10 +11,9 @@ from itertools import count
 from pathlib import Path, PurePath
 
 from ..errors import InputError
-from ..imaging.paths import FORMATS, fit_name, list_pictures
+from ..imaging.paths import FILM_SUFFIXES, FORMATS, fit_name, list_pictures
 from .storage import Location, join, list_urls, location
 
-FILM_SUFFIXES = frozenset({".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".wmv", ".ts"})
 CONTAINERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska"}
 """Suffixes of restored films, and what FFmpeg calls their format; films of other formats become Matroska."""
 

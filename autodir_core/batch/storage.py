@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, TypeGuard
 
 from ..errors import InputError, PackageError
-from ..imaging.paths import HEIF_SUFFIXES, READABLE, has_heif, warn_once
+from ..imaging.paths import HEIF_SUFFIXES, READABLE, advise, has_heif, warn_once
 from ..optional_imports import optional_import, pip_command
 from ..serialization.atomic import one_line, write_text
 
@@ -89,7 +89,8 @@ def list_urls(url: str, others: frozenset[str]) -> Iterator[tuple[str, PurePosix
     if not taken:
         raise InputError(f"no pictures in {url}; give a folder, a file or a wildcard that has some")
     if len(taken) < len(found):
-        warn_once(f"{url}: passed over {len(found) - len(taken)} files that are no pictures")
+        advice = sorted({advise(PurePosixPath(name)) for name in found.keys() - taken.keys()} - {""})
+        warn_once("; ".join([f"{url}: passed over {len(found) - len(taken)} files that are no pictures", *advice]))
     for name in sorted(taken):
         relative = name[len(path.rstrip("/")) + 1 :] if folder else name.rpartition("/")[2]
         found_url = str(join(url, relative)) if folder else files.unstrip_protocol(name)

@@ -143,7 +143,10 @@ def _open_safetensors(path: Path) -> LazyStateDict:
     except (SafetensorError, ValueError) as error:
         if path.suffix.lower() in (".safetensors", ".sft"):
             raise CheckpointError(f"{path} is truncated or damaged ({error}); fetch it again") from error
-        raise CheckpointError(f"{path} is neither a safetensors file nor a PyTorch checkpoint ({error})") from error
+        raise CheckpointError(
+            f"{path} is neither a safetensors file nor a PyTorch checkpoint ({error}); fetch it again, or give the "
+            "path of an AutoDIR .safetensors or .ckpt file"
+        ) from error
 
 
 def _open_checkpoint(path: Path) -> LazyStateDict:

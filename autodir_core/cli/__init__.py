@@ -9,8 +9,10 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from difflib import get_close_matches
 from importlib import import_module
 from types import ModuleType
+from typing import Any
 
 from .. import __version__
 from ..errors import AutoDIRError, InputError, is_out_of_memory
@@ -41,6 +43,23 @@ HOME = "https://github.com/autodir/comfyui-autodir"
 
 PROGRAM = "python -m autodir_core"
 WRONG_USE, INTERRUPTED, CLOSED_PIPE = 2, 130, 141
+
+
+class CommandParser(Parser):
+    """A parser that refuses what it does not know by itself, so that the error leads to the command's own help."""
+
+    def parse_known_args(self, *given: Any, **named: Any) -> tuple[Any, list[str]]:
+        arguments, unknown = super().parse_known_args(*given, **named)
+        if unknown:
+            self.error(f"unrecognized arguments: {' '.join(unknown)}{self.suggest(unknown)}")
+        return arguments, unknown
+
+    def suggest(self, unknown: Sequence[str]) -> str:
+        """Return the question whether the option of this parser that is nearest was meant, where one is near."""
+        known = [name for action in self._actions if action.help != argparse.SUPPRESS for name in action.option_strings]
+        options = (text.partition("=")[0] for text in unknown if text.startswith("--"))
+        near = [name for option in options for name in get_close_matches(option, known, 1)]
+        return f" (did you mean {' '.join(near)}?)" if near else ""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -91,7 +110,7 @@ def build_parser(used: str | None, program: str = PROGRAM) -> argparse.ArgumentP
         used: the command whose options it knows; the others are names.
         program: what its help and its errors call it by.
     """
-    parser = Parser(prog=program, description="AutoDIR: automatic all-in-one image restoration.")
+    parser = CommandParser(prog=program, description="AutoDIR: automatic all-in-one image restoration.")
     parser.add_argument("--version", action="version", version=f"autodir {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     for name, (path, summary) in COMMANDS.items():

@@ -16,7 +16,7 @@ from ..errors import is_out_of_memory
 from ..labels import CLEAN, check_labels
 from ..settings import LoopSettings, SamplerSettings, preset
 from .console import bytes_text, say, write
-from .options import add_model_options, add_preset, add_tile_size, at_least, load_model, with_spaces
+from .options import add_model_options, add_preset, add_tile_size, at_least, load_model
 from .pictures import check_writable, refuse_existing
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ def prepare_folder(arguments: argparse.Namespace) -> Path | None:
 def choose_label(name: str | None, known: Sequence[str]) -> str:
     """Return the label of the round; InputError for one that the model cannot restore."""
     restored = [label for label in known if label != CLEAN]
-    [label] = check_labels([restored[0] if name is None else with_spaces(name, restored)], restored)
+    [label] = check_labels([restored[0] if name is None else name], restored)
     return label
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ..choices import CROPS, PRECISIONS, PRESETS
 from ..errors import CheckpointError, InputError
 from ..imaging.paths import FORMATS
-from ..labels import check_labels
+from ..labels import check_labels, known_name
 from ..tiling.sizes import MIN_TILE_SIZE
 
 if TYPE_CHECKING:
@@ -71,13 +71,7 @@ def check_weights(arguments: argparse.Namespace) -> None:
 def chosen_labels(arguments: argparse.Namespace, known: Sequence[str]) -> tuple[str, ...]:
     """Return the labels of `--labels`, or all that a model has; InputError for one that it does not know."""
     given = known if arguments.labels is None else arguments.labels
-    return check_labels([with_spaces(name, known) for name in given], known)
-
-
-def with_spaces(name: str, known: Sequence[str]) -> str:
-    """Return `name`, or the known name that it is with spaces: folders and shells like "low_resolution" better."""
-    spaced = name.replace("_", " ")
-    return spaced if name not in known and spaced in known else name
+    return check_labels(given, known)
 
 
 def add_output_options(parser: argparse.ArgumentParser, marker: str) -> None:
@@ -201,7 +195,7 @@ def names(text: str) -> tuple[str, ...]:
 
 def check_names(given: Sequence[str], known: Sequence[str], option: str) -> tuple[str, ...]:
     """Return the names, each once; InputError when there are none, or one outside `known`."""
-    found = dict.fromkeys(with_spaces(name, known) for name in given)
+    found = dict.fromkeys(known_name(name, known) for name in given)
     unknown = [name for name in found if name not in known]
     if unknown or not found:
         got = f"got {unknown[0]!r}" if unknown else "got none"

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from ..errors import AutoDIRError, InputError, explain_full_memory
-from ..imaging.paths import FORMATS, fit_name, list_pictures
+from ..imaging.paths import FILM_ADVICE, FILM_SUFFIXES, FORMATS, fit_name, list_pictures
 from .console import complain, progress_off, say
 from .options import SUFFIXES
 
@@ -50,6 +50,8 @@ def find_pictures(given: Sequence[str]) -> list[Path]:
 
 def find_mask(mask: str, source: Path) -> Path:
     """Return the mask file for a picture: `mask` itself, or the one named like the picture in that folder."""
+    if not Path(mask).exists():
+        raise InputError(f"the mask {mask} does not exist; give a picture, or a folder with one for each picture")
     if not Path(mask).is_dir():
         [found] = list_pictures(mask)
         return found
@@ -93,7 +95,8 @@ def wants_file(given: Sequence[str], pictures: Sequence[Path], output: Path) -> 
     if output.is_dir() or not output.suffix:
         return False
     if one and output.suffix.lower() not in FORMATS:
-        raise InputError(f"cannot write {output}: unknown suffix {output.suffix!r}; choose one of {SUFFIXES}")
+        known = FILM_ADVICE if output.suffix.lower() in FILM_SUFFIXES else f"choose one of {SUFFIXES}"
+        raise InputError(f"cannot write {output}: unknown suffix {output.suffix!r}; {known}")
     if not one and output.suffix.lower() in FORMATS:
         raise InputError(f"several pictures need a folder as output, got the file name {output}")
     return one

@@ -26,7 +26,7 @@ from .formats.samples import Samples
 from .formats.tiff import is_tiff, read_samples
 from .formats.unread import describe_unread
 from .layout import check_images, from_pil, scale_samples, to_gray
-from .paths import FORMATS, HEIF_PACKAGE, HEIF_SUFFIXES, PathLike, has_heif
+from .paths import FORMATS, HEIF_PACKAGE, HEIF_SUFFIXES, PathLike, advise, has_heif
 
 logger = logging.getLogger(__name__)
 
@@ -204,13 +204,15 @@ def _describe_failure(path: Path, error: Exception) -> str:
         return f"{path} has too many pixels to be opened safely; scale it down first"
     if isinstance(error, PermissionError):
         return f"{path} may not be read ({one_line(error)}); change its permissions"
-    if not isinstance(error, UnidentifiedImageError):
-        return f"{path} is damaged or cut off ({one_line(error)}); get a complete copy"
     if path.suffix.lower() in HEIF_SUFFIXES and not has_heif():
         return f"{path} needs the package {HEIF_PACKAGE} to be read; install it, or convert the picture to JPEG"
+    if advice := advise(path):
+        return f"{path} is not a picture; {advice}"
+    if not isinstance(error, UnidentifiedImageError):
+        return f"{path} is damaged or cut off ({one_line(error)}); get a complete copy"
     if is_tiff(path):
         return f"{path} is a TIFF file of a kind that is not read; save it as RGB or gray, or as PNG"
-    return describe_unread(path) or f"{path} is not a picture; give a PNG, JPEG, WebP, TIFF, BMP or GIF file"
+    return describe_unread(path) or f"{path} is not a picture; give a format such as PNG, JPEG, WebP, TIFF or AVIF"
 
 
 def _to_picture(samples: Samples, path: Path) -> Picture:

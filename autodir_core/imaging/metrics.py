@@ -38,11 +38,15 @@ def score_pictures(images: Tensor, references: Tensor) -> list[Scores]:
     return [Scores(psnr(a, b), ssim(pad_to_size(a, WINDOW), pad_to_size(b, WINDOW))) for a, b in pairs]
 
 
+MAX_PSNR = 100.0
+"""What stands for the infinite PSNR of equal pictures, in dB."""
+
+
 def psnr(image: Tensor, reference: Tensor) -> float:
-    """Return the PSNR in dB, at most 100, of [1, H, W, 3] in 0..1, clamped as a saved file would be."""
+    """Return the PSNR in dB, at most `MAX_PSNR`, of [1, H, W, 3] in 0..1, clamped as a saved file would be."""
     check_same_shape(image, reference)
     error = ((image.clamp(0, 1).double() - reference.clamp(0, 1).double()) ** 2).mean()
-    return min(100.0, -10 * torch.log10(error).item())
+    return min(MAX_PSNR, -10 * torch.log10(error).item())
 
 
 def ssim(image: Tensor, reference: Tensor) -> float:

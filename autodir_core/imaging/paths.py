@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from importlib.util import find_spec
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from ..errors import InputError
 
@@ -23,6 +23,12 @@ READABLE = frozenset(
 
 HEIF_SUFFIXES, HEIF_PACKAGE = frozenset({".heic", ".heif", ".hif"}), "pillow-heif"
 """The suffixes that it looks for too where this package is installed."""
+
+RAW_SUFFIXES = frozenset({".nef", ".cr2", ".cr3", ".arw", ".dng", ".raf", ".orf", ".rw2"})
+"""Of what cameras write before development."""
+
+FILM_SUFFIXES = frozenset({".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".wmv", ".ts"})
+FILM_ADVICE = "the command batch restores and assesses films"
 
 FOLDER_FILES = frozenset({"thumbs.db", "desktop.ini"})
 """Files of the operating system that nobody misses."""
@@ -86,7 +92,19 @@ def _pictures_in(folder: Path, recursive: bool, more: frozenset[str]) -> Iterato
         else:
             others.append(path)
     if others:
-        warn_once(f"{folder}: passed over {_name_some(others)}; of a folder the pictures are taken")
+        taken = f"of a folder the pictures{' and films' * bool(more)} are taken"
+        advice = sorted({advise(path) for path in others} - {""})
+        warn_once(f"{folder}: passed over {_name_some(others)}; {'; '.join([taken, *advice])}")
+
+
+def advise(path: PurePath) -> str:
+    """Return what to do with a file of a suffix that is no picture's here; nothing for any other file."""
+    suffix = path.suffix.lower()
+    if suffix in HEIF_SUFFIXES and not has_heif():
+        return f"HEIC needs the package {HEIF_PACKAGE}"
+    if suffix in RAW_SUFFIXES:
+        return "develop camera raw files to TIFF or JPEG first"
+    return FILM_ADVICE if suffix in FILM_SUFFIXES else ""
 
 
 def _name_some(paths: Sequence[Path]) -> str:

@@ -15,7 +15,7 @@ from autodir_core.checkpoint.save import official_state, save_model
 from autodir_core.choices import CROPS, ORDERS, PRESETS, STANDARD
 from autodir_core.cli.console import complain, progress, say
 from autodir_core.cli.convert import check_target
-from autodir_core.cli.options import load_model, with_spaces
+from autodir_core.cli.options import load_model
 from autodir_core.cli.restorer import versions
 from autodir_core.devices import parse_dtype
 from autodir_core.errors import AutoDIRError, InputError
@@ -177,9 +177,8 @@ def synthetic_source(folder: Path | None, model: AutoDIR, protocol: Protocol, on
 def find_folders(arguments: argparse.Namespace, model: AutoDIR) -> list[PairFolders]:
     """Return the folders of `--pairs`; InputError for a label that the model does not have."""
     if arguments.label:
-        names = [with_spaces(label, model.labels) for label in arguments.label]
-        check_labels(names, model.labels)
-        labeled = zip(arguments.pairs, names, strict=True)
+        labels = [check_labels([label], model.labels)[0] for label in arguments.label]
+        labeled = zip(arguments.pairs, labels, strict=True)
         return [PairFolders(degraded, reference, label) for (degraded, reference), label in labeled]
     return [one for pair in arguments.pairs for one in find_pair_folders(pair[0], pair[1], model.labels)]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from autodir_core.imaging.metrics import MAX_PSNR
 from autodir_core.labels import CLEAN
 
 from .protocol import SEPARATOR
@@ -81,6 +82,11 @@ class SampleResult(SampleInfo):
     def single_degradation(self) -> bool:
         """Whether it has exactly one degradation."""
         return len(self.labels) == 1 and self.labels != (CLEAN,)
+
+    @property
+    def is_own_reference(self) -> bool:
+        """Whether it is a clean photo that is compared with itself, whose PSNR before is infinite."""
+        return self.labels == (CLEAN,) and self.before is not None and self.before.psnr >= MAX_PSNR
 
     @property
     def gain(self) -> float:

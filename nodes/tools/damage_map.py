@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ...autodir_core.errors import InputError
 from ...autodir_core.imaging.mask import fit_map
-from ...autodir_core.labels import CLEAN, check_labels
+from ...autodir_core.labels import CLEAN, check_labels, known_name
 from ...autodir_core.reporting.heat_map import heat_map
 from ...autodir_core.stages.biqa import damage_mask
 from ..comfy import devices, folders
@@ -55,7 +55,7 @@ class AutoDIRDamageMap:
     def locate(self, model: HostedModel, image: Tensor, label: str) -> dict[str, Any]:
         colors, _ = io.split_alpha(image)
         autodir = model.load(*colors.shape[1:3])
-        asked = label.strip()
+        asked = known_name(label.strip(), autodir.labels)
         if asked == CLEAN:
             raise InputError(f'label takes a degradation, got "{CLEAN}"; leave it empty for the most probable one')
         if asked:

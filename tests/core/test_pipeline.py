@@ -8,7 +8,7 @@ import torch
 import autodir_core as ad
 from autodir_core import pipeline
 from autodir_core.imaging import layout
-from autodir_core.labels import parse_labels
+from autodir_core.labels import check_labels, parse_labels
 from autodir_core.pipeline import sample_each
 from autodir_core.stages.correction import lerp_correction, scm_weight
 from tests.distance import psnr, relative
@@ -51,6 +51,12 @@ def test_each_picture_may_have_its_own_weight():
 @pytest.mark.parametrize("text", ["haze, low resolution\nno", " haze,,low resolution ,\n no\n"])
 def test_labels_are_read_from_text(text):
     assert parse_labels(text) == ["haze", "low resolution", "no"] and parse_labels(" \n,") == []
+
+
+def test_labels_in_any_case_and_with_underscores(tiny):
+    asked = ["Noise", "LOW_resolution", "noise", "No"]
+    assert tiny.assess(pictures(1), asked).labels == ("noise", "low resolution", "no")
+    assert check_labels(["fog", "Fog"], ["fog", "Fog"]) == ("fog", "Fog"), "a label that is there is itself"
 
 
 def test_a_picture_of_a_batch_gives_what_it_gives_alone(tiny):
@@ -252,6 +258,8 @@ def test_the_global_random_state_is_left_alone(tiny):
         (lambda m: ad.restore(m, pictures(1), FAST), r"loop takes settings such as LoopSettings\("),
         (lambda m: ad.LoopSettings(labels="noise"), "must be a list"),
         (lambda m: ad.LoopSettings(max_rounds=0), "max_rounds"),
+        (lambda m: ad.LoopSettings(candidates=0), "candidates must be 1 or more, got 0"),
+        (lambda m: ad.LoopSettings(candidates=2), r"2 candidates need the gate, .* \(gate, --gate\), or ask for 1"),
         (lambda m: ad.LoopSettings(min_confidence=1.01), r"min_confidence must be in 0..1, got 1.01"),
         (lambda m: ad.LoopSettings(min_confidence=-0.5), r"min_confidence must be in 0..1, got -0.5"),
         (lambda m: ad.LoopSettings(min_confidence=float("nan")), r"min_confidence must be in 0..1, got nan"),

@@ -68,7 +68,7 @@ class TestBlend:
 
     def test_a_label_left_out_does_not_count(self, node, assessed):
         assessment = assessed.assessment
-        ((condition, _),) = node("Blend").blend(assessed, 1.0, 0, "haze")[0]
+        ((condition, _),) = node("Blend").blend(assessed, 1.0, 0, "Haze")[0]
         weights = assessment.probabilities[0].clone()
         weights[assessment.labels.index("haze")] = 0
         expected = torch.einsum("l,ltd->td", weights / weights.sum(), assessed.prompt_states)

@@ -325,7 +325,7 @@ class TestDamageMap:
         assert heat.shape[0] == 1 and heat.min() >= 0 and heat.max() <= 1
 
     def test_a_named_one_has_its_own(self, node, model, photo, monkeypatch, found):
-        mask, _, label = self.locate(node, model, photo, " rain ", monkeypatch, found)
+        mask, _, label = self.locate(node, model, photo, " Rain ", monkeypatch, found)
         assert label == "rain" and torch.allclose(mask[..., -1], torch.tensor(0.5)) and (mask[..., 0] == 0).all()
 
     def test_a_clean_picture_has_an_empty_mask(self, node, model, photo, monkeypatch, found):

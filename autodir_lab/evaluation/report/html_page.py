@@ -90,4 +90,6 @@ def describe(result: SampleResult) -> str:
     rounds = f"{result.photo}{crop}{severity}: removed {', then '.join(result.rounds) or 'nothing'}"
     if result.before is None or result.after is None:
         return f"{rounds}; changed by {result.mean_abs_diff:.1f} levels of 255"
+    if result.is_own_reference:
+        return f"{rounds}; {f'{result.after.psnr:.1f} dB from the input' if result.gain < 0 else 'as it was'}"
     return f"{rounds}; {result.before.psnr:.1f} dB before, {result.after.psnr:.1f} dB after"

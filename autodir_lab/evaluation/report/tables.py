@@ -10,7 +10,7 @@ from statistics import mean
 
 from autodir_core.labels import CLEAN
 
-from ..calibration import expected_calibration_error
+from ..calibration import BINS, expected_calibration_error
 from ..sample_result import Quality, SampleResult
 
 Results = Sequence[SampleResult]
@@ -143,7 +143,10 @@ def calibration_table(results: Results, labels: Sequence[str]) -> Table | None:
     hits = [one.predicted == one.ground_truth for one in labeled]
     error = expected_calibration_error([one.probability for one in labeled], hits)
     rows.append(("**expected calibration error**", str(len(labeled)), f"{error:.3f}", ""))
-    note = "Where the mean probability is the accuracy, a threshold means what it says. 15 bins (Guo et al. 2017)."
+    note = (
+        "Where the mean probability is the accuracy, a threshold means what it says. Ranges without samples are left "
+        f"out; the error is over {BINS} bins of equal width, empty ones left out (Guo et al. 2017)."
+    )
     return Table("Calibration", note, ("top label's probability", "samples", "mean", "accuracy"), tuple(rows), True)
 
 
@@ -239,7 +242,10 @@ def harm_table(results: Results, labels: Sequence[str]) -> Table | None:
     rows = tuple(harm_row(name, some) for name, some in groups.items() if some)
     if not rows:
         return None
-    note = f"Worse: PSNR fell by more than {HARM} dB; a clean photo is worse when it changed at all."
+    note = (
+        f"Worse: PSNR fell by more than {HARM} dB. A clean photo, which is its own reference, is worse when it changed "
+        "at all; its worst is the PSNR between input and result."
+    )
     header = ("pictures", "samples", "mean gain", "worse", "refused rounds", "worst")
     return Table("Worse than before", note, header, rows)
 
@@ -249,7 +255,10 @@ def harm_row(name: str, results: Results) -> tuple[str, ...]:
     worst = min(results, key=lambda result: result.gain)
     gain = "" if name == "clean photos" else f"{mean(result.gain for result in results):+.2f}"
     refused = sum(len(result.refused) for result in results)
-    example = f"{worst.gain:+.2f} dB: {worst.photo} {worst.ground_truth}" if worst.gain < 0 else "none"
+    change = f"{worst.gain:+.2f} dB"
+    if worst.is_own_reference and worst.after:
+        change = f"{worst.after.psnr:.2f} dB from the input"
+    example = f"{change}: {worst.photo} {worst.ground_truth}" if worst.gain < 0 else "none"
     return name, str(len(results)), gain, percentage(result.gain < -HARM for result in results), str(refused), example
 
 

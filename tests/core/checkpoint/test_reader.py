@@ -180,7 +180,7 @@ def test_a_compressed_archive_is_refused(tmp_path):
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:0", "Git LFS"),
         (b"GGUF\x03\x00\x00\x00", "GGUF"),
         (b"PK\x03\x04 and then nothing", "truncated or damaged"),
-        (b"just some text that is no model at all", "neither"),
+        (b"just some text that is no model at all", r"neither .*; fetch it again, or give the path of an AutoDIR"),
         (b"short", "neither"),
         (pickle.dumps({"a": 1}, protocol=2), "before version 1.6"),
     ],

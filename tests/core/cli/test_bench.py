@@ -49,7 +49,7 @@ def test_files(loaded, tmp_path, capsys):
     [
         ((), {"preset": "best", "steps": 12, "tiles": "chosen by memory", "note": "restored noise"}),
         (("--preset", "fast", "--tile-size", 128), {"preset": "fast", "steps": 4, "tiles": 128}),
-        (("--label", "low_resolution", "--steps", 2), {"steps": 2, "note": "restored low resolution"}),
+        (("--label", "Low_resolution", "--steps", 2), {"steps": 2, "note": "restored low resolution"}),
     ],
 )
 def test_the_round_is_that_of_the_options(loaded, tmp_path, options, expected):

@@ -39,7 +39,7 @@ def test_odd_data_of_one_photo_cost_no_other(tmp_path, caplog):
 
 
 def test_labels_are_written_as_folders_are_and_count_once(picture, tmp_path, capsys):
-    options = "--label", "low_resolution,low resolution,blur"
+    options = "--label", "low_resolution,Low resolution,blur"
     assert call("degrade", picture, "-o", tmp_path / "o.png", *options) == 0
     assert "photo.png: low resolution, blur ->" in capsys.readouterr().out
 

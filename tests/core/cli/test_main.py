@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import re
 import subprocess
 import sys
@@ -74,6 +75,26 @@ def test_help_of_a_command_imports_no_package(command):
     """Not even the standard ones: run.py shows it before anything is installed."""
     code = f"import sys\nfrom autodir_core.cli import build_parser\nbuild_parser({command!r}).format_help()"
     assert not loaded_modules(code) & {"torch", "numpy", "PIL", "tqdm", "aiohttp", "diffusers", "safetensors"}
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ("restore a.png -o o.png --presett fast", "--presett fast (did you mean --preset?); see {} restore --help"),
+        ("restore a.png -o o.png --zzz=1", "--zzz=1; see {} restore --help"),
+        ("comfy run f.json -o o --retry-timout 5", "5 (did you mean --retry-timeout?); see {} comfy run --help"),
+        ("assess a.png --jsno --mapp=m", "--mapp=m (did you mean --json --map?); see {} assess --help"),
+    ],
+)
+def test_an_option_that_is_none_leads_to_the_nearest(refused, given, told):
+    line = refused(*given.split())
+    assert "unrecognized arguments: " in line and line.endswith(told.format("python -m autodir_core"))
+
+
+def test_labels_in_any_case(picture, loaded, capsys):
+    assert call("assess", picture, "--json", "--labels", "Noise,Low_Resolution,NO") == 0
+    [shown] = json.loads(capsys.readouterr().out)
+    assert set(shown["probabilities"]) == {"noise", "low resolution", "no"}
 
 
 def test_an_unknown_label(refused, picture, loaded, tmp_path):

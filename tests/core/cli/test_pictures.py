@@ -111,6 +111,11 @@ class TestRefusals:
     def test_an_unknown_suffix(self, refused, picture, tmp_path):
         assert "unknown suffix '.docx'" in refused("restore", picture, "-o", tmp_path / "o.docx")
 
+    def test_a_film(self, refused, tmp_path):
+        (tmp_path / "short.mp4").write_bytes(b"\0\0\0\x18ftypmp42" + bytes(400))
+        for command in ("restore", "-o", tmp_path), ("restore", "-o", tmp_path / "x.mp4"), ("assess",):
+            assert "the command batch restores and assesses films" in refused(*command, tmp_path / "short.mp4")
+
     def test_existing_results(self, refused, picture, tmp_path):
         (tmp_path / "o.png").write_text("kept")
         (tmp_path / "p.json").write_text("kept")
@@ -123,7 +128,8 @@ class TestRefusals:
 
     def test_a_mask_that_is_missing(self, refused, picture, tmp_path):
         output = "-o", tmp_path / "o.png"
-        assert "gone.png does not exist" in refused("restore", picture, *output, "--mask", tmp_path / "gone.png")
+        gone = tmp_path / "gone.png"
+        assert f"the mask {gone} does not exist" in refused("restore", picture, *output, "--mask", gone)
         saved(tmp_path / "masks" / "other.png")
         assert "needs one mask named photo.*, it has 0" in refused(
             "restore", picture, *output, "--mask", tmp_path / "masks"

@@ -199,6 +199,19 @@ class TestNoPictures:
         self.refuse(tmp_path / "a.heic", "needs the package pillow-heif")
 
     @pytest.mark.parametrize(
+        ("name", "told"),
+        [
+            ("a.mp4", "is not a picture; the command batch restores and assesses films"),
+            ("a.MPG", "is not a picture; the command batch"),
+            ("a.cr3", "is not a picture; develop camera raw files to TIFF or JPEG first"),
+            ("a.jpg", "is not a picture; give a format such as PNG, JPEG, WebP, TIFF or AVIF"),
+        ],
+    )
+    def test_what_to_do_instead(self, tmp_path, name, told):
+        (tmp_path / name).write_bytes(b"\0\0\1\xb3" + bytes(400))
+        self.refuse(tmp_path / name, told)
+
+    @pytest.mark.parametrize(
         ("start", "told"),
         [
             (b"v/1\x01\2\0\0\0", "an OpenEXR file, which is not read; convert it to a float TIFF file"),

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from autodir_core.errors import InputError
-from autodir_core.imaging.paths import fit_name, list_pictures
+from autodir_core.imaging.paths import FILM_SUFFIXES, fit_name, list_pictures
 
 
 class TestListing:
@@ -56,6 +56,18 @@ class TestListing:
         self.make(tmp_path, "a.png", "b.heic")
         assert [path.name for path in list_pictures(tmp_path)] == ["a.png", "b.heic"][: 1 + there]
         assert ("passed over b.heic" in caplog.text) is not there
+
+    def test_what_to_do_with_what_is_passed_over(self, tmp_path, monkeypatch, caplog):
+        monkeypatch.setattr("autodir_core.imaging.paths.has_heif", lambda: False)
+        self.make(tmp_path, "a.png", "b.HEIC", "c.nef", "d.dng", "e.mp4")
+        list_pictures(tmp_path)
+        assert caplog.messages == [
+            f"{tmp_path}: passed over b.HEIC, c.nef, d.dng, e.mp4; of a folder the pictures are taken; HEIC needs the "
+            "package pillow-heif; develop camera raw files to TIFF or JPEG first; the command batch restores and "
+            "assesses films"
+        ]
+        list_pictures(tmp_path, others=FILM_SUFFIXES)
+        assert "films are taken" in caplog.messages[1] and "command batch" not in caplog.messages[1]
 
     def test_missing(self, tmp_path):
         with pytest.raises(InputError, match="does not exist"):

@@ -67,8 +67,12 @@ def test_what_came_back_worse(make_result, tables):
     assert tables(results)["Worse than before"].rows == (
         ("single degradations", "3", "-1.02", "33 %", "1", "-8.00 dB: street haze"),
         ("mixtures", "1", "+1.00", "0 %", "0", "none"),
-        ("clean photos", "2", "", "50 %", "0", "-70.00 dB: snow no"),
+        ("clean photos", "2", "", "50 %", "0", "30.00 dB from the input: snow no"),
     )
+
+
+def test_a_pair_named_clean_has_a_gain(make_result, tables):
+    assert tables([make_result("no", "noise", 40, 30)])["Worse than before"].rows[0][-1] == "-10.00 dB: photo no"
 
 
 def test_calibration(make_result, tables):
@@ -79,6 +83,7 @@ def test_calibration(make_result, tables):
         make_result("no", "no", probability=0.6),
         make_result("noise + haze", "no", probability=1.0),
     ]
+    assert "the error is over 15 bins of equal width, empty ones left out" in tables(results)["Calibration"].note
     assert tables(results)["Calibration"].rows == (
         ("from 50%", "1", "60 %", "100 %"),
         ("from 70%", "2", "80 %", "50 %"),

@@ -11,6 +11,7 @@ from html.parser import HTMLParser
 import pytest
 
 import autodir_core as ad
+from autodir_lab.evaluation.report.html_page import describe
 from autodir_lab.evaluation.report.tables import build_tables
 from autodir_lab.evaluation.report.writer import EvaluationReport, worst_results
 
@@ -83,12 +84,18 @@ def test_the_page_is_self_contained_and_accessible(folder):
     assert all(image["src"].startswith("data:image/jpeg;base64,") and image["alt"] for image in page.all("img"))
     assert len(page.all("table")) == len(page.all("caption"))
     assert all(cell.get("scope") in ("row", "col") for cell in page.all("th"))
+    assert "photo, crop 1: removed nothing; as it was" in text
     assert "&lt;cat&gt; &amp; dog, crop 1, severity 0.50: removed noise, then haze; 10.0 dB before" in text
 
 
 def test_the_mean_and_the_calibration_error_are_totals(folder):
     rows = Page((folder / "report.html").read_text(encoding="utf-8")).all("tr")
     assert [row for row in rows if row] == [{"class": "total"}] * 2
+
+
+def test_a_clean_photo_that_changed_is_so_far_from_its_input(make_result):
+    changed = make_result("no", "haze", 100, 30.04, rounds=("haze",), severity=None)
+    assert describe(changed) == "photo, crop 1: removed haze; 30.0 dB from the input"
 
 
 def test_the_worst_come_first_without_clean_photos(results):
