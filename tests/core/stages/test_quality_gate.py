@@ -167,5 +167,5 @@ def test_of_several_candidates_the_gate_takes_the_best(tiny, monkeypatch):
     loop = ad.LoopSettings(max_rounds=1, gate=True, candidates=3)
     planned = plan_rounds(tiny, done, loop)
     assert torch.equal(repeat_rounds(tiny, images, planned, loop, FAST, seed=5), done.image), "with that noise too"
-    with pytest.raises(ad.InputError, match="without a gate"):
+    with pytest.raises(ad.InputError, match="need the gate"):
         ad.LoopSettings(candidates=2)
