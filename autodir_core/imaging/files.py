@@ -9,7 +9,6 @@ from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
 
-import numpy as np
 import torch
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
@@ -18,7 +17,7 @@ from ..errors import InputError
 from ..serialization.atomic import atomic_path, one_line
 from .color import deep_to_srgb, to_srgb
 from .formats.deep_png import read_deep_png
-from .formats.depth import is_deep_tiff, reduces_color
+from .formats.depth import is_deep_tiff, read_levels, reduces_color
 from .formats.encoding import DEEP_FORMATS, encode_picture, quiet_pillow
 from .formats.errors import FORMAT_ERRORS
 from .formats.metadata import Metadata, read_metadata, read_orientation, samples_metadata, strip_metadata
@@ -231,7 +230,7 @@ def _to_picture(samples: Samples, path: Path) -> Picture:
 def _to_pixels(image: Image.Image, path: Path, center: int | None) -> tuple[Tensor, Tensor | None, bytes]:
     """Return the colors [1, H, W, 3], alpha [1, H, W] and the profile of the colors, where the file has one."""
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
-        gray = scale_samples(np.asarray(image), path)[None]
+        gray = scale_samples(read_levels(image), path)[None]
         return gray[..., None].expand(*gray.shape, 3).contiguous(), None, b""
     color, alpha = _split_alpha(image if center is None else image.crop(_center_box(image.size, center)))
     color, profile = to_srgb(color, image.info.get("icc_profile"), path)

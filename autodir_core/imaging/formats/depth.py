@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 from PIL import Image
 
 from .tiff import BITS
@@ -11,9 +12,18 @@ DEEP_MODES = ("RGB;16", "RGBA;16", "LA;16", "RGBX;16", "RGBa;16")
 
 
 def is_deep_tiff(file: Image.Image) -> bool:
-    """Return whether an opened file is a TIFF file of color above 8 bits, or of gray of 32 bits, taken as signed."""
-    bits = getattr(file, "tag_v2", {}).get(BITS, ())
-    return (file.mode == "I" and bits == (32,)) or (len(bits) > 1 and min(bits) > 8)
+    """Return whether an opened file is a TIFF file of more than 8 bits.
+
+    Pillow reduces color, and of gray knows neither which end is white nor where the range of the type ends.
+    """
+    return min(getattr(file, "tag_v2", {}).get(BITS) or (1,)) > 8
+
+
+def read_levels(image: Image.Image) -> np.ndarray:
+    """Return the gray of a loaded picture of more than 8 bits; 12, as scientific TIFF files have, are spread to 16."""
+    levels = np.asarray(image)
+    is_narrow = getattr(image, "tag_v2", {}).get(BITS) == (12,)
+    return (levels.astype(np.uint32) * 65535 // 4095).astype(np.uint16) if is_narrow else levels
 
 
 def reduces_color(file: Image.Image) -> bool:

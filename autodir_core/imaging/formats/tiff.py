@@ -52,21 +52,26 @@ def read_samples(path: Path) -> Samples | None:
         return None
     whole = path.read_bytes()
     content = strip_tags(whole)
-    tags = ImageFileDirectory_v2(content[: 16 if b"+" in content[:4] else 8])
-    file = io.BytesIO(content)
-    file.seek(tags.next)
-    tags.load(file)
+    tags = _load_tags(content)
     dtype, colors = _sample_type(tags), COLORS.get(tags.get(PHOTOMETRIC, -1))
     if dtype is None or colors is None or not colors <= tags.get(SAMPLES, 1) <= MAX_SAMPLES:
         return None
     samples = turn_upright(_read_pixels(content, tags, dtype), tags.get(ORIENTATION, 1))
     color, extra = samples[..., :colors], (*tags.get(EXTRA_SAMPLES, ()), 0)[0]
-    if tags[PHOTOMETRIC] == WHITE_IS_ZERO and dtype.kind == "u":
-        color = np.iinfo(dtype).max - color
+    if tags[PHOTOMETRIC] == WHITE_IS_ZERO and dtype.kind in "ui":
+        color = np.iinfo(dtype).max - color.clip(min=0)
     has_alpha = samples.shape[-1] > colors and extra in (PREMULTIPLIED_ALPHA, ALPHA)
     info = {"exif": whole, "xmp": tags.get(XMP), "icc_profile": tags.get(ICC_PROFILE), "dpi": _read_dpi(tags)}
     alpha = samples[..., colors] if has_alpha else None
     return Samples(color, alpha, extra == PREMULTIPLIED_ALPHA, info, "TIFF")
+
+
+def _load_tags(content: bytes) -> ImageFileDirectory_v2:
+    tags = ImageFileDirectory_v2(content[: 16 if b"+" in content[:4] else 8])
+    file = io.BytesIO(content)
+    file.seek(tags.next)
+    tags.load(file)
+    return tags
 
 
 def _read_dpi(tags: ImageFileDirectory_v2) -> tuple[float, ...]:
@@ -75,7 +80,12 @@ def _read_dpi(tags: ImageFileDirectory_v2) -> tuple[float, ...]:
 
 
 def _sample_type(tags: ImageFileDirectory_v2) -> np.dtype[Any] | None:
-    """Return the type of all samples as it is stored; None where they differ or NumPy has none."""
+    """Return the type of all samples as it is stored; None where they differ or NumPy has none.
+
+    None too where the bits of each byte are reversed, which Pillow sets right where it has the mode.
+    """
+    if tags.get(FILL_ORDER, 1) != 1:
+        return None
     bits, kinds = set(tags.get(BITS, (1,))), set(tags.get(SAMPLE_FORMAT, (1,)))
     try:
         ((bits,), (kind,)) = bits, kinds
