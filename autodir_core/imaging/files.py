@@ -72,7 +72,7 @@ def read_picture(path: PathLike, *, center: int | None = None) -> Picture:
 
     Any mode Pillow reads: 1-bit, gray, palette, RGB, CMYK, each with its transparency; color at 16 bits of PNG files,
     and of TIFF files color and gray with alpha at 16 to 64 bits, integer or float. Other 16-bit *color* is reduced to
-    8 bits, as by color profiles other than sRGB, with a warning. A float picture has no stated range: it is taken as
+    8 bits, as by color profiles of tables, with a warning. A float picture has no stated range: it is taken as
     0..1 where nothing is above 4, else as 0..255 or 0..65535, whichever is the first to hold its maximum. Metadata that
     cannot be read are a warning. With `center` only the central square of so many pixels a side is kept of 8-bit
     pictures; the rest is decoded, but not converted.
@@ -213,14 +213,12 @@ def _describe_failure(path: Path, error: Exception) -> str:
 
 
 def _to_picture(samples: Samples, path: Path) -> Picture:
-    """Convert deep samples; only through a color profile other than sRGB they become 8 bits."""
+    """Convert deep samples; only through a color profile of tables they become 8 bits."""
     color = scale_samples(samples.color, path)
     alpha = None if samples.alpha is None else scale_samples(samples.alpha, path)
     if alpha is not None and samples.premultiplied:
         color = (color / alpha[..., None].clamp(min=1e-6)).clamp(0, 1)
-    image, profile = color.expand(*color.shape[:2], 3).contiguous(), b""
-    if samples.info.get("icc_profile") and samples.color.shape[-1] == 3:
-        image, profile = deep_to_srgb(image, samples.info["icc_profile"], path)
+    image, profile = deep_to_srgb(color, samples.info.get("icc_profile"), path)
     metadata = samples_metadata(samples, profile, path)
     depth = min(8 * samples.color.dtype.itemsize, 32)
     gray = samples.color.shape[-1] == 1
@@ -230,8 +228,9 @@ def _to_picture(samples: Samples, path: Path) -> Picture:
 def _to_pixels(image: Image.Image, path: Path, center: int | None) -> tuple[Tensor, Tensor | None, bytes]:
     """Return the colors [1, H, W, 3], alpha [1, H, W] and the profile of the colors, where the file has one."""
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
-        gray = scale_samples(read_levels(image), path)[None]
-        return gray[..., None].expand(*gray.shape, 3).contiguous(), None, b""
+        gray = scale_samples(read_levels(image), path)[..., None]
+        gray, profile = deep_to_srgb(gray, image.info.get("icc_profile"), path)
+        return gray[None], None, profile
     color, alpha = _split_alpha(image if center is None else image.crop(_center_box(image.size, center)))
     color, profile = to_srgb(color, image.info.get("icc_profile"), path)
     return from_pil(color)[None], None if alpha is None else from_pil(alpha)[None], profile
