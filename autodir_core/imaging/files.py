@@ -17,11 +17,10 @@ from ..errors import InputError
 from ..serialization.atomic import atomic_path, one_line
 from .color import deep_to_srgb, to_srgb
 from .formats.deep_png import read_deep_png
-from .formats.depth import is_deep_tiff, read_levels, reduces_color
 from .formats.encoding import DEEP_FORMATS, encode_picture, quiet_pillow
 from .formats.errors import FORMAT_ERRORS
 from .formats.metadata import Metadata, read_metadata, read_orientation, samples_metadata, strip_metadata
-from .formats.samples import Samples
+from .formats.samples import Samples, is_deep_tiff, read_levels, reduces_color
 from .formats.tiff import is_tiff, read_samples
 from .formats.unread import describe_unread
 from .layout import check_images, from_pil, scale_samples, to_gray

@@ -23,7 +23,7 @@ from .deep_png import replace_pixels
 from .deep_tiff import encode_samples
 from .errors import FORMAT_ERRORS
 from .metadata import Metadata
-from .tiff import add_tags
+from .tags import add_tags
 
 logger = logging.getLogger(__name__)
 

@@ -14,14 +14,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
 from PIL import Image, PngImagePlugin
 
 from ...serialization.atomic import one_line
 from .errors import FORMAT_ERRORS
-from .exif import EXIF_START, ORIENTATION, bare_exif, describe_photo, make_upright, read_exif
+from .exif import (
+    EXIF_START,
+    ORIENTATION,
+    bare_exif,
+    describe_photo,
+    exif_tags,
+    make_upright,
+    read_exif,
+    with_resolution,
+)
 from .samples import Samples
-from .tiff import ICC_PROFILE, PER_INCH, RESOLUTION_UNIT, RESOLUTIONS, read_tag, strip_tags
-from .tiff import STARTS as TIFF_STARTS
+from .tags import BYTE, UNDEFINED, Directory, Value, describe_resolution, find_resolution, read_file
+from .tags import STARTS as TIFF_STARTS
+from .tiff import ICC_PROFILE, strip_tags
 
 logger = logging.getLogger(__name__)
 
@@ -36,6 +47,7 @@ PNG_IPTC = "Raw profile type iptc"
 
 PNG_PIXELS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")
 PHOTOSHOP_IPTC, TIFF_IPTC, TIFF_XMP = 0x0404, 33723, 700
+IPTC_START = b"\x1c"
 XMP_ORIENTATION = re.compile(rb'(tiff:Orientation(?:="|>))(\d)')
 MAX_DPI, MAX_SEGMENT = 65535, 65533
 
@@ -73,7 +85,8 @@ class Metadata:
             exif = self.exif if len(self.exif) <= MAX_SEGMENT else b""
             options |= {"exif": exif, "extra": self._jpeg_segments(), "comment": self.comment[:MAX_SEGMENT]}
         else:
-            options |= {"exif": self.exif, "xmp": self.xmp}
+            exif = with_resolution(self.exif, self.dpi) if self.dpi else self.exif
+            options |= {"exif": exif, "xmp": self.xmp}
         return {name: value for name, value in options.items() if value}
 
     def homeless(self, picture_format: str) -> list[str]:
@@ -84,21 +97,15 @@ class Metadata:
             "the comment": self.comment and picture_format != "JPEG",
             "so long an EXIF block": len(self.exif) > MAX_SEGMENT and picture_format == "JPEG",
             "so long an XMP packet": len(XMP_START + self.xmp) > MAX_SEGMENT and picture_format == "JPEG",
-            "the resolution": self.dpi and not self.exif and picture_format == "WEBP",
         }
         return [name for name, is_lost in lost.items() if is_lost]
 
-    def tiff_tags(self) -> dict[int, Any]:
-        """Return the tags of all of it in a TIFF file, as `tiff.add_tags` takes them."""
-        known = {TIFF_XMP: self.xmp, TIFF_IPTC: self.iptc, ICC_PROFILE: self.icc_profile}
-        tags: dict[int, Any] = {tag: value for tag, value in known.items() if value}
-        if self.dpi:
-            tags |= dict(zip(RESOLUTIONS, self.dpi, strict=True)) | {RESOLUTION_UNIT: PER_INCH}
-        if not self.exif:
-            return tags
-        exif = Image.Exif()
-        exif.load(self.exif)
-        return tags | describe_photo(exif)
+    def tiff_tags(self) -> Directory:
+        """Return the tags of all of it in a TIFF file, as `tags.add_tags` takes them."""
+        known = {TIFF_XMP: Value(BYTE, self.xmp)}
+        known |= {TIFF_IPTC: Value(UNDEFINED, self.iptc), ICC_PROFILE: Value(UNDEFINED, self.icc_profile)}
+        tags: Directory = {tag: value for tag, value in known.items() if value.content}
+        return tags | (describe_resolution(self.dpi) if self.dpi else {}) | describe_photo(exif_tags(self.exif))
 
     def _png_chunks(self) -> PngImagePlugin.PngInfo:
         chunks = PngImagePlugin.PngInfo()
@@ -129,7 +136,8 @@ def read_orientation(image: Image.Image, path: Path) -> int:
         else:
             exif = image.getexif()
         orientation = exif.get(ORIENTATION)
-        exif.tobytes()  # which fails where a value is not of its tag's type
+        if image.format != "TIFF":  # whose values are not of EXIF alone
+            exif.tobytes()  # which fails where a value is not of its tag's type
     except FORMAT_ERRORS as error:
         logger.warning("%s: its EXIF block is odd (%s); the pixels are used all the same", path, one_line(error))
     if image.format == "TIFF":  # which Pillow has turned already
@@ -157,12 +165,13 @@ def read_metadata(image: Image.Image, size: tuple[int, int], icc_profile: bytes,
             logger.warning("%s: its %s cannot be read (%s) and is left out", path, what, one_line(error))
             return default
 
+    exif = attempt("EXIF block", lambda: make_upright(read_exif(image, path), *size), b"")
     return Metadata(
-        exif=attempt("EXIF block", lambda: make_upright(read_exif(image), *size), b""),
+        exif=exif,
         xmp=attempt("XMP packet", lambda: XMP_ORIENTATION.sub(rb"\g<1>1", find_xmp(image)), b""),
         iptc=attempt("IPTC block", lambda: read_iptc(image, path), b""),
         icc_profile=icc_profile,
-        dpi=attempt("resolution", lambda: read_dpi(info), None),
+        dpi=attempt("resolution", lambda: read_dpi(info, exif), None),
         comment=info["comment"] if image.format in ("JPEG", "MPO") and "comment" in info else b"",
         texts=tuple(read_texts(path)) if image.format == "PNG" else (),
     )
@@ -187,10 +196,17 @@ def find_xmp(image: Image.Image) -> bytes:
 def read_iptc(image: Image.Image, path: Path) -> bytes:
     """Return the IPTC records; TIFF files often store them as numbers, of which Pillow gives the first."""
     if image.format == "TIFF":
-        return read_tag(path, TIFF_IPTC).rstrip(b"\0")
+        value = read_file(path).get(TIFF_IPTC)
+        return in_stored_order(value.content).rstrip(b"\0") if isinstance(value, Value) else b""
     if text := image.info.get(PNG_IPTC):
         return photoshop_iptc(bytes.fromhex(text.split("\n", 3)[3]))
     return bytes(image.info.get("photoshop", {}).get(PHOTOSHOP_IPTC, b""))
+
+
+def in_stored_order(iptc: bytes) -> bytes:
+    """Return the IPTC records of a TIFF file whose bytes may have been taken for numbers of four."""
+    is_whole = iptc.startswith(IPTC_START) or len(iptc) % 4
+    return iptc if is_whole else np.frombuffer(iptc, ">u4").astype("<u4").tobytes()
 
 
 def photoshop_resource(iptc: bytes) -> bytes:
@@ -208,9 +224,9 @@ def photoshop_iptc(resources: bytes) -> bytes:
     return resources[start + 4 : start + 4 + length]
 
 
-def read_dpi(info: dict[Any, Any]) -> tuple[float, float] | None:
-    """Return the resolution; None where there is none, or where it makes no sense: Pillow calls a lack of it 1."""
-    x, y = (float(value) for value in info.get("dpi", (1, 1)))
+def read_dpi(info: dict[Any, Any], exif: bytes) -> tuple[float, float] | None:
+    """Return the resolution, in EXIF where it stands there alone; None where it makes no sense: Pillow calls none 1."""
+    x, y = (float(value) for value in info.get("dpi") or find_resolution(exif_tags(exif)) or (1, 1))
     return (x, y) if 1 < x <= MAX_DPI and 1 < y <= MAX_DPI else None
 
 

@@ -15,7 +15,7 @@ import torch
 from PIL import Image, ImageCms, PngImagePlugin
 
 from autodir_core.imaging.files import read_picture, write_picture
-from autodir_core.imaging.formats.tiff import add_tags
+from autodir_core.imaging.formats.tags import UNDEFINED, Value, add_tags
 from tests.core.imaging.test_files import swapped_primaries
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:PIL")  # Pillow's own words about odd metadata
@@ -198,7 +198,7 @@ def test_credits_that_a_tiff_file_stores_as_numbers_are_kept(tmp_path, depth):
     """As exiftool and Photoshop do; Pillow gives the first number alone, which was taken for a count of zeros."""
     write_picture(tmp_path / "a.tif", torch.rand(1, 5, 7, 3), depth=depth)
     padded = IPTC + bytes(-len(IPTC) % 4)
-    content = add_tags((tmp_path / "a.tif").read_bytes(), {33723: padded})
+    content = add_tags((tmp_path / "a.tif").read_bytes(), {33723: Value(UNDEFINED, padded)})
     entry = struct.pack("<HHI", 33723, 7, len(padded))
     assert entry in content
     (tmp_path / "a.tif").write_bytes(content.replace(entry, struct.pack("<HHI", 33723, LONG, len(padded) // 4)))
