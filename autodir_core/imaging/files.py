@@ -19,6 +19,7 @@ from .color import deep_to_srgb, to_srgb
 from .formats.deep_png import read_deep_png
 from .formats.encoding import DEEP_FORMATS, encode_picture, quiet_pillow
 from .formats.errors import FORMAT_ERRORS
+from .formats.jpeg2000 import read_deep_color, read_info
 from .formats.metadata import Metadata, read_metadata, read_orientation, samples_metadata, strip_metadata
 from .formats.samples import Samples, is_deep_tiff, read_levels, reduces_color
 from .formats.tiff import is_tiff, read_samples
@@ -148,13 +149,16 @@ def _read_with_pillow(source: Path | io.BytesIO, path: Path, center: int | None)
     with quiet_pillow(), Image.open(source, formats=_formats()) as file:
         if is_deep_tiff(file) and (samples := read_samples(path)) is not None:
             return _to_picture(samples, path)
+        if file.format == "JPEG2000":
+            file.info |= read_info(path)
         is_reduced = reduces_color(file)
         file.load()
         orientation = read_orientation(file, path)
         if is_reduced:
             if (samples := _read_16_bits(file, path, orientation)) is not None:
                 return _to_picture(samples, path)
-            logger.warning("%s: its 16-bit colors are read as 8 bits; a TIFF file keeps all", path)
+            bits = file.info.get("bit_depth", 16)
+            logger.warning("%s: its %d-bit colors are read as 8 bits; a TIFF file of RGB keeps all", path, bits)
         method = _TRANSPOSE.get(orientation)
         image = file if method is None else file.transpose(method)
         pixels, alpha, profile = _to_pixels(image, path, center)
@@ -165,6 +169,8 @@ def _read_with_pillow(source: Path | io.BytesIO, path: Path, center: int | None)
 
 def _read_16_bits(file: Image.Image, path: Path, orientation: int) -> Samples | None:
     """Return what Pillow reduced of a picture that it has loaded; None where nothing here keeps it."""
+    if file.format == "JPEG2000":
+        return read_deep_color(path, file.info, orientation)
     if file.format != "PNG" or "transparency" in file.info:  # of one color, which the other decoder passes over
         return None
     return read_deep_png(path, file.info, orientation)

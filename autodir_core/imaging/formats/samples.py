@@ -11,7 +11,7 @@ from PIL import Image
 BITS = 258
 """The tag of a TIFF file that tells the bits of each channel."""
 
-DEEP_MODES = ("RGB;16", "RGBA;16", "LA;16", "RGBX;16", "RGBa;16")
+DEEP_MODES = ("RGB;16", "RGBA;16", "LA;16", "RGBX;16", "RGBa;16", "CMYK;16")
 """How the names begin by which Pillow's decoders know pixels of 16 bits that they reduce to 8."""
 
 
@@ -59,6 +59,8 @@ def read_levels(image: Image.Image) -> np.ndarray:
 
 def reduces_color(file: Image.Image) -> bool:
     """Return whether Pillow will reduce the colors of an opened file, not yet loaded, to 8 bits."""
+    if file.info.get("bit_depth", 8) > 8 and not file.mode.startswith("I"):  # of JPEG 2000 and HEIF files
+        return True
     for tile in getattr(file, "tile", ()):
         mode, *more = tile[3] if isinstance(tile[3], tuple) else (tile[3],)
         if str(mode).startswith(DEEP_MODES) or (tile[0] == "ppm" and mode == "RGB" and more[0] > 255):

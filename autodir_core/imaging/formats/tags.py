@@ -124,9 +124,10 @@ def add_tags(content: bytes, tags: Directory) -> bytes:
 def describe_resolution(dpi: tuple[float, float]) -> Directory:
     """Return the tags of a resolution in pixels per inch."""
     rationals = (Fraction(value).limit_denominator(MAX_DENOMINATOR).as_integer_ratio() for value in dpi)
-    tags = (Value(RATIONAL, struct.pack("<II", *rational)) for rational in rationals)
-    unit = Value(SHORT, struct.pack("<H", PER_INCH))
-    return dict(zip(RESOLUTIONS, tags, strict=True)) | {RESOLUTION_UNIT: unit}
+    tags: Directory = {RESOLUTION_UNIT: Value(SHORT, struct.pack("<H", PER_INCH))}
+    for tag, rational in zip(RESOLUTIONS, rationals, strict=True):
+        tags[tag] = Value(RATIONAL, struct.pack("<II", *rational))
+    return tags
 
 
 def find_resolution(tags: Directory) -> tuple[float, ...]:

@@ -207,3 +207,9 @@ def test_a_cut_off_file_is_told(tmp_path):
     path.write_bytes(path.read_bytes()[:-400])
     with pytest.raises(ValueError, match=r"a\.tif is damaged or cut off"):
         read_picture(path)
+
+
+def test_cmyk_of_16_bits_comes_as_8_and_says_so(tmp_path, caplog):
+    samples = np.full((HEIGHT, WIDTH, 4), 65535, np.uint16)
+    picture = read_picture(write_tiff(tmp_path / "a.tif", samples - samples, t262=5))
+    assert picture.image.min() == 1 and "a.tif: its 16-bit colors are read as 8 bits" in caplog.text
