@@ -16,11 +16,18 @@ from torch import Tensor
 from ..errors import InputError
 from ..serialization.atomic import atomic_path, one_line
 from .color import deep_to_srgb, to_srgb
-from .formats.deep_png import read_deep_png
 from .formats.encoding import DEEP_FORMATS, encode_picture, quiet_pillow
 from .formats.errors import FORMAT_ERRORS
 from .formats.jpeg2000 import read_deep_color, read_info
-from .formats.metadata import Metadata, read_metadata, read_orientation, samples_metadata, strip_metadata
+from .formats.metadata import (
+    Metadata,
+    read_metadata,
+    read_orientation,
+    samples_metadata,
+    strip_metadata,
+    unpack_raw_profiles,
+)
+from .formats.png import read_deep_png
 from .formats.samples import Samples, is_deep_tiff, read_levels, reduces_color
 from .formats.tiff import is_tiff, read_samples
 from .formats.unread import describe_unread
@@ -149,10 +156,7 @@ def _read_with_pillow(source: Path | io.BytesIO, path: Path, center: int | None)
     with quiet_pillow(), Image.open(source, formats=_formats()) as file:
         if is_deep_tiff(file) and (samples := read_samples(path)) is not None:
             return _to_picture(samples, path)
-        if file.format == "JPEG2000":
-            file.info |= read_info(path)
-        is_reduced = reduces_color(file)
-        file.load()
+        is_reduced = _load(file, path)
         orientation = read_orientation(file, path)
         if is_reduced:
             if (samples := _read_16_bits(file, path, orientation)) is not None:
@@ -165,6 +169,17 @@ def _read_with_pillow(source: Path | io.BytesIO, path: Path, center: int | None)
         kind = "JPEG" if file.format == "MPO" else file.format or ""
         metadata = read_metadata(file, image.size, profile, path)
         return Picture(pixels, alpha, metadata, kind, _depth(file), gray=_is_gray(file))
+
+
+def _load(file: Image.Image, path: Path) -> bool:
+    """Load an opened picture, add to its `info` what Pillow leaves out, and return whether it reduces the colors."""
+    if file.format == "JPEG2000":
+        file.info |= read_info(path)
+    is_reduced = reduces_color(file)
+    file.load()
+    if file.format == "PNG":
+        file.info |= unpack_raw_profiles(file.info)
+    return is_reduced
 
 
 def _read_16_bits(file: Image.Image, path: Path, orientation: int) -> Samples | None:

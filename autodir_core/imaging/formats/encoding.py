@@ -19,10 +19,10 @@ from torch import Tensor
 from ...errors import InputError
 from ...serialization.atomic import one_line
 from ..layout import to_pil, to_uint16
-from .deep_png import replace_pixels
 from .deep_tiff import encode_samples
 from .errors import FORMAT_ERRORS
 from .metadata import Metadata
+from .png import replace_pixels
 from .tags import add_tags
 
 logger = logging.getLogger(__name__)

@@ -35,14 +35,11 @@ def bare_exif(block: Any) -> bytes:
 
 def read_exif(image: Image.Image, path: Path) -> bytes:
     """Return the EXIF block of an opened picture as it is in the file; of a TIFF file what its tags say about it."""
-    block = image.info.get("exif")
     if image.format == "TIFF":
         photo = describe_photo(tags.read_file(path))
         return tags.encode_block(photo) if photo else b""
-    if isinstance(block, bytes):
-        return block
-    exif = image.getexif()
-    return exif.tobytes() if len(exif) else b""
+    block = image.info.get("exif")
+    return block if isinstance(block, bytes) else b""
 
 
 def describe_photo(directory: tags.Directory) -> tags.Directory:

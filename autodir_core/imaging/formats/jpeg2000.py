@@ -26,7 +26,7 @@ ICC_METHODS, ICC_AT = (b"\2", b"\3"), 3
 
 
 def read_deep_color(path: Path, info: dict[Any, Any], orientation: int) -> Samples:
-    """Return what an intact file of color above 8 bits holds; arguments as of `deep_png.read_deep_png`.
+    """Return what an intact file of color above 8 bits holds; arguments as of `png.read_deep_png`.
 
     OpenCV reads it, because Pillow rounds the brightest values up to one too many, which is black. InputError where
     OpenCV is missing or does not know the file.

@@ -5,7 +5,6 @@ Whatever it holds, it keeps no one from the pixels: what cannot be read or writt
 
 from __future__ import annotations
 
-import io
 import logging
 import re
 import struct
@@ -29,6 +28,7 @@ from .exif import (
     read_exif,
     with_resolution,
 )
+from .png import PNG_START, PNG_XMP, RAW_PROFILE, png_chunks, raw_profiles, read_texts
 from .samples import Samples
 from .tags import BYTE, UNDEFINED, Directory, Value, describe_resolution, find_resolution, read_file
 from .tags import STARTS as TIFF_STARTS
@@ -41,10 +41,6 @@ T = TypeVar("T")
 XMP_START, PHOTOSHOP_START, IPTC_RESOURCE = b"http://ns.adobe.com/xap/1.0/\0", b"Photoshop 3.0\0", b"8BIM\4\4"
 JPEG_START, JPEG_PIXELS, JPEG_PROFILE = b"\xff\xd8", 0xDA, b"ICC_PROFILE\0"
 JPEG_METADATA = (*range(0xE0, 0xEE), 0xEF, 0xFE)
-PNG_START, PNG_TEXTS, PNG_XMP = b"\x89PNG\r\n\x1a\n", (b"tEXt", b"zTXt", b"iTXt"), b"XML:com.adobe.xmp"
-PNG_IPTC = "Raw profile type iptc"
-"""The text of a PNG in which ImageMagick and ExifTool keep it: name, length and content in hexadecimal digits."""
-
 PNG_PIXELS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")
 PHOTOSHOP_IPTC, TIFF_IPTC, TIFF_XMP = 0x0404, 33723, 700
 IPTC_START = b"\x1c"
@@ -115,7 +111,9 @@ class Metadata:
             chunks.add(b"iTXt", PNG_XMP + bytes(5) + self.xmp)
         if self.iptc:
             resource = photoshop_resource(self.iptc)
-            chunks.add_text(PNG_IPTC, f"\niptc\n{len(resource):8}\n{resource.hex(chr(10), -36)}\n", zip=True)
+            chunks.add_text(
+                RAW_PROFILE + "iptc", f"\niptc\n{len(resource):8}\n{resource.hex(chr(10), -36)}\n", zip=True
+            )
         return chunks
 
     def _jpeg_segments(self) -> bytes:
@@ -173,7 +171,7 @@ def read_metadata(image: Image.Image, size: tuple[int, int], icc_profile: bytes,
         icc_profile=icc_profile,
         dpi=attempt("resolution", lambda: read_dpi(info, exif), None),
         comment=info["comment"] if image.format in ("JPEG", "MPO") and "comment" in info else b"",
-        texts=tuple(read_texts(path)) if image.format == "PNG" else (),
+        texts=tuple(read_texts(path, raw_profiles(info))) if image.format == "PNG" else (),
     )
 
 
@@ -183,6 +181,16 @@ def samples_metadata(samples: Samples, icc_profile: bytes, path: Path) -> Metada
     holder.info, holder.format = samples.info, samples.format
     height, width = samples.color.shape[:2]
     return read_metadata(holder, (width, height), icc_profile, path)
+
+
+def unpack_raw_profiles(info: dict[Any, Any]) -> dict[str, bytes]:
+    """Return what `Image.info` of a PNG file lacks and its texts hold, as ImageMagick and older programs write it."""
+    raw = raw_profiles(info)
+    app1 = raw.get("APP1", b"")
+    found = {"exif": raw.get("exif", app1 if app1.startswith(EXIF_START) else b"")}
+    found["xmp"] = raw.get("xmp", app1[len(XMP_START) :] if app1.startswith(XMP_START) else b"")
+    found["icc_profile"] = raw.get("icc", raw.get("icm", b""))
+    return {name: content for name, content in found.items() if content and not info.get(name)}
 
 
 def find_xmp(image: Image.Image) -> bytes:
@@ -198,8 +206,9 @@ def read_iptc(image: Image.Image, path: Path) -> bytes:
     if image.format == "TIFF":
         value = read_file(path).get(TIFF_IPTC)
         return in_stored_order(value.content).rstrip(b"\0") if isinstance(value, Value) else b""
-    if text := image.info.get(PNG_IPTC):
-        return photoshop_iptc(bytes.fromhex(text.split("\n", 3)[3]))
+    raw = raw_profiles(image.info) if image.format == "PNG" else {}
+    if resources := raw.get("iptc") or raw.get("8bim"):
+        return photoshop_iptc(resources)
     return bytes(image.info.get("photoshop", {}).get(PHOTOSHOP_IPTC, b""))
 
 
@@ -228,27 +237,6 @@ def read_dpi(info: dict[Any, Any], exif: bytes) -> tuple[float, float] | None:
     """Return the resolution, in EXIF where it stands there alone; None where it makes no sense: Pillow calls none 1."""
     x, y = (float(value) for value in info.get("dpi") or find_resolution(exif_tags(exif)) or (1, 1))
     return (x, y) if 1 < x <= MAX_DPI and 1 < y <= MAX_DPI else None
-
-
-def read_texts(path: Path) -> Iterator[tuple[bytes, bytes]]:
-    """Yield kind and content of the text chunks of a PNG file, not unpacked, but those that hold EXIF or XMP."""
-    with path.open("rb") as file:
-        file.seek(len(PNG_START))
-        while len(head := file.read(8)) == 8:
-            length, kind = struct.unpack(">I4s", head)
-            content = file.read(length) if kind in PNG_TEXTS else b""
-            if content and not content.startswith((PNG_XMP, b"Raw profile type ")):
-                yield kind, content
-            file.seek(4 + length - len(content), io.SEEK_CUR)
-
-
-def png_chunks(content: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Yield the chunks of a PNG file: kind, and all of it with its length and its check sum."""
-    at = len(PNG_START)
-    while at + 12 <= len(content):
-        (length,) = struct.unpack_from(">I", content, at)
-        yield content[at + 4 : at + 8], content[at : at + 12 + length]
-        at += 12 + length
 
 
 def jpeg_segments(content: bytes) -> Iterator[tuple[int, bytes]]:

@@ -14,7 +14,7 @@ from PIL import Image, ImageCms
 from autodir_core.imaging.color import srgb_profile
 from autodir_core.imaging.files import read_picture
 from autodir_core.imaging.profiles import convert_exactly, read_curve
-from tests.core.imaging.formats.test_deep_png import saved
+from tests.core.imaging.formats.test_png import saved
 from tests.core.imaging.formats.test_tiff import write_tiff
 from tests.core.imaging.test_files import swapped_primaries
 

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from autodir_core.imaging.files import read_picture
-from autodir_core.imaging.formats.deep_png import CHANNELS, paeth
+from autodir_core.imaging.formats.png import CHANNELS, paeth
 from autodir_core.imaging.layout import to_uint16
 
 

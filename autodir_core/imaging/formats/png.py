@@ -1,17 +1,25 @@
-"""PNG files of 16 bits a channel in color, which Pillow reads as 8 bits and does not write (ISO/IEC 15948)."""
+"""PNG files (ISO/IEC 15948): chunks, texts, and color of 16 bits, which Pillow reads as 8 bits and does not write."""
 
 from __future__ import annotations
 
+import io
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from .metadata import PNG_START, png_chunks
 from .samples import Samples, turn_upright
+
+PNG_START, PNG_TEXTS, PNG_XMP = b"\x89PNG\r\n\x1a\n", (b"tEXt", b"zTXt", b"iTXt"), b"XML:com.adobe.xmp"
+RAW_PROFILE = "Raw profile type "
+"""How a text is named in which ImageMagick and ExifTool keep what is no text: name, length and hexadecimal digits."""
+
+RAW_NAMES = ("exif", "xmp", "APP1", "iptc", "8bim", "icc", "icm")
+"""The names that go on so and are known here."""
 
 CHANNELS = {0: 1, 2: 3, 4: 2, 6: 4}
 """By PNG's numbers of gray, RGB, and both with alpha."""
@@ -99,3 +107,34 @@ def filter_rows(levels: np.ndarray) -> bytes:
     filtered[:, 0], filtered[:, 1:] = SUB, rows
     filtered[:, 1 + 2 * channels :] -= rows[:, : -2 * channels]
     return filtered.tobytes()
+
+
+def png_chunks(content: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Yield the chunks of a PNG file: kind, and all of it with its length and its check sum."""
+    at = len(PNG_START)
+    while at + 12 <= len(content):
+        (length,) = struct.unpack_from(">I", content, at)
+        yield content[at + 4 : at + 8], content[at : at + 12 + length]
+        at += 12 + length
+
+
+def read_texts(path: Path, known: Collection[str]) -> Iterator[tuple[bytes, bytes]]:
+    """Yield kind and content of the text chunks of a PNG file, not unpacked, but XMP and the raw profiles `known`."""
+    passed_over = (PNG_XMP, *((RAW_PROFILE + name).encode() + b"\0" for name in known))
+    with path.open("rb") as file:
+        file.seek(len(PNG_START))
+        while len(head := file.read(8)) == 8:
+            length, kind = struct.unpack(">I4s", head)
+            content = file.read(length) if kind in PNG_TEXTS else b""
+            if content and not content.startswith(passed_over):
+                yield kind, content
+            file.seek(4 + length - len(content), io.SEEK_CUR)
+
+
+def raw_profiles(info: dict[Any, Any]) -> dict[str, bytes]:
+    """Return by their names the raw profiles that can be unpacked among the texts in `Image.info`."""
+    found: dict[str, bytes] = {}
+    for name in RAW_NAMES:
+        with suppress(ValueError, LookupError):
+            found[name] = bytes.fromhex(info[RAW_PROFILE + name].split("\n", 3)[3])
+    return found
