@@ -90,6 +90,7 @@ class Metadata:
         lost = {
             "the texts": self.texts and picture_format != "PNG",
             "IPTC records": self.iptc and picture_format == "WEBP",
+            "so many IPTC records": len(self._iptc_segment()) > MAX_SEGMENT and picture_format == "JPEG",
             "the comment": self.comment and picture_format != "JPEG",
             "so long an EXIF block": len(self.exif) > MAX_SEGMENT and picture_format == "JPEG",
             "so long an XMP packet": len(XMP_START + self.xmp) > MAX_SEGMENT and picture_format == "JPEG",
@@ -116,11 +117,14 @@ class Metadata:
             )
         return chunks
 
+    def _iptc_segment(self) -> bytes:
+        return PHOTOSHOP_START + photoshop_resource(self.iptc)
+
     def _jpeg_segments(self) -> bytes:
         """Return XMP and IPTC as segments; Pillow has an option for XMP since version 11, none for IPTC."""
         bodies = [(0xE1, XMP_START + self.xmp)] if self.xmp and len(XMP_START + self.xmp) <= MAX_SEGMENT else []
-        if self.iptc:
-            bodies.append((0xED, PHOTOSHOP_START + photoshop_resource(self.iptc)))
+        if self.iptc and len(self._iptc_segment()) <= MAX_SEGMENT:
+            bodies.append((0xED, self._iptc_segment()))
         return b"".join(struct.pack(">BBH", 0xFF, marker, len(body) + 2) + body for marker, body in bodies)
 
 

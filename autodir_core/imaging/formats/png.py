@@ -24,6 +24,13 @@ RAW_NAMES = ("exif", "xmp", "APP1", "iptc", "8bim", "icc", "icm")
 CHANNELS = {0: 1, 2: 3, 4: 2, 6: 4}
 """By PNG's numbers of gray, RGB, and both with alpha."""
 
+WHOLE = ((0, 0, 1, 1),)
+INTERLACED = (
+    *((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4)),
+    *((0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)),
+)
+"""The passes that a file stores its pixels in: of each the first column and row, and the steps to the next ones."""
+
 COLOR_TYPES = {channels: number for number, channels in CHANNELS.items()}
 
 SUB = 1
@@ -33,8 +40,8 @@ LEVEL = 3
 """Of zlib: the low bytes of photographs hardly shrink, whatever time is spent on them."""
 
 
-def read_deep_png(path: Path, info: dict[Any, Any], orientation: int) -> Samples | None:
-    """Return what an intact PNG file of 16-bit colors holds; None of one that is interlaced.
+def read_deep_png(path: Path, info: dict[Any, Any], orientation: int) -> Samples:
+    """Return what an intact PNG file of 16-bit colors holds.
 
     Args:
         path: of the file.
@@ -43,16 +50,27 @@ def read_deep_png(path: Path, info: dict[Any, Any], orientation: int) -> Samples
     """
     chunks = [(kind, whole[8:-4]) for kind, whole in png_chunks(path.read_bytes())]
     width, height, _, color_type, _, _, interlaced = struct.unpack(">IIBBBBB", dict(chunks)[b"IHDR"])
-    if interlaced:
-        return None
-    channels = CHANNELS[color_type]
-    length = height * (1 + 2 * channels * width)
+    levels = np.empty((height, width, CHANNELS[color_type]), np.uint16)
     packed = b"".join(body for kind, body in chunks if kind == b"IDAT")
-    rows = np.frombuffer(zlib.decompressobj().decompress(packed, length), np.uint8, length).reshape(height, -1)
-    pixels = unfilter(rows[:, 0], rows[:, 1:].reshape(height, width, 2 * channels))
-    levels = turn_upright(pixels.view(">u2").astype(np.uint16), orientation)
-    colors = channels - (channels % 2 == 0)
-    return Samples(levels[..., :colors], levels[..., -1] if colors < channels else None, False, info, "PNG")
+    room = 2 * height + len(INTERLACED)  # for the filters of all rows
+    _fill(levels, zlib.decompressobj().decompress(packed, levels.nbytes + room), INTERLACED if interlaced else WHOLE)
+    levels = turn_upright(levels, orientation)
+    colors = levels.shape[-1] - (levels.shape[-1] % 2 == 0)
+    return Samples(levels[..., :colors], levels[..., -1] if colors < levels.shape[-1] else None, False, info, "PNG")
+
+
+def _fill(levels: np.ndarray, content: bytes, passes: tuple[tuple[int, int, int, int], ...]) -> None:
+    """Set [H, W, C] to the content of a file, unpacked, pass by pass."""
+    start = 0
+    for x, y, across, down in passes:
+        part = levels[y::down, x::across]
+        rows, columns, channels = part.shape
+        if part.size:
+            length = rows * (1 + 2 * channels * columns)
+            filtered = np.frombuffer(content, np.uint8, length, start).reshape(rows, -1)
+            pixels = unfilter(filtered[:, 0], filtered[:, 1:].reshape(rows, columns, 2 * channels))
+            part[:] = pixels.view(">u2")
+            start += length
 
 
 def unfilter(filters: np.ndarray, filtered: np.ndarray) -> np.ndarray:

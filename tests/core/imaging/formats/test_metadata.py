@@ -7,6 +7,7 @@ import logging
 import random
 import struct
 import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ import torch
 from PIL import Image, ImageCms, PngImagePlugin
 
 from autodir_core.imaging.files import read_picture, write_picture
+from autodir_core.imaging.formats.metadata import Metadata
 from autodir_core.imaging.formats.tags import UNDEFINED, Value, add_tags
 from tests.core.imaging.test_files import swapped_primaries
 
@@ -309,6 +311,16 @@ def test_metadata_that_cannot_be_written_cost_no_picture(tmp_path, caplog):
         copied(source, tmp_path / "b.jpg").close()
     assert "b.jpg: a JPEG file has no place for so long an EXIF block; left out" in caplog.text
     assert read_picture(tmp_path / "b.jpg").image.shape == (1, 32, 24, 3)
+
+
+@pytest.mark.parametrize("name", ["iptc", "xmp"])
+def test_what_is_too_long_for_a_jpeg_costs_nothing_else(tmp_path, caplog, name):
+    metadata = replace(Metadata(exif=photo(), iptc=IPTC, xmp=XMP), **{name: IPTC + bytes(66_000)})
+    write_picture(tmp_path / "a.jpg", torch.zeros(1, 8, 8, 3), metadata=metadata)
+    what = {"iptc": "so many IPTC records", "xmp": "so long an XMP packet"}[name]
+    assert f"a.jpg: a JPEG file has no place for {what}; left out" in caplog.text
+    written = read_picture(tmp_path / "a.jpg").metadata
+    assert {kept for kept in ("exif", "iptc", "xmp") if getattr(written, kept)} == {"exif", "iptc", "xmp"} - {name}
 
 
 def test_the_profile_that_is_written_is_that_of_the_pixels(tmp_path):
