@@ -33,6 +33,7 @@ from .formats.tiff import is_tiff, read_samples
 from .formats.unread import describe_unread
 from .layout import check_images, from_pil, scale_samples, to_gray
 from .paths import FORMATS, HEIF_PACKAGE, HEIF_SUFFIXES, PathLike, has_heif
+from .profiles import apply_gamma
 
 logger = logging.getLogger(__name__)
 
@@ -75,10 +76,10 @@ class Picture:
 
 
 def read_picture(path: PathLike, *, center: int | None = None) -> Picture:
-    """Read the first frame of a picture file, turned upright (EXIF) and converted to sRGB (embedded ICC profile).
+    """Read the first frame of a picture file, turned upright (EXIF) and converted to sRGB (its profile, or gamma).
 
-    Any mode Pillow reads: 1-bit, gray, palette, RGB, CMYK, each with its transparency; color at 16 bits of PNG files,
-    and of TIFF files color and gray with alpha at 16 to 64 bits, integer or float. Other 16-bit *color* is reduced to
+    Any mode Pillow reads: 1-bit, gray, palette, RGB, CMYK, each with its transparency; at 16 bits gray, color of PNG
+    and JPEG 2000 files, and of TIFF files all but CMYK, at 16 to 64, integer or float. Other deep *color* is reduced to
     8 bits, as by color profiles of tables, with a warning. A float picture has no stated range: it is taken as
     0..1 where nothing is above 4, else as 0..255 or 0..65535, whichever is the first to hold its maximum. Metadata that
     cannot be read are a warning. With `center` only the central square of so many pixels a side is kept of 8-bit
@@ -166,6 +167,7 @@ def _read_with_pillow(source: Path | io.BytesIO, path: Path, center: int | None)
         method = _TRANSPOSE.get(orientation)
         image = file if method is None else file.transpose(method)
         pixels, alpha, profile = _to_pixels(image, path, center)
+        pixels = pixels if profile else apply_gamma(pixels, file.info)
         kind = "JPEG" if file.format == "MPO" else file.format or ""
         metadata = read_metadata(file, image.size, profile, path)
         return Picture(pixels, alpha, metadata, kind, _depth(file), gray=_is_gray(file))
@@ -239,6 +241,7 @@ def _to_picture(samples: Samples, path: Path) -> Picture:
     if alpha is not None and samples.premultiplied:
         color = (color / alpha[..., None].clamp(min=1e-6)).clamp(0, 1)
     image, profile = deep_to_srgb(color, samples.info.get("icc_profile"), path)
+    image = image if profile else apply_gamma(image, samples.info)
     metadata = samples_metadata(samples, profile, path)
     depth = min(8 * samples.color.dtype.itemsize, 32)
     gray = samples.color.shape[-1] == 1

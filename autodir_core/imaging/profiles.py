@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,6 +17,9 @@ TABLES = (b"A2B0", b"A2B1", b"A2B2", b"D2B0")
 
 SPACES = {1: b"GRAYXYZ ", 3: b"RGB XYZ "}
 """By the number of channels what a profile of curves has in its head: of which colors it is, and to which they lead."""
+
+SRGB_GAMMA, GAMMA_TOLERANCE = 1 / 2.2, 0.05
+"""What a PNG file states for sRGB, and how far from it a gamma is taken for that."""
 
 ROWS = 256
 """Rows of a picture that are converted together, which bounds the memory."""
@@ -44,6 +48,19 @@ def _convert(color: np.ndarray, curves: list[Curve], matrix: np.ndarray) -> np.n
     with np.errstate(all="ignore"):  # a damaged profile's numbers may lead anywhere
         light = np.stack([curve(color[..., i].astype(np.float64)) for i, curve in enumerate(curves)], -1)
         return encode_srgb(np.nan_to_num(light @ matrix.T)).astype(np.float32)
+
+
+def apply_gamma(color: Tensor, info: Mapping[Any, Any]) -> Tensor:
+    """Convert colors in 0..1 that have no profile to sRGB by the gamma that a PNG file states, where it is another."""
+    gamma = info.get("gamma") or SRGB_GAMMA
+    if "srgb" in info or abs(gamma / SRGB_GAMMA - 1) <= GAMMA_TOLERANCE:
+        return color
+    with np.errstate(all="ignore"):
+        return torch.cat([torch.from_numpy(_from_gamma(part.numpy(), gamma)) for part in color.split(ROWS, dim=-3)], -3)
+
+
+def _from_gamma(color: np.ndarray, gamma: float) -> np.ndarray:
+    return encode_srgb(color.astype(np.float64) ** (1 / gamma)).astype(np.float32)
 
 
 def encode_srgb(light: np.ndarray) -> np.ndarray:

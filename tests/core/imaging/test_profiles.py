@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -146,3 +147,35 @@ def test_gray_with_a_profile_of_srgb_is_taken_as_it_is(tmp_path, caplog, dtype) 
     picture = read_picture(write_tiff(tmp_path / "a.tif", levels, t34675=srgb_profile()))
     assert picture.image[0, ..., :1].numpy() == pytest.approx(levels / np.iinfo(dtype).max, abs=1e-6)
     assert picture.gray and not caplog.text
+
+
+def with_gamma(path: Path, gamma: float, *more: bytes) -> Path:
+    """A PNG file with the chunk gAMA, and others, behind its header."""
+    content = path.read_bytes()
+    bodies = [b"gAMA" + struct.pack(">I", round(100_000 * gamma)), *more]
+    chunks = (struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body)) for body in bodies)
+    path.write_bytes(content[:33] + b"".join(chunks) + content[33:])
+    return path
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+def test_the_gamma_of_a_png_without_a_profile_is_undone(tmp_path, dtype, channels) -> None:
+    top, color_type = np.iinfo(dtype).max, {1: 0, 2: 4, 3: 2, 4: 6}[channels]
+    levels = np.random.default_rng(0).integers(0, top, (300, 6, channels)).astype(dtype)
+    if dtype == np.uint16:
+        saved(tmp_path / "a.png", levels, [0] * 300, color_type)
+    else:
+        Image.fromarray(levels.squeeze(-1) if channels == 1 else levels).save(tmp_path / "a.png")
+    picture = read_picture(with_gamma(tmp_path / "a.png", 1.0))
+    colors = levels[..., : 3 if channels > 2 else 1] / top
+    assert picture.image[0].numpy() == pytest.approx(np.broadcast_to(encoded(colors), (300, 6, 3)), abs=2e-4)
+    assert picture.alpha is None or picture.alpha[0].numpy() == pytest.approx(levels[..., -1] / top, abs=1e-6)
+
+
+@pytest.mark.parametrize(("gamma", "more"), [(0.45455, []), (0.0, []), (1.0, [b"sRGB\0"])])
+def test_a_gamma_of_srgb_and_one_that_is_overruled_change_nothing(tmp_path, gamma, more) -> None:
+    levels = np.arange(48, dtype=np.uint8).reshape(4, 4, 3)
+    Image.fromarray(levels).save(tmp_path / "a.png")
+    image = read_picture(with_gamma(tmp_path / "a.png", gamma, *more)).image[0].numpy()
+    assert np.array_equal(np.rint(image * 255), levels)
