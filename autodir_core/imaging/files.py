@@ -31,7 +31,7 @@ from .formats.png import read_deep_png
 from .formats.samples import Samples, is_deep_tiff, read_levels, reduces_color
 from .formats.tiff import is_tiff, read_samples
 from .formats.unread import describe_unread
-from .layout import check_images, from_pil, scale_samples, to_gray
+from .layout import center_box, check_images, from_pil, scale_samples, to_gray
 from .paths import FORMATS, HEIF_PACKAGE, HEIF_SUFFIXES, PathLike, has_heif
 from .profiles import apply_gamma
 
@@ -154,7 +154,7 @@ def _formats() -> tuple[str, ...]:
 
 def _read_with_pillow(source: Path | io.BytesIO, path: Path, center: int | None) -> Picture:
     """Read a file, or its content without what could not be read; raises whatever Pillow does on bad data."""
-    with quiet_pillow(), Image.open(source, formats=_formats()) as file:
+    with quiet_pillow(), _open(source) as file:
         if is_deep_tiff(file) and (samples := read_samples(path)) is not None:
             return _to_picture(samples, path)
         is_reduced = _load(file, path)
@@ -171,6 +171,13 @@ def _read_with_pillow(source: Path | io.BytesIO, path: Path, center: int | None)
         kind = "JPEG" if file.format == "MPO" else file.format or ""
         metadata = read_metadata(file, image.size, profile, path)
         return Picture(pixels, alpha, metadata, kind, _depth(file), gray=_is_gray(file))
+
+
+def _open(source: Path | io.BytesIO) -> Image.Image:
+    try:
+        return Image.open(source, formats=_formats())
+    except MemoryError as error:  # no pixel is read yet: a size in the file is beyond all reason
+        raise OSError("a part of it claims to be larger than the memory") from error
 
 
 def _load(file: Image.Image, path: Path) -> bool:
@@ -254,19 +261,15 @@ def _to_pixels(image: Image.Image, path: Path, center: int | None) -> tuple[Tens
         gray = scale_samples(read_levels(image), path)[..., None]
         gray, profile = deep_to_srgb(gray, image.info.get("icc_profile"), path)
         return gray[None], None, profile
-    color, alpha = _split_alpha(image if center is None else image.crop(_center_box(image.size, center)))
+    color, alpha = _split_alpha(image if center is None else image.crop(center_box(image.size, center)))
     color, profile = to_srgb(color, image.info.get("icc_profile"), path)
     return from_pil(color)[None], None if alpha is None else from_pil(alpha)[None], profile
 
 
-def _center_box(size: tuple[int, int], side: int) -> tuple[int, int, int, int]:
-    """Return left, top, right and bottom of what `layout.center_crop` takes."""
-    left, top = (max((length - side) // 2, 0) for length in size)
-    return left, top, min(left + side, size[0]), min(top + side, size[1])
-
-
 def _split_alpha(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
     """Return the colors without transparency, not composited, and the alpha channel."""
+    if image.mode in ("P", "PA") and image.palette is None:
+        raise ValueError("its palette is missing")
     if not image.has_transparency_data:
         return image, None
     rgba = image.convert("RGBA")

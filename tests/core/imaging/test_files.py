@@ -193,6 +193,20 @@ class TestNoPictures:
         path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
         self.refuse(path, r"damaged or cut off|is not a picture")
 
+    def test_a_palette_that_is_missing(self, tmp_path):
+        Image.new("P", (4, 4)).save(tmp_path / "a.png")
+        content = (tmp_path / "a.png").read_bytes()
+        at = content.index(b"PLTE") - 4
+        (length,) = struct.unpack_from(">I", content, at)
+        (tmp_path / "a.png").write_bytes(content[:at] + content[at + 12 + length :])
+        self.refuse(tmp_path / "a.png", r"damaged or cut off \(its palette is missing\)")
+
+    def test_a_part_that_claims_all_memory(self, tmp_path):
+        """A header of JPEG 2000 with its length in eight bytes."""
+        start = struct.pack(">I4s4s", 12, b"jP  ", b"\r\n\x87\n")
+        (tmp_path / "a.jp2").write_bytes(start + struct.pack(">I4sQ", 1, b"jp2h", 2**62))
+        self.refuse(tmp_path / "a.jp2", "damaged or cut off")
+
     def test_a_heic_without_its_package(self, tmp_path, monkeypatch):
         monkeypatch.setattr("autodir_core.imaging.files.has_heif", lambda: False)
         (tmp_path / "a.heic").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
