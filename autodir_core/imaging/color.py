@@ -38,8 +38,7 @@ def to_srgb(image: Image.Image, icc_profile: bytes | None, path: Path) -> tuple[
     try:
         profile = ImageCms.ImageCmsProfile(io.BytesIO(icc_profile))
         if image.mode != "CMYK" and _is_srgb(profile):
-            # a conversion to itself would only add rounding errors
-            return image.convert("RGB"), _profile_of_color(icc_profile)
+            return image.convert("RGB"), _profile_of_color(icc_profile)  # to itself it would only be rounded
         converted = ImageCms.profileToProfile(
             image, profile, ImageCms.createProfile("sRGB"), ImageCms.Intent.PERCEPTUAL, outputMode="RGB"
         )

@@ -64,10 +64,9 @@ def read_samples(path: Path) -> Samples | None:
     if tags[PHOTOMETRIC] == WHITE_IS_ZERO and dtype.kind in "ui":
         color = np.iinfo(dtype).max - color.clip(min=0)
     has_alpha = samples.shape[-1] > colors and extra in (PREMULTIPLIED_ALPHA, ALPHA)
-    dpi = find_resolution(read_directory(content)) or (0, 0)
-    info = {"xmp": tags.get(XMP), "icc_profile": tags.get(ICC_PROFILE), "dpi": dpi}
-    alpha = samples[..., colors] if has_alpha else None
-    return Samples(color, alpha, extra == PREMULTIPLIED_ALPHA, info, "TIFF")
+    info = {"xmp": tags.get(XMP), "icc_profile": tags.get(ICC_PROFILE)}
+    info["dpi"] = find_resolution(read_directory(content)) or (0, 0)
+    return Samples(color, samples[..., colors] if has_alpha else None, extra == PREMULTIPLIED_ALPHA, info, "TIFF")
 
 
 def _load_tags(content: bytes) -> ImageFileDirectory_v2:
