@@ -27,6 +27,9 @@ TYPE_BYTES = {BYTE: 1, 2: 1, SHORT: 2, LONG: 4, RATIONAL: 8, 6: 1, UNDEFINED: 1,
 LARGE_TYPES = {16: 8, 17: 8, 18: 8}
 """Types that only a file which may have more than 4 GB knows."""
 
+UNICODE = b"UNICODE\0"
+"""What a comment in UTF-16 begins with, its letters in the order of the file's numbers."""
+
 RATIONALS = (RATIONAL, 10)
 """Types of two numbers each."""
 
@@ -84,6 +87,8 @@ def _read_values(content: bytes | mmap.mmap, start: int) -> Iterator[tuple[int, 
 
 def _reorder(content: bytes, kind: int, order: str) -> bytes:
     """Convert the numbers of a value between the order of a file and that of `Value`."""
+    if kind == UNDEFINED and content.startswith(UNICODE) and len(content) % 2 == 0:
+        return UNICODE + _reorder(content[len(UNICODE) :], SHORT, order)
     size = (TYPE_BYTES | LARGE_TYPES)[kind] // (1 + (kind in RATIONALS))
     return content if order == "<" else np.frombuffer(content, f"u{size}").byteswap().tobytes()
 

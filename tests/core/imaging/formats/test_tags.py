@@ -87,6 +87,13 @@ def test_a_block_in_the_other_order_of_bytes():
     }
 
 
+def test_a_comment_of_any_letters_turns_with_the_order_of_bytes():
+    comment = (0x9286, 7, 14, b"UNICODE\0" + "Zoë".encode("utf-16-be"))
+    read = read_directory(b"MM\0*\0\0\0\x08" + directory(comment, order=">"))
+    assert read == {0x9286: Value(7, b"UNICODE\0" + "Zoë".encode("utf-16-le"))}
+    assert read_directory(encode_block(read)) == read
+
+
 def test_a_file_of_more_than_4_gb_tells_its_tags():
     """As far as its directory goes; numbers and places have eight bytes there."""
     text, after = NAMES[0x013B].encode(), 16 + 8 + 2 * 20 + 8
