@@ -16,6 +16,7 @@ from ..errors import InputError
 from .filters import binomial_blur, resize
 from .formats.errors import FORMAT_ERRORS
 from .layout import check_images, from_network, from_pil, to_network, to_pil
+from .profiles import convert_exactly
 
 logger = logging.getLogger(__name__)
 
@@ -36,8 +37,8 @@ def to_srgb(image: Image.Image, icc_profile: bytes | None, path: Path) -> tuple[
         return image.convert("RGB"), b""
     try:
         profile = ImageCms.ImageCmsProfile(io.BytesIO(icc_profile))
-        if image.mode == "RGB" and _is_srgb(profile):
-            return image, icc_profile  # a conversion to itself would only add rounding errors
+        if image.mode != "CMYK" and _is_srgb(profile):
+            return image.convert("RGB"), _profile_of_color(icc_profile)  # to itself it would only be rounded
         converted = ImageCms.profileToProfile(
             image, profile, ImageCms.createProfile("sRGB"), ImageCms.Intent.PERCEPTUAL, outputMode="RGB"
         )
@@ -47,18 +48,31 @@ def to_srgb(image: Image.Image, icc_profile: bytes | None, path: Path) -> tuple[
     return cast("Image.Image", converted), srgb_profile()  # only a conversion in place returns None
 
 
-def deep_to_srgb(color: Tensor, icc_profile: bytes, path: Path) -> tuple[Tensor, bytes]:
-    """Convert deep colors [H, W, 3] in 0..1 as `to_srgb` does; all but sRGB itself become 8 bits, with a warning."""
+def deep_to_srgb(color: Tensor, icc_profile: bytes | None, path: Path) -> tuple[Tensor, bytes]:
+    """Convert deep gray or color [H, W, 1 or 3] in 0..1 to color, by its profile as `to_srgb` does, at full precision.
+
+    Only a profile of tables is applied in 8 bits, with a warning.
+    """
+    rgb = color.expand(*color.shape[:2], 3).contiguous()
+    if not icc_profile:
+        return rgb, b""
     try:
         if _is_srgb(ImageCms.ImageCmsProfile(io.BytesIO(icc_profile))):
-            return color, icc_profile
+            return rgb, _profile_of_color(icc_profile)
+        if (exact := convert_exactly(color, icc_profile, srgb_profile())) is not None:
+            return exact.expand(rgb.shape).contiguous(), srgb_profile()
     except FORMAT_ERRORS:
         pass  # to_srgb says so
     converted, profile = to_srgb(to_pil(color), icc_profile, path)
     if not profile:
-        return color, b""
+        return rgb, b""
     logger.warning("%s: its color profile is applied in 8 bits; convert it to sRGB first to keep all bits", path)
     return from_pil(converted), profile
+
+
+def _profile_of_color(icc_profile: bytes) -> bytes:
+    """Return a profile of sRGB that fits three channels: this one, or ours where it is one of gray."""
+    return icc_profile if icc_profile[16:20] == b"RGB " else srgb_profile()
 
 
 def _is_srgb(profile: ImageCms.ImageCmsProfile) -> bool:

@@ -9,24 +9,30 @@ from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
 
-import numpy as np
-import torch
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from ..errors import InputError
 from ..serialization.atomic import atomic_path, one_line
 from .color import deep_to_srgb, to_srgb
-from .formats.deep_png import read_deep_png
-from .formats.depth import is_deep_tiff, reduces_color
-from .formats.encoding import DEEP_FORMATS, encode_picture, quiet_pillow
+from .formats.encoding import DEEP_FORMATS, encode_picture, picture_pixels, quiet_pillow, writable_alpha
 from .formats.errors import FORMAT_ERRORS
-from .formats.metadata import Metadata, read_metadata, read_orientation, samples_metadata, strip_metadata
-from .formats.samples import Samples
+from .formats.jpeg2000 import read_deep_color, read_info
+from .formats.metadata import (
+    Metadata,
+    read_metadata,
+    read_orientation,
+    samples_metadata,
+    strip_metadata,
+    unpack_raw_profiles,
+)
+from .formats.png import read_deep_png
+from .formats.samples import Samples, is_deep_tiff, read_levels, reduces_color
 from .formats.tiff import is_tiff, read_samples
-from .formats.unread import describe_unread
-from .layout import check_images, from_pil, scale_samples, to_gray
-from .paths import FORMATS, HEIF_PACKAGE, HEIF_SUFFIXES, PathLike, advise, has_heif
+from .formats.unread import describe_unread, warn_of_others
+from .layout import center_box, from_pil, scale_samples
+from .paths import FORMATS, HEIF_PACKAGE, HEIF_SUFFIXES, RAW_SUFFIXES, PathLike, advise, has_heif
+from .profiles import apply_gamma
 
 logger = logging.getLogger(__name__)
 
@@ -69,11 +75,11 @@ class Picture:
 
 
 def read_picture(path: PathLike, *, center: int | None = None) -> Picture:
-    """Read the first frame of a picture file, turned upright (EXIF) and converted to sRGB (embedded ICC profile).
+    """Read the first frame of a picture file, turned upright (EXIF) and converted to sRGB (its profile, or gamma).
 
-    Any mode Pillow reads: 1-bit, gray, palette, RGB, CMYK, each with its transparency; color at 16 bits of PNG files,
-    and of TIFF files color and gray with alpha at 16 to 64 bits, integer or float. Other 16-bit *color* is reduced to
-    8 bits, as by color profiles other than sRGB, with a warning. A float picture has no stated range: it is taken as
+    Any mode Pillow reads: 1-bit, gray, palette, RGB, CMYK, each with its transparency; at 16 bits gray, color of PNG
+    and JPEG 2000 files, and of TIFF files all but CMYK, at 16 to 64, integer or float. Other deep *color* is reduced to
+    8 bits, as by color profiles of tables, with a warning. A float picture has no stated range: it is taken as
     0..1 where nothing is above 4, else as 0..255 or 0..65535, whichever is the first to hold its maximum. Metadata that
     cannot be read are a warning. With `center` only the central square of so many pixels a side is kept of 8-bit
     pictures; the rest is decoded, but not converted.
@@ -112,7 +118,7 @@ def write_picture(
     if suffix not in FORMATS:
         raise InputError(f"cannot write {path}: unknown suffix {suffix!r}; choose one of {', '.join(FORMATS)}")
     kind = FORMATS[suffix]
-    pixels = _one_picture(image, _writable_alpha(alpha, path, kind), gray=gray)
+    pixels = picture_pixels(image, writable_alpha(alpha, path, kind), gray=gray)
     if gray and metadata:
         metadata = replace(metadata, icc_profile=b"")  # that of colors
     if depth > 8 and kind not in DEEP_FORMATS:
@@ -131,6 +137,8 @@ def _existing_file(path: PathLike) -> Path:
         raise InputError(f"{path} is a folder; give one picture file")
     if not path.is_file():
         raise InputError(f"{path} does not exist; give a picture file")
+    if path.suffix.lower() in RAW_SUFFIXES:  # Pillow would take the small preview in it
+        raise InputError(f"{path} is a camera raw file; {advise(path)}")
     if path.stat().st_size == 0:
         raise InputError(f"{path} is empty (0 bytes); get a complete copy")
     return path
@@ -147,26 +155,48 @@ def _formats() -> tuple[str, ...]:
 
 def _read_with_pillow(source: Path | io.BytesIO, path: Path, center: int | None) -> Picture:
     """Read a file, or its content without what could not be read; raises whatever Pillow does on bad data."""
-    with quiet_pillow(), Image.open(source, formats=_formats()) as file:
+    with quiet_pillow(), _open(source) as file:
+        warn_of_others(file, path)
         if is_deep_tiff(file) and (samples := read_samples(path)) is not None:
             return _to_picture(samples, path)
-        is_reduced = reduces_color(file)
-        file.load()
+        is_reduced = _load(file, path)
         orientation = read_orientation(file, path)
         if is_reduced:
             if (samples := _read_16_bits(file, path, orientation)) is not None:
                 return _to_picture(samples, path)
-            logger.warning("%s: its 16-bit colors are read as 8 bits; a TIFF file keeps all", path)
+            bits = file.info.get("bit_depth", 16)
+            logger.warning("%s: its %d-bit colors are read as 8 bits; a TIFF file of RGB keeps all", path, bits)
         method = _TRANSPOSE.get(orientation)
         image = file if method is None else file.transpose(method)
         pixels, alpha, profile = _to_pixels(image, path, center)
+        pixels = pixels if profile else apply_gamma(pixels, file.info)
         kind = "JPEG" if file.format == "MPO" else file.format or ""
         metadata = read_metadata(file, image.size, profile, path)
         return Picture(pixels, alpha, metadata, kind, _depth(file), gray=_is_gray(file))
 
 
+def _open(source: Path | io.BytesIO) -> Image.Image:
+    try:
+        return Image.open(source, formats=_formats())
+    except MemoryError as error:  # no pixel is read yet: a size in the file is beyond all reason
+        raise OSError("a part of it claims to be larger than the memory") from error
+
+
+def _load(file: Image.Image, path: Path) -> bool:
+    """Load an opened picture, add to its `info` what Pillow leaves out, and return whether it reduces the colors."""
+    if file.format == "JPEG2000":
+        file.info |= read_info(path)
+    is_reduced = reduces_color(file)
+    file.load()
+    if file.format == "PNG":
+        file.info |= unpack_raw_profiles(file.info)
+    return is_reduced
+
+
 def _read_16_bits(file: Image.Image, path: Path, orientation: int) -> Samples | None:
     """Return what Pillow reduced of a picture that it has loaded; None where nothing here keeps it."""
+    if file.format == "JPEG2000":
+        return read_deep_color(path, file.info, orientation)
     if file.format != "PNG" or "transparency" in file.info:  # of one color, which the other decoder passes over
         return None
     return read_deep_png(path, file.info, orientation)
@@ -216,14 +246,13 @@ def _describe_failure(path: Path, error: Exception) -> str:
 
 
 def _to_picture(samples: Samples, path: Path) -> Picture:
-    """Convert deep samples; only through a color profile other than sRGB they become 8 bits."""
+    """Convert deep samples; only through a color profile of tables they become 8 bits."""
     color = scale_samples(samples.color, path)
     alpha = None if samples.alpha is None else scale_samples(samples.alpha, path)
     if alpha is not None and samples.premultiplied:
         color = (color / alpha[..., None].clamp(min=1e-6)).clamp(0, 1)
-    image, profile = color.expand(*color.shape[:2], 3).contiguous(), b""
-    if samples.info.get("icc_profile") and samples.color.shape[-1] == 3:
-        image, profile = deep_to_srgb(image, samples.info["icc_profile"], path)
+    image, profile = deep_to_srgb(color, samples.info.get("icc_profile"), path)
+    image = image if profile else apply_gamma(image, samples.info)
     metadata = samples_metadata(samples, profile, path)
     depth = min(8 * samples.color.dtype.itemsize, 32)
     gray = samples.color.shape[-1] == 1
@@ -233,43 +262,20 @@ def _to_picture(samples: Samples, path: Path) -> Picture:
 def _to_pixels(image: Image.Image, path: Path, center: int | None) -> tuple[Tensor, Tensor | None, bytes]:
     """Return the colors [1, H, W, 3], alpha [1, H, W] and the profile of the colors, where the file has one."""
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
-        gray = scale_samples(np.asarray(image), path)[None]
-        return gray[..., None].expand(*gray.shape, 3).contiguous(), None, b""
-    color, alpha = _split_alpha(image if center is None else image.crop(_center_box(image.size, center)))
+        gray = scale_samples(read_levels(image), path)[..., None]
+        gray, profile = deep_to_srgb(gray, image.info.get("icc_profile"), path)
+        return gray[None], None, profile
+    color, alpha = _split_alpha(image if center is None else image.crop(center_box(image.size, center)))
     color, profile = to_srgb(color, image.info.get("icc_profile"), path)
     return from_pil(color)[None], None if alpha is None else from_pil(alpha)[None], profile
 
 
-def _center_box(size: tuple[int, int], side: int) -> tuple[int, int, int, int]:
-    """Return left, top, right and bottom of what `layout.center_crop` takes."""
-    left, top = (max((length - side) // 2, 0) for length in size)
-    return left, top, min(left + side, size[0]), min(top + side, size[1])
-
-
 def _split_alpha(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
     """Return the colors without transparency, not composited, and the alpha channel."""
+    if image.mode in ("P", "PA") and image.palette is None:
+        raise ValueError("its palette is missing")
     if not image.has_transparency_data:
         return image, None
     rgba = image.convert("RGBA")
     # Gray stays gray, because an embedded gray profile fits nothing else.
     return rgba.convert("L" if image.mode in ("1", "L", "LA") else "RGB"), rgba.getchannel("A")
-
-
-def _one_picture(image: Tensor, alpha: Tensor | None, *, gray: bool) -> Tensor:
-    """Return the pixels of one picture, [H, W, 1 or 3], with alpha one more."""
-    image = check_images(image, "image").detach()
-    if len(image) != 1:
-        raise InputError(f"one file holds one picture, got a batch of {len(image)}; write them one by one")
-    if alpha is not None:
-        if alpha.shape != image.shape[:3]:
-            raise InputError(f"alpha must have the shape {list(image.shape[:3])}, got {list(alpha.shape)}")
-        alpha = alpha.detach().to(image)[..., None]
-    color = to_gray(image) if gray else image
-    return (color if alpha is None else torch.cat([color, alpha], dim=-1))[0]
-
-
-def _writable_alpha(alpha: Tensor | None, path: Path, picture_format: str) -> Tensor | None:
-    if alpha is not None and picture_format == "JPEG":
-        logger.warning("%s: JPEG has no transparency, it is left out; write a .png to keep it", path)
-        return None
-    return alpha

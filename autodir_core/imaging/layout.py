@@ -180,6 +180,12 @@ def center_crop(x: Tensor, side: int) -> Tensor:
     return torch.nn.functional.pad(x, (before_x, missing_x - before_x, before_y, missing_y - before_y))
 
 
+def center_box(size: tuple[int, int], side: int) -> tuple[int, int, int, int]:
+    """Return left, top, right and bottom, in a picture of this width and height, of what `center_crop` takes."""
+    left, top = (max((length - side) // 2, 0) for length in size)
+    return left, top, min(left + side, size[0]), min(top + side, size[1])
+
+
 def grid_crops(image: Tensor, side: int) -> Tensor:
     """Return the crops [N, side, side, 3] of one picture [1, H, W, 3] that reach from border to border, row by row.
 

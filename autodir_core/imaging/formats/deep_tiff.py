@@ -15,6 +15,7 @@ from ...serialization.atomic import atomic_path, one_line
 from . import tiff
 from .errors import FORMAT_ERRORS
 from .metadata import Metadata, samples_metadata
+from .tags import add_tags
 
 SUFFIXES = frozenset({".tif", ".tiff"})
 SAMPLE_FORMATS = {"u": 1, "f": 3}
@@ -61,7 +62,7 @@ def read_floats(path: Path) -> Floats | None:
 def write_floats(path: Path, color: np.ndarray, metadata: Metadata | None = None) -> None:
     """Write float32 [H, W, 1 or 3] as a TIFF file, whole or not at all."""
     with atomic_path(path) as temporary:
-        temporary.write_bytes(tiff.add_tags(encode_samples(color), metadata.tiff_tags() if metadata else {}))
+        temporary.write_bytes(add_tags(encode_samples(color), metadata.tiff_tags() if metadata else {}))
 
 
 def encode_samples(samples: np.ndarray) -> bytes:

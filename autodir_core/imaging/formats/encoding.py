@@ -13,17 +13,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from PIL import Image
 from torch import Tensor
 
 from ...errors import InputError
 from ...serialization.atomic import one_line
-from ..layout import to_pil, to_uint16
-from .deep_png import replace_pixels
+from ..layout import check_images, to_gray, to_pil, to_uint16
 from .deep_tiff import encode_samples
 from .errors import FORMAT_ERRORS
 from .metadata import Metadata
-from .tiff import add_tags
+from .png import replace_pixels
+from .tags import add_tags
 
 logger = logging.getLogger(__name__)
 
@@ -60,6 +61,27 @@ def encode_picture(
     encode = deep_encoder(to_uint16(pixels), options) if is_deep else encoder(to_pil(pixels), options)
     content = encode_with_metadata(encode, picture_format, metadata, path) if metadata else b""
     return content or interruptible(lambda: encode({}))
+
+
+def picture_pixels(image: Tensor, alpha: Tensor | None, *, gray: bool) -> Tensor:
+    """Return the pixels of one picture, [H, W, 1 or 3], with alpha one more."""
+    image = check_images(image, "image").detach()
+    if len(image) != 1:
+        raise InputError(f"one file holds one picture, got a batch of {len(image)}; write them one by one")
+    if alpha is not None:
+        if alpha.shape != image.shape[:3]:
+            raise InputError(f"alpha must have the shape {list(image.shape[:3])}, got {list(alpha.shape)}")
+        alpha = alpha.detach().to(image)[..., None]
+    color = to_gray(image) if gray else image
+    return (color if alpha is None else torch.cat([color, alpha], dim=-1))[0]
+
+
+def writable_alpha(alpha: Tensor | None, path: Path, picture_format: str) -> Tensor | None:
+    """Return the alpha that a file of this format keeps; none, with a warning, of a JPEG."""
+    if alpha is not None and picture_format == "JPEG":
+        logger.warning("%s: JPEG has no transparency, it is left out; write a .png to keep it", path)
+        return None
+    return alpha
 
 
 def encoder(picture: Image.Image, options: dict[str, Any]) -> Encode:

@@ -5,23 +5,27 @@ from __future__ import annotations
 import re
 import struct
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from PIL import ExifTags, Image
 
+from . import tags
+
 EXIF_START = b"Exif\0\0"
-SHORT, LONG = 3, 4
-ORIENTATION, EXIF_DIRECTORY, GPS_DIRECTORY = (
-    int(tag) for tag in (ExifTags.Base.Orientation, ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo)
-)
+ORIENTATION, DESCRIPTION = int(ExifTags.Base.Orientation), int(ExifTags.Base.ImageDescription)
 WIDTHS, HEIGHTS = (0x0100, 0xA002), (0x0101, 0xA003)
 """The tags of a picture's sides, in the first directory and in that of Exif."""
 
 DESCRIPTIVE = (
-    *("ImageDescription", "Make", "Model", "Software", "DateTime", "Artist", "HostComputer", "Copyright", "Rating"),
+    *("ImageDescription", "Make", "Model", "Software", "DateTime", "Artist", "HostComputer", "Copyright"),
+    *("DocumentName", "PageName", "Rating", "RatingPercent"),
     *("XPTitle", "XPComment", "XPAuthor", "XPKeywords", "XPSubject"),
 )
 """The tags of a TIFF file that describe the photo, not how its pixels are stored."""
+
+OF_PIXELS = b'{"shape"'
+"""The description that tifffile writes begins so; it is that of an array."""
 
 
 def bare_exif(block: Any) -> bytes:
@@ -29,24 +33,35 @@ def bare_exif(block: Any) -> bytes:
     return re.sub(b"^(Exif\0\0)+", b"", block) if isinstance(block, bytes) else b""
 
 
-def read_exif(image: Image.Image) -> bytes:
+def read_exif(image: Image.Image, path: Path) -> bytes:
     """Return the EXIF block of an opened picture as it is in the file; of a TIFF file what its tags say about it."""
-    block = image.info.get("exif")
     if image.format == "TIFF":
-        exif = Image.Exif()
-        exif.update(describe_photo(image.getexif()))
-    elif isinstance(block, bytes):
-        return block
-    else:
-        exif = image.getexif()
-    return exif.tobytes() if len(exif) else b""
+        photo = describe_photo(tags.read_file(path))
+        return tags.encode_block(photo) if photo else b""
+    block = image.info.get("exif")
+    return block if isinstance(block, bytes) else b""
 
 
-def describe_photo(tags: Image.Exif) -> dict[int, Any]:
-    """Return those tags that do not say how pixels are stored, the directories of Exif and GPS as dictionaries."""
-    numbers = (int(ExifTags.Base[name]) for name in DESCRIPTIVE)
-    directories = {tag: tags.get_ifd(tag) for tag in (EXIF_DIRECTORY, GPS_DIRECTORY)}
-    return {tag: tags[tag] for tag in numbers if tag in tags} | {tag: one for tag, one in directories.items() if one}
+def describe_photo(directory: tags.Directory) -> tags.Directory:
+    """Return those tags that do not say how pixels are stored, and the directories of Exif and GPS."""
+    numbers = {int(ExifTags.Base[name]) for name in DESCRIPTIVE} | {tags.EXIF, tags.GPS}
+    kept = {tag: value for tag, value in directory.items() if tag in numbers and value}
+    description = kept.get(DESCRIPTION)
+    if isinstance(description, tags.Value) and description.content.startswith(OF_PIXELS):
+        del kept[DESCRIPTION]
+    return kept
+
+
+def exif_tags(block: bytes) -> tags.Directory:
+    """Return the tags of an EXIF block; none where there is none."""
+    bare = bare_exif(block)
+    return tags.read_directory(bare) if bare else {}
+
+
+def with_resolution(block: bytes, dpi: tuple[float, float]) -> bytes:
+    """Return an EXIF block, empty or not, that tells the resolution; one that is told stays."""
+    bare = bare_exif(block) or tags.encode_block({})
+    return EXIF_START + tags.add_tags(bare, tags.describe_resolution(dpi))
 
 
 def make_upright(block: bytes, width: int, height: int) -> bytes:
@@ -74,10 +89,10 @@ def _set_sides(data: bytearray, order: str, start: int, width: int, height: int)
     for place in range(start + 2, end, 12):
         tag, kind, values = struct.unpack_from(order + "HHI", data, place)
         if tag == ORIENTATION:
-            struct.pack_into(order + "HIHxx", data, place + 2, SHORT, 1, 1)
-        elif tag in WIDTHS + HEIGHTS and kind in (SHORT, LONG) and values == 1:
+            struct.pack_into(order + "HIHxx", data, place + 2, tags.SHORT, 1, 1)
+        elif tag in WIDTHS + HEIGHTS and kind in (tags.SHORT, tags.LONG) and values == 1:
             side = width if tag in WIDTHS else height
-            struct.pack_into(order + ("Hxx" if kind == SHORT else "I"), data, place + 8, side)
-        elif tag == EXIF_DIRECTORY:
+            struct.pack_into(order + ("Hxx" if kind == tags.SHORT else "I"), data, place + 8, side)
+        elif tag == tags.EXIF:
             (exif,) = struct.unpack_from(order + "I", data, place + 8)
     return end, exif

@@ -5,7 +5,6 @@ Whatever it holds, it keeps no one from the pixels: what cannot be read or writt
 
 from __future__ import annotations
 
-import io
 import logging
 import re
 import struct
@@ -14,14 +13,26 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
 from PIL import Image, PngImagePlugin
 
 from ...serialization.atomic import one_line
 from .errors import FORMAT_ERRORS
-from .exif import EXIF_START, ORIENTATION, bare_exif, describe_photo, make_upright, read_exif
+from .exif import (
+    EXIF_START,
+    ORIENTATION,
+    bare_exif,
+    describe_photo,
+    exif_tags,
+    make_upright,
+    read_exif,
+    with_resolution,
+)
+from .png import PNG_START, PNG_XMP, RAW_PROFILE, png_chunks, raw_profiles, read_texts
 from .samples import Samples
-from .tiff import ICC_PROFILE, PER_INCH, RESOLUTION_UNIT, RESOLUTIONS, read_tag, strip_tags
-from .tiff import STARTS as TIFF_STARTS
+from .tags import BYTE, UNDEFINED, Directory, Value, describe_resolution, find_resolution, read_file
+from .tags import STARTS as TIFF_STARTS
+from .tiff import ICC_PROFILE, strip_tags
 
 logger = logging.getLogger(__name__)
 
@@ -30,12 +41,9 @@ T = TypeVar("T")
 XMP_START, PHOTOSHOP_START, IPTC_RESOURCE = b"http://ns.adobe.com/xap/1.0/\0", b"Photoshop 3.0\0", b"8BIM\4\4"
 JPEG_START, JPEG_PIXELS, JPEG_PROFILE = b"\xff\xd8", 0xDA, b"ICC_PROFILE\0"
 JPEG_METADATA = (*range(0xE0, 0xEE), 0xEF, 0xFE)
-PNG_START, PNG_TEXTS, PNG_XMP = b"\x89PNG\r\n\x1a\n", (b"tEXt", b"zTXt", b"iTXt"), b"XML:com.adobe.xmp"
-PNG_IPTC = "Raw profile type iptc"
-"""The text of a PNG in which ImageMagick and ExifTool keep it: name, length and content in hexadecimal digits."""
-
 PNG_PIXELS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")
 PHOTOSHOP_IPTC, TIFF_IPTC, TIFF_XMP = 0x0404, 33723, 700
+IPTC_START = b"\x1c"
 XMP_ORIENTATION = re.compile(rb'(tiff:Orientation(?:="|>))(\d)')
 MAX_DPI, MAX_SEGMENT = 65535, 65533
 
@@ -73,7 +81,8 @@ class Metadata:
             exif = self.exif if len(self.exif) <= MAX_SEGMENT else b""
             options |= {"exif": exif, "extra": self._jpeg_segments(), "comment": self.comment[:MAX_SEGMENT]}
         else:
-            options |= {"exif": self.exif, "xmp": self.xmp}
+            exif = with_resolution(self.exif, self.dpi) if self.dpi else self.exif
+            options |= {"exif": exif, "xmp": self.xmp}
         return {name: value for name, value in options.items() if value}
 
     def homeless(self, picture_format: str) -> list[str]:
@@ -81,24 +90,19 @@ class Metadata:
         lost = {
             "the texts": self.texts and picture_format != "PNG",
             "IPTC records": self.iptc and picture_format == "WEBP",
+            "so many IPTC records": len(self._iptc_segment()) > MAX_SEGMENT and picture_format == "JPEG",
             "the comment": self.comment and picture_format != "JPEG",
             "so long an EXIF block": len(self.exif) > MAX_SEGMENT and picture_format == "JPEG",
             "so long an XMP packet": len(XMP_START + self.xmp) > MAX_SEGMENT and picture_format == "JPEG",
-            "the resolution": self.dpi and not self.exif and picture_format == "WEBP",
         }
         return [name for name, is_lost in lost.items() if is_lost]
 
-    def tiff_tags(self) -> dict[int, Any]:
-        """Return the tags of all of it in a TIFF file, as `tiff.add_tags` takes them."""
-        known = {TIFF_XMP: self.xmp, TIFF_IPTC: self.iptc, ICC_PROFILE: self.icc_profile}
-        tags: dict[int, Any] = {tag: value for tag, value in known.items() if value}
-        if self.dpi:
-            tags |= dict(zip(RESOLUTIONS, self.dpi, strict=True)) | {RESOLUTION_UNIT: PER_INCH}
-        if not self.exif:
-            return tags
-        exif = Image.Exif()
-        exif.load(self.exif)
-        return tags | describe_photo(exif)
+    def tiff_tags(self) -> Directory:
+        """Return the tags of all of it in a TIFF file, as `tags.add_tags` takes them."""
+        known = {TIFF_XMP: Value(BYTE, self.xmp)}
+        known |= {TIFF_IPTC: Value(UNDEFINED, self.iptc), ICC_PROFILE: Value(UNDEFINED, self.icc_profile)}
+        tags: Directory = {tag: value for tag, value in known.items() if value.content}
+        return tags | (describe_resolution(self.dpi) if self.dpi else {}) | describe_photo(exif_tags(self.exif))
 
     def _png_chunks(self) -> PngImagePlugin.PngInfo:
         chunks = PngImagePlugin.PngInfo()
@@ -108,14 +112,19 @@ class Metadata:
             chunks.add(b"iTXt", PNG_XMP + bytes(5) + self.xmp)
         if self.iptc:
             resource = photoshop_resource(self.iptc)
-            chunks.add_text(PNG_IPTC, f"\niptc\n{len(resource):8}\n{resource.hex(chr(10), -36)}\n", zip=True)
+            chunks.add_text(
+                RAW_PROFILE + "iptc", f"\niptc\n{len(resource):8}\n{resource.hex(chr(10), -36)}\n", zip=True
+            )
         return chunks
+
+    def _iptc_segment(self) -> bytes:
+        return PHOTOSHOP_START + photoshop_resource(self.iptc)
 
     def _jpeg_segments(self) -> bytes:
         """Return XMP and IPTC as segments; Pillow has an option for XMP since version 11, none for IPTC."""
         bodies = [(0xE1, XMP_START + self.xmp)] if self.xmp and len(XMP_START + self.xmp) <= MAX_SEGMENT else []
-        if self.iptc:
-            bodies.append((0xED, PHOTOSHOP_START + photoshop_resource(self.iptc)))
+        if self.iptc and len(self._iptc_segment()) <= MAX_SEGMENT:
+            bodies.append((0xED, self._iptc_segment()))
         return b"".join(struct.pack(">BBH", 0xFF, marker, len(body) + 2) + body for marker, body in bodies)
 
 
@@ -129,7 +138,8 @@ def read_orientation(image: Image.Image, path: Path) -> int:
         else:
             exif = image.getexif()
         orientation = exif.get(ORIENTATION)
-        exif.tobytes()  # which fails where a value is not of its tag's type
+        if image.format != "TIFF":  # whose values are not of EXIF alone
+            exif.tobytes()  # which fails where a value is not of its tag's type
     except FORMAT_ERRORS as error:
         logger.warning("%s: its EXIF block is odd (%s); the pixels are used all the same", path, one_line(error))
     if image.format == "TIFF":  # which Pillow has turned already
@@ -157,14 +167,15 @@ def read_metadata(image: Image.Image, size: tuple[int, int], icc_profile: bytes,
             logger.warning("%s: its %s cannot be read (%s) and is left out", path, what, one_line(error))
             return default
 
+    exif = attempt("EXIF block", lambda: make_upright(read_exif(image, path), *size), b"")
     return Metadata(
-        exif=attempt("EXIF block", lambda: make_upright(read_exif(image), *size), b""),
+        exif=exif,
         xmp=attempt("XMP packet", lambda: XMP_ORIENTATION.sub(rb"\g<1>1", find_xmp(image)), b""),
         iptc=attempt("IPTC block", lambda: read_iptc(image, path), b""),
         icc_profile=icc_profile,
-        dpi=attempt("resolution", lambda: read_dpi(info), None),
+        dpi=attempt("resolution", lambda: read_dpi(info, exif), None),
         comment=info["comment"] if image.format in ("JPEG", "MPO") and "comment" in info else b"",
-        texts=tuple(read_texts(path)) if image.format == "PNG" else (),
+        texts=tuple(read_texts(path, raw_profiles(info))) if image.format == "PNG" else (),
     )
 
 
@@ -174,6 +185,16 @@ def samples_metadata(samples: Samples, icc_profile: bytes, path: Path) -> Metada
     holder.info, holder.format = samples.info, samples.format
     height, width = samples.color.shape[:2]
     return read_metadata(holder, (width, height), icc_profile, path)
+
+
+def unpack_raw_profiles(info: dict[Any, Any]) -> dict[str, bytes]:
+    """Return what `Image.info` of a PNG file lacks and its texts hold, as ImageMagick and older programs write it."""
+    raw = raw_profiles(info)
+    app1 = raw.get("APP1", b"")
+    found = {"exif": raw.get("exif", app1 if app1.startswith(EXIF_START) else b"")}
+    found["xmp"] = raw.get("xmp", app1[len(XMP_START) :] if app1.startswith(XMP_START) else b"")
+    found["icc_profile"] = raw.get("icc", raw.get("icm", b""))
+    return {name: content for name, content in found.items() if content and not info.get(name)}
 
 
 def find_xmp(image: Image.Image) -> bytes:
@@ -187,10 +208,18 @@ def find_xmp(image: Image.Image) -> bytes:
 def read_iptc(image: Image.Image, path: Path) -> bytes:
     """Return the IPTC records; TIFF files often store them as numbers, of which Pillow gives the first."""
     if image.format == "TIFF":
-        return read_tag(path, TIFF_IPTC).rstrip(b"\0")
-    if text := image.info.get(PNG_IPTC):
-        return photoshop_iptc(bytes.fromhex(text.split("\n", 3)[3]))
+        value = read_file(path).get(TIFF_IPTC)
+        return in_stored_order(value.content).rstrip(b"\0") if isinstance(value, Value) else b""
+    raw = raw_profiles(image.info) if image.format == "PNG" else {}
+    if resources := raw.get("iptc") or raw.get("8bim"):
+        return photoshop_iptc(resources)
     return bytes(image.info.get("photoshop", {}).get(PHOTOSHOP_IPTC, b""))
+
+
+def in_stored_order(iptc: bytes) -> bytes:
+    """Return the IPTC records of a TIFF file whose bytes may have been taken for numbers of four."""
+    is_whole = iptc.startswith(IPTC_START) or len(iptc) % 4
+    return iptc if is_whole else np.frombuffer(iptc, ">u4").astype("<u4").tobytes()
 
 
 def photoshop_resource(iptc: bytes) -> bytes:
@@ -208,31 +237,10 @@ def photoshop_iptc(resources: bytes) -> bytes:
     return resources[start + 4 : start + 4 + length]
 
 
-def read_dpi(info: dict[Any, Any]) -> tuple[float, float] | None:
-    """Return the resolution; None where there is none, or where it makes no sense: Pillow calls a lack of it 1."""
-    x, y = (float(value) for value in info.get("dpi", (1, 1)))
+def read_dpi(info: dict[Any, Any], exif: bytes) -> tuple[float, float] | None:
+    """Return the resolution, in EXIF where it stands there alone; None where it makes no sense: Pillow calls none 1."""
+    x, y = (float(value) for value in info.get("dpi") or find_resolution(exif_tags(exif)) or (1, 1))
     return (x, y) if 1 < x <= MAX_DPI and 1 < y <= MAX_DPI else None
-
-
-def read_texts(path: Path) -> Iterator[tuple[bytes, bytes]]:
-    """Yield kind and content of the text chunks of a PNG file, not unpacked, but those that hold EXIF or XMP."""
-    with path.open("rb") as file:
-        file.seek(len(PNG_START))
-        while len(head := file.read(8)) == 8:
-            length, kind = struct.unpack(">I4s", head)
-            content = file.read(length) if kind in PNG_TEXTS else b""
-            if content and not content.startswith((PNG_XMP, b"Raw profile type ")):
-                yield kind, content
-            file.seek(4 + length - len(content), io.SEEK_CUR)
-
-
-def png_chunks(content: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Yield the chunks of a PNG file: kind, and all of it with its length and its check sum."""
-    at = len(PNG_START)
-    while at + 12 <= len(content):
-        (length,) = struct.unpack_from(">I", content, at)
-        yield content[at + 4 : at + 8], content[at : at + 12 + length]
-        at += 12 + length
 
 
 def jpeg_segments(content: bytes) -> Iterator[tuple[int, bytes]]:

@@ -1,10 +1,8 @@
-"""What Pillow lacks for TIFF: kinds of samples that it has no mode for, and EXIF in the files that it compresses."""
+"""TIFF files of samples that Pillow has no mode for, or gives in fewer bits."""
 
 from __future__ import annotations
 
 import io
-import struct
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +10,20 @@ import numpy as np
 from PIL import Image
 from PIL.TiffImagePlugin import ImageFileDirectory_v2, TiffImageFile
 
-from .samples import Samples, turn_upright
+from .samples import BITS, Samples, turn_upright
+from .tags import (
+    RESOLUTION_UNIT,
+    RESOLUTIONS,
+    STARTS,
+    append_directory,
+    directory_start,
+    find_resolution,
+    is_large,
+    read_directory,
+    read_entries,
+)
 
-STARTS = (b"II*\0", b"MM\0*", b"II+\0")
-WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC, ORIENTATION, SAMPLES = 256, 257, 258, 259, 262, 274, 277
+WIDTH, HEIGHT, COMPRESSION, PHOTOMETRIC, ORIENTATION, SAMPLES = 256, 257, 259, 262, 274, 277
 STRIP_OFFSETS, STRIP_HEIGHT, STRIP_LENGTHS = 273, 278, 279
 TILE_WIDTH, TILE_HEIGHT, TILE_OFFSETS, TILE_LENGTHS = 322, 323, 324, 325
 PLANAR, PREDICTOR, EXTRA_SAMPLES, SAMPLE_FORMAT, XMP, ICC_PROFILE = 284, 317, 338, 339, 700, 34675
@@ -23,16 +31,12 @@ WHITE_IS_ZERO, BLACK_IS_ZERO, RGB = 0, 1, 2
 COLORS = {WHITE_IS_ZERO: 1, BLACK_IS_ZERO: 1, RGB: 3}
 UNCOMPRESSED, SEPARATE_PLANES, DIFFERENCES, FLOAT_DIFFERENCES = 1, 2, 2, 3
 PREMULTIPLIED_ALPHA, ALPHA, MAX_SAMPLES = 1, 2, 16
-RESOLUTIONS, RESOLUTION_UNIT, PER_INCH, PER_CENTIMETER = (282, 283), 296, 2, 3
 FILL_ORDER, FAX_OPTIONS, COLOR_MAP, JPEG_TABLES, YCBCR = 266, (292, 293), 320, 347, (529, 530, 531, 532)
 NEEDED = frozenset(
     {WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC, ORIENTATION, SAMPLES, STRIP_OFFSETS, STRIP_HEIGHT, STRIP_LENGTHS}
     | {TILE_WIDTH, TILE_HEIGHT, TILE_OFFSETS, TILE_LENGTHS, PLANAR, PREDICTOR, EXTRA_SAMPLES, SAMPLE_FORMAT, XMP}
     | {ICC_PROFILE, *RESOLUTIONS, RESOLUTION_UNIT, FILL_ORDER, *FAX_OPTIONS, COLOR_MAP, JPEG_TABLES, *YCBCR}
 )
-TYPE_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8}
-"""Bytes of a value, by the number of its type."""
-
 KINDS = {1: "u", 2: "i", 3: "f"}
 """NumPy's kinds of numbers by the values of the tag SampleFormat."""
 
@@ -50,32 +54,36 @@ def read_samples(path: Path) -> Samples | None:
     """
     if not is_tiff(path):
         return None
-    whole = path.read_bytes()
-    content = strip_tags(whole)
-    tags = ImageFileDirectory_v2(content[: 16 if b"+" in content[:4] else 8])
-    file = io.BytesIO(content)
-    file.seek(tags.next)
-    tags.load(file)
+    content = strip_tags(path.read_bytes())
+    tags = _load_tags(content)
     dtype, colors = _sample_type(tags), COLORS.get(tags.get(PHOTOMETRIC, -1))
     if dtype is None or colors is None or not colors <= tags.get(SAMPLES, 1) <= MAX_SAMPLES:
         return None
     samples = turn_upright(_read_pixels(content, tags, dtype), tags.get(ORIENTATION, 1))
     color, extra = samples[..., :colors], (*tags.get(EXTRA_SAMPLES, ()), 0)[0]
-    if tags[PHOTOMETRIC] == WHITE_IS_ZERO and dtype.kind == "u":
-        color = np.iinfo(dtype).max - color
+    if tags[PHOTOMETRIC] == WHITE_IS_ZERO and dtype.kind in "ui":
+        color = np.iinfo(dtype).max - color.clip(min=0)
     has_alpha = samples.shape[-1] > colors and extra in (PREMULTIPLIED_ALPHA, ALPHA)
-    info = {"exif": whole, "xmp": tags.get(XMP), "icc_profile": tags.get(ICC_PROFILE), "dpi": _read_dpi(tags)}
-    alpha = samples[..., colors] if has_alpha else None
-    return Samples(color, alpha, extra == PREMULTIPLIED_ALPHA, info, "TIFF")
+    info = {"xmp": tags.get(XMP), "icc_profile": tags.get(ICC_PROFILE)}
+    info["dpi"] = find_resolution(read_directory(content)) or (0, 0)
+    return Samples(color, samples[..., colors] if has_alpha else None, extra == PREMULTIPLIED_ALPHA, info, "TIFF")
 
 
-def _read_dpi(tags: ImageFileDirectory_v2) -> tuple[float, ...]:
-    per_inch = 2.54 if tags.get(RESOLUTION_UNIT) == PER_CENTIMETER else 1
-    return tuple(float(tags.get(tag, 0)) * per_inch for tag in RESOLUTIONS)
+def _load_tags(content: bytes) -> ImageFileDirectory_v2:
+    tags = ImageFileDirectory_v2(content[: 16 if is_large(content) else 8])
+    file = io.BytesIO(content)
+    file.seek(tags.next)
+    tags.load(file)
+    return tags
 
 
 def _sample_type(tags: ImageFileDirectory_v2) -> np.dtype[Any] | None:
-    """Return the type of all samples as it is stored; None where they differ or NumPy has none."""
+    """Return the type of all samples as it is stored; None where they differ or NumPy has none.
+
+    None too where the bits of each byte are reversed, which Pillow sets right where it has the mode.
+    """
+    if tags.get(FILL_ORDER, 1) != 1:
+        return None
     bits, kinds = set(tags.get(BITS, (1,))), set(tags.get(SAMPLE_FORMAT, (1,)))
     try:
         ((bits,), (kind,)) = bits, kinds
@@ -139,62 +147,9 @@ def _decompress(content: bytes, rows: int, length: int, compression: int) -> byt
         return image.tobytes()
 
 
-def add_tags(content: bytes, tags: Mapping[int, Any]) -> bytes:
-    """Add tags to a classic TIFF file by a new directory at its end; what it has itself stays.
-
-    Pillow loses the directories of Exif and GPS, dictionaries here, where it compresses.
-    """
-    added = ImageFileDirectory_v2(content[:8])
-    for tag, value in tags.items():
-        added[tag] = value
-    whole = content + added.tobytes(len(content))
-    return append_directory(whole, read_entries(whole, len(content)) | read_entries(whole, directory_start(content)))
-
-
 def strip_tags(content: bytes) -> bytes:
     """Return a classic TIFF file with no tags but those that its pixels need; one above 4 GB as it is."""
-    if b"+" in content[:4]:
+    if is_large(content):
         return content
     entries = read_entries(content, directory_start(content))
     return append_directory(content, {tag: entry for tag, entry in entries.items() if tag in NEEDED})
-
-
-def read_tag(path: Path, tag: int) -> bytes:
-    """Return the value of a tag of a classic TIFF file as it is stored; nothing where the file has none."""
-    with path.open("rb") as file:
-        head = file.read(8)
-        if head[:4] not in STARTS[:2]:
-            return b""
-        file.seek(directory_start(head))
-        order, count = byte_order(head), int.from_bytes(file.read(2), "little" if head[:2] == b"II" else "big")
-        entries = file.read(12 * count)
-        for at in range(0, len(entries) - 11, 12):
-            number, kind, values, place = struct.unpack_from(order + "HHII", entries, at)
-            if number == tag:
-                length = values * TYPE_BYTES.get(kind, 0)
-                file.seek(place)
-                return file.read(length) if length > 4 else entries[at + 8 : at + 8 + length]
-    return b""
-
-
-def byte_order(content: bytes) -> str:
-    return "<" if content[:2] == b"II" else ">"
-
-
-def directory_start(content: bytes) -> int:
-    return struct.unpack_from(byte_order(content) + "I", content, 4)[0]
-
-
-def read_entries(content: bytes, start: int) -> dict[int, bytes]:
-    """Return the entries of a directory by tag, with their values or the places of those."""
-    order = byte_order(content)
-    (count,) = struct.unpack_from(order + "H", content, start)
-    entries = (content[at : at + 12] for at in range(start + 2, start + 2 + 12 * count, 12))
-    return {struct.unpack(order + "H", entry[:2])[0]: entry for entry in entries}
-
-
-def append_directory(content: bytes, entries: Mapping[int, bytes]) -> bytes:
-    """Return a file that has these entries as its only directory, at the end."""
-    order, padded = byte_order(content), content + bytes(len(content) % 2)
-    start, count = struct.pack(order + "I", len(padded)), struct.pack(order + "H", len(entries))
-    return padded[:4] + start + padded[8:] + count + b"".join(entries[tag] for tag in sorted(entries)) + bytes(4)

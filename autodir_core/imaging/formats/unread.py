@@ -1,8 +1,16 @@
-"""Formats of pictures that are not read, known by how their files begin, and what to do with one."""
+"""What is not read: formats that are known by how their files begin, with what to do, and pictures after the first."""
 
 from __future__ import annotations
 
+import logging
+from contextlib import suppress
 from pathlib import Path
+
+from PIL import Image
+
+from .errors import FORMAT_ERRORS
+
+logger = logging.getLogger(__name__)
 
 AS_FLOAT_TIFF = "convert it to a float TIFF file (32 bits), whose values outside 0..1 restore --keep-range keeps"
 AS_PICTURE = "convert it to PNG or TIFF"
@@ -26,3 +34,11 @@ def describe_unread(path: Path) -> str:
         if start.startswith(begins):
             return f"{path} is {name}, which is not read; {advice}"
     return ""
+
+
+def warn_of_others(file: Image.Image, path: Path) -> None:
+    """Warn where an opened file holds further pages or frames; those of a phone's JPEG are previews and depth maps."""
+    with suppress(*FORMAT_ERRORS):  # which reading the first one may meet too, and tells
+        count = 1 if file.format == "MPO" else getattr(file, "n_frames", 1)
+        if count > 1:
+            logger.warning("%s: the first of its %d pictures is taken, the others are left out", path, count)

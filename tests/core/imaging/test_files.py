@@ -103,6 +103,18 @@ class TestModes:
         assert picture.alpha is not None and picture.alpha.shape == (1, 1, 2)
         assert (picture.alpha * 255).tolist() == [[[0, 51]]]
 
+    @pytest.mark.parametrize("name", ["a.tif", "deep.tif", "a.gif", "a.webp"])
+    def test_further_pages_and_frames_are_told(self, tmp_path, caplog, name):
+        pages = [Image.new("RGB" if name != "deep.tif" else "I;16", (8, 6), color) for color in (0, 100, 250)]
+        pages[0].save(tmp_path / name, save_all=True, append_images=pages[1:])
+        read_picture(tmp_path / name)
+        assert f"{name}: the first of its 3 pictures is taken" in caplog.text
+
+    def test_a_camera_raw_file_is_no_small_preview(self, tmp_path):
+        Image.new("RGB", (8, 6)).save(tmp_path / "a.nef", "TIFF")
+        with pytest.raises(InputError, match="camera raw file; develop"):
+            read_picture(tmp_path / "a.nef")
+
     def test_gray_with_alpha(self, tmp_path):
         picture = read_picture(saved(tmp_path, colors((40, 40, 40, 10)), mode="LA"))
         assert pixels(picture) == [[[40, 40, 40]]]
@@ -193,6 +205,20 @@ class TestNoPictures:
         path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
         self.refuse(path, r"damaged or cut off|is not a picture")
 
+    def test_a_palette_that_is_missing(self, tmp_path):
+        Image.new("P", (4, 4)).save(tmp_path / "a.png")
+        content = (tmp_path / "a.png").read_bytes()
+        at = content.index(b"PLTE") - 4
+        (length,) = struct.unpack_from(">I", content, at)
+        (tmp_path / "a.png").write_bytes(content[:at] + content[at + 12 + length :])
+        self.refuse(tmp_path / "a.png", r"damaged or cut off \(its palette is missing\)")
+
+    def test_a_part_that_claims_all_memory(self, tmp_path):
+        """A header of JPEG 2000 with its length in eight bytes."""
+        start = struct.pack(">I4s4s", 12, b"jP  ", b"\r\n\x87\n")
+        (tmp_path / "a.jp2").write_bytes(start + struct.pack(">I4sQ", 1, b"jp2h", 2**62))
+        self.refuse(tmp_path / "a.jp2", "damaged or cut off")
+
     def test_a_heic_without_its_package(self, tmp_path, monkeypatch):
         monkeypatch.setattr("autodir_core.imaging.files.has_heif", lambda: False)
         (tmp_path / "a.heic").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
@@ -203,7 +229,7 @@ class TestNoPictures:
         [
             ("a.mp4", "is not a picture; the command batch restores and assesses films"),
             ("a.MPG", "is not a picture; the command batch"),
-            ("a.cr3", "is not a picture; develop camera raw files to TIFF or JPEG first"),
+            ("a.cr3", "is a camera raw file; develop camera raw files to TIFF or JPEG first"),
             ("a.jpg", "is not a picture; give a format such as PNG, JPEG, WebP, TIFF or AVIF"),
         ],
     )

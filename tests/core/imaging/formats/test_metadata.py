@@ -7,6 +7,7 @@ import logging
 import random
 import struct
 import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,8 @@ import torch
 from PIL import Image, ImageCms, PngImagePlugin
 
 from autodir_core.imaging.files import read_picture, write_picture
-from autodir_core.imaging.formats.tiff import add_tags
+from autodir_core.imaging.formats.metadata import Metadata
+from autodir_core.imaging.formats.tags import UNDEFINED, Value, add_tags
 from tests.core.imaging.test_files import swapped_primaries
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:PIL")  # Pillow's own words about odd metadata
@@ -193,12 +195,61 @@ def test_credits_in_a_png_are_kept(tmp_path, start):
     assert read_picture(tmp_path / "b.jpg").metadata.iptc == IPTC
 
 
+def raw_texts(**raw: bytes) -> PngImagePlugin.PngInfo:
+    """As ImageMagick writes what a PNG had no chunk for, or older programs knew none."""
+    texts = PngImagePlugin.PngInfo()
+    for name, content in raw.items():
+        texts.add_text(
+            f"Raw profile type {name}", f"\n{name}\n{len(content):8}\n{content.hex(chr(10), -36)}\n", zip=True
+        )
+    return texts
+
+
+@pytest.mark.parametrize(
+    ("raw", "kept"),
+    [
+        ({"xmp": XMP, "exif": photo()}, {"exif", "xmp"}),
+        ({"APP1": photo()}, {"exif"}),
+        ({"APP1": b"http://ns.adobe.com/xap/1.0/\0" + XMP}, {"xmp"}),
+        ({"8bim": b"8BIM\4\4\0\0\0\0\0\x0f" + IPTC}, {"iptc"}),
+    ],
+)
+def test_raw_profiles_of_a_png_are_what_they_hold(tmp_path, caplog, raw, kept):
+    source = saved(tmp_path / "a.png", pnginfo=raw_texts(**raw))
+    with Image.open(source) as image:
+        assert not image.info.get("xmp")
+    copied(source, tmp_path / "b.jpg").close()
+    written = read_picture(tmp_path / "b.jpg")
+    assert {name for name in ("exif", "xmp", "iptc") if getattr(written.metadata, name)} == kept
+    assert written.image.shape[1:3] == ((24, 32) if kept == {"iptc"} else (32, 24)) and not caplog.text
+    assert written.metadata.iptc in (b"", IPTC) and written.metadata.xmp in (b"", XMP.replace(b'"6"', b'"1"'))
+
+
+def test_a_color_profile_in_a_text_is_applied(tmp_path):
+    plain, turned = saved(tmp_path / "a.png"), saved(tmp_path / "b.png", pnginfo=raw_texts(icc=swapped_primaries()))
+    with Image.open(plain) as image:
+        expected = saved(tmp_path / "c.png", icc_profile=swapped_primaries())
+        assert "icc_profile" not in image.info
+    assert torch.equal(read_picture(turned).image, read_picture(expected).image)
+
+
+@pytest.mark.parametrize("raw", [{"generic": b"anything"}, {"xmp": b""}])
+def test_raw_profiles_that_are_not_known_are_kept_as_texts(tmp_path, raw):
+    texts = raw_texts(**raw)
+    if "xmp" in raw:
+        texts = PngImagePlugin.PngInfo()
+        texts.add_text("Raw profile type xmp", "\nxmp\n 3\nno digits\n")
+    copied(saved(tmp_path / "a.png", pnginfo=texts), tmp_path / "b.png").close()
+    assert read_picture(tmp_path / "b.png").metadata.texts == read_picture(tmp_path / "a.png").metadata.texts
+    assert len(read_picture(tmp_path / "b.png").metadata.texts) == 1
+
+
 @pytest.mark.parametrize("depth", [8, 16])
 def test_credits_that_a_tiff_file_stores_as_numbers_are_kept(tmp_path, depth):
     """As exiftool and Photoshop do; Pillow gives the first number alone, which was taken for a count of zeros."""
     write_picture(tmp_path / "a.tif", torch.rand(1, 5, 7, 3), depth=depth)
     padded = IPTC + bytes(-len(IPTC) % 4)
-    content = add_tags((tmp_path / "a.tif").read_bytes(), {33723: padded})
+    content = add_tags((tmp_path / "a.tif").read_bytes(), {33723: Value(UNDEFINED, padded)})
     entry = struct.pack("<HHI", 33723, 7, len(padded))
     assert entry in content
     (tmp_path / "a.tif").write_bytes(content.replace(entry, struct.pack("<HHI", 33723, LONG, len(padded) // 4)))
@@ -260,6 +311,16 @@ def test_metadata_that_cannot_be_written_cost_no_picture(tmp_path, caplog):
         copied(source, tmp_path / "b.jpg").close()
     assert "b.jpg: a JPEG file has no place for so long an EXIF block; left out" in caplog.text
     assert read_picture(tmp_path / "b.jpg").image.shape == (1, 32, 24, 3)
+
+
+@pytest.mark.parametrize("name", ["iptc", "xmp"])
+def test_what_is_too_long_for_a_jpeg_costs_nothing_else(tmp_path, caplog, name):
+    metadata = replace(Metadata(exif=photo(), iptc=IPTC, xmp=XMP), **{name: IPTC + bytes(66_000)})
+    write_picture(tmp_path / "a.jpg", torch.zeros(1, 8, 8, 3), metadata=metadata)
+    what = {"iptc": "so many IPTC records", "xmp": "so long an XMP packet"}[name]
+    assert f"a.jpg: a JPEG file has no place for {what}; left out" in caplog.text
+    written = read_picture(tmp_path / "a.jpg").metadata
+    assert {kept for kept in ("exif", "iptc", "xmp") if getattr(written, kept)} == {"exif", "iptc", "xmp"} - {name}
 
 
 def test_the_profile_that_is_written_is_that_of_the_pixels(tmp_path):

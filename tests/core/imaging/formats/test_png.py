@@ -11,8 +11,18 @@ import pytest
 from PIL import Image
 
 from autodir_core.imaging.files import read_picture
-from autodir_core.imaging.formats.deep_png import CHANNELS, paeth
+from autodir_core.imaging.formats.png import CHANNELS, INTERLACED, WHOLE, paeth
 from autodir_core.imaging.layout import to_uint16
+
+
+def filtered(levels: np.ndarray, filters: list[int]) -> bytes:
+    height, width, channels = levels.shape
+    whole = np.zeros((height + 1, width + 1, 2 * channels), np.int16)
+    whole[1:, 1:] = np.ascontiguousarray(levels.astype(">u2")).view(np.uint8).reshape(height, width, -1)
+    left, up, corner = whole[1:, :-1], whole[:-1, 1:], whole[:-1, :-1]
+    guesses = (np.zeros_like(left), left, up, (left + up) // 2, paeth(left, up, corner))
+    rows = ((whole[1:, 1:] - guesses[kind])[row] & 0xFF for row, kind in enumerate(filters[:height]))
+    return b"".join(bytes([kind]) + row.astype(np.uint8).tobytes() for kind, row in zip(filters, rows, strict=False))
 
 
 def saved(path: Path, levels: np.ndarray, filters: list[int], color_type: int, interlaced: int = 0) -> Path:
@@ -21,13 +31,9 @@ def saved(path: Path, levels: np.ndarray, filters: list[int], color_type: int, i
     def chunk(kind: bytes, body: bytes) -> bytes:
         return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
 
-    height, width, channels = levels.shape
-    whole = np.zeros((height + 1, width + 1, 2 * channels), np.int16)
-    whole[1:, 1:] = levels.astype(">u2").view(np.uint8).reshape(height, width, -1)
-    left, up, corner = whole[1:, :-1], whole[:-1, 1:], whole[:-1, :-1]
-    guesses = (np.zeros_like(left), left, up, (left + up) // 2, paeth(left, up, corner))
-    rows = ((whole[1:, 1:] - guesses[kind])[row] & 0xFF for row, kind in enumerate(filters))
-    packed = b"".join(bytes([kind]) + row.astype(np.uint8).tobytes() for kind, row in zip(filters, rows, strict=True))
+    passes = ((levels[y::down, x::across]) for x, y, across, down in (INTERLACED if interlaced else WHOLE))
+    packed = b"".join(filtered(part, filters) for part in passes if part.size)
+    height, width = levels.shape[:2]
     header = struct.pack(">IIBBBBB", width, height, 16, color_type, 0, 0, interlaced)
     body = zlib.compress(packed)
     parts = chunk(b"IDAT", body[:7]) + chunk(b"IDAT", body[7:])
@@ -35,12 +41,13 @@ def saved(path: Path, levels: np.ndarray, filters: list[int], color_type: int, i
     return path
 
 
+@pytest.mark.parametrize("interlaced", [0, 1])
 @pytest.mark.parametrize("color_type", [2, 4, 6])
-def test_every_filter(tmp_path: Path, color_type: int) -> None:
+def test_every_filter(tmp_path: Path, color_type: int, interlaced: int) -> None:
     """Pillow decodes the same bytes by its own code, and gives the higher half of each."""
     random, channels = np.random.default_rng(color_type), CHANNELS[color_type]
     levels = random.integers(0, 65536, (24, 17, channels)).astype(np.uint16)
-    path = saved(tmp_path / "a.png", levels, [number % 5 for number in range(24)], color_type)
+    path = saved(tmp_path / "a.png", levels, [number % 5 for number in range(24)], color_type, interlaced)
     with Image.open(path) as reduced:
         high = np.asarray(reduced.convert({2: "LA", 3: "RGB", 4: "RGBA"}[channels]))
     picture = read_picture(path)
@@ -57,9 +64,8 @@ def test_paeth_takes_the_nearest_and_of_two_the_first() -> None:
     assert paeth(left, up, corner).tolist() == [10, 10, 5, 10]
 
 
-def test_an_interlaced_file_comes_as_8_bits_and_says_so(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """One pixel: it is the first pass, and all others are empty."""
-    levels = np.full((1, 1, 3), 0x1234, np.uint16)
-    picture = read_picture(saved(tmp_path / "a.png", levels, [0], 2, interlaced=1))
-    assert "a.png: its 16-bit colors are read as 8 bits" in caplog.text and picture.depth == 8
-    assert picture.image[0, 0, 0, 0] * 255 == pytest.approx(0x12, abs=1e-4)
+@pytest.mark.parametrize("size", [(1, 1), (1, 9), (5, 2), (8, 8)])
+def test_passes_without_pixels(tmp_path: Path, size: tuple[int, int]) -> None:
+    levels = np.random.default_rng(0).integers(0, 65536, (*size, 3)).astype(np.uint16)
+    picture = read_picture(saved(tmp_path / "a.png", levels, [4] * 8, 2, interlaced=1))
+    assert picture.depth == 16 and np.array_equal(to_uint16(picture.image[0]), levels)
