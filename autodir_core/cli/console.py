@@ -80,7 +80,7 @@ class LineStream(io.TextIOBase):
         return len(text)
 
 
-def progress(items: Iterable[T] | None = None, *, quiet: bool, **options: Any) -> tqdm[T]:
+def progress(items: Iterable[T] = (), *, quiet: bool, **options: Any) -> tqdm[T]:
     """Return a progress bar, of tqdm's options; where the error stream is no terminal, a line every half a minute."""
     from tqdm import tqdm
 
