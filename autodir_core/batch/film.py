@@ -41,7 +41,9 @@ av.logging.set_libav_level(av.logging.FATAL)  # the words of encoders; errors co
 PART_FORMAT = "nut"
 """Keeps the times of frames as they are, as Matroska does not."""
 
-CODEC, QUALITY = "libx264", {"crf": "16", "preset": "medium"}
+CODEC, QUALITY = "libx264", {"crf": "16", "preset": "medium", "x264-params": "mbtree=0"}
+"""Macroblock trees read memory that is never written: the same frames then give other bytes in another process."""
+
 COPIED, TRIED_PACKETS = ("audio", "subtitle"), 100
 """Kinds of streams, and how many of their packets show whether a container takes them."""
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -22,6 +25,7 @@ pytest.importorskip("scenedetect", reason="PySceneDetect is not installed")
 from autodir_core.batch import film, shots  # noqa: E402
 from autodir_core.imaging.temporal import RADIUS  # noqa: E402
 
+ROOT = Path(__file__).resolve().parents[3]
 SIZE, FRAMES, CUT = (64, 48), 40, 20
 INTERLACED = 0x20000000 | 0x40000
 """FFmpeg's flags of interlaced motion and transforms."""
@@ -139,6 +143,28 @@ def test_an_interrupted_film_goes_on_where_it_was(
     assert len(made) == FRAMES - 8 + RADIUS and times(target) == times(source)
     pairs = zip(film.read_frames(target), film.read_frames(whole), strict=True)
     assert all(torch.equal(one, other) for (_, one), (_, other) in pairs)
+
+
+WRITE = """
+import sys
+from pathlib import Path
+import torch
+from autodir_core.batch import film
+x, periods = torch.arange(320).float(), torch.tensor([9.0, 5, 3])
+waves = [torch.sin((x + 2 * x[:240, None] + number) / periods[:, None, None]) for number in range(40)]
+frames = [(number, 0.5 + 0.5 * wave.movedim(0, -1)[None].contiguous()) for number, wave in enumerate(waves)]
+colors = {"color_range": 0, "colorspace": 1}
+like = film.VideoFormat(film.Fraction(24), film.Fraction(1, 24), False, colors, film.Fraction(0))
+film.write_part(Path(sys.argv[1]), frames, like)
+"""
+
+
+def test_the_same_frames_give_the_same_bytes_whatever_memory_holds(tmp_path: Path) -> None:
+    """Else a film that was interrupted differs from one that was not; glibc fills fresh memory with a byte."""
+    for byte in ("1", "2"):
+        environment = {**os.environ, "MALLOC_PERTURB_": byte}
+        subprocess.run([sys.executable, "-c", WRITE, str(tmp_path / byte)], check=True, env=environment, cwd=ROOT)
+    assert (tmp_path / "1").read_bytes() == (tmp_path / "2").read_bytes()
 
 
 def test_frames_are_restored_inside_a_mask_and_with_the_colors_of_the_film(tiny: ad.AutoDIR) -> None:
