@@ -32,7 +32,7 @@ with optional_import("av", "leave films out"):
     import av.logging
     from av.container import InputContainer, OutputContainer
     from av.packet import Packet
-    from av.stream import Stream
+    from av.stream import Disposition, Stream
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
 
@@ -53,6 +53,9 @@ LIMITED_RANGE, FULL_RANGE = 1, 2
 
 MATRICES = {1: "ITU709", 5: "ITU601", 6: "ITU601", 7: "SMPTE240M"}
 """Between RGB and YCbCr, by the number of a frame's color space (ITU-T H.273) in the names of PyAV."""
+
+THUMBNAIL = 32, 18
+"""Width and height to which frames are reduced to find cuts: noise averages out."""
 
 
 @dataclass(frozen=True)
@@ -79,23 +82,49 @@ def opened(path: Path) -> Iterator[InputContainer]:
     """Open a film; InputError for what FFmpeg cannot read, or that has no pictures."""
     try:
         with av.open(str(path)) as container:
-            if not container.streams.video:
-                raise InputError(f"{path} has sound but no pictures")
+            video_of(container)
             yield container
     except av.error.FFmpegError as error:
         raise InputError(f"{path} cannot be read as a film: {one_line(error)}") from error
 
 
+def video_of(film: InputContainer) -> VideoStream:
+    """Return the stream with the pictures of a film, which a cover is not."""
+    for stream in film.streams.video:
+        if not stream.disposition & Disposition.attached_pic:
+            return stream
+    raise InputError(f"{film.name} has sound but no pictures")
+
+
+def decode(film: InputContainer, *, whole: bool = True) -> Iterator[VideoFrame]:
+    """Yield the frames of a film, or of the rest after a seek; what of a whole one cannot be decoded is told.
+
+    The default of one thread a frame stays: several lose the frames before a broken one, as many as there are threads.
+    """
+    stream, packets, frames, broken = video_of(film), 0, 0, False
+    for packet in film.demux(stream):
+        packets += packet.size > 0
+        try:
+            decoded = packet.decode()
+        except av.error.InvalidDataError:
+            broken = True
+            continue
+        frames += len(decoded)
+        yield from decoded
+    if whole and frames and (broken or packets < stream.frames):
+        warn_once(f"{film.name} is cut off or broken: only the {frames} frames of it are taken that can be decoded")
+
+
 def read_format(path: Path) -> VideoFormat:
     with opened(path) as film:
-        stream = film.streams.video[0]
-        codec = stream.codec_context
+        stream = video_of(film)
+        first = next(decode(film), None)
+        codec = stream.codec_context  # after a frame: its stream knows the colors better than the container
         names = ("color_range", "color_primaries", "color_trc", "colorspace")
         colors = {name: int(getattr(codec, name) or 0) for name in names}
         rate = stream.average_rate or stream.guessed_rate or Fraction(25)
         deep = any(component.bits > 8 for component in codec.format.components) if codec.format else False
         base, aspect = stream.time_base or 1 / rate, stream.sample_aspect_ratio or Fraction(0)
-        first = next(film.decode(stream), None)
         if first and first.interlaced_frame:
             warn_once(
                 f"{path} is interlaced: that a picture shows two moments is taken for damage; deinterlace it first"
@@ -107,21 +136,30 @@ def read_format(path: Path) -> VideoFormat:
 def read_frames(path: Path) -> Iterator[tuple[int, Tensor]]:
     """Yield the time of each frame, in units of the film, and its picture [1, H, W, 3] in 0..1, upright."""
     with opened(path) as film:
-        film.streams.video[0].thread_type = "AUTO"
-        for number, frame in enumerate(film.decode(video=0)):
+        for number, frame in enumerate(decode(film)):
             yield number if frame.pts is None else frame.pts, to_picture(frame)
+
+
+def read_thumbnails(path: Path) -> Iterator[np.ndarray]:
+    """Yield the frames reduced to `THUMBNAIL` by area, [H, W, 3] of 8 bits; InputError where none can be decoded."""
+    frame = None
+    with opened(path) as film:
+        for frame in decode(film):
+            yield frame.reformat(*THUMBNAIL, "rgb24", interpolation="AREA").to_ndarray()
+    if frame is None:
+        raise InputError(f"{path} holds no picture that can be decoded; get a complete copy")
 
 
 def read_frame(path: Path, number: int) -> tuple[float, Tensor]:
     """Return about the frame of a number as a picture [1, H, W, 3], and its seconds from the first; found by a seek."""
     with opened(path) as film:
-        stream = film.streams.video[0]
+        stream = video_of(film)
         base = stream.time_base or Fraction(1, av.time_base)
         start = (stream.start_time or 0) * base
         wanted = start + number / (stream.average_rate or stream.guessed_rate or 25)
         film.seek(int(wanted / base), stream=stream)
         frame = None
-        for following in film.decode(stream):
+        for following in decode(film, whole=False):
             if frame is not None and (following.time is None or following.time > wanted):
                 break
             frame = following
@@ -245,12 +283,3 @@ def read_packets(path: Path, streams: Mapping[int, Stream]) -> Iterator[tuple[Pa
 
 def seconds_of(packet: Packet[Any]) -> float:
     return float((packet.dts or 0) * (packet.time_base or 0))
-
-
-def count_frames(path: Path) -> int:
-    """Return the number of pictures; InputError where none can be decoded."""
-    with opened(path) as film:
-        count = sum(1 for _ in film.decode(film.streams.video[0]))
-    if not count:
-        raise InputError(f"{path} holds no picture that can be decoded; get a complete copy")
-    return count

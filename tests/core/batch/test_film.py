@@ -6,8 +6,9 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +17,11 @@ import torch
 
 import autodir_core as ad
 from autodir_core.cli import main
+from autodir_core.degrade import degrade
 from autodir_core.imaging.metrics import psnr
 from autodir_core.pipeline import repeat_rounds
 
 av = pytest.importorskip("av", reason="PyAV is not installed")
-pytest.importorskip("scenedetect", reason="PySceneDetect is not installed")
 
 from autodir_core.batch import film, shots  # noqa: E402
 from autodir_core.imaging.temporal import RADIUS  # noqa: E402
@@ -67,6 +68,21 @@ def write_film(path: Path, *, frames: int = FRAMES, size: tuple[int, int] = SIZE
     return path
 
 
+def write_clip(path: Path, pictures: Sequence[np.ndarray], codec: str = "libx264", times: Sequence[int] = ()) -> Path:
+    """Pictures [H, W, 3] in 0..1 at times of a 24th of a second, without sound."""
+    with av.open(str(path), "w") as target:
+        video = target.add_stream(codec, rate=24)
+        video.height, video.width = pictures[0].shape[:2]
+        video.pix_fmt, video.codec_context.max_b_frames = "yuv420p", 2
+        for number, picture in enumerate(pictures):
+            levels = np.rint(picture.clip(0, 1) * 255).astype(np.uint8)
+            frame = av.VideoFrame.from_ndarray(levels, format="rgb24").reformat(format="yuv420p")
+            frame.pts, frame.time_base = times[number] if times else number, Fraction(1, 24)
+            target.mux(video.encode(frame))
+        target.mux(video.encode(None))
+    return path
+
+
 @pytest.fixture
 def source(tmp_path: Path) -> Path:
     return write_film(tmp_path / "in.mp4")
@@ -85,6 +101,32 @@ def times(path: Path) -> list[float]:
 def test_shots_are_cut_where_the_content_changes(source: Path) -> None:
     assert shots.find_shots(source) == [(0, CUT), (CUT, FRAMES)]
     assert shots.sample_numbers(0, 20) == [2, 6, 10, 14, 18] and shots.sample_numbers(7, 9) == [7, 8]
+
+
+@pytest.mark.parametrize(("ending", "codec"), [("mkv", "libx264"), ("mp4", "libx264"), ("avi", "mpeg4")])
+def test_cuts_are_numbers_of_frames_whatever_their_times(tmp_path: Path, ending: str, codec: str) -> None:
+    """As in films of a variable rate, and with frames that are stored in another order."""
+    slow = [2 * number if number < CUT else 2 * CUT + number - CUT for number in range(FRAMES)]
+    pictures = [draw_frame(number, SIZE) for number in range(FRAMES)]
+    clip = write_clip(tmp_path / f"clip.{ending}", pictures, codec, slow if ending != "avi" else ())
+    assert shots.find_shots(clip) == [(0, CUT), (CUT, FRAMES)]
+
+
+@pytest.mark.parametrize(
+    ("label", "severity"), [(None, 0), ("noise", 0.15), ("noise", 1.0), ("rain", 1.0), ("underexposure", 1.0)]
+)
+def test_cuts_are_found_in_damaged_films_and_only_cuts(tmp_path: Path, label: str | None, severity: float) -> None:
+    """Of two scenes that move, and of one with a flash of two frames."""
+    cut, whole = ([draw_frame(number * step, (192, 144)) for number in range(FRAMES)] for step in (1, 0.4))
+    whole[CUT : CUT + 2] = [0.3 * picture + 0.7 for picture in whole[CUT : CUT + 2]]
+    for name, pictures, edges in (("cut", cut, [0, CUT, FRAMES]), ("flash", whole, [0, FRAMES])):
+        images = [torch.from_numpy(picture).float()[None] for picture in pictures]
+        if label:
+            seeds = range(FRAMES) if label in ("noise", "rain") else [0] * FRAMES
+            pairs = zip(images, seeds, strict=True)
+            images = [degrade(one, label, severity=severity, seed=seed) for one, seed in pairs]
+        clip = write_clip(tmp_path / f"{name}.mkv", [one[0].numpy() for one in images])
+        assert shots.find_shots(clip) == [*pairwise(edges)], name
 
 
 def test_frames_are_restored_alike_and_all_else_is_kept(tiny: ad.AutoDIR, source: Path, tmp_path: Path) -> None:
@@ -261,6 +303,23 @@ def test_a_film_without_a_whole_picture_is_told(tmp_path: Path) -> None:
     (tmp_path / "cut.mkv").write_bytes(whole[:1500])
     with pytest.raises(ad.InputError, match=r"cut\.mkv (holds no picture|cannot be read)"):
         shots.find_shots(tmp_path / "cut.mkv")
+
+
+def test_a_film_that_was_cut_off_gives_the_frames_it_has(
+    source: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its last packet cannot be decoded; the index comes first, as in films for the web."""
+    flat, short = tmp_path / "flat.mp4", tmp_path / "short.mp4"
+    with av.open(str(source)) as old, av.open(str(flat), "w", options={"movflags": "faststart"}) as new:
+        video = new.add_stream_from_template(old.streams.video[0])
+        for packet in old.demux(old.streams.video[0]):
+            if packet.dts is not None:
+                end, packet.stream = packet.size, video
+                new.mux(packet)
+    short.write_bytes(flat.read_bytes()[: -3 * end + 5])
+    frames = len([*film.read_frames(short)])
+    assert FRAMES - 6 < frames < FRAMES and shots.find_shots(short) == [(0, CUT), (CUT, frames)]
+    assert caplog.text.count(f"short.mp4 is cut off or broken: only the {frames} frames of it") == 1
 
 
 def test_parts_that_were_made_otherwise_are_made_again(
