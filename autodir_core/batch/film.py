@@ -51,8 +51,11 @@ DEEP = 65535
 LIMITED_RANGE, FULL_RANGE = 1, 2
 """Of the levels of a film: 16..235, as where it says nothing, or 0..255; as FFmpeg numbers them."""
 
-MATRICES = {1: "ITU709", 5: "ITU601", 6: "ITU601", 7: "SMPTE240M"}
-"""Between RGB and YCbCr, by the number of a frame's color space (ITU-T H.273) in the names of PyAV."""
+MATRICES = {1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9, 10: 9}
+"""Between RGB and YCbCr, by the number of a frame's color space (ITU-T H.273) in the numbers of FFmpeg's scaler."""
+
+UNKNOWN_MATRIX = 5
+"""That of BT.601: what is not said, or not known here, has to be the same there and back."""
 
 THUMBNAIL = 32, 18
 """Width and height to which frames are reduced to find cuts: noise averages out."""
@@ -171,7 +174,7 @@ def read_frame(path: Path, number: int) -> tuple[float, Tensor]:
 def to_picture(frame: VideoFrame) -> Tensor:
     """Return a frame as a picture [1, H, W, 3] in 0..1, turned as its film says."""
     deep = any(component.bits > 8 for component in frame.format.components)
-    matrix = MATRICES.get(int(frame.colorspace))
+    matrix = MATRICES.get(int(frame.colorspace), UNKNOWN_MATRIX)
     levels = frame.reformat(format="rgb48le" if deep else "rgb24", src_colorspace=matrix).to_ndarray()
     levels = np.ascontiguousarray(np.rot90(levels, frame.rotation // 90))
     if deep:
@@ -189,7 +192,7 @@ def from_picture(image: Tensor, pts: int, like: VideoFormat) -> VideoFrame:
     even = all(side % 2 == 0 for side in values.shape[:2])
     samples = ("yuv420p" if even else "yuv444p") + ("10le" if like.deep else "")
     levels = FULL_RANGE if like.colors["color_range"] == FULL_RANGE else LIMITED_RANGE
-    matrix = MATRICES.get(like.colors["colorspace"])
+    matrix = MATRICES.get(like.colors["colorspace"], UNKNOWN_MATRIX)
     frame = frame.reformat(format=samples, dst_colorspace=matrix, dst_color_range=levels)
     frame.pts, frame.time_base = pts, like.time_base
     return frame

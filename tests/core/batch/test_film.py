@@ -255,6 +255,26 @@ def test_levels_of_full_range_stay_so(tmp_path: Path) -> None:
     assert (stored - ramp).abs().max() < 8 / 255, "16 where the range is lost"
 
 
+@pytest.mark.parametrize(("matrix", "full"), [(9, True), (9, False), (8, False), (2, False), (7, True)])
+def test_colors_come_back_whatever_matrix_a_film_names(tmp_path: Path, matrix: int, full: bool) -> None:
+    """BT.2020 as of telephones, one that FFmpeg's scaler does not know, none."""
+    source = tmp_path / "hdr.mov"
+    with av.open(str(source), "w") as camera:
+        video = camera.add_stream("libx264", rate=25, options={"crf": "1"})
+        video.width, video.height, video.pix_fmt = 64, 48, "yuv420p10le"
+        video.codec_context.colorspace, video.codec_context.color_range = matrix, 2 if full else 1
+        levels = np.full((48, 64, 3), (0xC0, 0x40, 0x20), np.uint8)
+        frame = av.VideoFrame.from_ndarray(levels, format="rgb24")
+        camera.mux(
+            video.encode(frame.reformat(format="yuv420p10le", dst_colorspace=matrix, dst_color_range=2 - (not full)))
+        )
+        camera.mux(video.encode(None))
+    [(_, before)] = film.read_frames(source)
+    film.write_part(tmp_path / "part", iter([(0, before)]), film.read_format(source))
+    [(_, after)] = film.read_frames(tmp_path / "part")
+    assert (after - before).abs().max() < 2 / 255
+
+
 def test_a_container_without_a_place_for_the_sound_is_told_before_the_work(
     tiny: ad.AutoDIR, source: Path, tmp_path: Path
 ) -> None:
