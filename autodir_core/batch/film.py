@@ -11,7 +11,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +31,7 @@ with optional_import("av", "leave films out"):
     import av.logging
     from av.container import InputContainer, OutputContainer
     from av.packet import Packet
-    from av.stream import Disposition, Stream
+    from av.stream import Discard, Disposition, Stream
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
 
@@ -44,8 +43,9 @@ PART_FORMAT = "nut"
 CODEC, QUALITY = "libx264", {"crf": "16", "preset": "medium", "x264-params": "mbtree=0"}
 """Macroblock trees read memory that is never written: the same frames then give other bytes in another process."""
 
-COPIED, TRIED_PACKETS = ("audio", "subtitle"), 100
-"""Kinds of streams, and how many of their packets show whether a container takes them."""
+COPIED = "audio", "subtitle"
+TAGS = frozenset({"title", "language", "handler_name"})
+"""Of the pictures of a film, kept; others tell how its file was made."""
 
 DEEP = 65535
 LIMITED_RANGE, FULL_RANGE = 1, 2
@@ -229,15 +229,6 @@ def join_parts(parts: Sequence[Path], source: Path, target: Path) -> None:
         join_streams(parts, source, old, new)
 
 
-def check_copied(source: Path, target: Path) -> None:
-    """InputError, before the work, where the result has no place for the sound or the subtitles of a film."""
-    with opened(source) as old, written_as(target, source, io.BytesIO()) as trial:
-        copied = copy_streams(old, trial)
-        for packet, stream in islice(read_packets(source, copied), TRIED_PACKETS):
-            packet.stream = stream
-            trial.mux(packet)
-
-
 @contextmanager
 def written_as(target: Path, source: Path, file: Path | io.BytesIO) -> Iterator[OutputContainer]:
     """Open a file for what becomes a film; InputError where FFmpeg refuses what is written, its end too."""
@@ -245,7 +236,7 @@ def written_as(target: Path, source: Path, file: Path | io.BytesIO) -> Iterator[
     try:
         with av.open(place, "w", format=CONTAINERS[target.suffix.lower()]) as container:
             yield container
-    except (av.error.FFmpegError, InputError) as error:
+    except (av.error.FFmpegError, InputError, ValueError) as error:
         raise InputError(
             f"{target} cannot be written: {one_line(error)}; is there a place for the sound and the subtitles of "
             f"{source} in a {target.suffix} file? (a .mkv has one for most: put the film into one first)"
@@ -256,23 +247,43 @@ def join_streams(parts: Sequence[Path], source: Path, old: InputContainer, new: 
     new.metadata.update(old.metadata)
     new.set_chapters(old.chapters())
     with opened(parts[0]) as first:
-        video = new.add_stream_from_template(first.streams.video[0])
-    copied = copy_streams(old, new)
+        video = copy_stream(video_of(first), new, video_of(old))
+    copied, (last, duration) = copy_streams(old, new), last_picture(old)
     pictures = (pair for part in parts for pair in read_packets(part, {0: video}))
     for packet, stream in heapq.merge(pictures, read_packets(source, copied), key=lambda pair: seconds_of(pair[0])):
+        if stream is video and packet.pts * packet.time_base >= last and duration:
+            packet.duration = round(duration / packet.time_base)
         packet.stream = stream
         new.mux(packet)
 
 
+def last_picture(film: InputContainer) -> tuple[Fraction, Fraction]:
+    """Return the second at which the last picture is shown, and for how many it is; 0 where that is not said."""
+    stream = video_of(film)
+    pts, duration = max((one.pts, one.duration or 0) for one in film.demux(stream) if one.pts is not None)
+    if stream.duration:  # packets say how long what is stored next lasts, which may be another picture
+        duration = max((stream.start_time or 0) + stream.duration - pts, 0)
+    return pts * stream.time_base, duration * stream.time_base
+
+
 def copy_streams(old: InputContainer, new: OutputContainer) -> dict[int, Stream]:
     """Add to a film the streams of another that are copied; return them by their number there."""
-    return {stream.index: copy_stream(stream, new) for stream in old.streams if stream.type in COPIED}
+    kinds = {*COPIED, {"matroska": "attachment", "mp4": "cover"}.get(new.format.name)}
+    return {one.index: copy_stream(one, new, one) for one in old.streams if kind_of(one) in kinds}
 
 
-def copy_stream(stream: Stream, new: OutputContainer) -> Stream:
-    """Return a stream of a new film for the packets of an old one's, with its language and title."""
+def kind_of(stream: Stream) -> str:
+    """Return "cover", "chapters" (their titles, in MP4), or the type of a stream."""
+    if stream.discard == Discard.all:
+        return "chapters"
+    return "cover" if stream.disposition & Disposition.attached_pic else stream.type
+
+
+def copy_stream(stream: Stream, new: OutputContainer, source: Stream) -> Stream:
+    """Return a stream of a new film for the packets of another, with the flags and the tags of that of its source."""
     copied = new.add_stream_from_template(stream)
-    copied.metadata.update(stream.metadata)
+    copied.metadata.update({key: one for key, one in source.metadata.items() if stream is source or key in TAGS})
+    copied.disposition = source.disposition
     return copied
 
 
@@ -280,7 +291,8 @@ def read_packets(path: Path, streams: Mapping[int, Stream]) -> Iterator[tuple[Pa
     """Yield the packets of some streams, by their number in a film, each with the stream that it goes into."""
     with opened(path) as film:
         for packet in film.demux():
-            if packet.stream.index in streams and packet.dts is not None:
+            timeless = packet.size > 0 and kind_of(packet.stream) == "cover"
+            if packet.stream.index in streams and (packet.dts is not None or timeless):
                 yield packet, streams[packet.stream.index]
 
 

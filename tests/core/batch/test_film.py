@@ -23,6 +23,8 @@ from autodir_core.pipeline import repeat_rounds
 
 av = pytest.importorskip("av", reason="PyAV is not installed")
 
+from av.stream import Disposition  # noqa: E402
+
 from autodir_core.batch import film, shots  # noqa: E402
 from autodir_core.imaging.temporal import RADIUS  # noqa: E402
 
@@ -275,12 +277,13 @@ def test_colors_come_back_whatever_matrix_a_film_names(tmp_path: Path, matrix: i
     assert (after - before).abs().max() < 2 / 255
 
 
+@pytest.mark.parametrize(("kind", "codec"), [("matroska", "pcm_s16le"), ("mov", "pcm_mulaw")])
 def test_a_container_without_a_place_for_the_sound_is_told_before_the_work(
-    tiny: ad.AutoDIR, source: Path, tmp_path: Path
+    tiny: ad.AutoDIR, source: Path, tmp_path: Path, kind: str, codec: str
 ) -> None:
     odd = tmp_path / "odd.mp4"
-    with av.open(str(source)) as old, av.open(str(odd), "w", format="matroska") as new:
-        video, sound = new.add_stream_from_template(old.streams.video[0]), new.add_stream("pcm_s16le", rate=48000)
+    with av.open(str(source)) as old, av.open(str(odd), "w", format=kind) as new:
+        video, sound = new.add_stream_from_template(old.streams.video[0]), new.add_stream(codec, rate=48000)
         for packet in old.demux(old.streams.video[0]):
             if packet.dts is not None:
                 packet.stream = video
@@ -308,6 +311,71 @@ def test_chapters_are_kept(tiny: ad.AutoDIR, source: Path, tmp_path: Path) -> No
     shots.restore_film(tiny, chaptered, target, LOOP, SAMPLER)
     with av.open(str(target)) as restored:
         assert [chapter["metadata"]["title"] for chapter in restored.chapters()] == ["One"]
+
+
+def copy_film(source: Path, target: Path, change: Callable[[av.container.OutputContainer], None], last: int) -> None:
+    """Copy a film with other streams beside, and another duration of its last picture."""
+    with av.open(str(source)) as old, av.open(str(target), "w") as new:
+        copies = [new.add_stream_from_template(stream) for stream in old.streams]
+        change(new)
+        packets = [packet for packet in old.demux() if packet.dts is not None]
+        end = max(packet.pts for packet in packets if packet.stream.type == "video")
+        for packet in packets:
+            if packet.stream.type == "video" and packet.pts == end:
+                packet.duration = last
+            packet.stream = copies[packet.stream.index]
+            new.mux(packet)
+
+
+def test_flags_and_attachments_are_kept_and_what_is_not_is_told(
+    tiny: ad.AutoDIR, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def enrich(new: av.container.OutputContainer) -> None:
+        video, sound = new.streams.video[0], new.streams.audio[0]
+        video.metadata.update(title="Main", language="ger")
+        sound.disposition = Disposition.comment | Disposition.forced
+        new.add_attachment("letters.ttf", "font/ttf", b"font")
+        new.add_stream_from_template(video)
+
+    source, target = tmp_path / "rich.mkv", tmp_path / "out.mkv"
+    copy_film(write_film(tmp_path / "plain.mp4", frames=4), source, enrich, 10)
+    shots.restore_film(tiny, source, target, LOOP, SAMPLER)
+    with av.open(str(target)) as new:
+        video, sound, font = new.streams
+        assert (video.metadata["title"], video.metadata["language"]) == ("Main", "ger")
+        assert sound.disposition == Disposition.comment | Disposition.forced and video.disposition == 0
+        assert (font.name, font.mimetype, font.data) == ("letters.ttf", "font/ttf", b"font")
+    assert caplog.text.count("rich.mkv: left out of the result: 1 video\n") == 1
+
+
+@pytest.mark.parametrize("units", [64, 1024])
+def test_the_last_picture_is_shown_as_long_as_it_was(tiny: ad.AutoDIR, tmp_path: Path, units: int) -> None:
+    source, target = tmp_path / "in.mp4", tmp_path / "out.mp4"
+    plain = write_clip(tmp_path / "plain.mp4", [draw_frame(number, SIZE) for number in range(4)], times=[0, 1, 5, 6])
+    copy_film(plain, source, lambda new: None, units)
+    shots.restore_film(tiny, source, target, LOOP, SAMPLER)
+    with av.open(str(source)) as old, av.open(str(target)) as new:
+        before, after = (one.streams.video[0].duration * one.streams.video[0].time_base for one in (old, new))
+        assert abs(before - after) < Fraction(1, 1000)
+
+
+def test_a_cover_is_no_picture_of_a_film(tiny: ad.AutoDIR, source: Path, tmp_path: Path) -> None:
+    covered, target = tmp_path / "covered.mp4", tmp_path / "out.mp4"
+    with av.open(str(source)) as old, av.open(str(covered), "w") as new:
+        cover = new.add_stream("mjpeg")
+        cover.width, cover.height, cover.pix_fmt = 64, 48, "yuvj420p"
+        cover.disposition = Disposition.attached_pic
+        video = new.add_stream_from_template(old.streams.video[0])
+        levels = av.VideoFrame.from_ndarray(np.zeros((48, 64, 3), np.uint8), format="rgb24")
+        levels.pts = 0
+        [picture] = [*cover.encode(levels.reformat(format="yuvj420p")), *cover.encode(None)]
+        new.mux(picture)
+        for packet in [one for one in old.demux(old.streams.video[0]) if one.dts is not None]:
+            packet.stream = video
+            new.mux(packet)
+    shots.restore_film(tiny, covered, target, LOOP, SAMPLER)
+    with av.open(str(target)) as new:
+        assert [packet.stream.index for packet in new.demux() if packet.size].count(1) == 1
 
 
 def test_a_film_with_an_empty_mask_is_left_as_it_is(
