@@ -31,7 +31,7 @@ with optional_import("av", "leave films out"):
     import av.logging
     from av.container import InputContainer, OutputContainer
     from av.packet import Packet
-    from av.stream import Discard, Disposition, Stream
+    from av.stream import Disposition, Stream
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
 
@@ -274,7 +274,7 @@ def copy_streams(old: InputContainer, new: OutputContainer) -> dict[int, Stream]
 
 def kind_of(stream: Stream) -> str:
     """Return "cover", "chapters" (their titles, in MP4), or the type of a stream."""
-    if stream.discard == Discard.all:
+    if stream.type == "data" and "timecode" not in stream.metadata and stream.container.chapters():
         return "chapters"
     return "cover" if stream.disposition & Disposition.attached_pic else stream.type
 
@@ -283,7 +283,7 @@ def copy_stream(stream: Stream, new: OutputContainer, source: Stream) -> Stream:
     """Return a stream of a new film for the packets of another, with the flags and the tags of that of its source."""
     copied = new.add_stream_from_template(stream)
     copied.metadata.update({key: one for key, one in source.metadata.items() if stream is source or key in TAGS})
-    copied.disposition = source.disposition
+    copied.disposition = source.disposition.value
     return copied
 
 

@@ -166,14 +166,13 @@ def measure_changes(thumbnails: Iterable[np.ndarray]) -> list[float]:
 
 
 def find_cuts(changes: Sequence[float]) -> list[int]:
-    """Return the first frame of each shot but the first, of `measure_changes`."""
+    """Return the first frame of each shot but the first, of `measure_changes`; the last frame alone is no shot."""
 
-    def around(number: int) -> list[float]:
-        return [*changes[max(number - CUT_RADIUS, 0) : number], *changes[number + 1 : number + CUT_RADIUS + 1]]
+    def least(number: int) -> float:
+        around = [*changes[max(number - CUT_RADIUS, 0) : number], *changes[number + 1 : number + CUT_RADIUS + 1]]
+        return max(CUT, CUT_RATIO * max(around))
 
-    return [
-        number for number, own in enumerate(changes) if own >= max([CUT, *(CUT_RATIO * one for one in around(number))])
-    ]
+    return [number for number in range(2, len(changes) - 1) if changes[number] >= least(number)]
 
 
 def normalize_contrast(thumbnail: np.ndarray) -> np.ndarray:

@@ -118,9 +118,10 @@ def test_cuts_are_numbers_of_frames_whatever_their_times(tmp_path: Path, ending:
     ("label", "severity"), [(None, 0), ("noise", 0.15), ("noise", 1.0), ("rain", 1.0), ("underexposure", 1.0)]
 )
 def test_cuts_are_found_in_damaged_films_and_only_cuts(tmp_path: Path, label: str | None, severity: float) -> None:
-    """Of two scenes that move, and of one with a flash of two frames."""
+    """Of two scenes that move, and of one with a flash of two frames, and a broken one at each end."""
     cut, whole = ([draw_frame(number * step, (192, 144)) for number in range(FRAMES)] for step in (1, 0.4))
     whole[CUT : CUT + 2] = [0.3 * picture + 0.7 for picture in whole[CUT : CUT + 2]]
+    whole[0], whole[-1] = 1 - whole[0], 1 - whole[-1]
     for name, pictures, edges in (("cut", cut, [0, CUT, FRAMES]), ("flash", whole, [0, FRAMES])):
         images = [torch.from_numpy(picture).float()[None] for picture in pictures]
         if label:
@@ -327,13 +328,16 @@ def copy_film(source: Path, target: Path, change: Callable[[av.container.OutputC
             new.mux(packet)
 
 
+KEPT = Disposition.comment | Disposition.forced
+
+
 def test_flags_and_attachments_are_kept_and_what_is_not_is_told(
     tiny: ad.AutoDIR, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     def enrich(new: av.container.OutputContainer) -> None:
         video, sound = new.streams.video[0], new.streams.audio[0]
         video.metadata.update(title="Main", language="ger")
-        sound.disposition = Disposition.comment | Disposition.forced
+        sound.disposition = KEPT.value
         new.add_attachment("letters.ttf", "font/ttf", b"font")
         new.add_stream_from_template(video)
 
@@ -343,7 +347,7 @@ def test_flags_and_attachments_are_kept_and_what_is_not_is_told(
     with av.open(str(target)) as new:
         video, sound, font = new.streams
         assert (video.metadata["title"], video.metadata["language"]) == ("Main", "ger")
-        assert sound.disposition == Disposition.comment | Disposition.forced and video.disposition == 0
+        assert sound.disposition == KEPT and not video.disposition
         assert (font.name, font.mimetype, font.data) == ("letters.ttf", "font/ttf", b"font")
     assert caplog.text.count("rich.mkv: left out of the result: 1 video\n") == 1
 
@@ -364,7 +368,7 @@ def test_a_cover_is_no_picture_of_a_film(tiny: ad.AutoDIR, source: Path, tmp_pat
     with av.open(str(source)) as old, av.open(str(covered), "w") as new:
         cover = new.add_stream("mjpeg")
         cover.width, cover.height, cover.pix_fmt = 64, 48, "yuvj420p"
-        cover.disposition = Disposition.attached_pic
+        cover.disposition = Disposition.attached_pic.value
         video = new.add_stream_from_template(old.streams.video[0])
         levels = av.VideoFrame.from_ndarray(np.zeros((48, 64, 3), np.uint8), format="rgb24")
         levels.pts = 0
