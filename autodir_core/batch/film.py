@@ -102,7 +102,7 @@ def video_of(film: InputContainer) -> VideoStream:
 def decode(film: InputContainer, *, whole: bool = True) -> Iterator[VideoFrame]:
     """Yield the frames of a film, or of the rest after a seek; what of a whole one cannot be decoded is told.
 
-    The default of one thread a frame stays: several lose the frames before a broken one, as many as there are threads.
+    MP4 alone knows how many there should be. Threads of a frame each, no default, lose those before a broken one.
     """
     stream, packets, frames, broken = video_of(film), 0, 0, False
     for packet in film.demux(stream):
@@ -110,11 +110,10 @@ def decode(film: InputContainer, *, whole: bool = True) -> Iterator[VideoFrame]:
         try:
             decoded = packet.decode()
         except av.error.InvalidDataError:
-            broken = True
-            continue
+            broken, decoded = True, []
         frames += len(decoded)
         yield from decoded
-    if whole and frames and (broken or packets < stream.frames):
+    if whole and frames and (broken or ("mp4" in film.format.name and packets < stream.frames)):
         warn_once(f"{film.name} is cut off or broken: only the {frames} frames of it are taken that can be decoded")
 
 
@@ -163,7 +162,7 @@ def read_frame(path: Path, number: int) -> tuple[float, Tensor]:
         film.seek(int(wanted / base), stream=stream)
         frame = None
         for following in decode(film, whole=False):
-            if frame is not None and (following.time is None or following.time > wanted):
+            if frame is not None and (following.pts is None or following.time > wanted):
                 break
             frame = following
         if frame is None:
@@ -251,19 +250,20 @@ def join_streams(parts: Sequence[Path], source: Path, old: InputContainer, new: 
     copied, (last, duration) = copy_streams(old, new), last_picture(old)
     pictures = (pair for part in parts for pair in read_packets(part, {0: video}))
     for packet, stream in heapq.merge(pictures, read_packets(source, copied), key=lambda pair: seconds_of(pair[0])):
-        if stream is video and packet.pts * packet.time_base >= last and duration:
+        if stream is video and packet.time_base and seconds_of(packet) >= last and duration:
             packet.duration = round(duration / packet.time_base)
         packet.stream = stream
         new.mux(packet)
 
 
-def last_picture(film: InputContainer) -> tuple[Fraction, Fraction]:
+def last_picture(film: InputContainer) -> tuple[float, Fraction]:
     """Return the second at which the last picture is shown, and for how many it is; 0 where that is not said."""
     stream = video_of(film)
+    base = stream.time_base or Fraction(0)
     pts, duration = max((one.pts, one.duration or 0) for one in film.demux(stream) if one.pts is not None)
     if stream.duration:  # packets say how long what is stored next lasts, which may be another picture
         duration = max((stream.start_time or 0) + stream.duration - pts, 0)
-    return pts * stream.time_base, duration * stream.time_base
+    return float(pts * base), duration * base
 
 
 def copy_streams(old: InputContainer, new: OutputContainer) -> dict[int, Stream]:
@@ -283,7 +283,7 @@ def copy_stream(stream: Stream, new: OutputContainer, source: Stream) -> Stream:
     """Return a stream of a new film for the packets of another, with the flags and the tags of that of its source."""
     copied = new.add_stream_from_template(stream)
     copied.metadata.update({key: one for key, one in source.metadata.items() if stream is source or key in TAGS})
-    copied.disposition = source.disposition.value
+    copied.disposition = source.disposition
     return copied
 
 

@@ -337,7 +337,7 @@ def test_flags_and_attachments_are_kept_and_what_is_not_is_told(
     def enrich(new: av.container.OutputContainer) -> None:
         video, sound = new.streams.video[0], new.streams.audio[0]
         video.metadata.update(title="Main", language="ger")
-        sound.disposition = KEPT.value
+        sound.disposition = KEPT
         new.add_attachment("letters.ttf", "font/ttf", b"font")
         new.add_stream_from_template(video)
 
@@ -368,7 +368,7 @@ def test_a_cover_is_no_picture_of_a_film(tiny: ad.AutoDIR, source: Path, tmp_pat
     with av.open(str(source)) as old, av.open(str(covered), "w") as new:
         cover = new.add_stream("mjpeg")
         cover.width, cover.height, cover.pix_fmt = 64, 48, "yuvj420p"
-        cover.disposition = Disposition.attached_pic.value
+        cover.disposition = Disposition.attached_pic
         video = new.add_stream_from_template(old.streams.video[0])
         levels = av.VideoFrame.from_ndarray(np.zeros((48, 64, 3), np.uint8), format="rgb24")
         levels.pts = 0
