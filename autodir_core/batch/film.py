@@ -11,7 +11,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +31,7 @@ with optional_import("av", "leave films out"):
     import av.logging
     from av.container import InputContainer, OutputContainer
     from av.packet import Packet
-    from av.stream import Stream
+    from av.stream import Disposition, Stream
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
 
@@ -41,16 +40,25 @@ av.logging.set_libav_level(av.logging.FATAL)  # the words of encoders; errors co
 PART_FORMAT = "nut"
 """Keeps the times of frames as they are, as Matroska does not."""
 
-CODEC, QUALITY = "libx264", {"crf": "16", "preset": "medium"}
-COPIED, TRIED_PACKETS = ("audio", "subtitle"), 100
-"""Kinds of streams, and how many of their packets show whether a container takes them."""
+CODEC, QUALITY = "libx264", {"crf": "16", "preset": "medium", "x264-params": "mbtree=0"}
+"""Macroblock trees read memory that is never written: the same frames then give other bytes in another process."""
+
+COPIED = "audio", "subtitle"
+TAGS = frozenset({"title", "language", "handler_name"})
+"""Of the pictures of a film, kept; others tell how its file was made."""
 
 DEEP = 65535
 LIMITED_RANGE, FULL_RANGE = 1, 2
 """Of the levels of a film: 16..235, as where it says nothing, or 0..255; as FFmpeg numbers them."""
 
-MATRICES = {1: "ITU709", 5: "ITU601", 6: "ITU601", 7: "SMPTE240M"}
-"""Between RGB and YCbCr, by the number of a frame's color space (ITU-T H.273) in the names of PyAV."""
+MATRICES = {1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9, 10: 9}
+"""Between RGB and YCbCr, by the number of a frame's color space (ITU-T H.273) in the numbers of FFmpeg's scaler."""
+
+UNKNOWN_MATRIX = 5
+"""That of BT.601: what is not said, or not known here, has to be the same there and back."""
+
+THUMBNAIL = 32, 18
+"""Width and height to which frames are reduced to find cuts: noise averages out."""
 
 
 @dataclass(frozen=True)
@@ -77,23 +85,48 @@ def opened(path: Path) -> Iterator[InputContainer]:
     """Open a film; InputError for what FFmpeg cannot read, or that has no pictures."""
     try:
         with av.open(str(path)) as container:
-            if not container.streams.video:
-                raise InputError(f"{path} has sound but no pictures")
+            video_of(container)
             yield container
     except av.error.FFmpegError as error:
         raise InputError(f"{path} cannot be read as a film: {one_line(error)}") from error
 
 
+def video_of(film: InputContainer) -> VideoStream:
+    """Return the stream with the pictures of a film, which a cover is not."""
+    for stream in film.streams.video:
+        if not stream.disposition & Disposition.attached_pic:
+            return stream
+    raise InputError(f"{film.name} has sound but no pictures")
+
+
+def decode(film: InputContainer, *, whole: bool = True) -> Iterator[VideoFrame]:
+    """Yield the frames of a film, or of the rest after a seek; what of a whole one cannot be decoded is told.
+
+    MP4 alone knows how many there should be. Threads of a frame each, no default, lose those before a broken one.
+    """
+    stream, packets, frames, broken = video_of(film), 0, 0, False
+    for packet in film.demux(stream):
+        packets += packet.size > 0
+        try:
+            decoded = packet.decode()
+        except av.error.InvalidDataError:
+            broken, decoded = True, []
+        frames += len(decoded)
+        yield from decoded
+    if whole and frames and (broken or ("mp4" in film.format.name and packets < stream.frames)):
+        warn_once(f"{film.name} is cut off or broken: only the {frames} frames of it are taken that can be decoded")
+
+
 def read_format(path: Path) -> VideoFormat:
     with opened(path) as film:
-        stream = film.streams.video[0]
-        codec = stream.codec_context
+        stream = video_of(film)
+        first = next(decode(film), None)
+        codec = stream.codec_context  # after a frame: its stream knows the colors better than the container
         names = ("color_range", "color_primaries", "color_trc", "colorspace")
         colors = {name: int(getattr(codec, name) or 0) for name in names}
         rate = stream.average_rate or stream.guessed_rate or Fraction(25)
         deep = any(component.bits > 8 for component in codec.format.components) if codec.format else False
         base, aspect = stream.time_base or 1 / rate, stream.sample_aspect_ratio or Fraction(0)
-        first = next(film.decode(stream), None)
         if first and first.interlaced_frame:
             warn_once(
                 f"{path} is interlaced: that a picture shows two moments is taken for damage; deinterlace it first"
@@ -105,22 +138,31 @@ def read_format(path: Path) -> VideoFormat:
 def read_frames(path: Path) -> Iterator[tuple[int, Tensor]]:
     """Yield the time of each frame, in units of the film, and its picture [1, H, W, 3] in 0..1, upright."""
     with opened(path) as film:
-        film.streams.video[0].thread_type = "AUTO"
-        for number, frame in enumerate(film.decode(video=0)):
+        for number, frame in enumerate(decode(film)):
             yield number if frame.pts is None else frame.pts, to_picture(frame)
+
+
+def read_thumbnails(path: Path) -> Iterator[np.ndarray]:
+    """Yield the frames reduced to `THUMBNAIL` by area, [H, W, 3] of 8 bits; InputError where none can be decoded."""
+    frame = None
+    with opened(path) as film:
+        for frame in decode(film):
+            yield frame.reformat(*THUMBNAIL, "rgb24", interpolation="AREA").to_ndarray()
+    if frame is None:
+        raise InputError(f"{path} holds no picture that can be decoded; get a complete copy")
 
 
 def read_frame(path: Path, number: int) -> tuple[float, Tensor]:
     """Return about the frame of a number as a picture [1, H, W, 3], and its seconds from the first; found by a seek."""
     with opened(path) as film:
-        stream = film.streams.video[0]
+        stream = video_of(film)
         base = stream.time_base or Fraction(1, av.time_base)
         start = (stream.start_time or 0) * base
         wanted = start + number / (stream.average_rate or stream.guessed_rate or 25)
         film.seek(int(wanted / base), stream=stream)
         frame = None
-        for following in film.decode(stream):
-            if frame is not None and (following.time is None or following.time > wanted):
+        for following in decode(film, whole=False):
+            if frame is not None and (following.pts is None or following.time > wanted):
                 break
             frame = following
         if frame is None:
@@ -131,7 +173,7 @@ def read_frame(path: Path, number: int) -> tuple[float, Tensor]:
 def to_picture(frame: VideoFrame) -> Tensor:
     """Return a frame as a picture [1, H, W, 3] in 0..1, turned as its film says."""
     deep = any(component.bits > 8 for component in frame.format.components)
-    matrix = MATRICES.get(int(frame.colorspace))
+    matrix = MATRICES.get(int(frame.colorspace), UNKNOWN_MATRIX)
     levels = frame.reformat(format="rgb48le" if deep else "rgb24", src_colorspace=matrix).to_ndarray()
     levels = np.ascontiguousarray(np.rot90(levels, frame.rotation // 90))
     if deep:
@@ -149,7 +191,7 @@ def from_picture(image: Tensor, pts: int, like: VideoFormat) -> VideoFrame:
     even = all(side % 2 == 0 for side in values.shape[:2])
     samples = ("yuv420p" if even else "yuv444p") + ("10le" if like.deep else "")
     levels = FULL_RANGE if like.colors["color_range"] == FULL_RANGE else LIMITED_RANGE
-    matrix = MATRICES.get(like.colors["colorspace"])
+    matrix = MATRICES.get(like.colors["colorspace"], UNKNOWN_MATRIX)
     frame = frame.reformat(format=samples, dst_colorspace=matrix, dst_color_range=levels)
     frame.pts, frame.time_base = pts, like.time_base
     return frame
@@ -186,15 +228,6 @@ def join_parts(parts: Sequence[Path], source: Path, target: Path) -> None:
         join_streams(parts, source, old, new)
 
 
-def check_copied(source: Path, target: Path) -> None:
-    """InputError, before the work, where the result has no place for the sound or the subtitles of a film."""
-    with opened(source) as old, written_as(target, source, io.BytesIO()) as trial:
-        copied = copy_streams(old, trial)
-        for packet, stream in islice(read_packets(source, copied), TRIED_PACKETS):
-            packet.stream = stream
-            trial.mux(packet)
-
-
 @contextmanager
 def written_as(target: Path, source: Path, file: Path | io.BytesIO) -> Iterator[OutputContainer]:
     """Open a file for what becomes a film; InputError where FFmpeg refuses what is written, its end too."""
@@ -202,7 +235,7 @@ def written_as(target: Path, source: Path, file: Path | io.BytesIO) -> Iterator[
     try:
         with av.open(place, "w", format=CONTAINERS[target.suffix.lower()]) as container:
             yield container
-    except (av.error.FFmpegError, InputError) as error:
+    except (av.error.FFmpegError, InputError, ValueError) as error:
         raise InputError(
             f"{target} cannot be written: {one_line(error)}; is there a place for the sound and the subtitles of "
             f"{source} in a {target.suffix} file? (a .mkv has one for most: put the film into one first)"
@@ -213,23 +246,44 @@ def join_streams(parts: Sequence[Path], source: Path, old: InputContainer, new: 
     new.metadata.update(old.metadata)
     new.set_chapters(old.chapters())
     with opened(parts[0]) as first:
-        video = new.add_stream_from_template(first.streams.video[0])
-    copied = copy_streams(old, new)
+        video = copy_stream(video_of(first), new, video_of(old))
+    copied, (last, duration) = copy_streams(old, new), last_picture(old)
     pictures = (pair for part in parts for pair in read_packets(part, {0: video}))
     for packet, stream in heapq.merge(pictures, read_packets(source, copied), key=lambda pair: seconds_of(pair[0])):
+        if stream is video and packet.time_base and seconds_of(packet) >= last and duration:
+            packet.duration = round(duration / packet.time_base)
         packet.stream = stream
         new.mux(packet)
 
 
+def last_picture(film: InputContainer) -> tuple[float, Fraction]:
+    """Return the second at which the last picture is shown, and for how many it is; 0 where that is not said."""
+    stream = video_of(film)
+    base = stream.time_base or Fraction(0)
+    pts, duration = max((one.pts, one.duration or 0) for one in film.demux(stream) if one.pts is not None)
+    if stream.duration:  # packets say how long what is stored next lasts, which may be another picture
+        duration = max((stream.start_time or 0) + stream.duration - pts, 0)
+    return float(pts * base), duration * base
+
+
 def copy_streams(old: InputContainer, new: OutputContainer) -> dict[int, Stream]:
     """Add to a film the streams of another that are copied; return them by their number there."""
-    return {stream.index: copy_stream(stream, new) for stream in old.streams if stream.type in COPIED}
+    kinds = {*COPIED, {"matroska": "attachment", "mp4": "cover"}.get(new.format.name)}
+    return {one.index: copy_stream(one, new, one) for one in old.streams if kind_of(one) in kinds}
 
 
-def copy_stream(stream: Stream, new: OutputContainer) -> Stream:
-    """Return a stream of a new film for the packets of an old one's, with its language and title."""
+def kind_of(stream: Stream) -> str:
+    """Return "cover", "chapters" (their titles, in MP4), or the type of a stream."""
+    if stream.type == "data" and "timecode" not in stream.metadata and stream.container.chapters():
+        return "chapters"
+    return "cover" if stream.disposition & Disposition.attached_pic else stream.type
+
+
+def copy_stream(stream: Stream, new: OutputContainer, source: Stream) -> Stream:
+    """Return a stream of a new film for the packets of another, with the flags and the tags of that of its source."""
     copied = new.add_stream_from_template(stream)
-    copied.metadata.update(stream.metadata)
+    copied.metadata.update({key: one for key, one in source.metadata.items() if stream is source or key in TAGS})
+    copied.disposition = source.disposition
     return copied
 
 
@@ -237,18 +291,10 @@ def read_packets(path: Path, streams: Mapping[int, Stream]) -> Iterator[tuple[Pa
     """Yield the packets of some streams, by their number in a film, each with the stream that it goes into."""
     with opened(path) as film:
         for packet in film.demux():
-            if packet.stream.index in streams and packet.dts is not None:
+            timeless = packet.size > 0 and kind_of(packet.stream) == "cover"
+            if packet.stream.index in streams and (packet.dts is not None or timeless):
                 yield packet, streams[packet.stream.index]
 
 
 def seconds_of(packet: Packet[Any]) -> float:
     return float((packet.dts or 0) * (packet.time_base or 0))
-
-
-def count_frames(path: Path) -> int:
-    """Return the number of pictures; InputError where none can be decoded."""
-    with opened(path) as film:
-        count = sum(1 for _ in film.decode(film.streams.video[0]))
-    if not count:
-        raise InputError(f"{path} holds no picture that can be decoded; get a complete copy")
-    return count

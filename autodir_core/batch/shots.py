@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import logging
+import io
 import shutil
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import dropwhile, groupby, islice, pairwise
@@ -17,18 +17,34 @@ from torch import Tensor
 from ..imaging.color import match_color
 from ..imaging.layout import from_uint8, to_uint8
 from ..imaging.mask import apply_mask
-from ..imaging.temporal import RADIUS, blend_in_time
+from ..imaging.paths import warn_once
+from ..imaging.temporal import RADIUS, blend_in_time, find_cuts, measure_changes
 from ..loop_policy import mean_assessment, sample_numbers
 from ..model import AutoDIR
-from ..optional_imports import optional_import
 from ..outputs import Assessment, Decision
 from ..pipeline import decide, repeat_rounds
 from ..serialization.atomic import write_text
 from ..settings import LoopSettings, SamplerSettings
-from .film import VideoFormat, check_copied, count_frames, join_parts, read_format, read_frames, write_part
+from .film import (
+    VideoFormat,
+    copy_streams,
+    join_parts,
+    kind_of,
+    opened,
+    read_format,
+    read_frames,
+    read_packets,
+    read_thumbnails,
+    video_of,
+    write_part,
+    written_as,
+)
 
 PART_FRAMES = 120
 """Frames that are lost at most when a process ends."""
+
+TRIED_PACKETS = 100
+"""Packets of sound and subtitles that show whether a container takes them."""
 
 PARTS_ENDING, MARK = ".parts", "made_of"
 """Of the folder of a film's parts, and in it the file with their `fingerprint`."""
@@ -85,18 +101,8 @@ class FrameOptions:
 
 def find_shots(path: Path) -> list[tuple[int, int]]:
     """Return the first frame of each shot and the one after its last, cut where the content changes at once."""
-    with optional_import("scenedetect", "leave films out"):
-        from scenedetect import ContentDetector, SceneManager
-        from scenedetect.backends.pyav import VideoStreamAv
-
-    logging.getLogger("pyscenedetect").setLevel(logging.WARNING)  # it tells of each film that it begins
-    count = count_frames(path)
-    manager = SceneManager()
-    manager.add_detector(ContentDetector())
-    manager.detect_scenes(VideoStreamAv(str(path)))
-    starts = [start.frame_num for start, _ in manager.get_scene_list()]
-    edges = sorted({0, *(start for start in starts if start < count), count})
-    return list(pairwise(edges))
+    changes = measure_changes(read_thumbnails(path))
+    return list(pairwise([0, *find_cuts(changes), len(changes)]))
 
 
 def sample_shots(path: Path, shots: Sequence[tuple[int, int]]) -> Iterator[list[Tensor]]:
@@ -110,7 +116,7 @@ def sample_shots(path: Path, shots: Sequence[tuple[int, int]]) -> Iterator[list[
 
 def assess_film(model: AutoDIR, path: Path, labels: Sequence[str], crops: str) -> Assessment:
     """Return the mean assessment of frames from all over a film."""
-    [frames] = sample_shots(path, [(0, count_frames(path))])
+    [frames] = sample_shots(path, [(0, sum(1 for _ in read_thumbnails(path)))])
     return mean_assessment([model.assess(frame, labels, crops) for frame in frames])
 
 
@@ -156,6 +162,20 @@ def restore_film(
     join_parts(write_parts(source, folder, cut_parts(decided), change, tell), source, target)
     shutil.rmtree(folder)
     return decided
+
+
+def check_copied(source: Path, target: Path) -> None:
+    """Tell what is left out of the result; InputError where it has no place for the sound or the subtitles."""
+    with opened(source) as old, written_as(target, source, io.BytesIO()) as trial:
+        copied = copy_streams(old, trial)
+        for packet, stream in islice(read_packets(source, copied), TRIED_PACKETS):
+            packet.stream = stream
+            trial.mux(packet)
+        kept = {*copied, video_of(old).index}
+        left = Counter(kind_of(stream) for stream in old.streams if stream.index not in kept)
+        del left["chapters"]  # which are written anew
+        if left:
+            warn_once(f"{source}: left out of the result: {', '.join(f'{n} {kind}' for kind, n in left.items())}")
 
 
 def fingerprint(source: Path, decisions: Sequence[Decision], settings: tuple[Any, ...]) -> str:

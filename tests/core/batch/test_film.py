@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Callable
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -13,15 +17,18 @@ import torch
 
 import autodir_core as ad
 from autodir_core.cli import main
+from autodir_core.degrade import degrade
 from autodir_core.imaging.metrics import psnr
 from autodir_core.pipeline import repeat_rounds
 
 av = pytest.importorskip("av", reason="PyAV is not installed")
-pytest.importorskip("scenedetect", reason="PySceneDetect is not installed")
+
+from av.stream import Disposition  # noqa: E402
 
 from autodir_core.batch import film, shots  # noqa: E402
 from autodir_core.imaging.temporal import RADIUS  # noqa: E402
 
+ROOT = Path(__file__).resolve().parents[3]
 SIZE, FRAMES, CUT = (64, 48), 40, 20
 INTERLACED = 0x20000000 | 0x40000
 """FFmpeg's flags of interlaced motion and transforms."""
@@ -63,6 +70,21 @@ def write_film(path: Path, *, frames: int = FRAMES, size: tuple[int, int] = SIZE
     return path
 
 
+def write_clip(path: Path, pictures: Sequence[np.ndarray], codec: str = "libx264", times: Sequence[int] = ()) -> Path:
+    """Pictures [H, W, 3] in 0..1 at times of a 24th of a second, without sound."""
+    with av.open(str(path), "w") as target:
+        video = target.add_stream(codec, rate=24)
+        video.height, video.width = pictures[0].shape[:2]
+        video.pix_fmt, video.codec_context.max_b_frames = "yuv420p", 2
+        for number, picture in enumerate(pictures):
+            levels = np.rint(picture.clip(0, 1) * 255).astype(np.uint8)
+            frame = av.VideoFrame.from_ndarray(levels, format="rgb24").reformat(format="yuv420p")
+            frame.pts, frame.time_base = times[number] if times else number, Fraction(1, 24)
+            target.mux(video.encode(frame))
+        target.mux(video.encode(None))
+    return path
+
+
 @pytest.fixture
 def source(tmp_path: Path) -> Path:
     return write_film(tmp_path / "in.mp4")
@@ -81,6 +103,33 @@ def times(path: Path) -> list[float]:
 def test_shots_are_cut_where_the_content_changes(source: Path) -> None:
     assert shots.find_shots(source) == [(0, CUT), (CUT, FRAMES)]
     assert shots.sample_numbers(0, 20) == [2, 6, 10, 14, 18] and shots.sample_numbers(7, 9) == [7, 8]
+
+
+@pytest.mark.parametrize(("ending", "codec"), [("mkv", "libx264"), ("mp4", "libx264"), ("avi", "mpeg4")])
+def test_cuts_are_numbers_of_frames_whatever_their_times(tmp_path: Path, ending: str, codec: str) -> None:
+    """As in films of a variable rate, and with frames that are stored in another order."""
+    slow = [2 * number if number < CUT else 2 * CUT + number - CUT for number in range(FRAMES)]
+    pictures = [draw_frame(number, SIZE) for number in range(FRAMES)]
+    clip = write_clip(tmp_path / f"clip.{ending}", pictures, codec, slow if ending != "avi" else ())
+    assert shots.find_shots(clip) == [(0, CUT), (CUT, FRAMES)]
+
+
+@pytest.mark.parametrize(
+    ("label", "severity"), [(None, 0), ("noise", 0.15), ("noise", 1.0), ("rain", 1.0), ("underexposure", 1.0)]
+)
+def test_cuts_are_found_in_damaged_films_and_only_cuts(tmp_path: Path, label: str | None, severity: float) -> None:
+    """Of two scenes that move, and of one with a flash of two frames, and a broken one at each end."""
+    cut, whole = ([draw_frame(number * step, (192, 144)) for number in range(FRAMES)] for step in (1, 0.4))
+    whole[CUT : CUT + 2] = [0.3 * picture + 0.7 for picture in whole[CUT : CUT + 2]]
+    whole[0], whole[-1] = 1 - whole[0], 1 - whole[-1]
+    for name, pictures, edges in (("cut", cut, [0, CUT, FRAMES]), ("flash", whole, [0, FRAMES])):
+        images = [torch.from_numpy(picture).float()[None] for picture in pictures]
+        if label:
+            seeds = range(FRAMES) if label in ("noise", "rain") else [0] * FRAMES
+            pairs = zip(images, seeds, strict=True)
+            images = [degrade(one, label, severity=severity, seed=seed) for one, seed in pairs]
+        clip = write_clip(tmp_path / f"{name}.mkv", [one[0].numpy() for one in images])
+        assert shots.find_shots(clip) == [*pairwise(edges)], name
 
 
 def test_frames_are_restored_alike_and_all_else_is_kept(tiny: ad.AutoDIR, source: Path, tmp_path: Path) -> None:
@@ -141,6 +190,28 @@ def test_an_interrupted_film_goes_on_where_it_was(
     assert all(torch.equal(one, other) for (_, one), (_, other) in pairs)
 
 
+WRITE = """
+import sys
+from pathlib import Path
+import torch
+from autodir_core.batch import film
+x, periods = torch.arange(320).float(), torch.tensor([9.0, 5, 3])
+waves = [torch.sin((x + 2 * x[:240, None] + number) / periods[:, None, None]) for number in range(40)]
+frames = [(number, 0.5 + 0.5 * wave.movedim(0, -1)[None].contiguous()) for number, wave in enumerate(waves)]
+colors = {"color_range": 0, "colorspace": 1}
+like = film.VideoFormat(film.Fraction(24), film.Fraction(1, 24), False, colors, film.Fraction(0))
+film.write_part(Path(sys.argv[1]), frames, like)
+"""
+
+
+def test_the_same_frames_give_the_same_bytes_whatever_memory_holds(tmp_path: Path) -> None:
+    """Else a film that was interrupted differs from one that was not; glibc fills fresh memory with a byte."""
+    for byte in ("1", "2"):
+        environment = {**os.environ, "MALLOC_PERTURB_": byte}
+        subprocess.run([sys.executable, "-c", WRITE, str(tmp_path / byte)], check=True, env=environment, cwd=ROOT)
+    assert (tmp_path / "1").read_bytes() == (tmp_path / "2").read_bytes()
+
+
 def test_frames_are_restored_inside_a_mask_and_with_the_colors_of_the_film(tiny: ad.AutoDIR) -> None:
     frames = [(number, torch.rand(1, 24, 32, 3)) for number in range(5)]
     mask = torch.zeros(1, 24, 32)
@@ -187,12 +258,33 @@ def test_levels_of_full_range_stay_so(tmp_path: Path) -> None:
     assert (stored - ramp).abs().max() < 8 / 255, "16 where the range is lost"
 
 
+@pytest.mark.parametrize(("matrix", "full"), [(9, True), (9, False), (8, False), (2, False), (7, True)])
+def test_colors_come_back_whatever_matrix_a_film_names(tmp_path: Path, matrix: int, full: bool) -> None:
+    """BT.2020 as of telephones, one that FFmpeg's scaler does not know, none."""
+    source = tmp_path / "hdr.mov"
+    with av.open(str(source), "w") as camera:
+        video = camera.add_stream("libx264", rate=25, options={"crf": "1"})
+        video.width, video.height, video.pix_fmt = 64, 48, "yuv420p10le"
+        video.codec_context.colorspace, video.codec_context.color_range = matrix, 2 if full else 1
+        levels = np.full((48, 64, 3), (0xC0, 0x40, 0x20), np.uint8)
+        frame = av.VideoFrame.from_ndarray(levels, format="rgb24")
+        camera.mux(
+            video.encode(frame.reformat(format="yuv420p10le", dst_colorspace=matrix, dst_color_range=2 - (not full)))
+        )
+        camera.mux(video.encode(None))
+    [(_, before)] = film.read_frames(source)
+    film.write_part(tmp_path / "part", iter([(0, before)]), film.read_format(source))
+    [(_, after)] = film.read_frames(tmp_path / "part")
+    assert (after - before).abs().max() < 2 / 255
+
+
+@pytest.mark.parametrize(("kind", "codec"), [("matroska", "pcm_s16le"), ("mov", "pcm_mulaw")])
 def test_a_container_without_a_place_for_the_sound_is_told_before_the_work(
-    tiny: ad.AutoDIR, source: Path, tmp_path: Path
+    tiny: ad.AutoDIR, source: Path, tmp_path: Path, kind: str, codec: str
 ) -> None:
     odd = tmp_path / "odd.mp4"
-    with av.open(str(source)) as old, av.open(str(odd), "w", format="matroska") as new:
-        video, sound = new.add_stream_from_template(old.streams.video[0]), new.add_stream("pcm_s16le", rate=48000)
+    with av.open(str(source)) as old, av.open(str(odd), "w", format=kind) as new:
+        video, sound = new.add_stream_from_template(old.streams.video[0]), new.add_stream(codec, rate=48000)
         for packet in old.demux(old.streams.video[0]):
             if packet.dts is not None:
                 packet.stream = video
@@ -222,6 +314,74 @@ def test_chapters_are_kept(tiny: ad.AutoDIR, source: Path, tmp_path: Path) -> No
         assert [chapter["metadata"]["title"] for chapter in restored.chapters()] == ["One"]
 
 
+def copy_film(source: Path, target: Path, change: Callable[[av.container.OutputContainer], None], last: int) -> None:
+    """Copy a film with other streams beside, and another duration of its last picture."""
+    with av.open(str(source)) as old, av.open(str(target), "w") as new:
+        copies = [new.add_stream_from_template(stream) for stream in old.streams]
+        change(new)
+        packets = [packet for packet in old.demux() if packet.dts is not None]
+        end = max(packet.pts for packet in packets if packet.stream.type == "video")
+        for packet in packets:
+            if packet.stream.type == "video" and packet.pts == end:
+                packet.duration = last
+            packet.stream = copies[packet.stream.index]
+            new.mux(packet)
+
+
+KEPT = Disposition.comment | Disposition.forced
+
+
+def test_flags_and_attachments_are_kept_and_what_is_not_is_told(
+    tiny: ad.AutoDIR, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def enrich(new: av.container.OutputContainer) -> None:
+        video, sound = new.streams.video[0], new.streams.audio[0]
+        video.metadata.update(title="Main", language="ger")
+        sound.disposition = KEPT
+        new.add_attachment("letters.ttf", "font/ttf", b"font")
+        new.add_stream_from_template(video)
+
+    source, target = tmp_path / "rich.mkv", tmp_path / "out.mkv"
+    copy_film(write_film(tmp_path / "plain.mp4", frames=4), source, enrich, 10)
+    shots.restore_film(tiny, source, target, LOOP, SAMPLER)
+    with av.open(str(target)) as new:
+        video, sound, font = new.streams
+        assert (video.metadata["title"], video.metadata["language"]) == ("Main", "ger")
+        assert sound.disposition == KEPT and not video.disposition
+        assert (font.name, font.mimetype, font.data) == ("letters.ttf", "font/ttf", b"font")
+    assert caplog.text.count("rich.mkv: left out of the result: 1 video\n") == 1
+
+
+@pytest.mark.parametrize("units", [64, 1024])
+def test_the_last_picture_is_shown_as_long_as_it_was(tiny: ad.AutoDIR, tmp_path: Path, units: int) -> None:
+    source, target = tmp_path / "in.mp4", tmp_path / "out.mp4"
+    plain = write_clip(tmp_path / "plain.mp4", [draw_frame(number, SIZE) for number in range(4)], times=[0, 1, 5, 6])
+    copy_film(plain, source, lambda new: None, units)
+    shots.restore_film(tiny, source, target, LOOP, SAMPLER)
+    with av.open(str(source)) as old, av.open(str(target)) as new:
+        before, after = (one.streams.video[0].duration * one.streams.video[0].time_base for one in (old, new))
+        assert abs(before - after) < Fraction(1, 1000)
+
+
+def test_a_cover_is_no_picture_of_a_film(tiny: ad.AutoDIR, source: Path, tmp_path: Path) -> None:
+    covered, target = tmp_path / "covered.mp4", tmp_path / "out.mp4"
+    with av.open(str(source)) as old, av.open(str(covered), "w") as new:
+        cover = new.add_stream("mjpeg")
+        cover.width, cover.height, cover.pix_fmt = 64, 48, "yuvj420p"
+        cover.disposition = Disposition.attached_pic
+        video = new.add_stream_from_template(old.streams.video[0])
+        levels = av.VideoFrame.from_ndarray(np.zeros((48, 64, 3), np.uint8), format="rgb24")
+        levels.pts = 0
+        [picture] = [*cover.encode(levels.reformat(format="yuvj420p")), *cover.encode(None)]
+        new.mux(picture)
+        for packet in [one for one in old.demux(old.streams.video[0]) if one.dts is not None]:
+            packet.stream = video
+            new.mux(packet)
+    shots.restore_film(tiny, covered, target, LOOP, SAMPLER)
+    with av.open(str(target)) as new:
+        assert [packet.stream.index for packet in new.demux() if packet.size].count(1) == 1
+
+
 def test_a_film_with_an_empty_mask_is_left_as_it_is(
     run_batch: Callable[..., int], source: Path, tmp_path: Path
 ) -> None:
@@ -235,6 +395,23 @@ def test_a_film_without_a_whole_picture_is_told(tmp_path: Path) -> None:
     (tmp_path / "cut.mkv").write_bytes(whole[:1500])
     with pytest.raises(ad.InputError, match=r"cut\.mkv (holds no picture|cannot be read)"):
         shots.find_shots(tmp_path / "cut.mkv")
+
+
+def test_a_film_that_was_cut_off_gives_the_frames_it_has(
+    source: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its last packet cannot be decoded; the index comes first, as in films for the web."""
+    flat, short = tmp_path / "flat.mp4", tmp_path / "short.mp4"
+    with av.open(str(source)) as old, av.open(str(flat), "w", options={"movflags": "faststart"}) as new:
+        video = new.add_stream_from_template(old.streams.video[0])
+        for packet in old.demux(old.streams.video[0]):
+            if packet.dts is not None:
+                end, packet.stream = packet.size, video
+                new.mux(packet)
+    short.write_bytes(flat.read_bytes()[: -3 * end + 5])
+    frames = len([*film.read_frames(short)])
+    assert FRAMES - 6 < frames < FRAMES and shots.find_shots(short) == [(0, CUT), (CUT, frames)]
+    assert caplog.text.count(f"short.mp4 is cut off or broken: only the {frames} frames of it") == 1
 
 
 def test_parts_that_were_made_otherwise_are_made_again(
