@@ -37,7 +37,6 @@ MODULES = {
     "Pillow": "PIL",
     "pytest-xdist": "xdist",
     "pyyaml": "yaml",
-    "scenedetect-headless": "scenedetect",
     "scikit-image": "skimage",
     "scikit-learn": "sklearn",
 }

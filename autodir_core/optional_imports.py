@@ -23,7 +23,6 @@ NEVER_BLAMED = OURS | {"torch"} | sys.stdlib_module_names
 DISTRIBUTIONS = {
     "cv2": "opencv-python-headless",
     "open_clip": "open_clip_torch",
-    "scenedetect": "scenedetect-headless",
     "skimage": "scikit-image",
     "sklearn": "scikit-learn",
 }

@@ -33,6 +33,7 @@ with optional_import("av", "leave films out"):
     from av.packet import Packet
     from av.stream import Disposition, Stream
     from av.video.frame import VideoFrame
+    from av.video.reformatter import Colorspace
     from av.video.stream import VideoStream
 
 av.logging.set_libav_level(av.logging.FATAL)  # the words of encoders; errors come as exceptions
@@ -51,7 +52,11 @@ DEEP = 65535
 LIMITED_RANGE, FULL_RANGE = 1, 2
 """Of the levels of a film: 16..235, as where it says nothing, or 0..255; as FFmpeg numbers them."""
 
-MATRICES = {1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9, 10: 9}
+MATRICES = {
+    tag: matrix
+    for tag, matrix in {1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9, 10: 9}.items()
+    if matrix in {known.value for known in Colorspace}  # before version 18 without 9, BT.2020
+}
 """Between RGB and YCbCr, by the number of a frame's color space (ITU-T H.273) in the numbers of FFmpeg's scaler."""
 
 UNKNOWN_MATRIX = 5

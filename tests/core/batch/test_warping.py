@@ -15,7 +15,6 @@ from autodir_core.pipeline import repeat_rounds
 data = pytest.importorskip("skimage.data", reason="scikit-image is not installed")
 cv2 = pytest.importorskip("cv2", reason="OpenCV is not installed")
 pytest.importorskip("av", reason="PyAV is not installed")
-pytest.importorskip("scenedetect", reason="PySceneDetect is not installed")
 
 from autodir_core.batch import shots  # noqa: E402
 from autodir_core.imaging.metrics import psnr  # noqa: E402

@@ -115,7 +115,6 @@ def test_killed_at_random_moments(
 def make_film(path: Path) -> None:
     """24 noisy frames."""
     av = pytest.importorskip("av", reason="PyAV is not installed")
-    pytest.importorskip("scenedetect", reason="PySceneDetect is not installed")
     random_levels = np.random.default_rng(0)
     with av.open(str(path), "w") as film:
         video = film.add_stream("libx264", rate=24)
