@@ -20,8 +20,8 @@ from typing import Any
 
 from ..errors import AutoDIRError, InputError
 from ..serialization.atomic import is_temporary, one_line
+from ..serialization.hashing import sha256
 from .plan import Item, absolute
-from .storage import location
 
 FILE = "batch.sqlite"
 """The journal's name in the output folder."""
@@ -48,6 +48,7 @@ CREATE TABLE IF NOT EXISTS pictures (
     seconds REAL, sha256 TEXT, decision TEXT, facts TEXT, error TEXT
 );
 CREATE TABLE IF NOT EXISTS files (name TEXT PRIMARY KEY);
+INSERT OR IGNORE INTO files SELECT result FROM pictures WHERE length(result) > 0;
 CREATE INDEX IF NOT EXISTS by_state ON pictures (state, number);
 """
 
@@ -164,20 +165,18 @@ class Journal:
 
     def check_sources(self, items: Sequence[Item]) -> None:
         """InputError where the result of another picture would be replaced; one that was only moved is no other."""
-        with self.writing() as database:
-            found = database.execute("SELECT name, source, size, modified FROM pictures").fetchall()
-        known = {os.fsdecode(name): (os.fsdecode(source), tuple(stamp)) for name, source, *stamp in found}
+        found = self.database.execute("SELECT name, source, sha256, size, modified FROM pictures").fetchall()
+        known = {os.fsdecode(name): (os.fsdecode(source), digest, stamp) for name, source, digest, *stamp in found}
         for item in items:
-            source, stamp = known.get(item.name, ("", NO_STAMP))
-            if stamp not in (NO_STAMP, stamp_of(item)) and absolute(location(source)) != absolute(item.source):
+            if item.name in known and is_other(item, *known[item.name]):
                 raise InputError(
-                    f"{item.name} in the output folder is that of {source}, and {item.source} would replace it; choose "
-                    "another output folder, or give --overwrite"
+                    f"{item.name} in the output folder is that of {known[item.name][0]}, and {item.source} would "
+                    "replace it; choose another output folder, or give --overwrite"
                 )
 
     def add(self, items: Sequence[Item]) -> None:
         """Add pictures that are not there yet; those whose file has changed since wait again."""
-        rows = [(os.fsencode(item.name), os.fsencode(item.source), *stamp_of(item)) for item in items]
+        rows = [(os.fsencode(item.name), os.fsencode(absolute(item.source)), *stamp_of(item)) for item in items]
         with self.writing() as database:
             database.executemany(
                 "INSERT INTO pictures (name, source, size, modified) VALUES (?, ?, ?, ?) ON CONFLICT (name) "
@@ -289,6 +288,19 @@ def stamp_of(item: Item) -> tuple[int, int]:
     except OSError:  # why it cannot be read is told when it is its turn
         return NO_STAMP
     return facts.st_size, facts.st_mtime_ns
+
+
+def is_other(item: Item, source: str, digest: str | None, stamp: Sequence[int]) -> bool:
+    """Return whether a picture is another than the one of a source: in another place, with another content."""
+    if absolute(item.source) == source or (isinstance(item.source, Path) and same_file(item.source, source)):
+        return False
+    if digest and isinstance(item.source, Path) and item.source.is_file():
+        return sha256(item.source) != digest
+    return tuple(stamp) not in (NO_STAMP, stamp_of(item))
+
+
+def same_file(path: Path, source: str) -> bool:
+    return os.path.realpath(path) == os.path.realpath(source)
 
 
 def is_gone(owner: str) -> bool:

@@ -17,6 +17,9 @@ ORIENTATION, DESCRIPTION = int(ExifTags.Base.Orientation), int(ExifTags.Base.Ima
 WIDTHS, HEIGHTS = (0x0100, 0xA002), (0x0101, 0xA003)
 """The tags of a picture's sides, in the first directory and in that of Exif."""
 
+MAKER_NOTE = int(ExifTags.Base.MakerNote)
+"""Its offsets are those of the block that the camera wrote: it cannot be read in one that is laid out anew."""
+
 DESCRIPTIVE = (
     *("ImageDescription", "Make", "Model", "Software", "DateTime", "Artist", "HostComputer", "Copyright"),
     *("DocumentName", "PageName", "Rating", "RatingPercent"),
@@ -46,6 +49,9 @@ def describe_photo(directory: tags.Directory) -> tags.Directory:
     """Return those tags that do not say how pixels are stored, and the directories of Exif and GPS."""
     numbers = {int(ExifTags.Base[name]) for name in DESCRIPTIVE} | {tags.EXIF, tags.GPS}
     kept = {tag: value for tag, value in directory.items() if tag in numbers and value}
+    nested = kept.get(tags.EXIF)
+    if isinstance(nested, dict):
+        kept[tags.EXIF] = {tag: value for tag, value in nested.items() if tag != MAKER_NOTE}
     description = kept.get(DESCRIPTION)
     if isinstance(description, tags.Value) and description.content.startswith(OF_PIXELS):
         del kept[DESCRIPTION]
@@ -56,6 +62,11 @@ def exif_tags(block: bytes) -> tags.Directory:
     """Return the tags of an EXIF block; none where there is none."""
     bare = bare_exif(block)
     return tags.read_directory(bare) if bare else {}
+
+
+def has_maker_note(block: bytes) -> bool:
+    nested = exif_tags(block).get(tags.EXIF)
+    return isinstance(nested, dict) and MAKER_NOTE in nested
 
 
 def with_resolution(block: bytes, dpi: tuple[float, float]) -> bytes:

@@ -24,6 +24,7 @@ from .exif import (
     bare_exif,
     describe_photo,
     exif_tags,
+    has_maker_note,
     make_upright,
     read_exif,
     with_resolution,
@@ -37,6 +38,9 @@ from .tiff import ICC_PROFILE, strip_tags
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
+
+EXTENDED_XMP = b"http://ns.adobe.com/xmp/extension/\0"
+"""Of the segments of a JPEG with what of its XMP has no room in one of 64 KB."""
 
 XMP_START, PHOTOSHOP_START, IPTC_RESOURCE = b"http://ns.adobe.com/xap/1.0/\0", b"Photoshop 3.0\0", b"8BIM\4\4"
 JPEG_START, JPEG_PIXELS, JPEG_PROFILE = b"\xff\xd8", 0xDA, b"ICC_PROFILE\0"
@@ -92,6 +96,7 @@ class Metadata:
             "IPTC records": self.iptc and picture_format == "WEBP",
             "so many IPTC records": len(self._iptc_segment()) > MAX_SEGMENT and picture_format == "JPEG",
             "the comment": self.comment and picture_format != "JPEG",
+            "the camera maker's notes": picture_format == "TIFF" and has_maker_note(self.exif),
             "so long an EXIF block": len(self.exif) > MAX_SEGMENT and picture_format == "JPEG",
             "so long an XMP packet": len(XMP_START + self.xmp) > MAX_SEGMENT and picture_format == "JPEG",
         }
@@ -167,6 +172,8 @@ def read_metadata(image: Image.Image, size: tuple[int, int], icc_profile: bytes,
             logger.warning("%s: its %s cannot be read (%s) and is left out", path, what, one_line(error))
             return default
 
+    if any(body.startswith(EXTENDED_XMP) for _, body in getattr(image, "applist", ())):
+        logger.warning("%s: what its XMP has beyond 64 KB does not reach what is made of it", path)
     exif = attempt("EXIF block", lambda: make_upright(read_exif(image, path), *size), b"")
     return Metadata(
         exif=exif,

@@ -239,6 +239,39 @@ def test_another_folder_does_not_replace_results(
     assert main(["batch", str(other), *options, "--overwrite"]) == 0 and (out / "1.png").read_bytes() != before
 
 
+def test_another_folder_of_the_same_relative_name_replaces_nothing(
+    tmp_path: Path, tiny_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor one whose pictures have the same sizes and dates, as out of archives."""
+    options = ["-o", str(tmp_path / "out"), *OPTIONS, "--model", str(tiny_path)]
+    for place, color in (("x", "red"), ("y", "blue")):
+        (tmp_path / place / "A").mkdir(parents=True)
+        Image.new("RGB", (40, 30), color).save(tmp_path / place / "A/1.bmp")
+        os.utime(tmp_path / place / "A/1.bmp", (1e9, 1e9))
+    monkeypatch.chdir(tmp_path / "x")
+    assert main(["batch", "A", *options]) == 0
+    before = (tmp_path / "out/1.png").read_bytes()
+    monkeypatch.chdir(tmp_path / "y")
+    assert main(["batch", "A", *options]) == 2 and (tmp_path / "out/1.png").read_bytes() == before
+    assert f"1.png in the output folder is that of {tmp_path / 'x/A/1.bmp'}" in capsys.readouterr().err
+
+
+def test_the_same_picture_under_another_spelling_is_done_again(
+    folder: Path, tmp_path: Path, tiny_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a link, from another folder, moved; it was changed or touched since."""
+    options = ["-o", str(tmp_path / "out"), *OPTIONS, "--model", str(tiny_path)]
+    monkeypatch.chdir(tmp_path / "in")
+    assert main(["batch", "a", *options]) == 0
+    (tmp_path / "link").symlink_to(folder / "a")
+    write_picture(folder / "a/1.png", torch.rand(1, 40, 56, 3))
+    changed = (tmp_path / "out/1.png").read_bytes()
+    assert main(["batch", str(tmp_path / "link"), *options]) == 0 and (tmp_path / "out/1.png").read_bytes() != changed
+    os.utime(folder / "a/2.jpg", (1e9, 1e9))
+    assert main(["batch", str((folder / "a").rename(tmp_path / "moved")), *options]) == 0
+    assert (tmp_path / "out/2.jpg").stat().st_mtime == 1e9
+
+
 def test_a_result_that_was_removed_is_made_again(folder: Path, tmp_path: Path, tiny_path: Path) -> None:
     command = ["batch", str(folder), "-o", str(tmp_path / "out"), *OPTIONS, "--model", str(tiny_path), "--limit", "2"]
     assert main(command) == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -70,6 +71,15 @@ def test_a_lost_process_whose_clock_was_ahead_is_taken_back_too(
     monkeypatch.setattr(module.time, "monotonic", lambda: now + 2 * module.LEASE + 2)
     journal.beat()
     assert journal.claim(items[0])
+
+
+def test_a_journal_begun_before_files_were_noted_knows_its_results(journal: Journal, items: list[Item]) -> None:
+    assert journal.claim(items[0])
+    journal.finish(items[0], Outcome("done", result="0.png"))
+    with journal.writing() as database:
+        database.execute("DROP TABLE files")
+    with closing(Journal(journal.path.parent)) as later:
+        assert later.files() == {"0.png"}
 
 
 def test_a_changed_file_waits_again(journal: Journal, items: list[Item]) -> None:

@@ -333,3 +333,25 @@ def test_the_profile_that_is_written_is_that_of_the_pixels(tmp_path):
     with copied(other, tmp_path / "b.png") as written:
         assert written.info["icc_profile"][128:] == srgb[128:]
         assert written.info["icc_profile"][24:36] == b"\x07\xd0\0\1\0\1" + bytes(6), "the date of the profile is fixed"
+
+
+def test_a_makers_notes_are_left_out_of_tiff_files_and_that_is_told(tmp_path, caplog):
+    """Their offsets are those of the block that the camera wrote."""
+    exif = Image.Exif()
+    exif.get_ifd(0x8769).update({0x927C: b"Maker\0II*\0", 0x9003: "2024:05:06 07:08:09"})
+    saved(tmp_path / "a.jpg", exif=exif)
+    copied(tmp_path / "a.jpg", tmp_path / "b.tif").close()
+    assert "b.tif: a TIFF file has no place for the camera maker's notes; left out" in caplog.text
+    kept = Image.Exif()
+    kept.load(read_picture(tmp_path / "b.tif").metadata.exif)
+    assert kept.get_ifd(0x8769) == {0x9003: "2024:05:06 07:08:09"}
+    caplog.clear()
+    copied(tmp_path / "a.jpg", tmp_path / "b.png").close()
+    assert "notes" not in caplog.text
+
+
+def test_xmp_beyond_one_segment_is_told(tmp_path, caplog):
+    body = b"http://ns.adobe.com/xmp/extension/\0" + bytes(40) + b"<x:xmpmeta/>"
+    saved(tmp_path / "a.jpg", extra=struct.pack(">BBH", 0xFF, 0xE1, len(body) + 2) + body)
+    read_picture(tmp_path / "a.jpg")
+    assert "a.jpg: what its XMP has beyond 64 KB does not reach what is made of it" in caplog.text
