@@ -99,7 +99,9 @@ def render_change(folder: Location, row: Row) -> str:
 
 def describe(row: Row) -> str:
     if shots := row["facts"].get("shots"):
-        return f"{sum(bool(shot['rounds']) for shot in shots)} of {len(shots)} shots"
+        unsure = sum(not shot["rounds"] and shot["stopped"] == "low confidence" for shot in shots)
+        left = f"; {unsure} of low confidence, which --labels decides" if unsure else ""
+        return f"{sum(bool(shot['rounds']) for shot in shots)} of {len(shots)} shots{left}"
     edges = lowest_edges(row)
     kept = f", edges {edges:.2f} of 1" if edges < 1 else ""
     return f"{row['facts']['changed']:g} dB from the input{kept}"

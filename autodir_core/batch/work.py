@@ -127,10 +127,15 @@ def restore_one_film(item: Item, restorer: Restorer) -> Sequence[Any]:
 
 
 def film_outcome(shots: Sequence[Any]) -> Outcome:
-    """Return what the journal notes of a restored film: the frames of each shot, and its rounds."""
+    """Return what the journal notes of a restored film: the frames of each shot, its rounds, and why they ended."""
     facts = [
-        {"frames": (first, end), "rounds": [str(planned.label or "custom prompt") for planned in decision.rounds]}
+        {
+            "frames": (first, end),
+            "rounds": [str(planned.label or "custom prompt") for planned in decision.rounds],
+            "stopped": decision.outcome.stopped[0].replace("_", " "),
+        }
         for first, end, decision in shots
     ]
     found = list(dict.fromkeys(label for shot in facts for label in shot["rounds"]))
-    return Outcome("done" if found else "clean", ", ".join(found) or "clean", facts={"shots": facts})
+    ends = dict.fromkeys(shot["stopped"] for shot in facts) or {"empty mask": None}
+    return Outcome("done" if found else "clean", ", ".join(found or ends), facts={"shots": facts})

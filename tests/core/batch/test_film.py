@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -19,6 +20,7 @@ import autodir_core as ad
 from autodir_core.cli import main
 from autodir_core.degrade import degrade
 from autodir_core.imaging.metrics import psnr
+from autodir_core.outputs import Decision, PlannedRound
 from autodir_core.pipeline import repeat_rounds
 
 av = pytest.importorskip("av", reason="PyAV is not installed")
@@ -26,6 +28,8 @@ av = pytest.importorskip("av", reason="PyAV is not installed")
 from av.stream import Disposition  # noqa: E402
 
 from autodir_core.batch import film, shots  # noqa: E402
+from autodir_core.batch.report import describe  # noqa: E402
+from autodir_core.batch.work import film_outcome  # noqa: E402
 from autodir_core.imaging.temporal import RADIUS  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -500,3 +504,15 @@ def test_a_film_is_assessed_in_some_frames(run_batch: Callable[..., int], source
     assert run_batch(source, "--assess-only") == 0
     header, row = (tmp_path / "out/batch.csv").read_text(encoding="utf-8").splitlines()
     assert dict(zip(header.split(","), row.split(","), strict=True))["noise"] == "1.0"
+
+
+def test_shots_that_nothing_was_sure_of_are_told() -> None:
+    """In the table and on the page; who sees the damage names it."""
+    unsure = Decision(ad.Restoration(torch.zeros(1, 8, 8, 3), [], ("low_confidence",)), ())
+    noisy = replace(unsure, rounds=(PlannedRound("noise", torch.zeros(1), 1.0),))
+    outcome = film_outcome([(0, 20, unsure), (20, 40, noisy)])
+    assert (outcome.state, outcome.decision) == ("done", "noise")
+    assert describe({"facts": outcome.facts}) == "1 of 2 shots; 1 of low confidence, which --labels decides"
+    nothing = film_outcome([(0, 40, unsure)])
+    assert (nothing.state, nothing.decision) == ("clean", "low confidence")
+    assert film_outcome([]).decision == "empty mask"
