@@ -128,7 +128,7 @@ def restore_one_film(item: Item, restorer: Restorer) -> Sequence[Any]:
 
 def film_outcome(shots: Sequence[Any]) -> Outcome:
     """Return what the journal notes of a restored film: the frames of each shot, its rounds, and why they ended."""
-    facts = [
+    facts: list[dict[str, Any]] = [
         {
             "frames": (first, end),
             "rounds": [str(planned.label or "custom prompt") for planned in decision.rounds],
