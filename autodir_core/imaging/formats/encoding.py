@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import io
 import logging
-import threading
 import warnings
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, wait
 from contextlib import contextmanager
+from multiprocessing.pool import ThreadPool
 from pathlib import Path
 from typing import Any
 
@@ -139,15 +138,8 @@ def quiet_pillow() -> Iterator[None]:
 
 def interruptible(encode: Callable[[], bytes]) -> bytes:
     """Return what `encode` does, in a thread: encoders look at no signals, for seconds where a picture is large."""
-    done = Future[bytes]()
-
-    def work() -> None:
-        try:
-            done.set_result(encode())
-        except Exception as error:  # any: the caller waits for it, and `result` raises it again
-            done.set_exception(error)
-
-    threading.Thread(target=work, daemon=True).start()  # that of an executor would keep the program from ending
-    while not done.done():
-        wait([done], SIGNAL_CHECK_SECONDS)
-    return done.result()
+    with ThreadPool(1) as pool:  # whose thread, unlike an executor's, does not keep the program from ending
+        done = pool.apply_async(encode)
+        while not done.ready():
+            done.wait(SIGNAL_CHECK_SECONDS)
+        return done.get()
