@@ -26,6 +26,7 @@ from ..pipeline import decide, repeat_rounds
 from ..serialization.atomic import write_text
 from ..settings import LoopSettings, SamplerSettings
 from .film import (
+    QUALITY,
     VideoFormat,
     copy_streams,
     join_parts,
@@ -158,7 +159,7 @@ def restore_film(
             frames, lambda image: repeat_rounds(model, image, decision.rounds, loop, sampler, seed=seed)
         )
 
-    folder = parts_folder(target, fingerprint(source, decisions, (loop, sampler, seed, options.facts())))
+    folder = parts_folder(target, fingerprint(source, decided, (QUALITY, loop, sampler, seed, options.facts())))
     join_parts(write_parts(source, folder, cut_parts(decided), change, tell), source, target)
     shutil.rmtree(folder)
     return decided
@@ -178,12 +179,13 @@ def check_copied(source: Path, target: Path) -> None:
             warn_once(f"{source}: left out of the result: {', '.join(f'{n} {kind}' for kind, n in left.items())}")
 
 
-def fingerprint(source: Path, decisions: Sequence[Decision], settings: tuple[Any, ...]) -> str:
+def fingerprint(source: Path, shots: Sequence[Part], settings: tuple[Any, ...]) -> str:
     """Return what tells whether parts that are there are those that would be made."""
     facts = source.stat()
     digest = hashlib.sha256(repr((facts.st_size, facts.st_mtime_ns, settings)).encode())
-    for decision in decisions:
-        digest.update(repr([(planned.label, planned.strength) for planned in decision.rounds]).encode())
+    for first, end, decision in shots:
+        rounds = [(planned.label, planned.strength) for planned in decision.rounds]
+        digest.update(repr((first, end, rounds)).encode())
         for planned in decision.rounds:
             digest.update(planned.embedding.cpu().float().numpy().tobytes())
     return digest.hexdigest()
