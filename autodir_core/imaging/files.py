@@ -29,7 +29,7 @@ from .formats.metadata import (
 from .formats.png import read_deep_png
 from .formats.samples import Samples, is_deep_tiff, read_levels, reduces_color
 from .formats.tiff import is_tiff, read_samples
-from .formats.unread import describe_unread, warn_of_others
+from .formats.unread import describe_unread, warn_of_avif_depth, warn_of_others
 from .layout import center_box, from_pil, scale_samples
 from .paths import FORMATS, HEIF_PACKAGE, HEIF_SUFFIXES, RAW_SUFFIXES, PathLike, advise, has_heif
 from .profiles import apply_gamma
@@ -157,6 +157,7 @@ def _read_with_pillow(source: Path | io.BytesIO, path: Path, center: int | None)
     """Read a file, or its content without what could not be read; raises whatever Pillow does on bad data."""
     with quiet_pillow(), _open(source) as file:
         warn_of_others(file, path)
+        warn_of_avif_depth(file, path)
         if is_deep_tiff(file) and (samples := read_samples(path)) is not None:
             return _to_picture(samples, path)
         is_reduced = _load(file, path)

@@ -1,4 +1,4 @@
-"""What is not read: formats that are known by how their files begin, with what to do, and pictures after the first."""
+"""What is not read: formats that are known by how their files begin, with what to do, later pictures, finer levels."""
 
 from __future__ import annotations
 
@@ -25,6 +25,10 @@ STARTS = {
 }
 """First bytes -> what such a file is, and what to do."""
 
+AVIF_HEAD, AV1_SETTINGS, HIGH_BIT_DEPTH = 65536, b"av1C", 0x40
+"""Bytes of an AVIF file that hold its boxes, the name of that of the codec, and the bit of its third byte that says
+more than 8 bits a channel (AV1 in ISOBMFF, section 2.3)."""
+
 
 def describe_unread(path: Path) -> str:
     """Return why a picture of a format that is known here is refused; nothing for any other file."""
@@ -42,3 +46,13 @@ def warn_of_others(file: Image.Image, path: Path) -> None:
         count = 1 if file.format == "MPO" else getattr(file, "n_frames", 1)
         if count > 1:
             logger.warning("%s: the first of its %d pictures is taken, the others are left out", path, count)
+
+
+def warn_of_avif_depth(file: Image.Image, path: Path) -> None:
+    """Warn where an opened AVIF file has more than 8 bits a channel, which Pillow reduces."""
+    if file.format != "AVIF":
+        return
+    with path.open("rb") as opened:
+        _, _, settings = opened.read(AVIF_HEAD).partition(AV1_SETTINGS)
+    if settings[2:3] and settings[2] & HIGH_BIT_DEPTH:
+        logger.warning("%s: its colors, of more than 8 bits, are read as 8 bits; a PNG or TIFF file keeps all", path)
