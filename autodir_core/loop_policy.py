@@ -83,13 +83,16 @@ class LoopState:
     def apply_confidence(self, min_confidence: float, gate: Mapping[str, GateThresholds] | None = None) -> LoopState:
         """End the loop where the degradation is less probable than `min_confidence`; one exactly there goes on.
 
-        A gate asks so of its probability against that of none (`damage_probability`), where that may be the answer.
+        A gate asks so of its probability and of that against none (`damage_probability`), where none may be the answer.
         """
         if self.label is None:
             return self
-        asked = 0.0 if gate is None else gate.get(self.label, GateThresholds()).min_confidence
-        sure = damage_probability(self.overall, self.label) if self.overall and CLEAN in self.labels else 1.0
-        return self.give_up() if self.confidence < min_confidence or sure < asked else self
+        unsure = self.confidence < min_confidence
+        if gate is not None and self.overall and CLEAN in self.labels:
+            least = gate.get(self.label, GateThresholds())
+            unsure |= damage_probability(self.overall, self.label) < least.min_confidence
+            unsure |= self.overall[self.label] < least.min_probability
+        return self.give_up() if unsure else self
 
     def give_up(self) -> LoopState:
         """End the loop before the round in progress, the picture as it entered it."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 
 from ..errors import CheckpointError, InputError
 from ..labels import LABELS
@@ -30,19 +30,24 @@ class GateThresholds:
     Attributes:
         min_confidence: least probability of the label against "no", 0..1 (`labels.damage_probability`), for a round to
             begin at all.
+        min_probability: least probability of the label among all for that, 0..1; several damages share them.
         min_removed: least part of that probability that must be gone after it, 0..1.
         min_edges: least correlation of the edges before and after, -1..1.
         max_shift: greatest change of the light at large, RMS in 0..1; where the damage is one of light, beyond one
             change of brightness and contrast per channel.
+        max_strength: part of the round's change that is tried first, 0..1: below 1 where the networks overdo it.
     """
 
     min_confidence: float = 0.0
+    min_probability: float = 0.0
     min_removed: float = 0.0
     min_edges: float = 0.5
     max_shift: float = 0.15
+    max_strength: float = 1.0
 
     def __post_init__(self) -> None:
-        for name, low in {"min_confidence": 0, "min_removed": 0, "min_edges": -1, "max_shift": 0}.items():
+        for name in (one.name for one in fields(self)):
+            low = -1 if name == "min_edges" else 0
             if not low <= getattr(self, name) <= 1:
                 raise InputError(f"{name} of the gate must be in {low}..1, got {getattr(self, name)}")
 

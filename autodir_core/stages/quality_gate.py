@@ -45,7 +45,7 @@ VANISHED = 0.95
 """Part of its probability from which on a damage counts as gone; what it covered is seen now, and did not grow."""
 
 STRENGTHS = (1.0, 0.5, 0.25)
-"""Parts of a change that are tried, until one is accepted."""
+"""Parts of a label's `max_strength` that are tried, until one is accepted."""
 
 
 def judge(
@@ -140,11 +140,12 @@ class QualityGate:
             label: of the round.
             overall: the probability of every label in `before`.
 
-        Where none is accepted, the picture is `before` itself and the verdict that on the whole change.
+        Where none is accepted, the picture is `before` itself and the verdict that on the first part that was tried.
         """
         start = resize(before, *after.shape[1:3])
         verdicts: list[Verdict] = []
-        for strength in STRENGTHS:
+        for part in STRENGTHS:
+            strength = part * self.thresholds_of(label).max_strength
             image = lerp_correction(start, after, strength)
             found = self.judge(start, image, label, overall, strength)
             if found.accepted:

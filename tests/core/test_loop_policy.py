@@ -7,6 +7,7 @@ import dataclasses
 import pytest
 import torch
 
+from autodir_core.checkpoint.metadata import GateThresholds
 from autodir_core.loop_policy import LoopState, choose_label
 from autodir_core.outputs import Assessment, Round
 
@@ -47,6 +48,22 @@ def test_a_tie_goes_to_the_first_label():
 def test_a_degradation_must_be_probable_enough(least, label, stopped):
     state = assess(start("noise", "haze", "no"), 0.2, 0.5, 0.3).apply_confidence(least)
     assert (state.label, state.stopped) == (label, stopped)
+
+
+@pytest.mark.parametrize(
+    ("thresholds", "stopped"),
+    [
+        ({"min_confidence": 0.62}, None),  # 0.5 of the 0.8 that are not of noise
+        ({"min_confidence": 0.63}, "low_confidence"),
+        ({"min_probability": 0.5}, None),
+        ({"min_probability": 0.51}, "low_confidence"),
+    ],
+)
+def test_a_gate_asks_for_the_probability_against_none_and_among_all(thresholds, stopped):
+    gate = {"haze": GateThresholds(**thresholds)}
+    assert assess(start("noise", "haze", "no"), 0.2, 0.5, 0.3).apply_confidence(0, gate).stopped == stopped
+    named = assess(start("noise", "haze"), 0.4, 0.6).apply_confidence(0, {"haze": GateThresholds(min_probability=1)})
+    assert named.label == "haze", "where none may be clean a person has said what is there"
 
 
 def test_clean_needs_no_confidence():

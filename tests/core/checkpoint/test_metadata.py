@@ -81,7 +81,11 @@ def test_a_field_takes_what_it_can_use_and_nothing_else(write, name, case):
 
 @pytest.mark.parametrize(
     ("values", "problem"),
-    [({"min_edges": 2}, "min_edges of the gate must be in -1..1"), ({"least": 1}, "unknown key 'gate.haze.least'")],
+    [
+        ({"min_edges": 2}, "min_edges of the gate must be in -1..1"),
+        ({"max_strength": 1.5}, "max_strength of the gate must be in 0..1"),
+        ({"least": 1}, "unknown key 'gate.haze.least'"),
+    ],
 )
 def test_thresholds_of_the_gate_are_checked(write, values, problem):
     assert problem in refusal(write(json.dumps({**HEADS, "gate": {"haze": values}})))

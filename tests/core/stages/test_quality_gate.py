@@ -76,6 +76,15 @@ def test_a_weaker_change_is_tried(picture):
     torch.testing.assert_close(image, 0.75 * picture)
 
 
+def test_of_an_overdone_change_a_part_is_tried_first(picture):
+    careful = replace(gate({0.9: CLEANED}, picture), thresholds={"noise": GateThresholds(max_strength=0.8)})
+    verdict, image = careful.choose(picture, picture * 0.9, "noise", BEFORE)
+    assert verdict.accepted and verdict.strength == 0.8
+    torch.testing.assert_close(image, picture * 0.92)
+    refusing = replace(careful, thresholds={"noise": GateThresholds(max_strength=0.8, max_shift=0.02)})
+    assert refusing.choose(picture, picture * 0.9, "noise", BEFORE)[0].strength == 0.4, "then half of that part"
+
+
 def test_what_no_part_of_a_change_improves_stays_bit_for_bit(picture):
     verdict, image = gate({1.0: BEFORE}, picture).choose(picture, picture / 2, "noise", BEFORE)
     assert image is picture and (verdict.refusal, verdict.strength) == ("the damage stayed", 1.0)

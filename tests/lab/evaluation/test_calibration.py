@@ -75,4 +75,8 @@ def test_the_command_fits_the_gate_alone(tmp_path, tiny_path, random_image, caps
     gate = ad.load_autodir(target, device="cpu").metadata.gate
     assert set(gate) == set(ad.LABELS) - {"no"}
     shown = capsys.readouterr().out.splitlines()
-    assert shown[0].endswith("is written") and len(shown) == 1 + len(gate) and shown[1].startswith("noise: confidence")
+    assert (
+        shown[0].endswith("is written")
+        and len(shown) == 1 + len(gate)
+        and shown[1].startswith("noise: strength 1.0, confidence")
+    )
