@@ -11,6 +11,8 @@ from typing import Any
 from PIL import ExifTags, Image
 
 from . import tags
+from .boxes import read_exif_item
+from .errors import FORMAT_ERRORS
 
 EXIF_START = b"Exif\0\0"
 ORIENTATION, DESCRIPTION = int(ExifTags.Base.Orientation), int(ExifTags.Base.ImageDescription)
@@ -41,6 +43,9 @@ def read_exif(image: Image.Image, path: Path) -> bytes:
     if image.format == "TIFF":
         photo = describe_photo(tags.read_file(path))
         return tags.encode_block(photo) if photo else b""
+    if image.format == "AVIF":  # whose block Pillow writes anew where it is turned otherwise than by the file
+        with suppress(*FORMAT_ERRORS):
+            return read_exif_item(path)
     block = image.info.get("exif")
     return block if isinstance(block, bytes) else b""
 
