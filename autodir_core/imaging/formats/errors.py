@@ -1,9 +1,10 @@
-"""What reading and writing picture files may raise where their content is bad."""
+"""What reading and writing picture files may raise where their content is bad; formats that are not read at all."""
 
 from __future__ import annotations
 
 import struct
 import zlib
+from pathlib import Path
 
 from PIL import Image, ImageCms
 
@@ -26,3 +27,26 @@ FORMAT_ERRORS = (
 
 Whatever else comes, such as a failed assertion or a package that cannot be imported, is a fault of the program.
 """
+
+AS_FLOAT_TIFF = "convert it to a float TIFF file (32 bits), whose values outside 0..1 restore --keep-range keeps"
+AS_PICTURE = "convert it to PNG or TIFF"
+
+STARTS = {
+    b"\x76\x2f\x31\x01": ("an OpenEXR file", AS_FLOAT_TIFF),
+    b"#?RADIANCE": ("a Radiance HDR file", AS_FLOAT_TIFF),
+    b"#?RGBE": ("a Radiance HDR file", AS_FLOAT_TIFF),
+    b"\xff\x0a": ("a JPEG XL file", AS_PICTURE),
+    b"\0\0\0\x0cJXL \r\n\x87\n": ("a JPEG XL file", AS_PICTURE),
+    b"%PDF-": ("a PDF document", AS_PICTURE),
+}
+"""First bytes -> what such a file is, and what to do."""
+
+
+def describe_unread(path: Path) -> str:
+    """Return why a picture of a format that is known here is refused; nothing for any other file."""
+    with path.open("rb") as file:
+        start = file.read(max(map(len, STARTS)))
+    for begins, (name, advice) in STARTS.items():
+        if start.startswith(begins):
+            return f"{path} is {name}, which is not read; {advice}"
+    return ""

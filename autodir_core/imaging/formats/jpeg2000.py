@@ -10,7 +10,7 @@ import numpy as np
 
 from ...errors import InputError, PackageError
 from ...optional_imports import optional_import
-from .boxes import Box, read_boxes
+from .containers import Box, read_boxes
 from .metadata import PHOTOSHOP_IPTC
 from .samples import Samples, turn_upright
 

@@ -104,11 +104,13 @@ class TestModes:
         assert (picture.alpha * 255).tolist() == [[[0, 51]]]
 
     @pytest.mark.parametrize("name", ["a.tif", "deep.tif", "a.gif", "a.webp"])
-    def test_further_pages_and_frames_are_told(self, tmp_path, caplog, name):
+    def test_further_pages_and_frames_are_told_where_they_are_lost(self, tmp_path, caplog, name):
         pages = [Image.new("RGB" if name != "deep.tif" else "I;16", (8, 6), color) for color in (0, 100, 250)]
         pages[0].save(tmp_path / name, save_all=True, append_images=pages[1:])
-        read_picture(tmp_path / name)
-        assert f"{name}: the first of its 3 pictures is taken" in caplog.text
+        picture = read_picture(tmp_path / name)
+        assert not caplog.text
+        write_picture(tmp_path / "b.png", picture.image, metadata=picture.metadata)
+        assert "b.png: 2 further pictures of its source left out" in caplog.text
 
     def test_a_camera_raw_file_is_no_small_preview(self, tmp_path):
         Image.new("RGB", (8, 6)).save(tmp_path / "a.nef", "TIFF")
