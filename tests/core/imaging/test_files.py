@@ -7,6 +7,7 @@ import logging
 import signal
 import struct
 import threading
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +15,11 @@ import pytest
 import torch
 from PIL import Image, ImageCms
 
+from autodir_core.cli.console import prepare_warnings
 from autodir_core.errors import InputError
 from autodir_core.imaging.color import srgb_profile
 from autodir_core.imaging.files import Picture, read_picture, write_picture
+from autodir_core.imaging.formats.encoding import quiet_pillow
 from autodir_core.imaging.formats.metadata import Metadata
 from autodir_core.imaging.layout import center_crop
 
@@ -392,6 +395,20 @@ def swapped_primaries() -> bytes:
     red, green = entries[b"rXYZ"] + 4, entries[b"gXYZ"] + 4
     profile[red : red + 8], profile[green : green + 8] = profile[green : green + 8], profile[red : red + 8]
     return bytes(profile)
+
+
+def test_a_command_whose_threads_read_shows_no_warnings_of_pillow():
+    """A filter that one thread takes back is not there for another, which began to read later and ends later."""
+    with warnings.catch_warnings(record=True) as shown:
+        warnings.simplefilter("always")
+        prepare_warnings()
+        first, second = quiet_pillow(), quiet_pillow()
+        first.__enter__()
+        second.__enter__()
+        first.__exit__(None, None, None)
+        warnings.warn_explicit("half a bomb", Image.DecompressionBombWarning, "Image.py", 1, module="PIL.Image")
+        second.__exit__(None, None, None)
+    assert not shown
 
 
 @pytest.mark.parametrize("mode", ["RGB", "L", "P", "RGBA", "CMYK", "I;16"])
