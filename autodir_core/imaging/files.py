@@ -17,7 +17,7 @@ from ..serialization.atomic import atomic_path, one_line
 from .color import deep_to_srgb, to_srgb
 from .formats.containers import count_pictures, strip_metadata, warn_of_avif_depth
 from .formats.encoding import DEEP_FORMATS, encode_picture, picture_pixels, quiet_pillow, writable_alpha
-from .formats.errors import FORMAT_ERRORS, describe_unread
+from .formats.errors import FORMAT_ERRORS, describe_heif, describe_unread
 from .formats.jpeg2000 import read_deep_color, read_info
 from .formats.metadata import (
     Metadata,
@@ -235,7 +235,7 @@ def _describe_failure(path: Path, error: Exception) -> str:
     if isinstance(error, PermissionError):
         return f"{path} may not be read ({one_line(error)}); change its permissions"
     if path.suffix.lower() in HEIF_SUFFIXES and not has_heif():
-        return f"{path} needs the package {HEIF_PACKAGE} to be read; install it, or convert the picture to JPEG"
+        return describe_heif(path)
     if advice := advise(path):
         return f"{path} is not a picture; {advice}"
     if not isinstance(error, UnidentifiedImageError):

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from PIL import Image, ImageCms
 
+from ..paths import HEIF_PACKAGE, has_heif
+
 FORMAT_ERRORS = (
     OSError,  # UnidentifiedImageError among them
     EOFError,
@@ -42,6 +44,10 @@ STARTS = {
 """First bytes -> what such a file is, and what to do."""
 
 
+HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
+"""What follows the length and the word "ftyp" of a HEIC file."""
+
+
 def describe_unread(path: Path) -> str:
     """Return why a picture of a format that is known here is refused; nothing for any other file."""
     with path.open("rb") as file:
@@ -49,4 +55,11 @@ def describe_unread(path: Path) -> str:
     for begins, (name, advice) in STARTS.items():
         if start.startswith(begins):
             return f"{path} is {name}, which is not read; {advice}"
+    if start[4:8] == b"ftyp" and start[8:12] in HEIF_BRANDS and not has_heif():
+        return describe_heif(path)
     return ""
+
+
+def describe_heif(path: Path) -> str:
+    """Return what to do with a HEIC picture, whatever its suffix, where the package that reads it is missing."""
+    return f"{path} is a HEIC picture, which needs the package {HEIF_PACKAGE}; install it, or convert it to JPEG"

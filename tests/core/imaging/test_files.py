@@ -224,10 +224,11 @@ class TestNoPictures:
         (tmp_path / "a.jp2").write_bytes(start + struct.pack(">I4sQ", 1, b"jp2h", 2**62))
         self.refuse(tmp_path / "a.jp2", "damaged or cut off")
 
-    def test_a_heic_without_its_package(self, tmp_path, monkeypatch):
-        monkeypatch.setattr("autodir_core.imaging.files.has_heif", lambda: False)
-        (tmp_path / "a.heic").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
-        self.refuse(tmp_path / "a.heic", "needs the package pillow-heif")
+    @pytest.mark.parametrize("name", ["a.heic", "a.jpg"])
+    def test_a_heic_without_its_package(self, tmp_path, monkeypatch, name):
+        monkeypatch.setattr("autodir_core.imaging.paths.find_spec", lambda _: None)
+        (tmp_path / name).write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
+        self.refuse(tmp_path / name, "is a HEIC picture, which needs the package pillow-heif")
 
     @pytest.mark.parametrize(
         ("name", "told"),
