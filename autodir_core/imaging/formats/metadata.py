@@ -120,7 +120,8 @@ class Metadata:
         known = {TIFF_XMP: Value(BYTE, self.xmp)}
         known |= {TIFF_IPTC: Value(UNDEFINED, self.iptc), ICC_PROFILE: Value(UNDEFINED, self.icc_profile)}
         tags: Directory = {tag: value for tag, value in known.items() if value.content}
-        tags |= describe_resolution(self.dpi) if self.dpi else {}
+        dpi = read_dpi({}, self.exif) or self.dpi  # cameras tell theirs in EXIF, and 72 in the head of the JPEG
+        tags |= describe_resolution(dpi) if dpi else {}
         return tags | dict(self.place) | describe_photo(exif_tags(self.exif))
 
     def _png_chunks(self) -> PngImagePlugin.PngInfo:

@@ -128,6 +128,13 @@ def test_a_resolution_that_stands_in_exif_alone_is_kept(tmp_path, source, target
     assert read_picture(written).metadata.dpi == pytest.approx((300, 300), abs=0.1)
 
 
+@pytest.mark.parametrize(("told", "expected"), [((300, 1), 300), ((0, 1), 72), ((1, 0), 72)])
+def test_the_resolution_in_exif_is_that_of_a_tiff_file_where_it_makes_sense(tmp_path, told, expected):
+    exif = {tag: Value(5, struct.pack("<II", *told)) for tag in (282, 283)} | {296: Value(SHORT, b"\2\0")}
+    source = saved(tmp_path / "a.jpg", exif=b"Exif\0\0" + encode_block(exif), dpi=(72, 72))
+    assert find_resolution(read_file(passed_on(source, tmp_path / "b.tif"))) == pytest.approx((expected, expected))
+
+
 @pytest.mark.parametrize("exif", [b"", b"Exif\0\0" + encode_block(PHOTO)])
 def test_a_resolution_goes_into_the_exif_block_of_webp(tmp_path, caplog, exif):
     metadata = Metadata(exif=exif, dpi=(299.9994, 150.0))
