@@ -191,15 +191,10 @@ def read_metadata(image: Image.Image, size: tuple[int, int], icc_profile: bytes,
 
     directory = attempt("list of tags", lambda: read_file(path), {}) if image.format == "TIFF" else {}
     exif = attempt("EXIF block", lambda: make_upright(read_exif(image, path), *size), b"")
+    packet = attempt("XMP packet", lambda: read_gif_xmp(path) if image.format == "GIF" else find_xmp(image), b"")
     return Metadata(
         exif=exif,
-        xmp=attempt(
-            "XMP packet",
-            lambda: XMP_ORIENTATION.sub(
-                rb"\g<1>1", find_xmp(image) or (read_gif_xmp(path) if image.format == "GIF" else b"")
-            ),
-            b"",
-        ),
+        xmp=XMP_ORIENTATION.sub(rb"\g<1>1", packet),
         iptc=attempt("IPTC block", lambda: read_iptc(image, path), b""),
         icc_profile=icc_profile,
         dpi=attempt("resolution", lambda: read_dpi(info, exif), None),

@@ -62,8 +62,9 @@ def count_directories(path: Path) -> int:
     """Return how many directories follow each other in a TIFF file: of each picture one."""
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
         order, (number, entry, place) = byte_order(content), LARGE if is_large(content) else CLASSIC
-        start, seen = directory_start(content), set[int]()
+        seen = set[int]()
         with suppress(struct.error, OverflowError):
+            start = directory_start(content)
             while start and start not in seen:
                 (count,) = struct.unpack_from(order + number, content, start)
                 seen.add(start)
