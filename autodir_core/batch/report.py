@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from html import escape
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
+from .. import imaging
 from ..errors import AutoDIRError
 from ..imaging.files import read_picture
 from ..imaging.layout import to_pil
 from ..reporting.page import render_page, render_picture
 from .storage import Location, join, local_file, location, write_text_to
+
+pictures_logger = logging.getLogger(imaging.__name__)
 
 TABLE, PAGE = "batch.csv", "batch.html"
 """Names of the files in the output folder."""
@@ -107,9 +112,21 @@ def describe(row: Row) -> str:
     return f"{row['facts']['changed']:g} dB from the input{kept}"
 
 
+@contextmanager
+def told_before() -> Iterator[None]:
+    """Keep back what reading a picture warns of: it was told when the picture was worked on."""
+    before = pictures_logger.level
+    pictures_logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        pictures_logger.setLevel(before)
+
+
 def read_whole(path: Path, row: Row) -> list[tuple[str, Image.Image]]:
     """Return a picture, and nothing to say of where it is."""
-    return [("", to_pil(read_picture(path).image[0]))]
+    with told_before():
+        return [("", to_pil(read_picture(path).image[0]))]
 
 
 def read_frames(path: Path, row: Row) -> list[tuple[str, Image.Image]]:

@@ -19,6 +19,7 @@ from ..cli.restorer import ProgressReporter, Restorer
 from ..imaging.files import Picture, read_picture
 from ..imaging.formats.encoding import DEEP_FORMATS
 from ..imaging.metrics import psnr
+from ..imaging.paths import FORMATS
 from ..model import AutoDIR
 from ..outputs import Assessment, Restoration
 from ..reporting.summary import assessment_dict, to_dict
@@ -77,7 +78,7 @@ def restore_work(model: AutoDIR, arguments: argparse.Namespace) -> Work[Picture 
         outcome = film_outcome(done) if isinstance(source, Path) else restoration_outcome(source, done)
         if outcome.state == "clean" and arguments.skip_clean:
             return outcome
-        if outcome.state == "clean" and item.copy and keeps_depth(source, arguments):
+        if outcome.state == "clean" and item.copy and keeps_depth(item, source, arguments):
             copy_file(item.source_path, arguments.output / item.copy)
             return replace(outcome, result=item.copy)
         if isinstance(source, Picture):
@@ -87,9 +88,10 @@ def restore_work(model: AutoDIR, arguments: argparse.Namespace) -> Work[Picture 
     return Work(process, write, read)
 
 
-def keeps_depth(source: Picture | Path, arguments: argparse.Namespace) -> bool:
-    """Return whether a copy has the depth that is asked for, as far as its format has a choice."""
-    return isinstance(source, Path) or source.format not in DEEP_FORMATS or arguments.depth in (None, source.depth)
+def keeps_depth(item: Item, source: Picture | Path, arguments: argparse.Namespace) -> bool:
+    """Return whether a copy has the depth that is asked for, or the result would have no choice either."""
+    has_choice = FORMATS.get(Path(item.name).suffix.lower()) in DEEP_FORMATS
+    return isinstance(source, Path) or not has_choice or arguments.depth in (None, source.depth)
 
 
 def job_of(item: Item, arguments: argparse.Namespace) -> Job:

@@ -6,6 +6,7 @@ import argparse
 import io
 import logging
 import sys
+import warnings
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO, TypeVar
 
@@ -47,7 +48,8 @@ class ConsoleHandler(logging.Handler):
 
 
 def prepare_warnings() -> None:
-    """Print what modules warn of as all other lines."""
+    """Print what modules warn of as all other lines, but nothing of Pillow's own, which reads such files."""
+    warnings.filterwarnings("ignore", module=r"PIL\.")  # for good: filters that threads set and take back cross
     logging.basicConfig(handlers=[ConsoleHandler()], level=logging.WARNING)
 
 

@@ -8,6 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import cast
 
+import numpy as np
 from PIL import Image, ImageCms
 from torch import Tensor
 
@@ -25,6 +26,11 @@ WAVELET_LEVELS = 5
 SRGB_MADE = (2000).to_bytes(2, "big") + bytes([0, 1, 0, 1]) + bytes(6)
 """The date in the sRGB profile that is written, so that the same picture is the same file."""
 
+LEVELS = (0, 8, 24, 64, 128, 192, 255)
+PROBES = np.stack(np.meshgrid(LEVELS, LEVELS, LEVELS), axis=-1).reshape(1, -1, 3).astype(np.uint8)
+SAME = 3
+"""By how many levels of 255 a profile of sRGB may move the probes; the published ones by 1, a gamma of 2.2 by 7."""
+
 
 def to_srgb(image: Image.Image, icc_profile: bytes | None, path: Path) -> tuple[Image.Image, bytes]:
     """Convert a picture to 8-bit RGB by the profile of its file; without one that works, it is taken as sRGB already.
@@ -35,17 +41,16 @@ def to_srgb(image: Image.Image, icc_profile: bytes | None, path: Path) -> tuple[
         image = image.convert("L" if image.mode == "1" else "RGB")
     if not icc_profile:
         return image.convert("RGB"), b""
+    if image.mode == "L" and _is_of_color(icc_profile):
+        image = image.convert("RGB")  # as programs write gray that know one profile only
     try:
-        profile = ImageCms.ImageCmsProfile(io.BytesIO(icc_profile))
-        if image.mode != "CMYK" and _is_srgb(profile):
+        if image.mode != "CMYK" and _is_srgb(icc_profile):
             return image.convert("RGB"), _profile_of_color(icc_profile)  # to itself it would only be rounded
-        converted = ImageCms.profileToProfile(
-            image, profile, ImageCms.createProfile("sRGB"), ImageCms.Intent.PERCEPTUAL, outputMode="RGB"
-        )
+        converted = _convert(image, icc_profile, ImageCms.Intent.PERCEPTUAL)
     except FORMAT_ERRORS as error:
         logger.warning("%s: the embedded color profile cannot be used (%s); colors kept as they are", path, error)
         return image.convert("RGB"), b""
-    return cast("Image.Image", converted), srgb_profile()  # only a conversion in place returns None
+    return converted, srgb_profile()
 
 
 def deep_to_srgb(color: Tensor, icc_profile: bytes | None, path: Path) -> tuple[Tensor, bytes]:
@@ -57,9 +62,11 @@ def deep_to_srgb(color: Tensor, icc_profile: bytes | None, path: Path) -> tuple[
     if not icc_profile:
         return rgb, b""
     try:
-        if _is_srgb(ImageCms.ImageCmsProfile(io.BytesIO(icc_profile))):
+        if _is_srgb(icc_profile):
             return rgb, _profile_of_color(icc_profile)
-        if (exact := convert_exactly(color, icc_profile, srgb_profile())) is not None:
+        if (
+            exact := convert_exactly(rgb if _is_of_color(icc_profile) else color, icc_profile, srgb_profile())
+        ) is not None:
             return exact.expand(rgb.shape).contiguous(), srgb_profile()
     except FORMAT_ERRORS:
         pass  # to_srgb says so
@@ -70,13 +77,29 @@ def deep_to_srgb(color: Tensor, icc_profile: bytes | None, path: Path) -> tuple[
     return from_pil(converted), profile
 
 
+def _is_of_color(icc_profile: bytes) -> bool:
+    return icc_profile[16:20] == b"RGB "
+
+
 def _profile_of_color(icc_profile: bytes) -> bytes:
     """Return a profile of sRGB that fits three channels: this one, or ours where it is one of gray."""
-    return icc_profile if icc_profile[16:20] == b"RGB " else srgb_profile()
+    return icc_profile if _is_of_color(icc_profile) else srgb_profile()
 
 
-def _is_srgb(profile: ImageCms.ImageCmsProfile) -> bool:
-    return ImageCms.getProfileDescription(profile).startswith("sRGB")
+def _is_srgb(icc_profile: bytes) -> bool:
+    """Return whether a profile of color or gray leads to sRGB, whatever its name: linear ones are called "sRGB" too."""
+    probes = PROBES if _is_of_color(icc_profile) else np.repeat(PROBES[..., :1], 3, axis=-1)
+    image = Image.fromarray(probes)
+    if not _is_of_color(icc_profile):
+        image = image.convert("L")
+    seen = np.asarray(_convert(image, icc_profile, ImageCms.Intent.RELATIVE_COLORIMETRIC))
+    return bool(np.abs(seen - probes.astype(int)).max() <= SAME)
+
+
+def _convert(image: Image.Image, icc_profile: bytes, intent: ImageCms.Intent) -> Image.Image:
+    profile = ImageCms.ImageCmsProfile(io.BytesIO(icc_profile))
+    converted = ImageCms.profileToProfile(image, profile, ImageCms.createProfile("sRGB"), intent, outputMode="RGB")
+    return cast("Image.Image", converted)  # only a conversion in place returns None
 
 
 @lru_cache(maxsize=1)

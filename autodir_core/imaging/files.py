@@ -15,21 +15,20 @@ from torch import Tensor
 from ..errors import InputError
 from ..serialization.atomic import atomic_path, one_line
 from .color import deep_to_srgb, to_srgb
+from .formats.containers import count_pictures, strip_metadata, warn_of_avif_depth
 from .formats.encoding import DEEP_FORMATS, encode_picture, picture_pixels, quiet_pillow, writable_alpha
-from .formats.errors import FORMAT_ERRORS
+from .formats.errors import FORMAT_ERRORS, describe_heif, describe_unread
 from .formats.jpeg2000 import read_deep_color, read_info
 from .formats.metadata import (
     Metadata,
     read_metadata,
     read_orientation,
     samples_metadata,
-    strip_metadata,
     unpack_raw_profiles,
 )
 from .formats.png import read_deep_png
 from .formats.samples import Samples, is_deep_tiff, read_levels, reduces_color
 from .formats.tiff import is_tiff, read_samples
-from .formats.unread import describe_unread, warn_of_avif_depth, warn_of_others
 from .layout import center_box, from_pil, scale_samples
 from .paths import FORMATS, HEIF_PACKAGE, HEIF_SUFFIXES, RAW_SUFFIXES, PathLike, advise, has_heif
 from .profiles import apply_gamma
@@ -107,11 +106,11 @@ def write_picture(
     """Write [1, H, W, 3] in 0..1, clamped and rounded to the levels of its depth, in the format its suffix names.
 
     `alpha` [1, H, W] in 0..1 is kept by PNG, WebP and TIFF and left out, with a warning, for JPEG. `quality` (1..100)
-    is that of JPEG and WebP. `depth`: bits a channel; more than 8 are 16 in PNG and TIFF, and 8, with a warning, in
-    other formats. `metadata` is that of the picture it was made from; what the format has no place for is
-    left out, with a warning. `gray` writes the luma alone (WebP knows no gray: three equal channels). Missing folders
-    are made. Raises InputError for an unknown suffix, a wrong shape, a picture the format cannot hold or a place that
-    cannot be written.
+    is that of JPEG and WebP; the latter is lossless where its metadata come from a lossless one. `depth`: bits a
+    channel; more than 8 are 16 in PNG and TIFF, and 8, with a warning, in other formats. `metadata` is that of the
+    picture it was made from; what the format has no place for, and what could not be kept of that file, is told in a
+    warning. `gray` writes the luma alone (WebP knows no gray: three equal channels). Missing folders are made. Raises
+    InputError for an unknown suffix, a wrong shape, a picture the format cannot hold or a place that cannot be written.
     """
     path = Path(path)
     suffix = path.suffix.lower()
@@ -156,7 +155,6 @@ def _formats() -> tuple[str, ...]:
 def _read_with_pillow(source: Path | io.BytesIO, path: Path, center: int | None) -> Picture:
     """Read a file, or its content without what could not be read; raises whatever Pillow does on bad data."""
     with quiet_pillow(), _open(source) as file:
-        warn_of_others(file, path)
         warn_of_avif_depth(file, path)
         if is_deep_tiff(file) and (samples := read_samples(path)) is not None:
             return _to_picture(samples, path)
@@ -187,6 +185,7 @@ def _load(file: Image.Image, path: Path) -> bool:
     """Load an opened picture, add to its `info` what Pillow leaves out, and return whether it reduces the colors."""
     if file.format == "JPEG2000":
         file.info |= read_info(path)
+    file.info["pictures"] = count_pictures(file)
     is_reduced = reduces_color(file)
     file.load()
     if file.format == "PNG":
@@ -236,7 +235,7 @@ def _describe_failure(path: Path, error: Exception) -> str:
     if isinstance(error, PermissionError):
         return f"{path} may not be read ({one_line(error)}); change its permissions"
     if path.suffix.lower() in HEIF_SUFFIXES and not has_heif():
-        return f"{path} needs the package {HEIF_PACKAGE} to be read; install it, or convert the picture to JPEG"
+        return describe_heif(path)
     if advice := advise(path):
         return f"{path} is not a picture; {advice}"
     if not isinstance(error, UnidentifiedImageError):

@@ -63,6 +63,8 @@ def write_floats(path: Path, color: np.ndarray, metadata: Metadata | None = None
     """Write float32 [H, W, 1 or 3] as a TIFF file, whole or not at all."""
     with atomic_path(path) as temporary:
         temporary.write_bytes(add_tags(encode_samples(color), metadata.tiff_tags() if metadata else {}))
+    if metadata:
+        metadata.warn_of_losses("TIFF", path)
 
 
 def encode_samples(samples: np.ndarray) -> bytes:

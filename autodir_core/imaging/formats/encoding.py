@@ -33,6 +33,9 @@ DEEP_FORMATS = frozenset({"PNG", "TIFF"})
 MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
 """Pillow's, by the number of channels."""
 
+LOSSLESS = {"lossless": True, "quality": 75}
+"""Of a WebP that comes from one; the quality is the effort here."""
+
 SIGNAL_CHECK_SECONDS = 0.2
 """On Windows a wait without an end hears no Ctrl-C."""
 
@@ -49,13 +52,13 @@ def encode_picture(
         pixels: gray or RGB, with alpha as the last of two or four channels.
         picture_format: PNG, JPEG, WEBP or TIFF.
         path: for warnings.
-        quality: of JPEG and WebP, 1..100.
+        quality: of JPEG, and of WebP that does not come from a lossless one, 1..100.
         depth: bits a channel; above 8 it is 16, in `DEEP_FORMATS`.
         metadata: what of it cannot be written is left out, with a warning.
 
     Raises InputError for a quality out of range, else what Pillow does.
     """
-    options = save_options(picture_format, quality)
+    options = save_options(picture_format, quality, lossless=metadata is not None and metadata.lossless)
     is_deep = depth > 8 and picture_format in DEEP_FORMATS
     encode = deep_encoder(to_uint16(pixels), options) if is_deep else encoder(to_pil(pixels), options)
     content = encode_with_metadata(encode, picture_format, metadata, path) if metadata else b""
@@ -95,13 +98,13 @@ def deep_encoder(levels: np.ndarray, options: dict[str, Any]) -> Encode:
     return lambda more: replace_pixels(save(frame, options | more), levels)
 
 
-def save_options(picture_format: str, quality: int) -> dict[str, Any]:
+def save_options(picture_format: str, quality: int, *, lossless: bool = False) -> dict[str, Any]:
     if not 1 <= quality <= 100:
         raise InputError(f"quality must lie in 1..100, got {quality}")
     options = {
         "PNG": {},
         "JPEG": {"quality": quality, "subsampling": 0},
-        "WEBP": {"quality": quality, "exact": True},
+        "WEBP": {"exact": True} | (LOSSLESS if lossless else {"quality": quality}),
         "TIFF": {"compression": "tiff_deflate"},
     }[picture_format]
     return {"format": picture_format} | options
@@ -122,8 +125,7 @@ def encode_with_metadata(encode: Encode, picture_format: str, metadata: Metadata
     except FORMAT_ERRORS as error:
         logger.warning("%s: metadata cannot be written (%s) and are left out", path, one_line(error))
         return b""
-    if lost := metadata.homeless(picture_format):
-        logger.warning("%s: a %s file has no place for %s; left out", path, picture_format, " and ".join(lost))
+    metadata.warn_of_losses(picture_format, path)
     return content
 
 

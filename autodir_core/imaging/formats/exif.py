@@ -11,6 +11,8 @@ from typing import Any
 from PIL import ExifTags, Image
 
 from . import tags
+from .containers import read_exif_item
+from .errors import FORMAT_ERRORS
 
 EXIF_START = b"Exif\0\0"
 ORIENTATION, DESCRIPTION = int(ExifTags.Base.Orientation), int(ExifTags.Base.ImageDescription)
@@ -27,6 +29,12 @@ DESCRIPTIVE = (
 )
 """The tags of a TIFF file that describe the photo, not how its pixels are stored."""
 
+PLACE = (33550, 33922, 34264, *range(34735, 34738), 42112, 42113)
+"""The tags of a TIFF file by which GeoTIFF and GDAL say where on earth its pixels lie, and what they measure."""
+
+PRIVATE = 32768
+"""From here on the numbers of tags are those of companies."""
+
 OF_PIXELS = b'{"shape"'
 """The description that tifffile writes begins so; it is that of an array."""
 
@@ -41,6 +49,9 @@ def read_exif(image: Image.Image, path: Path) -> bytes:
     if image.format == "TIFF":
         photo = describe_photo(tags.read_file(path))
         return tags.encode_block(photo) if photo else b""
+    if image.format == "AVIF":  # whose block Pillow writes anew where it is turned otherwise than by the file
+        with suppress(*FORMAT_ERRORS):
+            return read_exif_item(path)
     block = image.info.get("exif")
     return block if isinstance(block, bytes) else b""
 
@@ -56,6 +67,14 @@ def describe_photo(directory: tags.Directory) -> tags.Directory:
     if isinstance(description, tags.Value) and description.content.startswith(OF_PIXELS):
         del kept[DESCRIPTION]
     return kept
+
+
+def describe_place(directory: tags.Directory) -> tuple[tuple[int, tags.Value], ...]:
+    """Return where the pixels of a TIFF file lie; nothing where they will be turned, which it does not know of."""
+    orientation = directory.get(ORIENTATION)
+    if isinstance(orientation, tags.Value) and orientation.content[:1] != b"\1":
+        return ()
+    return tuple((tag, value) for tag in PLACE if isinstance(value := directory.get(tag), tags.Value))
 
 
 def exif_tags(block: bytes) -> tags.Directory:

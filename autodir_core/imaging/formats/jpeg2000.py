@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import mmap
-import struct
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +10,7 @@ import numpy as np
 
 from ...errors import InputError, PackageError
 from ...optional_imports import optional_import
+from .containers import Box, read_boxes
 from .metadata import PHOTOSHOP_IPTC
 from .samples import Samples, turn_upright
 
@@ -56,25 +55,11 @@ def read_info(path: Path) -> dict[Any, Any]:
     """Return what `Image.info` would hold, and as "bit_depth" the bits of the channel that has most."""
     info: dict[Any, Any] = {}
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        bare = content[:CODESTREAM_HEAD] if content[:4] == CODESTREAM else b""
-        for name, body in [(b"jp2c", bare)] if bare else read_boxes(content, 0, len(content)):
-            info |= _describe_box(name, body)
+        bare = [Box(b"jp2c", 0, len(content))] if content[:4] == CODESTREAM else None
+        for name, start, end in bare or read_boxes(content, 0, len(content)):
+            length = CODESTREAM_HEAD if name == b"jp2c" else end - start
+            info |= _describe_box(name, content[start : min(end, start + length)])
     return info
-
-
-def read_boxes(content: mmap.mmap, start: int, end: int) -> Iterator[tuple[bytes, bytes]]:
-    """Yield name and content of each box, those within the header too, of pixels only how they begin."""
-    while start + 16 <= end:
-        length, name, length_of_large = struct.unpack_from(">I4sQ", content, start)
-        body = start + (16 if length == 1 else 8)
-        stop = start + (length_of_large if length == 1 else length) if length else end
-        if not body <= stop <= end:
-            return
-        if name == b"jp2h":
-            yield from read_boxes(content, body, stop)
-        else:
-            yield name, content[body : min(stop, body + CODESTREAM_HEAD) if name == b"jp2c" else stop]
-        start = stop
 
 
 def _describe_box(name: bytes, body: bytes) -> dict[Any, Any]:

@@ -14,26 +14,28 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-from PIL import Image, PngImagePlugin
+from PIL import Image, PngImagePlugin, TiffTags
 
 from ...serialization.atomic import one_line
+from .containers import is_lossless_webp, read_gif_xmp
 from .errors import FORMAT_ERRORS
 from .exif import (
     EXIF_START,
     ORIENTATION,
+    PRIVATE,
     bare_exif,
     describe_photo,
+    describe_place,
     exif_tags,
     has_maker_note,
     make_upright,
     read_exif,
     with_resolution,
 )
-from .png import PNG_START, PNG_XMP, RAW_PROFILE, png_chunks, raw_profiles, read_texts
+from .png import PNG_XMP, RAW_PROFILE, raw_profiles, read_texts
 from .samples import Samples
-from .tags import BYTE, UNDEFINED, Directory, Value, describe_resolution, find_resolution, read_file
-from .tags import STARTS as TIFF_STARTS
-from .tiff import ICC_PROFILE, strip_tags
+from .tags import BYTE, UNDEFINED, Directory, Value, count_directories, describe_resolution, find_resolution, read_file
+from .tiff import ICC_PROFILE
 
 logger = logging.getLogger(__name__)
 
@@ -43,9 +45,6 @@ EXTENDED_XMP = b"http://ns.adobe.com/xmp/extension/\0"
 """Of the segments of a JPEG with what of its XMP has no room in one of 64 KB."""
 
 XMP_START, PHOTOSHOP_START, IPTC_RESOURCE = b"http://ns.adobe.com/xap/1.0/\0", b"Photoshop 3.0\0", b"8BIM\4\4"
-JPEG_START, JPEG_PIXELS, JPEG_PROFILE = b"\xff\xd8", 0xDA, b"ICC_PROFILE\0"
-JPEG_METADATA = (*range(0xE0, 0xEE), 0xEF, 0xFE)
-PNG_PIXELS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")
 PHOTOSHOP_IPTC, TIFF_IPTC, TIFF_XMP = 0x0404, 33723, 700
 IPTC_START = b"\x1c"
 XMP_ORIENTATION = re.compile(rb'(tiff:Orientation(?:="|>))(\d)')
@@ -62,8 +61,11 @@ class Metadata:
         iptc: the IPTC records of news agencies: caption, credit, copyright.
         icc_profile: of the pixels as they are returned, sRGB; empty where the file has none.
         dpi: pixels per inch, horizontal and vertical.
-        comment: of a JPEG.
+        comment: of a JPEG or GIF.
         texts: the text chunks of a PNG, such as the workflow of ComfyUI: kind and content.
+        place: the tags of a TIFF file that say where on earth its pixels lie.
+        lossless: whether a WebP has its pixels as they were given to it.
+        lost: what else the file holds, which is not kept.
     """
 
     exif: bytes = b""
@@ -73,6 +75,9 @@ class Metadata:
     dpi: tuple[float, float] | None = None
     comment: bytes = b""
     texts: tuple[tuple[bytes, bytes], ...] = ()
+    place: tuple[tuple[int, Value], ...] = ()
+    lossless: bool = False
+    lost: tuple[str, ...] = ()
 
     def save_options(self, picture_format: str) -> dict[str, Any]:
         """Return what Pillow's `save` takes of it in one of the formats PNG, JPEG, WEBP and TIFF."""
@@ -95,24 +100,36 @@ class Metadata:
             "the texts": self.texts and picture_format != "PNG",
             "IPTC records": self.iptc and picture_format == "WEBP",
             "so many IPTC records": len(self._iptc_segment()) > MAX_SEGMENT and picture_format == "JPEG",
-            "the comment": self.comment and picture_format != "JPEG",
+            "the comment": self.comment and picture_format not in ("JPEG", "PNG"),
+            "the tags of GeoTIFF and GDAL": self.place and picture_format != "TIFF",
             "the camera maker's notes": picture_format == "TIFF" and has_maker_note(self.exif),
             "so long an EXIF block": len(self.exif) > MAX_SEGMENT and picture_format == "JPEG",
             "so long an XMP packet": len(XMP_START + self.xmp) > MAX_SEGMENT and picture_format == "JPEG",
         }
         return [name for name, is_lost in lost.items() if is_lost]
 
+    def warn_of_losses(self, picture_format: str, path: Path) -> None:
+        """Warn of what is not in a file of this format that was made with it."""
+        if lost := self.homeless(picture_format):
+            logger.warning("%s: a %s file has no place for %s; left out", path, picture_format, " and ".join(lost))
+        if self.lost:
+            logger.warning("%s: %s of its source left out", path, " and ".join(self.lost))
+
     def tiff_tags(self) -> Directory:
         """Return the tags of all of it in a TIFF file, as `tags.add_tags` takes them."""
         known = {TIFF_XMP: Value(BYTE, self.xmp)}
         known |= {TIFF_IPTC: Value(UNDEFINED, self.iptc), ICC_PROFILE: Value(UNDEFINED, self.icc_profile)}
         tags: Directory = {tag: value for tag, value in known.items() if value.content}
-        return tags | (describe_resolution(self.dpi) if self.dpi else {}) | describe_photo(exif_tags(self.exif))
+        dpi = read_dpi({}, self.exif) or self.dpi  # cameras tell theirs in EXIF, and 72 in the head of the JPEG
+        tags |= describe_resolution(dpi) if dpi else {}
+        return tags | dict(self.place) | describe_photo(exif_tags(self.exif))
 
     def _png_chunks(self) -> PngImagePlugin.PngInfo:
         chunks = PngImagePlugin.PngInfo()
         for kind, content in self.texts:
             chunks.add(kind, content)
+        if self.comment:
+            chunks.add_text("Comment", decode_comment(self.comment))
         if self.xmp:
             chunks.add(b"iTXt", PNG_XMP + bytes(5) + self.xmp)
         if self.iptc:
@@ -172,18 +189,33 @@ def read_metadata(image: Image.Image, size: tuple[int, int], icc_profile: bytes,
             logger.warning("%s: its %s cannot be read (%s) and is left out", path, what, one_line(error))
             return default
 
-    if any(body.startswith(EXTENDED_XMP) for _, body in getattr(image, "applist", ())):
-        logger.warning("%s: what its XMP has beyond 64 KB does not reach what is made of it", path)
+    directory = attempt("list of tags", lambda: read_file(path), {}) if image.format == "TIFF" else {}
     exif = attempt("EXIF block", lambda: make_upright(read_exif(image, path), *size), b"")
+    packet = attempt("XMP packet", lambda: read_gif_xmp(path) if image.format == "GIF" else find_xmp(image), b"")
     return Metadata(
         exif=exif,
-        xmp=attempt("XMP packet", lambda: XMP_ORIENTATION.sub(rb"\g<1>1", find_xmp(image)), b""),
+        xmp=XMP_ORIENTATION.sub(rb"\g<1>1", packet),
         iptc=attempt("IPTC block", lambda: read_iptc(image, path), b""),
         icc_profile=icc_profile,
         dpi=attempt("resolution", lambda: read_dpi(info, exif), None),
-        comment=info["comment"] if image.format in ("JPEG", "MPO") and "comment" in info else b"",
+        comment=info["comment"] if image.format in ("JPEG", "MPO", "GIF") and "comment" in info else b"",
         texts=tuple(read_texts(path, raw_profiles(info))) if image.format == "PNG" else (),
+        place=describe_place(directory),
+        lossless=image.format == "WEBP" and is_lossless_webp(path),
+        lost=tuple(find_losses(image, directory, path)),
     )
+
+
+def find_losses(image: Image.Image, directory: Directory, path: Path) -> Iterator[str]:
+    """Yield what a file holds that nothing made of it will; `directory`: of a TIFF file."""
+    count = count_directories(path) if image.format == "TIFF" else image.info.get("pictures", 1)
+    if count > 1:
+        yield f"{count - 1} further picture{'s' * (count > 2)}"
+    if any(body.startswith(EXTENDED_XMP) for _, body in getattr(image, "applist", ())):
+        yield "what XMP has beyond 64 KB"
+    kept = {ICC_PROFILE, TIFF_IPTC, *dict(describe_place(directory)), *describe_photo(directory)}
+    if private := sorted(tag for tag in directory if tag >= PRIVATE and tag not in kept):
+        yield f"the tags {', '.join(f'{tag} ({TiffTags.lookup(tag).name})' for tag in private)}"
 
 
 def samples_metadata(samples: Samples, icc_profile: bytes, path: Path) -> Metadata:
@@ -210,6 +242,14 @@ def find_xmp(image: Image.Image) -> bytes:
     of_tiff = getattr(image, "tag_v2", {}).get(TIFF_XMP)
     packet = image.info.get("xmp") or image.info.get(PNG_XMP.decode()) or of_tiff or next(of_jpeg, b"")
     return packet.encode() if isinstance(packet, str) else bytes(packet)
+
+
+def decode_comment(comment: bytes) -> str:
+    """Return a comment, whose letters no format names; what is no UTF-8 is Latin-1."""
+    try:
+        return comment.decode()
+    except UnicodeDecodeError:
+        return comment.decode("latin-1")
 
 
 def read_iptc(image: Image.Image, path: Path) -> bytes:
@@ -248,34 +288,3 @@ def read_dpi(info: dict[Any, Any], exif: bytes) -> tuple[float, float] | None:
     """Return the resolution, in EXIF where it stands there alone; None where it makes no sense: Pillow calls none 1."""
     x, y = (float(value) for value in info.get("dpi") or find_resolution(exif_tags(exif)) or (1, 1))
     return (x, y) if 1 < x <= MAX_DPI and 1 < y <= MAX_DPI else None
-
-
-def jpeg_segments(content: bytes) -> Iterator[tuple[int, bytes]]:
-    """Yield the segments of a JPEG file before its pixels, marker and all of it, and the rest as the last one."""
-    at = len(JPEG_START)
-    while at + 4 <= len(content) and content[at] == 0xFF and content[at + 1] != JPEG_PIXELS:
-        end = at + 2 + struct.unpack_from(">H", content, at + 2)[0]
-        yield content[at + 1], content[at:end]
-        at = end
-    yield JPEG_PIXELS, content[at:]
-
-
-def strip_metadata(path: Path) -> bytes:
-    """Return the content of a PNG, JPEG or TIFF file without metadata; nothing of another file."""
-    with path.open("rb") as file:
-        start = file.read(len(PNG_START))
-        if not start.startswith((PNG_START, JPEG_START, *TIFF_STARTS)):
-            return b""
-        content = start + file.read()
-    if content.startswith(TIFF_STARTS):
-        return strip_tags(content)
-    if content.startswith(PNG_START):
-        return PNG_START + b"".join(whole for kind, whole in png_chunks(content) if kind in PNG_PIXELS)
-    segments = jpeg_segments(content)
-    whole = len(JPEG_PROFILE) + 6  # with marker, length and number
-    kept = (
-        one
-        for marker, one in segments
-        if marker not in JPEG_METADATA or (one[4:].startswith(JPEG_PROFILE) and len(one) > whole)
-    )
-    return JPEG_START + b"".join(kept)

@@ -58,6 +58,21 @@ def read_file(path: Path) -> Directory:
         return read_directory(content)
 
 
+def count_directories(path: Path) -> int:
+    """Return how many directories follow each other in a TIFF file: of each picture one."""
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        order, (number, entry, place) = byte_order(content), LARGE if is_large(content) else CLASSIC
+        seen = set[int]()
+        with suppress(struct.error, OverflowError):
+            start = directory_start(content)
+            while start and start not in seen:
+                (count,) = struct.unpack_from(order + number, content, start)
+                seen.add(start)
+                after = start + struct.calcsize(order + number) + count * struct.calcsize(order + entry + place)
+                (start,) = struct.unpack_from(order + place, content, after)
+    return len(seen)
+
+
 def read_directory(content: bytes | mmap.mmap, start: int | None = None, parent: int = 0) -> Directory:
     """Return a directory, by default the first one, with those nested in it; what is cut off is left out."""
     found: Directory = {}

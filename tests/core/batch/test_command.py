@@ -23,6 +23,7 @@ from autodir_core.checkpoint.reader import open_state_dict
 from autodir_core.cli import main
 from autodir_core.imaging.files import read_picture, write_picture
 from autodir_core.imaging.formats.deep_tiff import read_floats, write_floats
+from autodir_core.imaging.formats.metadata import Metadata
 
 ROOT = Path(__file__).resolve().parents[3]
 OPTIONS = ["--steps", "1", "--max-rounds", "1", "--no-gate", "--device", "cpu", "--quiet"]
@@ -174,6 +175,7 @@ def test_the_page_shows_first_whose_edges_moved(tmp_path: Path) -> None:
     by_change, by_edges = page.split("Edges moved most")
     assert re.findall(r"<h3>(\w)", by_change) == ["a", "c", "b"] and re.findall(r"<h3>(\w)", by_edges) == ["b", "a"]
     assert "b.png: noise, 30 dB from the input, edges 0.70 of 1" in by_edges
+    assert re.search(r"main \{.*overflow-wrap: break-word", page)  # or a long name makes it wider than the window
 
 
 def test_out_is_a_folder(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -302,6 +304,27 @@ def test_a_depth_that_a_format_lacks_is_no_reason_to_encode_it_anew(tmp_path: Pa
     assert main(["restore", str(source), "-o", str(tmp_path / "one.jpg"), *clean]) == 0
     for result in ("out/clean.jpg", "one.jpg"):
         assert (tmp_path / result).read_bytes() == source.read_bytes()
+
+
+@pytest.mark.parametrize(("name", "depth"), [("deep.jp2", 8), ("flat.bmp", 16)])
+def test_a_depth_that_only_the_source_lacks_is_that_of_the_result(
+    tmp_path: Path, tiny_path: Path, name: str, depth: int
+) -> None:
+    levels = np.full((40, 30), 25700, np.uint16)
+    Image.fromarray(levels if depth == 8 else levels.astype(np.uint8)).save(tmp_path / name)
+    clean = [*OPTIONS, "--model", str(tiny_path), "--labels", "no", "--depth", str(depth)]
+    assert main(["batch", str(tmp_path / name), "-o", str(tmp_path / "out"), *clean]) == 0
+    [row] = table(tmp_path / "out").values()
+    assert read_picture(tmp_path / "out" / row["result"]).depth == depth
+
+
+def test_the_page_does_not_tell_again_what_was_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    write_picture(tmp_path / "a.png", torch.rand(1, 8, 8, 3), metadata=Metadata(icc_profile=b"no profile"))
+    row = {"name": "a.png", "result": "a.png", "source": str(tmp_path / "a.png"), "state": "done", "error": ""}
+    assert "a.png: noise" in render_batch(tmp_path, [row | {"decision": "noise", "facts": {"changed": 20.0}}])
+    assert not caplog.text
+    read_picture(tmp_path / "a.png")
+    assert "profile cannot be used" in caplog.text
 
 
 def test_results_have_the_dates_of_their_pictures(folder: Path, tmp_path: Path, tiny_path: Path) -> None:

@@ -42,10 +42,13 @@ def gray_profile(curve: bytes = LINEAR, pcs: bytes = b"XYZ ") -> bytes:
     return profile_of(b"GRAY", {b"kTRC": curve}, pcs)
 
 
-def color_profile(curve: bytes = GAMMA_2_2) -> bytes:
-    """The primaries of Adobe RGB (1998), as D50 sees them."""
-    primaries = {b"rXYZ": (39989, 20389, 1277), b"gXYZ": (13453, 41000, 3989), b"bXYZ": (9776, 4147, 48796)}
-    tags = {name: b"XYZ \0\0\0\0" + struct.pack(">3i", *values) for name, values in primaries.items()}
+ADOBE_PRIMARIES = ((39989, 20389, 1277), (13453, 41000, 3989), (9776, 4147, 48796))
+"""As D50 sees them, like all of a profile."""
+
+
+def color_profile(curve: bytes = GAMMA_2_2, primaries: tuple[tuple[int, ...], ...] = ADOBE_PRIMARIES) -> bytes:
+    values = (b"XYZ \0\0\0\0" + struct.pack(">3i", *primary) for primary in primaries)
+    tags = dict(zip((b"rXYZ", b"gXYZ", b"bXYZ"), values, strict=True))
     return profile_of(b"RGB ", tags | dict.fromkeys((b"rTRC", b"gTRC", b"bTRC"), curve))
 
 
@@ -147,6 +150,37 @@ def test_gray_with_a_profile_of_srgb_is_taken_as_it_is(tmp_path, caplog, dtype) 
     picture = read_picture(write_tiff(tmp_path / "a.tif", levels, t34675=srgb_profile()))
     assert picture.image[0, ..., :1].numpy() == pytest.approx(levels / np.iinfo(dtype).max, abs=1e-6)
     assert picture.gray and not caplog.text
+
+
+SRGB_PRIMARIES = ((28578, 14581, 912), (25241, 46981, 6362), (9376, 3972, 46799))
+HP_TABLE = b"curv\0\0\0\0" + struct.pack(
+    ">I1024H", 1024, *(round(65535 * value) for value in read_curve(CURVES["para 3"])(np.linspace(0, 1, 1024)))
+)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("curve", [CURVES["para 3"], CURVES["para 4"], HP_TABLE], ids=["formula", "longer", "table"])
+def test_what_a_profile_of_srgb_is_called_does_not_matter(tmp_path, dtype, curve) -> None:
+    levels = np.random.default_rng(0).integers(0, np.iinfo(dtype).max, (10, 16, 3)).astype(dtype)
+    profile = color_profile(curve, SRGB_PRIMARIES)
+    picture = read_picture(write_tiff(tmp_path / "a.tif", levels, t34675=profile))
+    assert picture.image[0].numpy() == pytest.approx(levels / np.iinfo(dtype).max, abs=1e-7)
+    assert picture.metadata.icc_profile == profile
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize(("curve", "power"), [(LINEAR, 1.0), (GAMMA_2_2, 563 / 256)], ids=["linear", "2.2"])
+def test_a_profile_that_is_called_srgb_and_is_another_is_applied(
+    tmp_path, caplog, dtype, channels, curve, power
+) -> None:
+    """Of one curve for three primaries, as editors keep light; gray pictures may have it too."""
+    levels = np.random.default_rng(0).integers(0, np.iinfo(dtype).max, (10, 16, channels)).astype(dtype)
+    profile = color_profile(curve, SRGB_PRIMARIES).replace(b"Test\0", b"sRGB\0")
+    picture = read_picture(write_tiff(tmp_path / "a.tif", levels, t34675=profile))
+    expected = np.broadcast_to(encoded((levels / np.iinfo(dtype).max) ** power), (10, 16, 3))
+    assert picture.image[0].numpy() == pytest.approx(expected, abs=0.006 if dtype == np.uint8 else 1e-3)
+    assert picture.metadata.icc_profile == srgb_profile() and not caplog.text
 
 
 def with_gamma(path: Path, gamma: float, *more: bytes) -> Path:

@@ -10,7 +10,9 @@ import pytest
 import torch
 from PIL import Image
 
+from autodir_core.imaging.color import srgb_profile
 from autodir_core.imaging.files import read_picture, write_picture
+from autodir_core.imaging.formats.deep_tiff import read_floats, write_floats
 from autodir_core.imaging.formats.exif import exif_tags
 from autodir_core.imaging.formats.metadata import Metadata
 from autodir_core.imaging.formats.tags import (
@@ -19,6 +21,7 @@ from autodir_core.imaging.formats.tags import (
     INTEROPERABILITY,
     Value,
     add_tags,
+    count_directories,
     describe_resolution,
     encode_block,
     find_resolution,
@@ -125,6 +128,13 @@ def test_a_resolution_that_stands_in_exif_alone_is_kept(tmp_path, source, target
     assert read_picture(written).metadata.dpi == pytest.approx((300, 300), abs=0.1)
 
 
+@pytest.mark.parametrize(("told", "expected"), [((300, 1), 300), ((0, 1), 72), ((1, 0), 72)])
+def test_the_resolution_in_exif_is_that_of_a_tiff_file_where_it_makes_sense(tmp_path, told, expected):
+    exif = {tag: Value(5, struct.pack("<II", *told)) for tag in (282, 283)} | {296: Value(SHORT, b"\2\0")}
+    source = saved(tmp_path / "a.jpg", exif=b"Exif\0\0" + encode_block(exif), dpi=(72, 72))
+    assert find_resolution(read_file(passed_on(source, tmp_path / "b.tif"))) == pytest.approx((expected, expected))
+
+
 @pytest.mark.parametrize("exif", [b"", b"Exif\0\0" + encode_block(PHOTO)])
 def test_a_resolution_goes_into_the_exif_block_of_webp(tmp_path, caplog, exif):
     metadata = Metadata(exif=exif, dpi=(299.9994, 150.0))
@@ -140,3 +150,59 @@ def test_a_resolution_in_centimeters_and_one_without_a_unit():
     assert find_resolution(tags | {296: Value(SHORT, b"\3\0")}) == pytest.approx((299.72, 299.72))
     assert find_resolution(tags | {296: Value(SHORT, b"\1\0")}) == (0, 0)
     assert find_resolution({282: tags[282]}) == find_resolution({}) == ()
+
+
+PLACE = {
+    33550: Value(12, struct.pack("<3d", 10, 10, 0)),
+    33922: Value(12, struct.pack("<6d", 0, 0, 0, 500000, 4600000, 0)),
+    34735: Value(3, struct.pack("<8H", 1, 1, 0, 1, 1024, 0, 1, 1)),
+    34736: Value(12, struct.pack("<d", 6378137)),
+    34737: Value(TEXT, b"WGS 84|\0"),
+    42112: Value(TEXT, b"<GDALMetadata/>\0"),
+    42113: Value(TEXT, b"0\0"),
+}
+
+
+def placed(path: Path, dtype: type, orientation: int, **more: Value) -> Path:
+    """A TIFF file that says where on earth it lies."""
+    levels = np.random.default_rng(0).integers(0, 256, (10, 16, 3)).astype(dtype)
+    write_tiff(path, levels, t274=orientation)
+    path.write_bytes(add_tags(path.read_bytes(), PLACE | {int(name[1:]): value for name, value in more.items()}))
+    return path
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_a_place_on_earth_is_kept(tmp_path, caplog, dtype):
+    tags = read_file(passed_on(placed(tmp_path / "a.tif", dtype, 1), tmp_path / "b.tif", 8 * np.dtype(dtype).itemsize))
+    assert {tag: tags.get(tag) for tag in PLACE} == PLACE and not caplog.text
+    passed_on(tmp_path / "a.tif", tmp_path / "b.png")
+    assert "a PNG file has no place for the tags of GeoTIFF and GDAL; left out" in caplog.text
+
+
+def test_a_place_of_pixels_that_were_turned_is_left_out(tmp_path, caplog):
+    tags = read_file(passed_on(placed(tmp_path / "a.tif", np.uint8, 6), tmp_path / "b.tif"))
+    assert not tags.keys() & PLACE.keys() and "the tags 33550" in caplog.text
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+def test_what_is_not_kept_of_a_tiff_file_is_told(tmp_path, caplog, dtype):
+    source = placed(tmp_path / "a.tif", dtype, 1, t34377=Value(7, b"8BIM"), t34675=Value(7, srgb_profile()))
+    if dtype == np.float32:
+        floats = read_floats(source)
+        assert floats is not None
+        write_floats(tmp_path / "b.tif", floats.color, floats.metadata)
+    else:
+        passed_on(source, tmp_path / "b.tif")
+    assert "b.tif: the tags 34377 (PhotoshopInfo) of its source left out" in caplog.text
+
+
+@pytest.mark.parametrize("large", [False, True])
+def test_the_pictures_of_a_file_are_counted(tmp_path, large):
+    """In a chain that leads back to where it was too."""
+    pages = [Image.new("L", (4, 4))] * 3
+    pages[0].save(tmp_path / "a.tif", save_all=True, append_images=pages[1:], big_tiff=large)
+    assert count_directories(tmp_path / "a.tif") == 3
+    (tmp_path / "b.tif").write_bytes(b"II*\0" + struct.pack("<IHI", 8, 0, 8))
+    assert count_directories(tmp_path / "b.tif") == 1
+    (tmp_path / "b.tif").write_bytes(b"II+\0" + struct.pack("<HHQ", 8, 0, 2**64 - 1))
+    assert count_directories(tmp_path / "b.tif") == 0
