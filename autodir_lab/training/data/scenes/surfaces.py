@@ -48,7 +48,7 @@ def draw_style(rng: np.random.Generator) -> Style:
     names = list(PALETTES)
     anchors = np.array(PALETTES[names[rng.integers(len(names))]], dtype=float)
     if rng.random() < 0.4:
-        anchors = np.concatenate([anchors, PALETTES[names[rng.integers(len(names))]][:2]])
+        anchors = np.concatenate([anchors, np.array(PALETTES[names[rng.integers(len(names))]][:2], dtype=float)])
     saturation = 0.0 if rng.random() < 0.05 else float(rng.uniform(0.45, 1.3))
     anchors = anchors[rng.integers(len(anchors), size=64)] + rng.normal(0, (13, 4, 6), (64, 3))
     anchors[:, 1:] = (anchors[:, 1:] + rng.normal(0, 3, 2)) * saturation
