@@ -187,10 +187,13 @@ def work_off(items: list[Item], arguments: argparse.Namespace) -> int:
 def begin(items: list[Item], journal: Journal, arguments: argparse.Namespace) -> None:
     """Note the pictures; those whose result is gone, and with --retry-failed what failed, wait again.
 
-    InputError where a file would be replaced that is no result of this batch, or that of another picture.
+    InputError where a file would be replaced that is no result of this batch, or that of another picture, and where the
+    journal is that of results elsewhere.
     """
+    from .journal import place_of
     from .report import PAGE, TABLE
 
+    journal.keep_to(place_of(arguments.output, arguments.journal or arguments.output))
     finished, reports = journal.results(), set[str]() if journal.states() else {TABLE, PAGE}
     targets = set[str]() if arguments.assess_only else {name for item in items for name in item.files}
     there = present(arguments.output, targets | reports | set(finished.values()))

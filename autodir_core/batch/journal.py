@@ -22,6 +22,7 @@ from ..errors import AutoDIRError, InputError
 from ..serialization.atomic import is_temporary, one_line
 from ..serialization.hashing import sha256
 from .plan import Item, absolute
+from .storage import URL, Location
 
 FILE = "batch.sqlite"
 """The journal's name in the output folder."""
@@ -48,6 +49,7 @@ CREATE TABLE IF NOT EXISTS pictures (
     seconds REAL, sha256 TEXT, decision TEXT, facts TEXT, error TEXT
 );
 CREATE TABLE IF NOT EXISTS files (name TEXT PRIMARY KEY);
+CREATE TABLE IF NOT EXISTS output (place TEXT NOT NULL);
 INSERT OR IGNORE INTO files SELECT result FROM pictures WHERE length(result) > 0;
 CREATE INDEX IF NOT EXISTS by_state ON pictures (state, number);
 """
@@ -143,6 +145,20 @@ class Journal:
                 yield self.database
         except sqlite3.OperationalError as error:
             raise AutoDIRError(f"cannot write the journal {FILE}: {error}; what is done is kept") from error
+
+    def keep_to(self, place: str) -> None:
+        """Note where the results go, as `place_of` writes it; InputError where the journal is of another place."""
+        with self.writing() as database:
+            database.execute(
+                "INSERT INTO output SELECT ? WHERE NOT EXISTS (SELECT 1 FROM output)", [os.fsencode(place)]
+            )
+            noted = os.fsdecode(database.execute("SELECT place FROM output").fetchone()[0])
+        if noted != place:
+            theirs = noted if URL.match(noted) else os.path.normpath(self.path.parent / noted)
+            raise InputError(
+                f"the journal in {self.path.parent} is that of the results in {theirs}; give -o {theirs}, or another "
+                "--journal folder for other results"
+            )
 
     def agree(self, settings: Mapping[str, Any]) -> None:
         """Note the settings of the batch; InputError where it was begun with others, which says what differs."""
@@ -277,6 +293,14 @@ class Journal:
         rows = [dict(zip(columns, row, strict=True)) for row in found]
         names = [{key: os.fsdecode(row[key] or b"") for key in ("name", "source", "result")} for row in rows]
         return [row | own | {"facts": json.loads(row["facts"] or "{}")} for row, own in zip(rows, names, strict=True)]
+
+
+def place_of(output: Location, folder: Path) -> str:
+    """Return the place of results as the journal in a folder notes it: relative where both can be moved together."""
+    if not isinstance(output, Path):
+        return output.rstrip("/")
+    place, own = os.path.realpath(output), os.path.realpath(folder)
+    return os.path.relpath(place, own) if Path(own).is_relative_to(place) else place
 
 
 def stamp_of(item: Item) -> tuple[int, int]:

@@ -239,6 +239,32 @@ def test_another_folder_does_not_replace_results(
     assert main(["batch", str(other), *options, "--overwrite"]) == 0 and (out / "1.png").read_bytes() != before
 
 
+def test_a_journal_is_that_of_one_folder_of_results(
+    folder: Path, tmp_path: Path, tiny_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It knows names alone: in another folder they would be those of files of others."""
+    monkeypatch.chdir(tmp_path)
+    command = ["batch", "in/a", *OPTIONS, "--model", str(tiny_path)]
+    assert main([*command, "--journal", "kept", "-o", "one"]) == 0
+    other = tmp_path / "two/1.png"
+    other.parent.mkdir()
+    other.write_bytes(b"mine")
+    assert main([*command, "--journal", "kept", "-o", "two", "--overwrite"]) == 2
+    told = capsys.readouterr().err
+    assert f"the journal in kept is that of the results in {tmp_path / 'one'}" in told and told.count("\n") == 1
+    assert other.read_bytes() == b"mine"
+    assert main([*command, "--journal", "kept", "-o", "./one/"]) == 0
+
+
+def test_out_is_moved_with_the_journal_in_it(folder: Path, tmp_path: Path, tiny_path: Path) -> None:
+    command = ["batch", str(folder / "a"), *OPTIONS, "--model", str(tiny_path)]
+    assert main([*command, "-o", str(tmp_path / "one")]) == 0
+    made = (tmp_path / "one/1.png").stat().st_ino
+    assert main([*command, "-o", str((tmp_path / "one").rename(tmp_path / "two"))]) == 0
+    assert (tmp_path / "two/1.png").stat().st_ino == made
+    assert main([*command, "-o", str(tmp_path / "three"), "--journal", str(tmp_path / "two")]) == 2
+
+
 def test_another_folder_of_the_same_relative_name_replaces_nothing(
     tmp_path: Path, tiny_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
