@@ -233,10 +233,11 @@ def work_here(
     items: list[Item], journal: Journal, arguments: argparse.Namespace, tell: Callable[[Item, Outcome], None]
 ) -> None:
     """Do what is left of a batch in this process."""
-    from .run import Staging, run_batch
+    from .run import Staging, refuse_taken, run_batch
     from .work import chosen_work
 
-    with Staging.below(arguments.journal or arguments.output, arguments.output) as staging:
+    check = partial(refuse_taken, journal, arguments.output, arguments.overwrite)
+    with Staging.below(arguments.journal or arguments.output, arguments.output, check) as staging:
         run_batch(items, journal, chosen_work(load_model(arguments), arguments, staging), tell)
 
 

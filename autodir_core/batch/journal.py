@@ -218,17 +218,20 @@ class Journal:
         """Take a picture, if it is waiting; afterwards no other process does."""
         with self.writing() as database:
             self._take_back(database)
+            values = [self.owner, os.fsencode(item.name)]
+            if database.execute("SELECT 1 FROM pictures WHERE name = ? AND owner NOT NULL", values[1:]).fetchone():
+                # begun by a process that may have written its files, and could not note it
+                database.executemany("INSERT OR IGNORE INTO files VALUES (?)", [[os.fsencode(n)] for n in item.files])
             taken = database.execute(
-                "UPDATE pictures SET state = 'working', owner = ? WHERE name = ? AND state = 'waiting'",
-                [self.owner, os.fsencode(item.name)],
+                "UPDATE pictures SET state = 'working', owner = ? WHERE name = ? AND state = 'waiting'", values
             )
             return taken.rowcount == 1
 
     def release(self, item: Item) -> None:
-        """Let a picture that this process has at work wait again."""
+        """Let a picture that this process has at work wait again; its files may be there, so it counts as begun."""
         with self.writing() as database:
             database.execute(
-                "UPDATE pictures SET state = 'waiting', owner = NULL WHERE name = ? AND owner = ?",
+                "UPDATE pictures SET state = 'waiting' WHERE name = ? AND owner = ?",
                 [os.fsencode(item.name), self.owner],
             )
 
@@ -276,6 +279,12 @@ class Journal:
         """Return the file of every picture that has one, by its name."""
         found = self.database.execute("SELECT name, result FROM pictures WHERE state IN ('done', 'clean')")
         return {os.fsdecode(name): os.fsdecode(result) for name, result in found if result}
+
+    def has_written(self, name: str) -> bool:
+        """Return whether a file of this name is the batch's own."""
+        with self.writing() as database:
+            found = database.execute("SELECT 1 FROM files WHERE name = ?", [os.fsencode(name)])
+            return found.fetchone() is not None
 
     def files(self) -> set[str]:
         """Return the names of all files that the batch has written, of pictures that have changed since too."""

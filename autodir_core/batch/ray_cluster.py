@@ -30,7 +30,7 @@ from ..optional_imports import optional_import
 from ..serialization.atomic import atomic_path, one_line
 from .journal import Journal, Outcome
 from .plan import Item
-from .run import Staging, Work, heartbeat, keep_date, read_one, start_one
+from .run import Staging, Work, heartbeat, keep_date, read_one, refuse_taken, start_one
 from .storage import is_url
 
 with optional_import("ray", "leave --ray out"):
@@ -207,9 +207,12 @@ class Driver:
 
     def submit(self, worker: Any, item: Item) -> None:
         try:
+            for name in item.files if is_url(self.arguments.output) else ():  # which the worker writes
+                self.check(name)
             parcel = pack(item, self.arguments)
         except (AutoDIRError, OSError) as error:
-            self.finish(item, Outcome("failed", error=f"{item.source}: {one_line(error)}"))
+            named = "" if isinstance(error, AutoDIRError) else f"{item.source}: "
+            self.finish(item, Outcome("failed", error=named + one_line(error)))
             return
         self.tasks[worker.do.remote(parcel)] = worker, item
         self.load[worker] += self.places(item)
@@ -257,9 +260,13 @@ class Driver:
             with atomic_path(self.arguments.output / outcome.result) as temporary:
                 temporary.write_bytes(content)
                 keep_date(item.source, temporary)
+                self.check(outcome.result)
         except (AutoDIRError, OSError) as error:
             return Outcome("failed", sha256=outcome.sha256, error=one_line(error))
         return outcome
+
+    def check(self, name: str) -> None:
+        refuse_taken(self.journal, self.arguments.output, self.arguments.overwrite, name)
 
     def finish(self, item: Item, outcome: Outcome) -> None:
         self.journal.finish(item, outcome)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import sys
 import tempfile
@@ -130,10 +131,20 @@ def send(source: Path, url: str) -> None:
             files.mv(path + PART_ENDING, path)
 
 
+def exists(place: Location) -> bool:
+    """Return whether something has this name, a link to nowhere included."""
+    if isinstance(place, Path):
+        return os.path.lexists(place)
+    files, path = open_store(place)
+    with explained(place):
+        files.invalidate_cache()
+        return bool(files.exists(path))
+
+
 def present(folder: Location, names: Iterable[str]) -> set[str]:
     """Return which of these files are in a folder or its sub-folders."""
     if isinstance(folder, Path):
-        return {name for name in names if (folder / name).exists()}
+        return {name for name in names if exists(folder / name)}
     files, path = open_store(folder)
     with explained(folder):
         start = len(path.rstrip("/")) + 1

@@ -21,6 +21,7 @@ from safetensors.torch import load_file, save_file
 from autodir_core.batch.report import render_batch
 from autodir_core.checkpoint.reader import open_state_dict
 from autodir_core.cli import main
+from autodir_core.cli.restorer import Restorer
 from autodir_core.imaging.files import read_picture, write_picture
 from autodir_core.imaging.formats.deep_tiff import read_floats, write_floats
 
@@ -237,6 +238,31 @@ def test_another_folder_does_not_replace_results(
     assert main(["batch", str((folder / "a").rename(tmp_path / "moved")), *options]) == 0
     assert (out / "1.png").stat().st_ino == made and table(out)["1.png"]["source"] == str(tmp_path / "moved/1.png")
     assert main(["batch", str(other), *options, "--overwrite"]) == 0 and (out / "1.png").read_bytes() != before
+
+
+@pytest.mark.parametrize("link", [False, True])
+def test_a_file_put_into_out_during_the_run_is_not_replaced(
+    folder: Path, tmp_path: Path, tiny_path: Path, monkeypatch: pytest.MonkeyPatch, link: bool
+) -> None:
+    """Nor a link to nowhere; once it is to be replaced, what failed is done."""
+    mine, process = tmp_path / "out/2.jpg", Restorer.process
+
+    def put(self: Restorer, *given: Any) -> Any:
+        if not os.path.lexists(mine):
+            mine.symlink_to(tmp_path / "nowhere") if link else mine.write_bytes(b"mine")
+        return process(self, *given)
+
+    command = ["batch", str(folder / "a"), "-o", str(tmp_path / "out"), *OPTIONS, "--model", str(tiny_path)]
+    with monkeypatch.context() as during:
+        during.setattr(Restorer, "process", put)
+        assert main(command) == 1
+    assert mine.is_symlink() if link else mine.read_bytes() == b"mine"
+    rows = table(tmp_path / "out")
+    assert rows["1.png"]["state"] == "done" and rows["2.jpg"]["state"] == "failed"
+    assert "2.jpg was put there during the run" in rows["2.jpg"]["error"]
+    assert main(command) == 2, "before the work"
+    assert main([*command, "--overwrite", "--retry-failed"]) == 0
+    assert Image.open(mine).size == (56, 40) and not mine.is_symlink()
 
 
 def test_a_journal_is_that_of_one_folder_of_results(

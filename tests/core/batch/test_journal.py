@@ -82,6 +82,18 @@ def test_a_journal_begun_before_files_were_noted_knows_its_results(journal: Jour
         assert later.files() == {"0.png"}
 
 
+def test_what_a_lost_process_may_have_written_is_the_batchs_own(
+    journal: Journal, items: list[Item], tmp_path: Path
+) -> None:
+    """It moved a result into place, and ended before it could note that."""
+    with closing(Journal(tmp_path / "out")) as lost:
+        assert lost.claim(items[0]) and lost.claim(items[1])
+        lost.release(items[1])
+        assert not journal.has_written("0.png")
+    assert journal.claim(items[0]) and journal.claim(items[1]) and journal.claim(items[2])
+    assert [journal.has_written(item.name) for item in items] == [True, True, False]
+
+
 def test_a_changed_file_waits_again(journal: Journal, items: list[Item]) -> None:
     for item in items:
         assert journal.claim(item)

@@ -121,7 +121,7 @@ def run_copiers(
     folder = Path(items[0].source).parents[2]
     (folder / "begun").mkdir()
     given = {"ray": machines.address, "output": folder / "out", "mask": None, "begun": folder / "begun"}
-    arguments = Namespace(**given | {"need_workers": 0, "workers": None, "quiet": False} | options)
+    arguments = Namespace(**given | {"need_workers": 0, "workers": None, "quiet": False, "overwrite": False} | options)
     monkeypatch.setattr(ray_cluster, "worker_factory", copying)
     ray_cluster.run_cluster(items, journal, arguments, watch)
 
@@ -202,6 +202,17 @@ def test_results_are_those_of_one_process(
     found = sorted(path.relative_to(many).as_posix() for path in many.rglob("*.*"))
     assert found == sorted([*NAMES, "batch.csv", "batch.html", "batch.sqlite"])
     assert all((one / name).read_bytes() == (many / name).read_bytes() for name in NAMES)
+
+
+def test_a_file_put_into_out_during_the_run_is_not_replaced(items: list[Item], tmp_path: Path) -> None:
+    (tmp_path / "out/a").mkdir(parents=True)
+    (tmp_path / "out/a/0.png").write_bytes(b"mine")
+    own = Namespace(output=tmp_path / "out", overwrite=False)
+    with closing(Journal(tmp_path / "out")) as journal:
+        driver = ray_cluster.Driver(journal, own, lambda item, outcome: None, "CPU", lambda: None)
+        given = [driver.write(item, Outcome("done", result=item.name), b"ours") for item in items[:2]]
+    assert [outcome.state for outcome in given] == ["failed", "done"] and "put there during the run" in given[0].error
+    assert [(tmp_path / "out" / name).read_bytes() for name in NAMES[:2]] == [b"mine", b"ours"]
 
 
 def test_no_cluster(items: list[Item], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
