@@ -20,8 +20,8 @@ from typing import Any
 
 from ..errors import AutoDIRError, InputError
 from ..serialization.atomic import is_temporary, one_line
-from ..serialization.hashing import sha256
-from .plan import Item, absolute
+from .plan import Item, absolute, is_other, stamp_of
+from .processes import is_gone
 from .storage import URL, Location
 
 FILE = "batch.sqlite"
@@ -36,8 +36,9 @@ LEASE = 120.0
 BEAT = 20.0
 """Seconds between two signs of life."""
 
-NO_STAMP = 0, 0
-"""Of what is not there."""
+OUTCOME = "result", "seconds", "sha256", "decision", "facts", "error"
+HIDDEN = {"waiting": OUTCOME, "working": OUTCOME, "failed": ("result",)}
+"""Of what a row holds the columns that are of an older outcome, by state."""
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS settings (name TEXT PRIMARY KEY, value TEXT NOT NULL);
@@ -236,17 +237,28 @@ class Journal:
             )
 
     def finish(self, item: Item, outcome: Outcome) -> None:
-        """Note what became of a picture."""
+        """Note what became of a picture; of one that fails an older result stays its own."""
         facts = json.dumps(outcome.facts, ensure_ascii=False) if outcome.facts else None
         values = asdict(outcome) | {"facts": facts, "result": os.fsencode(outcome.result)}
         with self.writing() as database:
             database.execute(
-                "UPDATE pictures SET state = :state, decision = :decision, result = :result, seconds = :seconds, "
-                "sha256 = :sha256, facts = :facts, error = :error, owner = NULL WHERE name = :name",
+                "UPDATE pictures SET state = :state, decision = :decision, seconds = :seconds, sha256 = :sha256, "
+                "result = CASE WHEN :state = 'failed' THEN result ELSE :result END, "
+                "facts = :facts, error = :error, owner = NULL WHERE name = :name",
                 values | {"name": os.fsencode(item.name)},
             )
             if outcome.result:
                 database.execute("INSERT OR IGNORE INTO files VALUES (?)", [os.fsencode(outcome.result)])
+
+    def outdated(self, item: Item, outcome: Outcome) -> str:
+        """Return the older result that a picture no longer has with an outcome, unless another has it; "" for none."""
+        name = os.fsencode(item.name)
+        with self.writing() as database:
+            (older,) = database.execute("SELECT result FROM pictures WHERE name = ?", [name]).fetchone()
+            if not older or outcome.state == "failed" or os.fsdecode(older) == outcome.result:
+                return ""
+            query = "SELECT 1 FROM pictures WHERE result = ? AND name != ?"
+            return "" if database.execute(query, [older, name]).fetchone() else os.fsdecode(older)
 
     def beat(self) -> None:
         """Tell the others that this process is at work."""
@@ -296,10 +308,11 @@ class Journal:
         return {os.fsdecode(name) for (name,) in found}
 
     def rows(self) -> list[dict[str, Any]]:
-        """Return all pictures with what became of them, in their order."""
-        columns = ("name", "source", "result", "state", "seconds", "sha256", "decision", "facts", "error")
+        """Return all pictures with what became of them, in their order; what waits again has no outcome."""
+        columns = ("name", "source", "state", *OUTCOME)
         found = self.database.execute(f"SELECT {', '.join(columns)} FROM pictures ORDER BY number")  # noqa: S608 -- our names
         rows = [dict(zip(columns, row, strict=True)) for row in found]
+        rows = [row | dict.fromkeys(HIDDEN.get(row["state"], ())) for row in rows]
         names = [{key: os.fsdecode(row[key] or b"") for key in ("name", "source", "result")} for row in rows]
         return [row | own | {"facts": json.loads(row["facts"] or "{}")} for row, own in zip(rows, names, strict=True)]
 
@@ -310,54 +323,3 @@ def place_of(output: Location, folder: Path) -> str:
         return output.rstrip("/")
     place, own = os.path.realpath(output), os.path.realpath(folder)
     return os.path.relpath(place, own) if Path(own).is_relative_to(place) else place
-
-
-def stamp_of(item: Item) -> tuple[int, int]:
-    """Return what tells whether a source has changed: its size and its time, or what its store lists."""
-    if item.stamp is not None:
-        return item.stamp
-    try:
-        facts = item.source_path.stat()
-    except OSError:  # why it cannot be read is told when it is its turn
-        return NO_STAMP
-    return facts.st_size, facts.st_mtime_ns
-
-
-def is_other(item: Item, source: str, digest: str | None, stamp: Sequence[int]) -> bool:
-    """Return whether a picture is another than the one of a source: in another place, with another content."""
-    if absolute(item.source) == source or (isinstance(item.source, Path) and same_file(item.source, source)):
-        return False
-    if digest and isinstance(item.source, Path) and item.source.is_file():
-        return sha256(item.source) != digest
-    return tuple(stamp) not in (NO_STAMP, stamp_of(item))
-
-
-def same_file(path: Path, source: str) -> bool:
-    return os.path.realpath(path) == os.path.realpath(source)
-
-
-def is_gone(owner: str) -> bool:
-    """Return whether the process behind an entry was one of this machine and has ended."""
-    host, process, _ = owner.rsplit(":", 2)
-    return host == platform.node() and not process_exists(int(process))
-
-
-def process_exists(number: int) -> bool:
-    """Return whether a process of this machine runs."""
-    if os.name == "nt":
-        import ctypes
-
-        handle = ctypes.windll.kernel32.OpenProcess(0x1000, False, number)  # PROCESS_QUERY_LIMITED_INFORMATION
-        if not handle:
-            return False
-        code = ctypes.c_ulong()
-        ctypes.windll.kernel32.GetExitCodeProcess(handle, ctypes.byref(code))
-        ctypes.windll.kernel32.CloseHandle(handle)
-        return code.value == 259  # STILL_ACTIVE
-    try:
-        os.kill(number, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass
-    return True

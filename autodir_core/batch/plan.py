@@ -12,6 +12,7 @@ from pathlib import Path, PurePath
 
 from ..errors import InputError
 from ..imaging.paths import FILM_SUFFIXES, FORMATS, fit_name, list_pictures
+from ..serialization.hashing import sha256
 from .storage import Location, join, list_urls, location
 
 CONTAINERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska"}
@@ -19,6 +20,10 @@ CONTAINERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska"}
 
 LIST_SUFFIX = ".txt"
 """Of a file with one path per line, relative to its own folder."""
+
+
+NO_STAMP = 0, 0
+"""Of what is not there."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +51,30 @@ class Item:
     def files(self) -> set[str]:
         """The names of what may be written of it."""
         return {self.name, self.copy} - {""}
+
+
+def stamp_of(item: Item) -> tuple[int, int]:
+    """Return what tells whether a source has changed: its size and its time, or what its store lists."""
+    if item.stamp is not None:
+        return item.stamp
+    try:
+        facts = item.source_path.stat()
+    except OSError:  # why it cannot be read is told when it is its turn
+        return NO_STAMP
+    return facts.st_size, facts.st_mtime_ns
+
+
+def is_other(item: Item, source: str, digest: str | None, stamp: Sequence[int]) -> bool:
+    """Return whether a picture is another than the one of a source: in another place, with another content."""
+    if absolute(item.source) == source or (isinstance(item.source, Path) and same_file(item.source, source)):
+        return False
+    if digest and isinstance(item.source, Path) and item.source.is_file():
+        return sha256(item.source) != digest
+    return tuple(stamp) not in (NO_STAMP, stamp_of(item))
+
+
+def same_file(path: Path, source: str) -> bool:
+    return os.path.realpath(path) == os.path.realpath(source)
 
 
 def is_film(path: PurePath) -> bool:

@@ -30,7 +30,7 @@ from ..optional_imports import optional_import
 from ..serialization.atomic import atomic_path, one_line
 from .journal import Journal, Outcome
 from .plan import Item
-from .run import Staging, Work, heartbeat, keep_date, read_one, refuse_taken, start_one
+from .run import Staging, Work, heartbeat, keep_date, note_outcome, read_one, refuse_taken, start_one
 from .storage import is_url
 
 with optional_import("ray", "leave --ray out"):
@@ -269,7 +269,7 @@ class Driver:
         refuse_taken(self.journal, self.arguments.output, self.arguments.overwrite, name)
 
     def finish(self, item: Item, outcome: Outcome) -> None:
-        self.journal.finish(item, outcome)
+        note_outcome(self.journal, self.arguments.output, item, outcome)
         self.tell(item, outcome)
 
 

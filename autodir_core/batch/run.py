@@ -11,17 +11,19 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path, PurePosixPath
 from time import perf_counter
 from typing import Any, Generic, TypeVar
 
 from ..errors import AutoDIRError, InputError, explain_full_memory
 from ..imaging.formats.errors import FORMAT_ERRORS
+from ..imaging.paths import warn_once
 from ..serialization.atomic import guarded, one_line
 from ..serialization.hashing import sha256
 from .journal import BEAT, Journal, Outcome
 from .plan import Item, is_film
-from .storage import Location, exists, fetch, join, send
+from .storage import Location, exists, fetch, join, remove, send
 
 READERS, AHEAD = 2, 2
 """Threads that decode, and pictures that wait decoded: more would only take memory."""
@@ -141,6 +143,7 @@ def run_batch(
     What fails is noted and told, and the next one follows. `on_outcome` is called in this thread. After an
     interruption what was not written waits again.
     """
+    note = partial(note_outcome, journal, work.staging.output or work.staging.results)
     with (
         heartbeat(journal),
         ThreadPoolExecutor(READERS, "read") as readers,
@@ -148,11 +151,21 @@ def run_batch(
     ):
         written: deque[tuple[Item, Future[Outcome]]] = deque()
         for item, decoded in read_ahead(items, journal, readers, work):
-            written.append((item, start_one(item, decoded, work, writer, journal.finish)))
+            written.append((item, start_one(item, decoded, work, writer, note)))
             while len(written) > 1 or (written and written[0][1].done()):
                 on_outcome(*result_of(written.popleft()))
         for pair in written:
             on_outcome(*result_of(pair))
+
+
+def note_outcome(journal: Journal, output: Location, item: Item, outcome: Outcome) -> None:
+    """Note what became of a picture, once an older result that it no longer has is removed."""
+    if older := journal.outdated(item, outcome):
+        try:
+            remove(join(output, older))
+        except FAILURES as error:
+            warn_once(f"{join(output, older)} is an older result and cannot be removed: {one_line(error)}")
+    journal.finish(item, outcome)
 
 
 def read_ahead(

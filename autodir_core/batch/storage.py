@@ -141,6 +141,16 @@ def exists(place: Location) -> bool:
         return bool(files.exists(path))
 
 
+def remove(place: Location) -> None:
+    """Remove a file that may be gone already."""
+    if isinstance(place, Path):
+        place.unlink(missing_ok=True)
+    elif exists(place):
+        files, path = open_store(place)
+        with explained(place):
+            files.rm_file(path)
+
+
 def present(folder: Location, names: Iterable[str]) -> set[str]:
     """Return which of these files are in a folder or its sub-folders."""
     if isinstance(folder, Path):

@@ -21,8 +21,9 @@ from safetensors.torch import load_file, save_file
 from autodir_core.batch.report import render_batch
 from autodir_core.checkpoint.reader import open_state_dict
 from autodir_core.cli import main
-from autodir_core.cli.restorer import Restorer
-from autodir_core.imaging.files import read_picture, write_picture
+from autodir_core.cli.pictures import Job
+from autodir_core.cli.restorer import Restorer, untouched
+from autodir_core.imaging.files import Picture, read_picture, write_picture
 from autodir_core.imaging.formats.deep_tiff import read_floats, write_floats
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -263,6 +264,30 @@ def test_a_file_put_into_out_during_the_run_is_not_replaced(
     assert main(command) == 2, "before the work"
     assert main([*command, "--overwrite", "--retry-failed"]) == 0
     assert Image.open(mine).size == (56, 40) and not mine.is_symlink()
+
+
+@pytest.mark.parametrize("skip", [[], ["--skip-clean"]])
+def test_an_older_result_that_is_no_longer_true_is_removed(
+    tmp_path: Path, tiny_path: Path, monkeypatch: pytest.MonkeyPatch, skip: list[str]
+) -> None:
+    """A restored BMP is a PNG, a clean one a BMP, or left out; that of one that fails stays until there is another."""
+    source, out, process = tmp_path / "c.bmp", tmp_path / "out", Restorer.process
+
+    def leave_gray(self: Restorer, job: Job, picture: Picture, reporter: Any) -> Any:
+        return process(self, job, picture, reporter) if picture.image.unique().numel() > 1 else untouched(picture.image)
+
+    def results() -> list[str]:
+        return sorted(path.name for path in out.glob("c.*"))
+
+    monkeypatch.setattr(Restorer, "process", leave_gray)
+    command = ["batch", str(source), "-o", str(out), *OPTIONS, "--model", str(tiny_path), *skip]
+    Image.effect_noise((40, 30), 50).convert("RGB").save(source)
+    assert main([*command, "--labels", "noise"]) == 0 and results() == ["c.png"]
+    source.write_bytes(b"broken")
+    assert main([*command, "--labels", "noise"]) == 1 and results() == ["c.png"]
+    assert table(out)["c.png"]["result"] == ""
+    Image.new("RGB", (40, 30), "gray").save(source)
+    assert main([*command, "--labels", "noise"]) == 0 and results() == (["c.bmp"] if not skip else [])
 
 
 def test_a_journal_is_that_of_one_folder_of_results(

@@ -10,6 +10,7 @@ import pytest
 
 import autodir_core as ad
 from autodir_core.batch import journal as module
+from autodir_core.batch import processes
 from autodir_core.batch.journal import Journal, Outcome
 from autodir_core.batch.plan import Item
 from autodir_core.errors import AutoDIRError
@@ -41,7 +42,7 @@ def test_what_a_lost_process_had_is_taken_back(
     assert lost.claim(items[0])
     assert not journal.claim(items[0])
     if end == "killed":
-        monkeypatch.setattr(module, "process_exists", lambda number: False)
+        monkeypatch.setattr(processes, "process_exists", lambda number: False)
     else:
         if end == "other machine":
             monkeypatch.setattr(module.platform, "node", lambda: "elsewhere")
