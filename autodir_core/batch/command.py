@@ -194,7 +194,9 @@ def begin(items: list[Item], journal: Journal, arguments: argparse.Namespace) ->
     from .report import PAGE, TABLE
 
     journal.keep_to(place_of(arguments.output, arguments.journal or arguments.output))
-    finished, reports = journal.results(), set[str]() if journal.states() else {TABLE, PAGE}
+    done = journal.results()
+    finished = {item.name: done[item.name] for item in items if item.name in done}
+    reports = set[str]() if journal.states() else {TABLE, PAGE}
     targets = set[str]() if arguments.assess_only else {name for item in items for name in item.files}
     there = present(arguments.output, targets | reports | set(finished.values()))
     if not arguments.overwrite:
@@ -204,7 +206,7 @@ def begin(items: list[Item], journal: Journal, arguments: argparse.Namespace) ->
     journal.add(items)
     journal.redo(name for name, result in finished.items() if result not in there)
     if arguments.retry_failed:
-        journal.retry_failed()
+        journal.retry_failed(items)
 
 
 def open_journal(arguments: argparse.Namespace) -> Journal:

@@ -210,10 +210,13 @@ class Journal:
                 [[os.fsencode(name)] for name in names],
             )
 
-    def retry_failed(self) -> int:
-        """Let what failed wait again; return how many."""
+    def retry_failed(self, items: Iterable[Item]) -> int:
+        """Let those that failed wait again; return how many."""
         with self.writing() as database:
-            return database.execute("UPDATE pictures SET state = 'waiting' WHERE state = 'failed'").rowcount
+            return database.executemany(
+                "UPDATE pictures SET state = 'waiting' WHERE name = ? AND state = 'failed'",
+                [[os.fsencode(item.name)] for item in items],
+            ).rowcount
 
     def claim(self, item: Item) -> bool:
         """Take a picture, if it is waiting; afterwards no other process does."""

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
+from autodir_core.batch.journal import OUTCOME, Journal
 from autodir_core.batch.report import render_batch
 from autodir_core.checkpoint.reader import open_state_dict
 from autodir_core.cli import main
@@ -357,6 +359,21 @@ def test_a_result_that_was_removed_is_made_again(folder: Path, tmp_path: Path, t
     removed.unlink()
     assert main(command) == 0
     assert removed.read_bytes() == content and kept.stat().st_ino == before
+
+
+def test_only_what_is_chosen_waits_again(folder: Path, tmp_path: Path, tiny_path: Path) -> None:
+    """Neither what failed nor what was removed counts as waiting where it is not tried; what waits shows no outcome."""
+    out = tmp_path / "out"
+    command = ["batch", str(folder), "-o", str(out), *OPTIONS, "--model", str(tiny_path)]
+    assert main(command) == 1
+    before = table(out)
+    (out / "b/1.png").unlink()
+    assert main([*command, "--limit", "1", "--retry-failed"]) == 0
+    assert table(out) == before
+    with closing(Journal(out)) as journal:
+        journal.redo(before)
+        for row in journal.rows():
+            assert row["state"] == "waiting" and not any(row[name] for name in OUTCOME)
 
 
 def test_a_clean_picture_is_copied_under_its_own_name(tmp_path: Path, tiny_path: Path) -> None:
