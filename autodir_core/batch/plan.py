@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import codecs
 import glob
 import os
 from collections import Counter
 from collections.abc import Container, Iterator, Sequence, Set
 from dataclasses import dataclass
 from itertools import count
-from pathlib import Path, PurePath
+from pathlib import Path, PurePath, PurePosixPath
 
 from ..errors import InputError
-from ..imaging.paths import FILM_SUFFIXES, FORMATS, fit_name, list_pictures
+from ..imaging.paths import FILM_SUFFIXES, FORMATS, check_there, fit_name, list_pictures
 from ..serialization.hashing import sha256
-from .storage import Location, join, list_urls, location
+from .storage import Location, is_url, join, list_urls, location
 
 CONTAINERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska"}
 """Suffixes of restored films, and what FFmpeg calls their format; films of other formats become Matroska."""
@@ -62,6 +63,13 @@ def stamp_of(item: Item) -> tuple[int, int]:
     except OSError:  # why it cannot be read is told when it is its turn
         return NO_STAMP
     return facts.st_size, facts.st_mtime_ns
+
+
+def check_source(source: Path) -> None:
+    """InputError for what cannot be read as one file."""
+    check_there(source)
+    if source.is_dir():
+        raise InputError(f"{source} is a folder without pictures; leave it out")
 
 
 def is_other(item: Item, source: str, digest: str | None, stamp: Sequence[int]) -> bool:
@@ -148,7 +156,7 @@ def name_results(found: Sequence[Found], suffix: str | None) -> list[Item]:
 
 def tell_apart(name: str, source: Location, relative: PurePath) -> tuple[PurePath, str]:
     """Return the path of a picture below OUT, and a name of its own: with its own suffix, or where a missing one is."""
-    if isinstance(source, Path) and not source.exists():
+    if isinstance(source, Path) and not os.path.exists(source):
         relative = source.relative_to(source.anchor)
         return relative, result_name(relative, PurePath(name).suffix)
     ending = PurePath(name).suffix
@@ -171,7 +179,7 @@ def absolute(source: Location) -> str:
 def is_below(source: Location, folder: Location) -> bool:
     """Return whether a file lies in a folder or its sub-folders, by path or by URL."""
     if isinstance(source, Path) and isinstance(folder, Path):
-        return folder.resolve() in source.resolve().parents
+        return Path(os.path.realpath(folder)) in Path(os.path.realpath(source)).parents
     return isinstance(source, str) and isinstance(folder, str) and source.startswith(folder.rstrip("/") + "/")
 
 
@@ -218,45 +226,67 @@ def find_sources(given: Sequence[str]) -> Iterator[Found]:
         path = location(text)
         if isinstance(path, str):
             yield from list_urls(path, FILM_SUFFIXES)
-        elif path.suffix.lower() == LIST_SUFFIX and path.is_file():
+        elif path.suffix.lower() == LIST_SUFFIX and os.path.isfile(path):
             yield from find_listed(path)
         else:
             yield from ((found, relative, None) for found, relative in find_files(path))
 
 
 def find_files(path: Path) -> Iterator[tuple[Path, Path]]:
-    """Yield the pictures of a folder with its sub-folders, of a wildcard, or the one file, as in `Found`."""
-    if path.is_dir():
+    """Yield the pictures of a folder with its sub-folders, of a wildcard, or the one file, as in `Found`.
+
+    What is there and no file, such as a link to nowhere, is yielded too: it is a failure of its own.
+    """
+    if os.path.isdir(path):
         listed = list_pictures(path, recursive=True, others=FILM_SUFFIXES)
         yield from ((found, found.relative_to(path)) for found in listed)
     else:
-        names = [str(path)] if path.exists() else sorted(glob.glob(str(path), recursive=True)) or [str(path)]
-        yield from ((found, Path(found.name)) for found in list_pictures(names))
+        names = [str(path)] if os.path.lexists(path) else sorted(glob.glob(str(path), recursive=True)) or [str(path)]
+        odd = [name for name in names if os.path.lexists(name) and not os.path.isfile(name) and not os.path.isdir(name)]
+        usable = [name for name in names if name not in odd]
+        yield from (
+            (found, Path(found.name)) for found in [*map(Path, odd), *(list_pictures(usable) if usable else ())]
+        )
 
 
 def find_listed(path: Path) -> Iterator[Found]:
     """Yield what a list names, a relative path with its folders, an absolute one or a URL by its name.
 
-    What is missing is yielded too: it is a failure of its own, not the end of the list.
+    What is missing, or holds nothing, is yielded too: it is a failure of its own, not the end of the list.
     """
-    lines = [line.strip() for line in path.read_text(encoding="utf-8-sig", errors="surrogateescape").splitlines()]
-    for line in filter(None, lines):
-        listed = location(line)
-        if isinstance(listed, str):
-            yield from list_urls(listed, FILM_SUFFIXES)
-        else:
-            place, folder = path.parent / listed, folder_of(listed, path.parent)
-            is_there = place.exists() or glob.glob(str(place), recursive=True)
-            files = find_files(place) if is_there else [(place, Path(place.name))]
-            yield from ((found, folder / relative, None) for found, relative in files)
+    for listed in map(location, read_list(path)):
+        try:
+            yield from [*(list_urls(listed, FILM_SUFFIXES) if is_url(listed) else find_line(listed, path.parent))]
+        except InputError:  # why is told when it is its turn
+            if is_url(listed):
+                yield listed, PurePosixPath(PurePosixPath(listed).name), None
+            else:
+                folder = folder_of(listed, path.parent)
+                yield path.parent / listed, folder if folder == listed else folder / listed.name, None
+
+
+def find_line(listed: Path, start: Path) -> Iterator[Found]:
+    """Yield the pictures of a path in a list, which lies in the folder `start`."""
+    folder = folder_of(listed, start)
+    yield from ((found, folder / relative, None) for found, relative in find_files(start / listed))
+
+
+def read_list(path: Path) -> Iterator[str]:
+    """Yield the lines of a list: UTF-8, or UTF-16 with a byte-order mark; InputError for what is no text."""
+    content = path.read_bytes()
+    wide = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    text = content.decode("utf-16", "replace") if wide else content.decode("utf-8-sig", "surrogateescape")
+    if "\0" in text:
+        raise InputError(f"{path} holds zero bytes, so it is no list of paths; give a text file with a path a line")
+    yield from filter(None, map(str.strip, text.splitlines()))
 
 
 def folder_of(listed: Path, start: Path) -> Path:
     """Return the folder in OUT of the pictures of a path in a list, which lies in the folder `start`."""
-    is_pattern = glob.has_magic(str(listed.parent)) and not (start / listed).exists()
+    is_pattern = glob.has_magic(str(listed.parent)) and not os.path.exists(start / listed)
     if listed.is_absolute() or ".." in listed.parts or is_pattern:
         return Path()
-    return listed if (start / listed).is_dir() else listed.parent
+    return listed if os.path.isdir(start / listed) else listed.parent
 
 
 def result_name(relative: PurePath, suffix: str | None) -> str:

@@ -29,7 +29,7 @@ from ..errors import AutoDIRError, InputError
 from ..optional_imports import optional_import
 from ..serialization.atomic import atomic_path, one_line
 from .journal import Journal, Outcome
-from .plan import Item
+from .plan import Item, check_source
 from .run import Staging, Work, heartbeat, keep_date, note_outcome, read_one, refuse_taken, start_one
 from .storage import is_url
 
@@ -275,7 +275,10 @@ class Driver:
 
 def pack(item: Item, arguments: argparse.Namespace) -> Parcel:
     """Return what a worker needs of this machine's files."""
-    content = item.source.read_bytes() if isinstance(item.source, Path) else None
+    content = None
+    if isinstance(item.source, Path):
+        check_source(item.source)
+        content = item.source.read_bytes()
     mask = find_mask(arguments.mask, item.source_path) if arguments.mask else None
     named = (item.source_path.stem + mask.suffix, mask.read_bytes()) if mask else None
     return Parcel(item, content, named)

@@ -22,7 +22,7 @@ from ..imaging.paths import warn_once
 from ..serialization.atomic import guarded, one_line
 from ..serialization.hashing import sha256
 from .journal import BEAT, Journal, Outcome
-from .plan import Item, is_film
+from .plan import Item, check_source, is_film
 from .storage import Location, exists, fetch, join, remove, send
 
 READERS, AHEAD = 2, 2
@@ -192,6 +192,7 @@ def read_one(item: Item, work: Work[Any, Any], content: bytes | None = None) -> 
     local = item
     try:
         local = work.staging.fetch(item, content)
+        check_source(local.source_path)
         with explain_full_memory(str(item.source)):
             return Decoded(local, work.read(local.source_path), sha256(local.source_path))
     except FAILURES as error:

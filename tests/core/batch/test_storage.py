@@ -116,13 +116,15 @@ def test_a_store_gives_and_takes_what_a_folder_does(
 def test_what_a_url_lists(memory: str, folder: Path, caplog: pytest.LogCaptureFixture) -> None:
     fill(f"{memory}/in", folder)
     fill(f"{memory}/in/out", folder)
+    storage.send(folder / "a/1.png", f"{memory}/in/.thumbs/1.png")
     items = plan_items([f"{memory}/in"], f"{memory}/in/out")
     assert [item.name for item in items] == [*NAMES, "b/broken.png"], "what lies in OUT are results"
-    assert "passed over 2 files that are no pictures" in caplog.text
+    assert "passed over 3 files that are no pictures" in caplog.text
     assert [item.name for item in plan_items([f"{memory}/in/a/*.png"], folder)] == ["1.png"]
     assert [item.name for item in plan_items([f"{memory}/in/a/2.jpg"], folder)] == ["2.jpg"]
-    (folder / "list.txt").write_text(f"{memory}/in/a/2.jpg\nb/1.png\n", encoding="utf-8")
-    assert [item.name for item in plan_items([str(folder / "list.txt")], folder / "out")] == ["2.jpg", "b/1.png"]
+    (folder / "list.txt").write_text(f"{memory}/in/a/2.jpg\n{memory}/gone.png\nb/1.png\n", encoding="utf-8")
+    listed = plan_items([str(folder / "list.txt")], folder / "out")
+    assert [item.name for item in listed] == ["2.jpg", "gone.png", "b/1.png"]
     assert [item.name for item in plan_items([f"file://{folder}/a"], folder / "out")] == ["1.png", "2.jpg"]
 
 
