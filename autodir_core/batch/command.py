@@ -8,6 +8,7 @@ it ended; run it several times at once to share the work. INPUT and OUT may be U
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -27,12 +28,11 @@ from ..cli.options import (
     load_model,
     names,
 )
-from ..cli.pictures import find_mask
 from ..cli.restore import add_depth, add_loop_options, add_sampler_options, check_options
 from ..errors import AutoDIRError, InputError
 from ..imaging.paths import FORMATS
 from ..optional_imports import installed_packages
-from .plan import Item, Selection, count_sources, plan_items, refuse_foreign
+from .plan import Item, Selection, count_sources, plan_items, refuse_foreign, with_masks
 from .storage import join, location, present
 
 if TYPE_CHECKING:
@@ -124,15 +124,15 @@ def run(arguments: argparse.Namespace) -> int:
     check_settings(arguments)
     check_places(arguments)
     suffix = f".{arguments.format}" if arguments.format else None
-    items = selection.choose(plan_items(arguments.pictures, arguments.output, suffix))
+    planned = plan_items(arguments.pictures, arguments.output, suffix)
+    items = selection.choose(planned)
+    if arguments.mask:
+        items = with_masks(items, arguments.mask, planned)
     if arguments.dry_run:
         for item in items:
             say(f"{item.source} -> {join(arguments.output, item.name)}")
         say(count_sources(items))
         return 0
-    if arguments.mask:
-        for item in items:
-            find_mask(arguments.mask, item.source_path)
     return work_off(items, arguments)
 
 
@@ -264,6 +264,8 @@ def settings(arguments: argparse.Namespace) -> dict[str, Any]:
     from ..serialization.hashing import sha256
 
     options = {name: value for name, value in vars(arguments).items() if name not in NOT_SETTINGS}
+    if arguments.mask:  # whose content is looked at picture by picture
+        options["mask"] = os.fsencode(os.path.realpath(arguments.mask)).decode("utf-8", "backslashreplace")
     return options | {"model": sha256(Path(arguments.model or MINI))}
 
 

@@ -7,14 +7,16 @@ import glob
 import os
 from collections import Counter
 from collections.abc import Container, Iterator, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 from itertools import count
 from pathlib import Path, PurePath, PurePosixPath
 
+from ..cli.pictures import find_mask, list_masks
 from ..errors import InputError
 from ..imaging.paths import FILM_SUFFIXES, FORMATS, check_there, fit_name, list_pictures
 from ..serialization.hashing import sha256
-from .storage import Location, is_url, join, list_urls, location
+from .storage import Location, is_url, join, list_urls, location, short_hash
 
 CONTAINERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska"}
 """Suffixes of restored films, and what FFmpeg calls their format; films of other formats become Matroska."""
@@ -36,12 +38,14 @@ class Item:
         name: where its result goes below the output folder, with sub-folders; the key in the journal.
         stamp: of a URL: the size, and a number that changes with the content.
         copy: where a copy goes, its own suffix kept, of one that needs nothing; "" where all results have one format.
+        mask: a local file, where there are masks.
     """
 
     source: Location
     name: str
     stamp: tuple[int, int] | None = None
     copy: str = ""
+    mask: Path | None = None
 
     @property
     def source_path(self) -> Path:
@@ -55,13 +59,21 @@ class Item:
 
 
 def stamp_of(item: Item) -> tuple[int, int]:
-    """Return what tells whether a source has changed: its size and its time, or what its store lists."""
-    if item.stamp is not None:
-        return item.stamp
+    """Return what tells whether a source has changed: its size and its time, or what its store lists.
+
+    The second number has that of its mask in it, which changes the result too.
+    """
     try:
-        facts = item.source_path.stat()
+        size, mark = item.stamp or file_stamp(item.source_path)
+        if item.mask:
+            mark = short_hash(f"{mark} {file_stamp(item.mask)}")
+        return size, mark
     except OSError:  # why it cannot be read is told when it is its turn
         return NO_STAMP
+
+
+def file_stamp(path: Path) -> tuple[int, int]:
+    facts = path.stat()
     return facts.st_size, facts.st_mtime_ns
 
 
@@ -129,6 +141,24 @@ def plan_items(given: Sequence[str], output: Location, suffix: str | None = None
     items = name_results(list(once.values()), suffix)
     refuse_shared_names(items)
     return items
+
+
+def with_masks(items: Sequence[Item], mask: str, planned: Sequence[Item]) -> list[Item]:
+    """Return pictures with their masks; InputError where one has none, or not one alone.
+
+    Args:
+        items: those that are chosen of `planned`.
+        mask: a file for all, or a folder. In there a picture's own lies where the picture lies below its INPUT; one in
+            the folder itself serves where no other of the `planned` has the same name.
+        planned: all pictures.
+    """
+    names, listed = Counter(item.source_path.stem for item in planned), cache(list_masks)
+
+    def find(item: Item) -> Path:
+        alone = names[item.source_path.stem] == 1
+        return find_mask(mask, item.source_path, PurePath(item.name).parent, alone=alone, listed=listed)
+
+    return [replace(item, mask=find(item)) for item in items]
 
 
 def name_results(found: Sequence[Found], suffix: str | None) -> list[Item]:

@@ -24,7 +24,6 @@ from pathlib import Path
 from typing import Any
 
 from ..cli.options import load_model
-from ..cli.pictures import find_mask
 from ..errors import AutoDIRError, InputError
 from ..optional_imports import optional_import
 from ..serialization.atomic import atomic_path, one_line
@@ -60,7 +59,7 @@ class Parcel:
 
     item: Item
     content: bytes | None
-    mask: tuple[str, bytes] | None
+    mask: bytes | None
 
 
 class Worker:
@@ -69,7 +68,7 @@ class Worker:
     def __init__(self, arguments: argparse.Namespace, weights: bytes | None) -> None:
         self.arguments, self.weights = argparse.Namespace(**vars(arguments)), weights
         self.networks = threading.Lock()
-        self.masks: dict[str, tuple[str, bytes] | None] = {}
+        self.masks: dict[str, bytes | None] = {}
 
     def load(self) -> str:
         """Load the model; return which process this is."""
@@ -79,7 +78,6 @@ class Worker:
         if self.weights is not None:
             own.model = str(self.folder / Path(own.model).name)
             Path(own.model).write_bytes(self.weights)
-        own.mask = own.mask and str(self.folder / "masks")
         self.staging = Staging.below(self.folder, own.output if is_url(own.output) else self.folder / "results")
         self.readers, self.writers = ThreadPoolExecutor(IN_FLIGHT), ThreadPoolExecutor(IN_FLIGHT)
         work = chosen_work(load_model(own), own, self.staging)
@@ -89,10 +87,9 @@ class Worker:
     def process(self, work: Work[Any, Any], item: Item, picture: Any) -> Any:
         """Let the networks see one picture at a time, while others are read and written."""
         with self.networks:
-            if mask := self.masks.pop(item.name):
-                shutil.rmtree(self.folder / "masks", ignore_errors=True)
-                (self.folder / "masks").mkdir()
-                (self.folder / "masks" / mask[0]).write_bytes(mask[1])
+            if (mask := self.masks.pop(item.name)) and item.mask:
+                item = replace(item, mask=self.folder / f"mask{item.mask.suffix}")
+                item.mask.write_bytes(mask)
             return work.process(item, picture)
 
     def do(self, parcel: Parcel) -> tuple[Outcome, bytes | None]:
@@ -209,7 +206,7 @@ class Driver:
         try:
             for name in item.files if is_url(self.arguments.output) else ():  # which the worker writes
                 self.check(name)
-            parcel = pack(item, self.arguments)
+            parcel = pack(item)
         except (AutoDIRError, OSError) as error:
             named = "" if isinstance(error, AutoDIRError) else f"{item.source}: "
             self.finish(item, Outcome("failed", error=named + one_line(error)))
@@ -273,15 +270,13 @@ class Driver:
         self.tell(item, outcome)
 
 
-def pack(item: Item, arguments: argparse.Namespace) -> Parcel:
+def pack(item: Item) -> Parcel:
     """Return what a worker needs of this machine's files."""
     content = None
     if isinstance(item.source, Path):
         check_source(item.source)
         content = item.source.read_bytes()
-    mask = find_mask(arguments.mask, item.source_path) if arguments.mask else None
-    named = (item.source_path.stem + mask.suffix, mask.read_bytes()) if mask else None
-    return Parcel(item, content, named)
+    return Parcel(item, content, item.mask and item.mask.read_bytes())
 
 
 def worker_factory(arguments: argparse.Namespace) -> tuple[str, Callable[[], Any]]:

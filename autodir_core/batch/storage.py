@@ -108,7 +108,12 @@ def is_wanted(path: PurePosixPath, others: frozenset[str]) -> bool:
 def stamp(info: Mapping[str, Any]) -> tuple[int, int]:
     """Return a file's size and a number that changes with its content, from what its file system lists."""
     mark = next((str(info[name]) for name in CHANGE_MARKS if info.get(name)), "")
-    return int(info.get("size") or 0), int.from_bytes(hashlib.sha256(mark.encode()).digest()[:7], "big")
+    return int(info.get("size") or 0), short_hash(mark)
+
+
+def short_hash(text: str) -> int:
+    """Return a number that changes with a text, of no more bits than SQLite holds."""
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:7], "big")
 
 
 def fetch(url: str, target: Path) -> None:

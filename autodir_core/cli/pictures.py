@@ -7,9 +7,10 @@ import glob
 import os
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TypeVar
 
 from ..errors import AutoDIRError, InputError, explain_full_memory
@@ -24,10 +25,11 @@ REDO = "settings and additional outputs of this run do not apply to it, --overwr
 
 @dataclass(frozen=True)
 class Job:
-    """One picture file and the file its result goes to."""
+    """One picture file, the file its result goes to, and its mask where that is not to be looked for."""
 
     source: Path
     target: Path
+    mask: Path | None = None
 
     def sibling(self, ending: str) -> Path:
         """Return a file next to the result, named after it."""
@@ -48,16 +50,46 @@ def find_pictures(given: Sequence[str]) -> list[Path]:
     return list_pictures([path for some in paths for path in some])
 
 
-def find_mask(mask: str, source: Path) -> Path:
-    """Return the mask file for a picture: `mask` itself, or the one named like the picture in that folder."""
+Masks = Mapping[str, Sequence[Path]]
+"""The files of a folder of masks, by the names of their pictures without suffixes."""
+
+
+def list_masks(folder: Path) -> Masks:
+    masks: dict[str, list[Path]] = {}
+    with suppress(InputError):  # no folder, or an empty one
+        for path in list_pictures(folder):
+            masks.setdefault(path.stem, []).append(path)
+    return masks
+
+
+def find_mask(
+    mask: str,
+    source: Path,
+    folder: PurePath | str = "",
+    *,
+    alone: bool = True,
+    listed: Callable[[Path], Masks] = list_masks,
+) -> Path:
+    """Return the mask file for a picture: `mask` itself, or the one named like the picture in that folder.
+
+    Args:
+        mask: a file or a folder.
+        source: the picture.
+        folder: where it lies below the folder that was given; its mask is looked for at the same place first.
+        alone: whether no other picture has its name, so that its mask may lie in `mask` itself.
+        listed: `list_masks`, or what remembers its answers.
+    """
     if not Path(mask).exists():
         raise InputError(f"the mask {mask} does not exist; give a picture, or a folder with one for each picture")
     if not Path(mask).is_dir():
         [found] = list_pictures(mask)
         return found
-    named = [path for path in list_pictures(mask) if path.stem == source.stem]
+    named = listed(Path(mask, folder)).get(source.stem, ()) or (
+        listed(Path(mask)).get(source.stem, ()) if alone else ()
+    )
     if len(named) != 1:
-        raise InputError(f"{mask} needs one mask named {source.stem}.*, it has {len(named)}; add or rename it")
+        place = mask if alone else Path(mask, folder)
+        raise InputError(f"{place} needs one mask named {source.stem}.*, it has {len(named)}; add or rename it")
     return named[0]
 
 
@@ -143,7 +175,7 @@ def check_distinct(jobs: Sequence[Job], endings: Sequence[str]) -> None:
 
 def canonical(path: Path) -> str:
     """Return one spelling of a path, whether or not it exists."""
-    return os.path.normcase(path.resolve())
+    return os.path.normcase(os.path.realpath(path))
 
 
 def check_writable(folder: Path) -> None:

@@ -407,6 +407,29 @@ def test_results_have_the_dates_of_their_pictures(folder: Path, tmp_path: Path, 
     assert {(tmp_path / "out" / Path(name).name).stat().st_mtime for name in names} == {1e9}
 
 
+def test_masks_lie_where_their_pictures_do(
+    folder: Path, tmp_path: Path, tiny_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One at another place serves a picture that alone has its name; where one changes, its picture is done again."""
+    monkeypatch.chdir(tmp_path)
+    (folder / "b/broken.png").unlink()
+    command = ["batch", "in", "-o", "out", *OPTIONS, "--model", str(tiny_path), "--mask"]
+    for name, level in (("1", 1), ("2", 1), ("b/1", 0)):
+        write_picture(tmp_path / f"masks/{name}.png", torch.full((1, 4, 4, 3), float(level)))
+    assert main([*command, "masks", "--limit", "1"]) == 2
+    assert "masks/a needs one mask named 1.*, it has 0" in capsys.readouterr().err and not (tmp_path / "out").exists()
+    (tmp_path / "masks/a").mkdir()
+    (tmp_path / "masks/1.png").rename(tmp_path / "masks/a/1.png")
+    assert main([*command, "masks"]) == 0
+    assert {name: row["state"] for name, row in table(tmp_path / "out").items()} == (
+        {"a/1.png": "done", "a/2.jpg": "done", "b/1.png": "clean"}
+    )
+    made = (tmp_path / "out/a/2.jpg").stat().st_ino
+    write_picture(tmp_path / "masks/b/1.png", torch.ones(1, 6, 6, 3))
+    assert main([*command, "./masks/"]) == 0, "the same folder"
+    assert table(tmp_path / "out")["b/1.png"]["state"] == "done" and (tmp_path / "out/a/2.jpg").stat().st_ino == made
+
+
 def test_depth_and_range_are_kept_and_chosen(tmp_path: Path, tiny_path: Path) -> None:
     given, scene = tmp_path / "in", torch.rand(40, 56, 3).numpy() * 8 - 1
     write_picture(given / "deep.png", torch.rand(1, 40, 56, 3), depth=16)
