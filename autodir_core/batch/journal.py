@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 import shutil
 import sqlite3
 import threading
@@ -20,12 +21,9 @@ from typing import Any
 
 from ..errors import AutoDIRError, InputError
 from ..serialization.atomic import is_temporary, one_line
-from .plan import Item, absolute, is_other, stamp_of
+from .plan import JOURNAL, Item, absolute, is_other, stamp_of
 from .processes import is_gone
 from .storage import URL, Location
-
-FILE = "batch.sqlite"
-"""The journal's name in the output folder."""
 
 PATIENCE = 60.0
 """Seconds that a process waits for others to finish writing."""
@@ -87,11 +85,12 @@ class Journal:
 
         `results` is the local folder of the results where that is another.
         """
-        self.path = folder / FILE
+        self.path = folder / JOURNAL
         try:
             folder.mkdir(parents=True, exist_ok=True)
             self.is_new = not self.path.exists()
             self.database = sqlite3.connect(self.path, PATIENCE, isolation_level=None, check_same_thread=False)
+            refuse_other_tables(self.database)
             self.database.execute("PRAGMA journal_mode = WAL")
             self.database.execute("PRAGMA synchronous = NORMAL")
             self.database.executescript(SCHEMA)
@@ -145,19 +144,20 @@ class Journal:
                 self.database.execute("BEGIN IMMEDIATE")
                 yield self.database
         except sqlite3.OperationalError as error:
-            raise AutoDIRError(f"cannot write the journal {FILE}: {error}; what is done is kept") from error
+            raise AutoDIRError(f"cannot write the journal {JOURNAL}: {error}; what is done is kept") from error
 
-    def keep_to(self, place: str) -> None:
-        """Note where the results go, as `place_of` writes it; InputError where the journal is of another place."""
+    def keep_to(self, output: Location, folder: Path) -> None:
+        """Note where the results of the journal in a folder go; InputError where it is that of another place."""
+        place = place_of(output, folder)
         with self.writing() as database:
             database.execute(
                 "INSERT INTO output SELECT ? WHERE NOT EXISTS (SELECT 1 FROM output)", [os.fsencode(place)]
             )
             noted = os.fsdecode(database.execute("SELECT place FROM output").fetchone()[0])
         if noted != place:
-            theirs = noted if URL.match(noted) else os.path.normpath(self.path.parent / noted)
+            theirs = noted if URL.match(noted) else os.path.normpath(folder / noted)
             raise InputError(
-                f"the journal in {self.path.parent} is that of the results in {theirs}; give -o {theirs}, or another "
+                f"the journal in {folder} is that of the results in {theirs}; give -o {theirs}, or another "
                 "--journal folder for other results"
             )
 
@@ -318,6 +318,13 @@ class Journal:
         rows = [row | dict.fromkeys(HIDDEN.get(row["state"], ())) for row in rows]
         names = [{key: os.fsdecode(row[key] or b"") for key in ("name", "source", "result")} for row in rows]
         return [row | own | {"facts": json.loads(row["facts"] or "{}")} for row, own in zip(rows, names, strict=True)]
+
+
+def refuse_other_tables(database: sqlite3.Connection) -> None:
+    """sqlite3.Error for the database of another program, to which nothing is to be added."""
+    found = {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    if found - set(re.findall(r"TABLE IF NOT EXISTS (\w+)", SCHEMA)):
+        raise sqlite3.DatabaseError(f"{JOURNAL} is the database of another program")
 
 
 def place_of(output: Location, folder: Path) -> str:

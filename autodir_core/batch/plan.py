@@ -21,6 +21,11 @@ from .storage import Location, is_url, join, list_urls, location, short_hash
 CONTAINERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska"}
 """Suffixes of restored films, and what FFmpeg calls their format; films of other formats become Matroska."""
 
+JOURNAL, TABLE, PAGE = "batch.sqlite", "batch.csv", "batch.html"
+"""Names of a batch's own files in the output folder."""
+
+OWN_FILES = frozenset({TABLE, PAGE, JOURNAL, f"{JOURNAL}-wal", f"{JOURNAL}-shm"})
+
 LIST_SUFFIX = ".txt"
 """Of a file with one path per line, relative to its own folder."""
 
@@ -180,6 +185,8 @@ def name_results(found: Sequence[Found], suffix: str | None) -> list[Item]:
         folders[name.casefold()] = folder
         forced = suffix is not None and not is_film(relative)
         copy = "" if forced else (relative.parent / fit_name(stem, relative.suffix)).as_posix()
+        if copy.casefold() in OWN_FILES:  # of a picture with such a name no bit for bit copy is kept
+            copy = ""
         items.append(Item(source, name, stamp, copy))
     return items
 
@@ -253,6 +260,10 @@ Found = tuple[Location, PurePath, tuple[int, int] | None]
 def find_sources(given: Sequence[str]) -> Iterator[Found]:
     """Yield each picture of what was given."""
     for text in given:
+        if not text:
+            raise InputError(
+                "an INPUT is empty; give pictures, folders, wildcards or lists (.txt), or . for this folder"
+            )
         path = location(text)
         if isinstance(path, str):
             yield from list_urls(path, FILM_SUFFIXES)

@@ -115,4 +115,4 @@ def _move(temporary: Path, path: Path) -> None:
 def one_line(error: BaseException) -> str:
     """Return what went wrong, in one line."""
     text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    return " ".join(text.split()) or type(error).__name__
+    return " ".join(filter(None, map(str.strip, text.splitlines()))) or type(error).__name__

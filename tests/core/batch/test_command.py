@@ -99,6 +99,31 @@ def test_a_dry_run_does_nothing(folder: Path, tmp_path: Path, capsys: pytest.Cap
     assert not (tmp_path / "out").exists()
 
 
+def test_a_dry_run_refuses_what_the_run_would(
+    folder: Path, tmp_path: Path, tiny_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Files of others, other settings, another OUT; it writes nothing, the journal included."""
+    out, other = tmp_path / "out", tmp_path / "other"
+    command = ["batch", str(folder / "a"), *OPTIONS, "--model", str(tiny_path), "-o"]
+    assert main([*command, str(out)]) == 0
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    write_picture(other / "2.jpg", torch.rand(1, 4, 4, 3))
+    for given, words in (
+        ([str(other)], f"{other / '2.jpg'} would be replaced"),
+        ([str(out), "--seed", "5"], "seed 0, now 5"),
+        ([str(other), "--journal", str(out), "--overwrite"], f"the journal in {out} is that of the results in {out};"),
+    ):
+        assert main([*command, *given, "--dry-run"]) == 2 and words in capsys.readouterr().err
+    assert main([*command, str(out), "--dry-run"]) == 0
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before and len(list(other.iterdir())) == 1
+
+
+def test_an_empty_part_is_told(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["batch", str(folder), "-o", str(tmp_path / "out"), "--shard", "9/9"]) == 0
+    assert "part 9 of 9 is empty: of 4 pictures none is in it" in capsys.readouterr().out
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.skipif(os.name == "nt", reason="kill -9 is POSIX")
 def test_killed_at_any_moment_it_goes_on(folder: Path, tmp_path: Path, tiny_path: Path) -> None:
     """Three kills at growing times, then the end: every result is there once and whole, and nothing else."""
@@ -146,6 +171,8 @@ def test_several_devices_share_the_work(
         ("--prompt x --labels haze", "leave one of them out"),
         ("--keep-range --format png", "leave --format out"),
         ("--keep-range --depth 8", "leave --depth out"),
+        ("--assess-only --format jpg", "--assess-only writes no pictures, which --format is for"),
+        ("--assess-only --keep-range", "which --keep-range is for; leave it out"),
     ],
 )
 @pytest.mark.parametrize("dry", [[], ["--dry-run"]])
@@ -182,8 +209,25 @@ def test_the_page_shows_first_whose_edges_moved(tmp_path: Path) -> None:
 
 def test_out_is_a_folder(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "out").touch()
-    assert main(["batch", str(folder), "-o", str(tmp_path / "out")]) == 2
-    assert "out is a file; give a folder" in capsys.readouterr().err
+    (tmp_path / "circle").symlink_to("circle")
+    for name, words in (
+        ("out", "out is a file; give a folder"),
+        ("out/below", "out is a file; give a folder"),
+        ("circle", f"cannot write into {tmp_path / 'circle'}; choose another output folder"),
+        ("x" * 300, "File name too long; choose another output folder"),
+    ):
+        assert main(["batch", str(folder), "-o", str(tmp_path / name)]) == 2
+        told = capsys.readouterr().err
+        assert words in told and told.count("\n") == 1
+
+
+def test_a_picture_may_have_the_name_of_the_table(tmp_path: Path, tiny_path: Path) -> None:
+    """Of a clean one no copy takes its place."""
+    source = tmp_path / "batch.csv"
+    Image.new("RGB", (40, 30), "gray").save(source, "PNG")
+    clean = [*OPTIONS, "--model", str(tiny_path), "--labels", "no"]
+    assert main(["batch", str(source), "-o", str(tmp_path / "out"), *clean]) == 0
+    assert table(tmp_path / "out")["batch.png"]["result"] == "batch.png" and (tmp_path / "out/batch.png").is_file()
 
 
 def test_files_of_others_are_not_replaced(

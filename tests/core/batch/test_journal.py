@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import time
 from contextlib import closing
 from pathlib import Path
@@ -184,6 +185,15 @@ def test_a_folder_that_cannot_be_used(tmp_path: Path) -> None:
     (tmp_path / "out/batch.sqlite").write_bytes(b"no database, but long enough to be looked at as one" * 40)
     with pytest.raises(ad.InputError, match="cannot keep a journal"):
         Journal(tmp_path / "out")
+
+
+def test_nothing_is_added_to_the_database_of_another_program(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "batch.sqlite")) as other:
+        other.execute("CREATE TABLE mine (value)")
+    before = (tmp_path / "batch.sqlite").read_bytes()
+    with pytest.raises(ad.InputError, match=r"batch\.sqlite is the database of another program; choose another"):
+        Journal(tmp_path)
+    assert (tmp_path / "batch.sqlite").read_bytes() == before
 
 
 def test_what_an_error_interrupts_is_taken_back(journal: Journal) -> None:

@@ -152,6 +152,8 @@ def test_a_list_names_folders_with_brackets(folder: Path, tmp_path: Path) -> Non
 
 
 def test_what_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(ad.InputError, match="an INPUT is empty"):
+        plan_items([""], tmp_path / "out")
     with pytest.raises(ad.InputError, match="does not exist"):
         plan_items([str(tmp_path / "nowhere")], tmp_path / "out")
 
