@@ -160,8 +160,8 @@ def with_masks(items: Sequence[Item], mask: str, planned: Sequence[Item]) -> lis
     names, listed = Counter(item.source_path.stem for item in planned), cache(list_masks)
 
     def find(item: Item) -> Path:
-        alone = names[item.source_path.stem] == 1
-        return find_mask(mask, item.source_path, PurePath(item.name).parent, alone=alone, listed=listed)
+        own = str(PurePath(item.name).parent)
+        return find_mask(mask, item.source_path, [own, ""] if names[item.source_path.stem] == 1 else [own], listed)
 
     return [replace(item, mask=find(item)) for item in items]
 
@@ -184,11 +184,14 @@ def name_results(found: Sequence[Found], suffix: str | None) -> list[Item]:
             stem = PurePath(name).stem
         folders[name.casefold()] = folder
         forced = suffix is not None and not is_film(relative)
-        copy = "" if forced else (relative.parent / fit_name(stem, relative.suffix)).as_posix()
-        if copy.casefold() in OWN_FILES:  # of a picture with such a name no bit for bit copy is kept
-            copy = ""
-        items.append(Item(source, name, stamp, copy))
+        items.append(Item(source, name, stamp, "" if forced else copy_name(relative, stem)))
     return items
+
+
+def copy_name(relative: PurePath, stem: str) -> str:
+    """Return the name of a bit for bit copy; "" where it would be that of a file of the batch's own."""
+    name = (relative.parent / fit_name(stem, relative.suffix)).as_posix()
+    return "" if name.casefold() in OWN_FILES else name
 
 
 def tell_apart(name: str, source: Location, relative: PurePath) -> tuple[PurePath, str]:

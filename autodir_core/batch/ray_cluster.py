@@ -204,8 +204,9 @@ class Driver:
 
     def submit(self, worker: Any, item: Item) -> None:
         try:
-            for name in item.files if is_url(self.arguments.output) else ():  # which the worker writes
-                self.check(name)
+            if is_url(self.arguments.output) and not self.arguments.assess_only:  # the worker writes it
+                for name in item.files:
+                    self.check(name)
             parcel = pack(item)
         except (AutoDIRError, OSError) as error:
             named = "" if isinstance(error, AutoDIRError) else f"{item.source}: "

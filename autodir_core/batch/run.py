@@ -140,8 +140,7 @@ def run_batch(
 ) -> None:
     """Do the work for every picture that is waiting, until none is left for this process.
 
-    What fails is noted and told, and the next one follows. `on_outcome` is called in this thread. After an
-    interruption what was not written waits again.
+    What fails is told, and the next one follows; what an interruption leaves waits again. `on_outcome`: in this thread.
     """
     note = partial(note_outcome, journal, work.staging.output or work.staging.results)
     with (

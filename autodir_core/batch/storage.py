@@ -86,21 +86,21 @@ def list_urls(url: str, others: frozenset[str]) -> Iterator[tuple[str, PurePosix
         folder = "*" not in path and files.isdir(path)
         infos = files.find(path, detail=True) if folder else files.glob(path, detail=True)
     found = {name: info for name, info in infos.items() if info["type"] == "file"}
-    start = len(path.rstrip("/")) + 1
-    taken = {name: info for name, info in found.items() if not folder or is_wanted(PurePosixPath(name[start:]), others)}
+    taken = {name: info for name, info in found.items() if not folder or is_wanted(name.removeprefix(path), others)}
     if not taken:
         raise InputError(f"no pictures in {url}; give a folder, a file or a wildcard that has some")
     if len(taken) < len(found):
         advice = sorted({advise(PurePosixPath(name)) for name in found.keys() - taken.keys()} - {""})
         warn_once("; ".join([f"{url}: passed over {len(found) - len(taken)} files that are no pictures", *advice]))
     for name in sorted(taken):
-        relative = name[start:] if folder else name.rpartition("/")[2]
+        relative = name[len(path.rstrip("/")) + 1 :] if folder else name.rpartition("/")[2]
         found_url = str(join(url, relative)) if folder else files.unstrip_protocol(name)
         yield found_url, PurePosixPath(relative), stamp(taken[name])
 
 
-def is_wanted(path: PurePosixPath, others: frozenset[str]) -> bool:
+def is_wanted(name: str, others: frozenset[str]) -> bool:
     """Return whether a file of a folder is taken, by its path in there."""
+    path = PurePosixPath(name)
     suffixes = READABLE | others | (HEIF_SUFFIXES if has_heif() else frozenset())
     return path.suffix.lower() in suffixes and not any(part.startswith(".") for part in path.parts)
 

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import TypeVar
 
 from ..errors import AutoDIRError, InputError, explain_full_memory
@@ -63,33 +63,22 @@ def list_masks(folder: Path) -> Masks:
 
 
 def find_mask(
-    mask: str,
-    source: Path,
-    folder: PurePath | str = "",
-    *,
-    alone: bool = True,
-    listed: Callable[[Path], Masks] = list_masks,
+    mask: str, source: Path, folders: Sequence[str] = ("",), listed: Callable[[Path], Masks] = list_masks
 ) -> Path:
     """Return the mask file for a picture: `mask` itself, or the one named like the picture in that folder.
 
-    Args:
-        mask: a file or a folder.
-        source: the picture.
-        folder: where it lies below the folder that was given; its mask is looked for at the same place first.
-        alone: whether no other picture has its name, so that its mask may lie in `mask` itself.
-        listed: `list_masks`, or what remembers its answers.
+    It is looked for in the `folders` below that one in turn; `listed` may remember the answers of `list_masks`.
     """
     if not Path(mask).exists():
         raise InputError(f"the mask {mask} does not exist; give a picture, or a folder with one for each picture")
     if not Path(mask).is_dir():
         [found] = list_pictures(mask)
         return found
-    named = listed(Path(mask, folder)).get(source.stem, ()) or (
-        listed(Path(mask)).get(source.stem, ()) if alone else ()
-    )
+    places = list(dict.fromkeys(Path(mask, folder) for folder in folders))
+    named = next((found for place in places if (found := listed(place).get(source.stem))), ())
     if len(named) != 1:
-        place = mask if alone else Path(mask, folder)
-        raise InputError(f"{place} needs one mask named {source.stem}.*, it has {len(named)}; add or rename it")
+        shown = " or ".join(map(str, places))
+        raise InputError(f"{shown} needs one mask named {source.stem}.*, it has {len(named)}; add or rename it")
     return named[0]
 
 
