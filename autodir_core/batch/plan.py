@@ -16,7 +16,7 @@ from ..cli.pictures import find_mask, list_masks
 from ..errors import InputError
 from ..imaging.paths import FILM_SUFFIXES, FORMATS, check_there, fit_name, list_pictures
 from ..serialization.hashing import sha256
-from .storage import Location, is_url, join, list_urls, location, short_hash
+from .storage import Location, join, list_urls, location, short_hash
 
 CONTAINERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska"}
 """Suffixes of restored films, and what FFmpeg calls their format; films of other formats become Matroska."""
@@ -300,19 +300,26 @@ def find_listed(path: Path) -> Iterator[Found]:
     """
     for listed in map(location, read_list(path)):
         try:
-            yield from [*(list_urls(listed, FILM_SUFFIXES) if is_url(listed) else find_line(listed, path.parent))]
-        except InputError:  # why is told when it is its turn
-            if is_url(listed):
-                yield listed, PurePosixPath(PurePosixPath(listed).name), None
-            else:
-                folder = folder_of(listed, path.parent)
-                yield path.parent / listed, folder if folder == listed else folder / listed.name, None
+            yield from list(find_line(listed, path.parent))
+        except InputError:
+            yield unread(listed, path.parent)
 
 
-def find_line(listed: Path, start: Path) -> Iterator[Found]:
-    """Yield the pictures of a path in a list, which lies in the folder `start`."""
+def find_line(listed: Location, start: Path) -> Iterator[Found]:
+    """Yield the pictures of a line of a list, which lies in the folder `start`."""
+    if isinstance(listed, str):
+        yield from list_urls(listed, FILM_SUFFIXES)
+    else:
+        folder = folder_of(listed, start)
+        yield from ((found, folder / relative, None) for found, relative in find_files(start / listed))
+
+
+def unread(listed: Location, start: Path) -> Found:
+    """Return a line of a list that has no pictures as one: why it cannot be read is told when it is its turn."""
+    if isinstance(listed, str):
+        return listed, PurePath(PurePosixPath(listed).name), None
     folder = folder_of(listed, start)
-    yield from ((found, folder / relative, None) for found, relative in find_files(start / listed))
+    return start / listed, folder if folder == listed else folder / listed.name, None
 
 
 def read_list(path: Path) -> Iterator[str]:

@@ -88,8 +88,9 @@ class Worker:
         """Let the networks see one picture at a time, while others are read and written."""
         with self.networks:
             if (mask := self.masks.pop(item.name)) and item.mask:
-                item = replace(item, mask=self.folder / f"mask{item.mask.suffix}")
-                item.mask.write_bytes(mask)
+                own = self.folder / f"mask{item.mask.suffix}"
+                own.write_bytes(mask)
+                item = replace(item, mask=own)
             return work.process(item, picture)
 
     def do(self, parcel: Parcel) -> tuple[Outcome, bytes | None]:
