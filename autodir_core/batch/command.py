@@ -30,6 +30,7 @@ from ..cli.options import (
     load_model,
     names,
 )
+from ..cli.pictures import check_folder
 from ..cli.restore import add_depth, add_loop_options, add_sampler_options, check_options
 from ..errors import AutoDIRError, InputError
 from ..imaging.paths import FORMATS
@@ -188,15 +189,6 @@ def check_places(arguments: argparse.Namespace) -> None:
         check_folder(arguments.output)
     for device in arguments.devices or [arguments.device] * (not arguments.ray):
         parse_device(device)
-
-
-def check_folder(folder: Path) -> None:
-    """InputError for a folder of results that cannot be written, or made."""
-    there = next(place for place in (folder, *folder.parents) if os.path.lexists(place))
-    if os.path.isfile(there):
-        raise InputError(f"{there} is a file; give a folder for the results")
-    if not os.path.isdir(there) or not os.access(there, os.W_OK | os.X_OK):
-        raise InputError(f"cannot write into {there}; choose another output folder")
 
 
 def work_off(items: list[Item], arguments: argparse.Namespace) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import glob
 import os
 from collections import Counter
@@ -14,7 +13,7 @@ from pathlib import Path, PurePath, PurePosixPath
 
 from ..cli.pictures import find_mask, list_masks
 from ..errors import InputError
-from ..imaging.paths import FILM_SUFFIXES, FORMATS, check_there, fit_name, list_pictures
+from ..imaging.paths import FILM_SUFFIXES, FORMATS, check_there, fit_name, list_pictures, read_list
 from ..serialization.hashing import sha256
 from .storage import Location, join, list_urls, location, short_hash
 
@@ -320,16 +319,6 @@ def unread(listed: Location, start: Path) -> Found:
         return listed, PurePath(PurePosixPath(listed).name), None
     folder = folder_of(listed, start)
     return start / listed, folder if folder == listed else folder / listed.name, None
-
-
-def read_list(path: Path) -> Iterator[str]:
-    """Yield the lines of a list: UTF-8, or UTF-16 with a byte-order mark; InputError for what is no text."""
-    content = path.read_bytes()
-    wide = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-    text = content.decode("utf-16", "replace") if wide else content.decode("utf-8-sig", "surrogateescape")
-    if "\0" in text:
-        raise InputError(f"{path} holds zero bytes, so it is no list of paths; give a text file with a path a line")
-    yield from filter(None, map(str.strip, text.splitlines()))
 
 
 def folder_of(listed: Path, start: Path) -> Path:

@@ -177,6 +177,15 @@ def check_writable(folder: Path) -> None:
         raise InputError(f"cannot write into {folder}: {error.strerror or error}; choose another output") from error
 
 
+def check_folder(folder: Path) -> None:
+    """InputError for a folder of results that cannot be written, or made."""
+    there = next(place for place in (folder, *folder.parents) if os.path.lexists(place))
+    if os.path.isfile(there):
+        raise InputError(f"{there} is a file; give a folder for the results")
+    if not os.path.isdir(there) or not os.access(there, os.W_OK | os.X_OK):
+        raise InputError(f"cannot write into {there}; choose another output folder")
+
+
 def refuse_existing(paths: Sequence[Path]) -> None:
     existing = [path for path in paths if path.exists()]
     if existing:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import hashlib
 import logging
 import os
@@ -66,6 +67,16 @@ def list_pictures(
         places = ", ".join(map(str, given)) or "an empty list"
         raise InputError(f"no pictures in {places}; looked for {', '.join(sorted(READABLE))}")
     return sorted(found, key=_natural_key)
+
+
+def read_list(path: Path) -> Iterator[str]:
+    """Yield the lines of a list: UTF-8, or UTF-16 with a byte-order mark; InputError for what is no text."""
+    content = path.read_bytes()
+    wide = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    text = content.decode("utf-16", "replace") if wide else content.decode("utf-8-sig", "surrogateescape")
+    if "\0" in text:
+        raise InputError(f"{path} holds zero bytes, so it is no list of paths; give a text file with a path a line")
+    yield from filter(None, map(str.strip, text.splitlines()))
 
 
 def check_there(path: Path) -> None:
