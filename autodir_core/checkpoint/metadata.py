@@ -30,7 +30,7 @@ class GateThresholds:
     Attributes:
         min_confidence: least probability of the label against "no", 0..1 (`labels.damage_probability`), for a round to
             begin at all.
-        min_probability: least probability of the label among all for that, 0..1; several damages share them.
+        min_probability: least probability of the label among all that are asked about for that, 0..1; damages share it.
         min_removed: least part of that probability that must be gone after it, 0..1.
         min_edges: least correlation of the edges before and after, -1..1.
         max_shift: greatest change of the light at large, RMS in 0..1; where the damage is one of light, beyond one

@@ -47,15 +47,18 @@ STARTS = {
 HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 """What follows the length and the word "ftyp" of a HEIC file."""
 
+HEAD, AVIF_BRAND = 64, b"avif"
+"""Bytes of a file that are looked at, and what is in them of an AVIF file whatever its first brand."""
+
 
 def describe_unread(path: Path) -> str:
     """Return why a picture of a format that is known here is refused; nothing for any other file."""
     with path.open("rb") as file:
-        start = file.read(max(map(len, STARTS)))
+        start = file.read(HEAD)
     for begins, (name, advice) in STARTS.items():
         if start.startswith(begins):
             return f"{path} is {name}, which is not read; {advice}"
-    if start[4:8] == b"ftyp" and start[8:12] in HEIF_BRANDS and not has_heif():
+    if start[4:8] == b"ftyp" and start[8:12] in HEIF_BRANDS and AVIF_BRAND not in start and not has_heif():
         return describe_heif(path)
     return ""
 

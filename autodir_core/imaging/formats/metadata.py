@@ -49,6 +49,8 @@ PHOTOSHOP_IPTC, TIFF_IPTC, TIFF_XMP = 0x0404, 33723, 700
 IPTC_START = b"\x1c"
 XMP_ORIENTATION = re.compile(rb'(tiff:Orientation(?:="|>))(\d)')
 MAX_DPI, MAX_SEGMENT = 65535, 65533
+UNSET_DPI = 72.0, 72.0
+"""What cameras have in the head of a JPEG whose resolution is in its EXIF block."""
 
 
 @dataclass(frozen=True)
@@ -120,7 +122,7 @@ class Metadata:
         known = {TIFF_XMP: Value(BYTE, self.xmp)}
         known |= {TIFF_IPTC: Value(UNDEFINED, self.iptc), ICC_PROFILE: Value(UNDEFINED, self.icc_profile)}
         tags: Directory = {tag: value for tag, value in known.items() if value.content}
-        dpi = read_dpi({}, self.exif) or self.dpi  # cameras tell theirs in EXIF, and 72 in the head of the JPEG
+        dpi = self.dpi if self.dpi not in (None, UNSET_DPI) else read_dpi({}, self.exif) or self.dpi
         tags |= describe_resolution(dpi) if dpi else {}
         return tags | dict(self.place) | describe_photo(exif_tags(self.exif))
 

@@ -230,6 +230,12 @@ class TestNoPictures:
         (tmp_path / name).write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
         self.refuse(tmp_path / name, "is a HEIC picture, which needs the package pillow-heif")
 
+    def test_a_cut_off_avif_is_no_heic(self, tmp_path):
+        (tmp_path / "a.avif").write_bytes(b"\0\0\0\x1cftypmif1\0\0\0\0mif1avifmiaf")
+        with pytest.raises(InputError) as refused:
+            read_picture(tmp_path / "a.avif")
+        assert "HEIC" not in str(refused.value)
+
     @pytest.mark.parametrize(
         ("name", "told"),
         [

@@ -135,6 +135,12 @@ def test_the_resolution_in_exif_is_that_of_a_tiff_file_where_it_makes_sense(tmp_
     assert find_resolution(read_file(passed_on(source, tmp_path / "b.tif"))) == pytest.approx((expected, expected))
 
 
+def test_a_resolution_of_the_file_itself_is_that_of_a_tiff_file_whatever_exif_says(tmp_path):
+    exif = {tag: Value(5, struct.pack("<II", 72, 1)) for tag in (282, 283)} | {296: Value(SHORT, b"\2\0")}
+    source = saved(tmp_path / "a.png", exif=b"Exif\0\0" + encode_block(exif), dpi=(300, 300))
+    assert find_resolution(read_file(passed_on(source, tmp_path / "b.tif"))) == pytest.approx((300, 300), abs=0.1)
+
+
 @pytest.mark.parametrize("exif", [b"", b"Exif\0\0" + encode_block(PHOTO)])
 def test_a_resolution_goes_into_the_exif_block_of_webp(tmp_path, caplog, exif):
     metadata = Metadata(exif=exif, dpi=(299.9994, 150.0))
