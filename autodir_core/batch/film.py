@@ -227,10 +227,17 @@ def add_video(part: OutputContainer, first: VideoFrame, like: VideoFormat) -> Vi
     return stream
 
 
-def join_parts(parts: Sequence[Path], source: Path, target: Path) -> None:
-    """Write the parts of a film as one, with the sound, the subtitles and the tags of its source."""
-    with atomic_path(target) as temporary, written_as(target, source, temporary) as new, opened(source) as old:
-        join_streams(parts, source, old, new)
+def join_parts(parts: Sequence[Path], source: Path, target: Path, frames: int) -> None:
+    """Write the parts of a film as one, with the sound, the subtitles and the tags of its source.
+
+    InputError where they do not hold `frames` pictures: one was damaged since it was written.
+    """
+    with atomic_path(target) as temporary:
+        with written_as(target, source, temporary) as new, opened(source) as old:
+            joined = join_streams(parts, source, old, new)
+        if joined != frames:
+            folder = parts[0].parent
+            raise InputError(f"{folder} holds {joined} pictures of {frames}; remove it, and run the command again")
 
 
 @contextmanager
@@ -247,18 +254,33 @@ def written_as(target: Path, source: Path, file: Path | io.BytesIO) -> Iterator[
         ) from error
 
 
-def join_streams(parts: Sequence[Path], source: Path, old: InputContainer, new: OutputContainer) -> None:
+def join_streams(parts: Sequence[Path], source: Path, old: InputContainer, new: OutputContainer) -> int:
+    """Write all packets of a film; return how many pictures there are."""
     new.metadata.update(old.metadata)
     new.set_chapters(old.chapters())
     with opened(parts[0]) as first:
         video = copy_stream(video_of(first), new, video_of(old))
     copied, (last, duration) = copy_streams(old, new), last_picture(old)
-    pictures = (pair for part in parts for pair in read_packets(part, {0: video}))
+    pictures, joined = (pair for part in parts for pair in read_pictures(part, video)), 0
     for packet, stream in heapq.merge(pictures, read_packets(source, copied), key=lambda pair: seconds_of(pair[0])):
         if stream is video and packet.time_base and seconds_of(packet) >= last and duration:
             packet.duration = round(duration / packet.time_base)
+        joined += stream is video
         packet.stream = stream
         new.mux(packet)
+    return joined
+
+
+def read_pictures(part: Path, stream: Stream) -> Iterator[tuple[Packet[Any], Stream]]:
+    """Yield the packets of a part, each with the stream that it goes into.
+
+    They are stored in the order of their times; FFmpeg says so of none where it cannot be sure, as of seven frames.
+    """
+    with opened(part) as film:
+        for packet in film.demux():
+            if packet.size:
+                packet.dts = packet.pts
+                yield packet, stream
 
 
 def last_picture(film: InputContainer) -> tuple[float, Fraction]:

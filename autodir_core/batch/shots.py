@@ -160,7 +160,7 @@ def restore_film(
         )
 
     folder = parts_folder(target, fingerprint(source, decided, (QUALITY, loop, sampler, seed, options.facts())))
-    join_parts(write_parts(source, folder, cut_parts(decided), change, tell), source, target)
+    join_parts(write_parts(source, folder, cut_parts(decided), change, tell), source, target, shots[-1][1])
     shutil.rmtree(folder)
     return decided
 

@@ -516,3 +516,17 @@ def test_shots_that_nothing_was_sure_of_are_told() -> None:
     nothing = film_outcome([(0, 40, unsure)])
     assert (nothing.state, nothing.decision) == ("clean", "low confidence")
     assert film_outcome([]).decision == "empty mask"
+
+
+@pytest.mark.parametrize("frames", range(1, 13))
+def test_no_picture_is_lost_however_many_a_part_holds(source: Path, tmp_path: Path, frames: int) -> None:
+    """Of seven FFmpeg 8.1 does not say in which order they are decoded."""
+    like, wave = film.read_format(source), torch.linspace(0, 1, 64).view(1, 1, 64, 1).expand(1, 48, 64, 3)
+    parts, step = [tmp_path / "1.part", tmp_path / "2.part"], round(1 / (24 * like.time_base))
+    for start, part in zip((0, frames), parts, strict=True):
+        film.write_part(part, ((step * number, wave) for number in range(start, start + frames)), like)
+    film.join_parts(parts, source, tmp_path / "out.mp4", 2 * frames)
+    assert times(tmp_path / "out.mp4") == pytest.approx([number / 24 for number in range(2 * frames)], abs=1e-3)
+    with pytest.raises(ad.InputError, match=f"holds {2 * frames} pictures of {2 * frames + 1}"):
+        film.join_parts(parts, source, tmp_path / "short.mp4", 2 * frames + 1)
+    assert not (tmp_path / "short.mp4").exists()
