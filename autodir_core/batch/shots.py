@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import re
 import shutil
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
@@ -14,6 +15,7 @@ from typing import Any
 
 from torch import Tensor
 
+from ..errors import InputError
 from ..imaging.color import match_color
 from ..imaging.layout import from_uint8, to_uint8
 from ..imaging.mask import apply_mask
@@ -23,7 +25,7 @@ from ..loop_policy import mean_assessment, sample_numbers
 from ..model import AutoDIR
 from ..outputs import Assessment, Decision
 from ..pipeline import decide, repeat_rounds
-from ..serialization.atomic import write_text
+from ..serialization.atomic import is_temporary, write_text
 from ..settings import LoopSettings, SamplerSettings
 from .film import (
     QUALITY,
@@ -144,7 +146,7 @@ def restore_film(
         frames: what else is done to them.
         tell: see `Tell`.
     """
-    options = frames or FrameOptions()
+    options, folder = frames or FrameOptions(), parts_folder(target)
     shots = find_shots(source)
     decisions = [decide(model, looked_at, loop, sampler, seed) for looked_at in sample_shots(source, shots)]
     decided = [(*frames, decision) for frames, decision in zip(shots, decisions, strict=True)]
@@ -159,7 +161,7 @@ def restore_film(
             frames, lambda image: repeat_rounds(model, image, decision.rounds, loop, sampler, seed=seed)
         )
 
-    folder = parts_folder(target, fingerprint(source, decided, (QUALITY, loop, sampler, seed, options.facts())))
+    keep_parts(folder, fingerprint(source, decided, (QUALITY, loop, sampler, seed, options.facts())))
     join_parts(write_parts(source, folder, cut_parts(decided), change, tell), source, target, shots[-1][1])
     shutil.rmtree(folder)
     return decided
@@ -191,14 +193,26 @@ def fingerprint(source: Path, shots: Sequence[Part], settings: tuple[Any, ...]) 
     return digest.hexdigest()
 
 
-def parts_folder(target: Path, mark: str) -> Path:
-    """Return the folder of a film's parts; those of another `fingerprint` are removed."""
+def parts_folder(target: Path) -> Path:
+    """Return the folder of a film's parts; InputError where something else has its name."""
     folder = target.with_name(target.name + PARTS_ENDING)
+    is_ours = not folder.exists() or (folder.is_dir() and all(is_part(path) for path in folder.iterdir()))
+    if not is_ours:
+        raise InputError(f"{folder} is needed for the parts of {target.name}, and holds other things; rename it")
+    return folder
+
+
+def is_part(path: Path) -> bool:
+    """Return whether a file in a folder of parts is one of them, their mark, or what a process left that ended."""
+    return path.name == MARK or is_temporary(path) or re.fullmatch(r"\d{8,}\.part", path.name) is not None
+
+
+def keep_parts(folder: Path, mark: str) -> None:
+    """Remove the parts of another `fingerprint`."""
     note = folder / MARK
     if not note.is_file() or note.read_text(encoding="utf-8") != mark:
         shutil.rmtree(folder, ignore_errors=True)
         write_text(note, mark)
-    return folder
 
 
 def write_parts(source: Path, folder: Path, parts: Sequence[Part], change: Change, tell: Tell) -> list[Path]:

@@ -437,6 +437,21 @@ def test_parts_that_were_made_otherwise_are_made_again(
     assert len(made) == FRAMES
 
 
+def test_a_folder_of_somebody_else_is_left_alone(tiny: ad.AutoDIR, source: Path, tmp_path: Path) -> None:
+    """Though it has the name of that of the parts; what a process of ours left there is not in the way."""
+    folder, target = tmp_path / "out.mp4.parts", tmp_path / "out.mp4"
+    folder.mkdir()
+    (folder / "00000000.part").touch()
+    (folder / f".{16 * 'a'}.part").touch()
+    (folder / "diary.txt").write_text("dear")
+    with pytest.raises(ad.InputError, match=r"out\.mp4\.parts is needed for the parts of out\.mp4"):
+        shots.restore_film(tiny, source, target, LOOP, SAMPLER)
+    assert (folder / "diary.txt").read_text() == "dear"
+    (folder / "diary.txt").unlink()
+    shots.restore_film(tiny, source, target, LOOP, SAMPLER)
+    assert len(times(target)) == FRAMES and not folder.exists()
+
+
 def check_unwritten(part: Path, written: int) -> None:
     assert part.stat().st_mtime_ns == written
 
