@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import re
 import shutil
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import dropwhile, groupby, islice, pairwise
@@ -19,7 +18,6 @@ from ..errors import InputError
 from ..imaging.color import match_color
 from ..imaging.layout import from_uint8, to_uint8
 from ..imaging.mask import apply_mask
-from ..imaging.paths import warn_once
 from ..imaging.temporal import RADIUS, blend_in_time, find_cuts, measure_changes
 from ..loop_policy import mean_assessment, sample_numbers
 from ..model import AutoDIR
@@ -27,27 +25,11 @@ from ..outputs import Assessment, Decision
 from ..pipeline import decide, repeat_rounds
 from ..serialization.atomic import is_temporary, write_text
 from ..settings import LoopSettings, SamplerSettings
-from .film import (
-    QUALITY,
-    VideoFormat,
-    copy_streams,
-    join_parts,
-    kind_of,
-    opened,
-    read_format,
-    read_frames,
-    read_packets,
-    read_thumbnails,
-    video_of,
-    write_part,
-    written_as,
-)
+from .film import Stamp, VideoFormat, read_format, read_frames, read_thumbnails, rising_times, tell_differences
+from .film_parts import QUALITY, check_copied, join_parts, write_part
 
 PART_FRAMES = 120
 """Frames that are lost at most when a process ends."""
-
-TRIED_PACKETS = 100
-"""Packets of sound and subtitles that show whether a container takes them."""
 
 PARTS_ENDING, MARK = ".parts", "made_of"
 """Of the folder of a film's parts, and in it the file with their `fingerprint`."""
@@ -102,9 +84,12 @@ class FrameOptions:
             yield pts, apply_mask(image, restored, self.mask)
 
 
-def find_shots(path: Path) -> list[tuple[int, int]]:
-    """Return the first frame of each shot and the one after its last, cut where the content changes at once."""
-    changes = measure_changes(read_thumbnails(path))
+def find_shots(path: Path, stamps: list[Stamp] | None = None) -> list[tuple[int, int]]:
+    """Return the first frame of each shot and the one after its last, cut where the content changes at once.
+
+    `stamps` gets when the frames are shown.
+    """
+    changes = measure_changes(read_thumbnails(path, stamps))
     return list(pairwise([0, *find_cuts(changes), len(changes)]))
 
 
@@ -146,13 +131,14 @@ def restore_film(
         frames: what else is done to them.
         tell: see `Tell`.
     """
-    options, folder = frames or FrameOptions(), parts_folder(target)
-    shots = find_shots(source)
+    options, folder, stamps = frames or FrameOptions(), parts_folder(target), list[Stamp]()
+    shots = find_shots(source, stamps)
     decisions = [decide(model, looked_at, loop, sampler, seed) for looked_at in sample_shots(source, shots)]
     decided = [(*frames, decision) for frames, decision in zip(shots, decisions, strict=True)]
     if not any(decision.rounds for decision in decisions):
         return decided
     check_copied(source, target)
+    tell_differences(source)
 
     def change(frames: Iterator[Frame], decision: Decision) -> Iterator[Frame]:
         if not decision.rounds:
@@ -162,23 +148,13 @@ def restore_film(
         )
 
     keep_parts(folder, fingerprint(source, decided, (QUALITY, loop, sampler, seed, options.facts())))
-    join_parts(write_parts(source, folder, cut_parts(decided), change, tell), source, target, shots[-1][1])
+    times = rising_times(source, stamps)
+    parts = write_parts(
+        source, times, ShotWriter(folder, read_format(source), len(times), change, tell), cut_parts(decided)
+    )
+    join_parts(parts, source, target, len(times))
     shutil.rmtree(folder)
     return decided
-
-
-def check_copied(source: Path, target: Path) -> None:
-    """Tell what is left out of the result; InputError where it has no place for the sound or the subtitles."""
-    with opened(source) as old, written_as(target, source, io.BytesIO()) as trial:
-        copied = copy_streams(old, trial)
-        for packet, stream in islice(read_packets(source, copied), TRIED_PACKETS):
-            packet.stream = stream
-            trial.mux(packet)
-        kept = {*copied, video_of(old).index}
-        left = Counter(kind_of(stream) for stream in old.streams if stream.index not in kept)
-        del left["chapters"]  # which are written anew
-        if left:
-            warn_once(f"{source}: left out of the result: {', '.join(f'{n} {kind}' for kind, n in left.items())}")
 
 
 def fingerprint(source: Path, shots: Sequence[Part], settings: tuple[Any, ...]) -> str:
@@ -215,10 +191,9 @@ def keep_parts(folder: Path, mark: str) -> None:
         write_text(note, mark)
 
 
-def write_parts(source: Path, folder: Path, parts: Sequence[Part], change: Change, tell: Tell) -> list[Path]:
+def write_parts(source: Path, times: Sequence[int], writer: ShotWriter, parts: Sequence[Part]) -> list[Path]:
     """Write the parts of a film that are not there yet; return the files of all."""
-    film = read_frames(source)
-    writer = ShotWriter(folder, read_format(source), parts[-1][1], change, tell)
+    film = ((time, image) for time, (_, image) in zip(times, read_frames(source), strict=False))
     for _, own in groupby(parts, key=lambda part: id(part[2])):
         writer.write(list(own), film)
     return [writer.path(part) for part in parts]
