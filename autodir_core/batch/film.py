@@ -6,7 +6,7 @@ Imported on use: it needs PyAV.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
@@ -69,6 +69,9 @@ HDR = {
     "DOVI_METADATA": "Dolby Vision",
 }
 """What a frame may tell of how bright it is, and the words for it."""
+
+CUT_OFF = "prematurely", "partial file", "Read error", "exceeds containing"
+"""What FFmpeg says of a film that is so short that its end is read when it is opened; headers have other faults."""
 
 Stamp = tuple[int | None, int]
 """When a frame is shown, and for how long, in units of its film, as that says it."""
@@ -148,6 +151,7 @@ def decode(film: InputContainer, faults: list[Any] | None = None) -> Iterator[Vi
 def heard_errors() -> Iterator[list[Any]]:
     """Collect the errors that FFmpeg tells of in its log only: some containers just end where they are cut off."""
     av.logging.set_level(av.logging.ERROR)
+    av.logging.set_skip_repeated(False)  # else what was said of the film before is not said again
     try:
         with av.logging.Capture(local=False) as heard:
             yield heard
@@ -226,7 +230,8 @@ def read_thumbnails(path: Path, stamps: list[Stamp] | None = None) -> Iterator[n
     `stamps` gets when they are shown. InputError where none can be decoded, and where their size changes.
     """
     seen = list[Stamp]() if stamps is None else stamps
-    with opened(path) as film, explain_read(path), heard_errors() as faults:
+    with heard_errors() as faults, opened(path) as film, explain_read(path):
+        faults[:] = [fault for fault in faults if any(words in fault[2] for words in CUT_OFF)]
         size, usual = None, 1 / rate_of(video_of(film)) / base_of(video_of(film))
         for frame in decode(film, faults):
             size = size or (frame.width, frame.height)
@@ -270,7 +275,7 @@ def read_frame(path: Path, number: int) -> tuple[float, Tensor]:
         base = base_of(stream)
         start = (stream.start_time or 0) * base
         wanted = start + number / rate_of(stream)
-        with suppress(av.error.FFmpegError):  # of what has no times, frames are counted
+        if stream.start_time is not None:  # else frames are counted
             film.seek(int(wanted / base), stream=stream)
         frame = None
         for count, following in enumerate(decode(film)):
