@@ -8,12 +8,15 @@ it ended; run it several times at once to share the work. INPUT and OUT may be U
 from __future__ import annotations
 
 import argparse
+import os
+import shutil
 import sys
 from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from ..cli.console import complain, prepare_streams, prepare_warnings, progress, say
@@ -27,12 +30,12 @@ from ..cli.options import (
     load_model,
     names,
 )
-from ..cli.pictures import find_mask
+from ..cli.pictures import check_folder
 from ..cli.restore import add_depth, add_loop_options, add_sampler_options, check_options
 from ..errors import AutoDIRError, InputError
 from ..imaging.paths import FORMATS
 from ..optional_imports import installed_packages
-from .plan import Item, Selection, count_sources, plan_items, refuse_foreign
+from .plan import JOURNAL, PAGE, TABLE, Item, Selection, count_sources, plan_items, refuse_foreign, with_masks
 from .storage import join, location, present
 
 if TYPE_CHECKING:
@@ -46,6 +49,10 @@ NOT_SETTINGS = frozenset(
     | {"device", "devices", "offload", "cuda_graph", "ray", "workers", "journal"}
 )
 """Options that do not change any result; with the others a batch is agreed on."""
+
+
+OF_RESULTS = "format", "depth", "keep_range", "skip_clean", "mask", "prompt"
+"""Options of restored pictures that say nothing where none is restored."""
 
 
 def shard(text: str) -> tuple[int, int]:
@@ -105,7 +112,9 @@ def add_selection(parser: argparse.ArgumentParser) -> None:
     what.add_argument("--retry-failed", action="store_true", help="try again what failed (default: leave it)")
     others = "replace files in OUT that are no results of this batch (default: refuse them)"
     what.add_argument("--overwrite", action="store_true", help=others)
-    what.add_argument("--dry-run", action="store_true", help="list the pictures and their results, do nothing")
+    what.add_argument(
+        "--dry-run", action="store_true", help="list pictures and results, tell what is refused, do nothing"
+    )
 
 
 def add_cluster(parser: argparse.ArgumentParser) -> None:
@@ -124,21 +133,41 @@ def run(arguments: argparse.Namespace) -> int:
     check_settings(arguments)
     check_places(arguments)
     suffix = f".{arguments.format}" if arguments.format else None
-    items = selection.choose(plan_items(arguments.pictures, arguments.output, suffix))
-    if arguments.dry_run:
-        for item in items:
-            say(f"{item.source} -> {join(arguments.output, item.name)}")
-        say(count_sources(items))
-        return 0
+    planned = plan_items(arguments.pictures, arguments.output, suffix)
+    items = selection.choose(planned)
     if arguments.mask:
-        for item in items:
-            find_mask(arguments.mask, item.source_path)
-    return work_off(items, arguments)
+        items = with_masks(items, arguments.mask, planned)
+    if not items:
+        say(f"part {arguments.shard[0]} of {arguments.shard[1]} is empty: of {count_sources(planned)} none is in it")
+        return 0
+    return rehearse(items, arguments) if arguments.dry_run else work_off(items, arguments)
+
+
+def rehearse(items: list[Item], arguments: argparse.Namespace) -> int:
+    """List pictures and results; InputError for what the run would refuse, found with a copy of the journal."""
+    from .journal import Journal
+
+    for item in items:
+        say(f"{item.source} -> {join(arguments.output, item.name)}")
+    say(count_sources(items))
+    folder = arguments.journal or arguments.output
+    with TemporaryDirectory(prefix="autodir-") as place:
+        for file in (folder / JOURNAL, folder / f"{JOURNAL}-wal"):
+            if file.is_file():
+                shutil.copy(file, place)
+        try:
+            with closing(Journal(Path(place))) as journal:
+                begin(items, journal, arguments)
+        except InputError as error:
+            raise InputError(str(error).replace(place, str(folder))) from error
+    return 0
 
 
 def check_settings(arguments: argparse.Namespace) -> None:
     """InputError or CheckpointError for what no picture can be restored with, before it is noted in the journal."""
     check_options(arguments)
+    if arguments.assess_only and (idle := [name for name in OF_RESULTS if getattr(arguments, name)]):
+        raise InputError(f"--assess-only writes no pictures, which --{idle[0].replace('_', '-')} is for; leave it out")
     if arguments.keep_range and arguments.format not in (None, "tif", "tiff"):
         raise InputError(f"--keep-range writes float TIFF files, not {arguments.format}; leave --format out")
     check_weights(arguments)
@@ -156,8 +185,8 @@ def check_places(arguments: argparse.Namespace) -> None:
         raise InputError("--workers counts those of a cluster, and --ray is not given; leave it out, or see --devices")
     if isinstance(arguments.output, str) and arguments.journal is None:
         raise InputError(f"{arguments.output} is a URL, and the journal is a local file; give --journal FOLDER for it")
-    if isinstance(arguments.output, Path) and arguments.output.is_file():
-        raise InputError(f"{arguments.output} is a file; give a folder for the results")
+    if isinstance(arguments.output, Path):
+        check_folder(arguments.output)
     for device in arguments.devices or [arguments.device] * (not arguments.ray):
         parse_device(device)
 
@@ -187,11 +216,13 @@ def work_off(items: list[Item], arguments: argparse.Namespace) -> int:
 def begin(items: list[Item], journal: Journal, arguments: argparse.Namespace) -> None:
     """Note the pictures; those whose result is gone, and with --retry-failed what failed, wait again.
 
-    InputError where a file would be replaced that is no result of this batch, or that of another picture.
+    InputError where a file would be replaced that is no result of this batch, or that of another picture, and where the
+    journal is that of results elsewhere.
     """
-    from .report import PAGE, TABLE
-
-    finished, reports = journal.results(), set[str]() if journal.states() else {TABLE, PAGE}
+    journal.keep_to(arguments.output, arguments.journal or arguments.output)
+    done = journal.results()
+    finished = {item.name: done[item.name] for item in items if item.name in done}
+    reports = set[str]() if journal.states() else {TABLE, PAGE}
     targets = set[str]() if arguments.assess_only else {name for item in items for name in item.files}
     there = present(arguments.output, targets | reports | set(finished.values()))
     if not arguments.overwrite:
@@ -201,7 +232,7 @@ def begin(items: list[Item], journal: Journal, arguments: argparse.Namespace) ->
     journal.add(items)
     journal.redo(name for name, result in finished.items() if result not in there)
     if arguments.retry_failed:
-        journal.retry_failed()
+        journal.retry_failed(items)
 
 
 def open_journal(arguments: argparse.Namespace) -> Journal:
@@ -230,10 +261,11 @@ def work_here(
     items: list[Item], journal: Journal, arguments: argparse.Namespace, tell: Callable[[Item, Outcome], None]
 ) -> None:
     """Do what is left of a batch in this process."""
-    from .run import Staging, run_batch
+    from .run import Staging, refuse_taken, run_batch
     from .work import chosen_work
 
-    with Staging.below(arguments.journal or arguments.output, arguments.output) as staging:
+    check = partial(refuse_taken, journal, arguments.output, arguments.overwrite)
+    with Staging.below(arguments.journal or arguments.output, arguments.output, check) as staging:
         run_batch(items, journal, chosen_work(load_model(arguments), arguments, staging), tell)
 
 
@@ -258,6 +290,8 @@ def settings(arguments: argparse.Namespace) -> dict[str, Any]:
     from ..serialization.hashing import sha256
 
     options = {name: value for name, value in vars(arguments).items() if name not in NOT_SETTINGS}
+    if arguments.mask:  # whose content is looked at picture by picture
+        options["mask"] = os.fsencode(os.path.realpath(arguments.mask)).decode("utf-8", "backslashreplace")
     return options | {"model": sha256(Path(arguments.model or MINI))}
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 import shutil
 import sqlite3
 import threading
@@ -20,11 +21,9 @@ from typing import Any
 
 from ..errors import AutoDIRError, InputError
 from ..serialization.atomic import is_temporary, one_line
-from ..serialization.hashing import sha256
-from .plan import Item, absolute
-
-FILE = "batch.sqlite"
-"""The journal's name in the output folder."""
+from .plan import JOURNAL, Item, absolute, is_other, stamp_of
+from .processes import is_gone
+from .storage import URL, Location
 
 PATIENCE = 60.0
 """Seconds that a process waits for others to finish writing."""
@@ -35,8 +34,9 @@ LEASE = 120.0
 BEAT = 20.0
 """Seconds between two signs of life."""
 
-NO_STAMP = 0, 0
-"""Of what is not there."""
+OUTCOME = "result", "seconds", "sha256", "decision", "facts", "error"
+HIDDEN = {"waiting": OUTCOME, "working": OUTCOME, "failed": ("result",)}
+"""Of what a row holds the columns that are of an older outcome, by state."""
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS settings (name TEXT PRIMARY KEY, value TEXT NOT NULL);
@@ -48,6 +48,7 @@ CREATE TABLE IF NOT EXISTS pictures (
     seconds REAL, sha256 TEXT, decision TEXT, facts TEXT, error TEXT
 );
 CREATE TABLE IF NOT EXISTS files (name TEXT PRIMARY KEY);
+CREATE TABLE IF NOT EXISTS output (place TEXT NOT NULL);
 INSERT OR IGNORE INTO files SELECT result FROM pictures WHERE length(result) > 0;
 CREATE INDEX IF NOT EXISTS by_state ON pictures (state, number);
 """
@@ -84,11 +85,12 @@ class Journal:
 
         `results` is the local folder of the results where that is another.
         """
-        self.path = folder / FILE
+        self.path = folder / JOURNAL
         try:
             folder.mkdir(parents=True, exist_ok=True)
             self.is_new = not self.path.exists()
             self.database = sqlite3.connect(self.path, PATIENCE, isolation_level=None, check_same_thread=False)
+            refuse_other_tables(self.database)
             self.database.execute("PRAGMA journal_mode = WAL")
             self.database.execute("PRAGMA synchronous = NORMAL")
             self.database.executescript(SCHEMA)
@@ -142,7 +144,22 @@ class Journal:
                 self.database.execute("BEGIN IMMEDIATE")
                 yield self.database
         except sqlite3.OperationalError as error:
-            raise AutoDIRError(f"cannot write the journal {FILE}: {error}; what is done is kept") from error
+            raise AutoDIRError(f"cannot write the journal {JOURNAL}: {error}; what is done is kept") from error
+
+    def keep_to(self, output: Location, folder: Path) -> None:
+        """Note where the results of the journal in a folder go; InputError where it is that of another place."""
+        place = place_of(output, folder)
+        with self.writing() as database:
+            database.execute(
+                "INSERT INTO output SELECT ? WHERE NOT EXISTS (SELECT 1 FROM output)", [os.fsencode(place)]
+            )
+            noted = os.fsdecode(database.execute("SELECT place FROM output").fetchone()[0])
+        if noted != place:
+            theirs = noted if URL.match(noted) else os.path.normpath(folder / noted)
+            raise InputError(
+                f"the journal in {folder} is that of the results in {theirs}; give -o {theirs}, or another "
+                "--journal folder for other results"
+            )
 
     def agree(self, settings: Mapping[str, Any]) -> None:
         """Note the settings of the batch; InputError where it was begun with others, which says what differs."""
@@ -193,41 +210,58 @@ class Journal:
                 [[os.fsencode(name)] for name in names],
             )
 
-    def retry_failed(self) -> int:
-        """Let what failed wait again; return how many."""
+    def retry_failed(self, items: Iterable[Item]) -> int:
+        """Let those that failed wait again; return how many."""
         with self.writing() as database:
-            return database.execute("UPDATE pictures SET state = 'waiting' WHERE state = 'failed'").rowcount
+            return database.executemany(
+                "UPDATE pictures SET state = 'waiting' WHERE name = ? AND state = 'failed'",
+                [[os.fsencode(item.name)] for item in items],
+            ).rowcount
 
     def claim(self, item: Item) -> bool:
         """Take a picture, if it is waiting; afterwards no other process does."""
         with self.writing() as database:
             self._take_back(database)
+            values = [self.owner, os.fsencode(item.name)]
+            if database.execute("SELECT 1 FROM pictures WHERE name = ? AND owner NOT NULL", values[1:]).fetchone():
+                # begun by a process that may have written its files, and could not note it
+                database.executemany("INSERT OR IGNORE INTO files VALUES (?)", [[os.fsencode(n)] for n in item.files])
             taken = database.execute(
-                "UPDATE pictures SET state = 'working', owner = ? WHERE name = ? AND state = 'waiting'",
-                [self.owner, os.fsencode(item.name)],
+                "UPDATE pictures SET state = 'working', owner = ? WHERE name = ? AND state = 'waiting'", values
             )
             return taken.rowcount == 1
 
     def release(self, item: Item) -> None:
-        """Let a picture that this process has at work wait again."""
+        """Let a picture that this process has at work wait again; its files may be there, so it counts as begun."""
         with self.writing() as database:
             database.execute(
-                "UPDATE pictures SET state = 'waiting', owner = NULL WHERE name = ? AND owner = ?",
+                "UPDATE pictures SET state = 'waiting' WHERE name = ? AND owner = ?",
                 [os.fsencode(item.name), self.owner],
             )
 
     def finish(self, item: Item, outcome: Outcome) -> None:
-        """Note what became of a picture."""
+        """Note what became of a picture; of one that fails an older result stays its own."""
         facts = json.dumps(outcome.facts, ensure_ascii=False) if outcome.facts else None
         values = asdict(outcome) | {"facts": facts, "result": os.fsencode(outcome.result)}
         with self.writing() as database:
             database.execute(
-                "UPDATE pictures SET state = :state, decision = :decision, result = :result, seconds = :seconds, "
-                "sha256 = :sha256, facts = :facts, error = :error, owner = NULL WHERE name = :name",
+                "UPDATE pictures SET state = :state, decision = :decision, seconds = :seconds, sha256 = :sha256, "
+                "result = CASE WHEN :state = 'failed' THEN result ELSE :result END, "
+                "facts = :facts, error = :error, owner = NULL WHERE name = :name",
                 values | {"name": os.fsencode(item.name)},
             )
             if outcome.result:
                 database.execute("INSERT OR IGNORE INTO files VALUES (?)", [os.fsencode(outcome.result)])
+
+    def outdated(self, item: Item, outcome: Outcome) -> str:
+        """Return the older result that a picture no longer has with an outcome, unless another has it; "" for none."""
+        name = os.fsencode(item.name)
+        with self.writing() as database:
+            (older,) = database.execute("SELECT result FROM pictures WHERE name = ?", [name]).fetchone()
+            if not older or outcome.state == "failed" or os.fsdecode(older) == outcome.result:
+                return ""
+            query = "SELECT 1 FROM pictures WHERE result = ? AND name != ?"
+            return "" if database.execute(query, [older, name]).fetchone() else os.fsdecode(older)
 
     def beat(self) -> None:
         """Tell the others that this process is at work."""
@@ -261,6 +295,12 @@ class Journal:
         found = self.database.execute("SELECT name, result FROM pictures WHERE state IN ('done', 'clean')")
         return {os.fsdecode(name): os.fsdecode(result) for name, result in found if result}
 
+    def has_written(self, name: str) -> bool:
+        """Return whether a file of this name is the batch's own."""
+        with self.writing() as database:
+            found = database.execute("SELECT 1 FROM files WHERE name = ?", [os.fsencode(name)])
+            return found.fetchone() is not None
+
     def files(self) -> set[str]:
         """Return the names of all files that the batch has written, of pictures that have changed since too."""
         return {os.fsdecode(name) for (name,) in self.database.execute("SELECT name FROM files")}
@@ -271,60 +311,25 @@ class Journal:
         return {os.fsdecode(name) for (name,) in found}
 
     def rows(self) -> list[dict[str, Any]]:
-        """Return all pictures with what became of them, in their order."""
-        columns = ("name", "source", "result", "state", "seconds", "sha256", "decision", "facts", "error")
+        """Return all pictures with what became of them, in their order; what waits again has no outcome."""
+        columns = ("name", "source", "state", *OUTCOME)
         found = self.database.execute(f"SELECT {', '.join(columns)} FROM pictures ORDER BY number")  # noqa: S608 -- our names
         rows = [dict(zip(columns, row, strict=True)) for row in found]
+        rows = [row | dict.fromkeys(HIDDEN.get(row["state"], ())) for row in rows]
         names = [{key: os.fsdecode(row[key] or b"") for key in ("name", "source", "result")} for row in rows]
         return [row | own | {"facts": json.loads(row["facts"] or "{}")} for row, own in zip(rows, names, strict=True)]
 
 
-def stamp_of(item: Item) -> tuple[int, int]:
-    """Return what tells whether a source has changed: its size and its time, or what its store lists."""
-    if item.stamp is not None:
-        return item.stamp
-    try:
-        facts = item.source_path.stat()
-    except OSError:  # why it cannot be read is told when it is its turn
-        return NO_STAMP
-    return facts.st_size, facts.st_mtime_ns
+def refuse_other_tables(database: sqlite3.Connection) -> None:
+    """sqlite3.Error for the database of another program, to which nothing is to be added."""
+    found = {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    if found - set(re.findall(r"TABLE IF NOT EXISTS (\w+)", SCHEMA)):
+        raise sqlite3.DatabaseError(f"{JOURNAL} is the database of another program")
 
 
-def is_other(item: Item, source: str, digest: str | None, stamp: Sequence[int]) -> bool:
-    """Return whether a picture is another than the one of a source: in another place, with another content."""
-    if absolute(item.source) == source or (isinstance(item.source, Path) and same_file(item.source, source)):
-        return False
-    if digest and isinstance(item.source, Path) and item.source.is_file():
-        return sha256(item.source) != digest
-    return tuple(stamp) not in (NO_STAMP, stamp_of(item))
-
-
-def same_file(path: Path, source: str) -> bool:
-    return os.path.realpath(path) == os.path.realpath(source)
-
-
-def is_gone(owner: str) -> bool:
-    """Return whether the process behind an entry was one of this machine and has ended."""
-    host, process, _ = owner.rsplit(":", 2)
-    return host == platform.node() and not process_exists(int(process))
-
-
-def process_exists(number: int) -> bool:
-    """Return whether a process of this machine runs."""
-    if os.name == "nt":
-        import ctypes
-
-        handle = ctypes.windll.kernel32.OpenProcess(0x1000, False, number)  # PROCESS_QUERY_LIMITED_INFORMATION
-        if not handle:
-            return False
-        code = ctypes.c_ulong()
-        ctypes.windll.kernel32.GetExitCodeProcess(handle, ctypes.byref(code))
-        ctypes.windll.kernel32.CloseHandle(handle)
-        return code.value == 259  # STILL_ACTIVE
-    try:
-        os.kill(number, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass
-    return True
+def place_of(output: Location, folder: Path) -> str:
+    """Return the place of results as the journal in a folder notes it: relative where both can be moved together."""
+    if not isinstance(output, Path):
+        return output.rstrip("/")
+    place, own = os.path.realpath(output), os.path.realpath(folder)
+    return os.path.relpath(place, own) if Path(own).is_relative_to(place) else place

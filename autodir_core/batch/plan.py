@@ -6,19 +6,31 @@ import glob
 import os
 from collections import Counter
 from collections.abc import Container, Iterator, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 from itertools import count
-from pathlib import Path, PurePath
+from pathlib import Path, PurePath, PurePosixPath
 
+from ..cli.pictures import find_mask, list_masks
 from ..errors import InputError
-from ..imaging.paths import FILM_SUFFIXES, FORMATS, fit_name, list_pictures
-from .storage import Location, join, list_urls, location
+from ..imaging.paths import FILM_SUFFIXES, FORMATS, check_there, fit_name, list_pictures, read_list
+from ..serialization.hashing import sha256
+from .storage import Location, join, list_urls, location, short_hash
 
 CONTAINERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska"}
 """Suffixes of restored films, and what FFmpeg calls their format; films of other formats become Matroska."""
 
+JOURNAL, TABLE, PAGE = "batch.sqlite", "batch.csv", "batch.html"
+"""Names of a batch's own files in the output folder."""
+
+OWN_FILES = frozenset({TABLE, PAGE, JOURNAL, f"{JOURNAL}-wal", f"{JOURNAL}-shm"})
+
 LIST_SUFFIX = ".txt"
 """Of a file with one path per line, relative to its own folder."""
+
+
+NO_STAMP = 0, 0
+"""Of what is not there."""
 
 
 @dataclass(frozen=True)
@@ -30,12 +42,14 @@ class Item:
         name: where its result goes below the output folder, with sub-folders; the key in the journal.
         stamp: of a URL: the size, and a number that changes with the content.
         copy: where a copy goes, its own suffix kept, of one that needs nothing; "" where all results have one format.
+        mask: a local file, where there are masks.
     """
 
     source: Location
     name: str
     stamp: tuple[int, int] | None = None
     copy: str = ""
+    mask: Path | None = None
 
     @property
     def source_path(self) -> Path:
@@ -46,6 +60,45 @@ class Item:
     def files(self) -> set[str]:
         """The names of what may be written of it."""
         return {self.name, self.copy} - {""}
+
+
+def stamp_of(item: Item) -> tuple[int, int]:
+    """Return what tells whether a source has changed: its size and its time, or what its store lists.
+
+    The second number has that of its mask in it, which changes the result too.
+    """
+    try:
+        size, mark = item.stamp or file_stamp(item.source_path)
+        if item.mask:
+            mark = short_hash(f"{mark} {file_stamp(item.mask)}")
+        return size, mark
+    except OSError:  # why it cannot be read is told when it is its turn
+        return NO_STAMP
+
+
+def file_stamp(path: Path) -> tuple[int, int]:
+    facts = path.stat()
+    return facts.st_size, facts.st_mtime_ns
+
+
+def check_source(source: Path) -> None:
+    """InputError for what cannot be read as one file."""
+    check_there(source)
+    if source.is_dir():
+        raise InputError(f"{source} is a folder without pictures; leave it out")
+
+
+def is_other(item: Item, source: str, digest: str | None, stamp: Sequence[int]) -> bool:
+    """Return whether a picture is another than the one of a source: in another place, with another content."""
+    if absolute(item.source) == source or (isinstance(item.source, Path) and same_file(item.source, source)):
+        return False
+    if digest and isinstance(item.source, Path) and item.source.is_file():
+        return sha256(item.source) != digest
+    return tuple(stamp) not in (NO_STAMP, stamp_of(item))
+
+
+def same_file(path: Path, source: str) -> bool:
+    return os.path.realpath(path) == os.path.realpath(source)
 
 
 def is_film(path: PurePath) -> bool:
@@ -94,6 +147,24 @@ def plan_items(given: Sequence[str], output: Location, suffix: str | None = None
     return items
 
 
+def with_masks(items: Sequence[Item], mask: str, planned: Sequence[Item]) -> list[Item]:
+    """Return pictures with their masks; InputError where one has none, or not one alone.
+
+    Args:
+        items: those that are chosen of `planned`.
+        mask: a file for all, or a folder. In there a picture's own lies where the picture lies below its INPUT; one in
+            the folder itself serves where no other of the `planned` has the same name.
+        planned: all pictures.
+    """
+    names, listed = Counter(item.source_path.stem for item in planned), cache(list_masks)
+
+    def find(item: Item) -> Path:
+        own = str(PurePath(item.name).parent)
+        return find_mask(mask, item.source_path, [own, ""] if names[item.source_path.stem] == 1 else [own], listed)
+
+    return [replace(item, mask=find(item)) for item in items]
+
+
 def name_results(found: Sequence[Found], suffix: str | None) -> list[Item]:
     """Return pictures with the names of their results; where two become alike by a changed suffix, both keep their own.
 
@@ -112,14 +183,19 @@ def name_results(found: Sequence[Found], suffix: str | None) -> list[Item]:
             stem = PurePath(name).stem
         folders[name.casefold()] = folder
         forced = suffix is not None and not is_film(relative)
-        copy = "" if forced else (relative.parent / fit_name(stem, relative.suffix)).as_posix()
-        items.append(Item(source, name, stamp, copy))
+        items.append(Item(source, name, stamp, "" if forced else copy_name(relative, stem)))
     return items
+
+
+def copy_name(relative: PurePath, stem: str) -> str:
+    """Return the name of a bit for bit copy; "" where it would be that of a file of the batch's own."""
+    name = (relative.parent / fit_name(stem, relative.suffix)).as_posix()
+    return "" if name.casefold() in OWN_FILES else name
 
 
 def tell_apart(name: str, source: Location, relative: PurePath) -> tuple[PurePath, str]:
     """Return the path of a picture below OUT, and a name of its own: with its own suffix, or where a missing one is."""
-    if isinstance(source, Path) and not source.exists():
+    if isinstance(source, Path) and not os.path.exists(source):
         relative = source.relative_to(source.anchor)
         return relative, result_name(relative, PurePath(name).suffix)
     ending = PurePath(name).suffix
@@ -142,7 +218,7 @@ def absolute(source: Location) -> str:
 def is_below(source: Location, folder: Location) -> bool:
     """Return whether a file lies in a folder or its sub-folders, by path or by URL."""
     if isinstance(source, Path) and isinstance(folder, Path):
-        return folder.resolve() in source.resolve().parents
+        return Path(os.path.realpath(folder)) in Path(os.path.realpath(source)).parents
     return isinstance(source, str) and isinstance(folder, str) and source.startswith(folder.rstrip("/") + "/")
 
 
@@ -186,48 +262,71 @@ Found = tuple[Location, PurePath, tuple[int, int] | None]
 def find_sources(given: Sequence[str]) -> Iterator[Found]:
     """Yield each picture of what was given."""
     for text in given:
+        if not text:
+            raise InputError(
+                "an INPUT is empty; give pictures, folders, wildcards or lists (.txt), or . for this folder"
+            )
         path = location(text)
         if isinstance(path, str):
             yield from list_urls(path, FILM_SUFFIXES)
-        elif path.suffix.lower() == LIST_SUFFIX and path.is_file():
+        elif path.suffix.lower() == LIST_SUFFIX and os.path.isfile(path):
             yield from find_listed(path)
         else:
             yield from ((found, relative, None) for found, relative in find_files(path))
 
 
 def find_files(path: Path) -> Iterator[tuple[Path, Path]]:
-    """Yield the pictures of a folder with its sub-folders, of a wildcard, or the one file, as in `Found`."""
-    if path.is_dir():
+    """Yield the pictures of a folder with its sub-folders, of a wildcard, or the one file, as in `Found`.
+
+    What is there and no file, such as a link to nowhere, is yielded too: it is a failure of its own.
+    """
+    if os.path.isdir(path):
         listed = list_pictures(path, recursive=True, others=FILM_SUFFIXES)
         yield from ((found, found.relative_to(path)) for found in listed)
     else:
-        names = [str(path)] if path.exists() else sorted(glob.glob(str(path), recursive=True)) or [str(path)]
-        yield from ((found, Path(found.name)) for found in list_pictures(names))
+        names = [str(path)] if os.path.lexists(path) else sorted(glob.glob(str(path), recursive=True)) or [str(path)]
+        odd = [name for name in names if os.path.lexists(name) and not os.path.isfile(name) and not os.path.isdir(name)]
+        usable = [name for name in names if name not in odd]
+        yield from (
+            (found, Path(found.name)) for found in [*map(Path, odd), *(list_pictures(usable) if usable else ())]
+        )
 
 
 def find_listed(path: Path) -> Iterator[Found]:
     """Yield what a list names, a relative path with its folders, an absolute one or a URL by its name.
 
-    What is missing is yielded too: it is a failure of its own, not the end of the list.
+    What is missing, or holds nothing, is yielded too: it is a failure of its own, not the end of the list.
     """
-    lines = [line.strip() for line in path.read_text(encoding="utf-8-sig", errors="surrogateescape").splitlines()]
-    for line in filter(None, lines):
-        listed = location(line)
-        if isinstance(listed, str):
-            yield from list_urls(listed, FILM_SUFFIXES)
-        else:
-            place, folder = path.parent / listed, folder_of(listed, path.parent)
-            is_there = place.exists() or glob.glob(str(place), recursive=True)
-            files = find_files(place) if is_there else [(place, Path(place.name))]
-            yield from ((found, folder / relative, None) for found, relative in files)
+    for listed in map(location, read_list(path)):
+        try:
+            yield from list(find_line(listed, path.parent))
+        except InputError:
+            yield unread(listed, path.parent)
+
+
+def find_line(listed: Location, start: Path) -> Iterator[Found]:
+    """Yield the pictures of a line of a list, which lies in the folder `start`."""
+    if isinstance(listed, str):
+        yield from list_urls(listed, FILM_SUFFIXES)
+    else:
+        folder = folder_of(listed, start)
+        yield from ((found, folder / relative, None) for found, relative in find_files(start / listed))
+
+
+def unread(listed: Location, start: Path) -> Found:
+    """Return a line of a list that has no pictures as one: why it cannot be read is told when it is its turn."""
+    if isinstance(listed, str):
+        return listed, PurePath(PurePosixPath(listed).name), None
+    folder = folder_of(listed, start)
+    return start / listed, folder if folder == listed else folder / listed.name, None
 
 
 def folder_of(listed: Path, start: Path) -> Path:
     """Return the folder in OUT of the pictures of a path in a list, which lies in the folder `start`."""
-    is_pattern = glob.has_magic(str(listed.parent)) and not (start / listed).exists()
+    is_pattern = glob.has_magic(str(listed.parent)) and not os.path.exists(start / listed)
     if listed.is_absolute() or ".." in listed.parts or is_pattern:
         return Path()
-    return listed if (start / listed).is_dir() else listed.parent
+    return listed if os.path.isdir(start / listed) else listed.parent
 
 
 def result_name(relative: PurePath, suffix: str | None) -> str:

@@ -1,8 +1,10 @@
-"""Work that several devices of one machine share: a process for each."""
+"""Processes: one for each device of this machine, and whether one still runs."""
 
 from __future__ import annotations
 
 import multiprocessing
+import os
+import platform
 import time
 from collections.abc import Callable, Sequence
 from multiprocessing.process import BaseProcess
@@ -52,3 +54,30 @@ def end(processes: Sequence[BaseProcess]) -> None:
             process.join(max(limit - time.monotonic(), 0))
             process.terminate()
             process.join()
+
+
+def is_gone(owner: str) -> bool:
+    """Return whether the process behind an entry was one of this machine and has ended."""
+    host, process, _ = owner.rsplit(":", 2)
+    return host == platform.node() and not process_exists(int(process))
+
+
+def process_exists(number: int) -> bool:
+    """Return whether a process of this machine runs."""
+    if os.name == "nt":
+        import ctypes
+
+        handle = ctypes.windll.kernel32.OpenProcess(0x1000, False, number)  # PROCESS_QUERY_LIMITED_INFORMATION
+        if not handle:
+            return False
+        code = ctypes.c_ulong()
+        ctypes.windll.kernel32.GetExitCodeProcess(handle, ctypes.byref(code))
+        ctypes.windll.kernel32.CloseHandle(handle)
+        return code.value == 259  # STILL_ACTIVE
+    try:
+        os.kill(number, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True

@@ -24,13 +24,12 @@ from pathlib import Path
 from typing import Any
 
 from ..cli.options import load_model
-from ..cli.pictures import find_mask
 from ..errors import AutoDIRError, InputError
 from ..optional_imports import optional_import
 from ..serialization.atomic import atomic_path, one_line
 from .journal import Journal, Outcome
-from .plan import Item
-from .run import Staging, Work, heartbeat, keep_date, read_one, start_one
+from .plan import Item, check_source
+from .run import Staging, Work, heartbeat, keep_date, note_outcome, read_one, refuse_taken, start_one
 from .storage import is_url
 
 with optional_import("ray", "leave --ray out"):
@@ -60,7 +59,7 @@ class Parcel:
 
     item: Item
     content: bytes | None
-    mask: tuple[str, bytes] | None
+    mask: bytes | None
 
 
 class Worker:
@@ -69,7 +68,7 @@ class Worker:
     def __init__(self, arguments: argparse.Namespace, weights: bytes | None) -> None:
         self.arguments, self.weights = argparse.Namespace(**vars(arguments)), weights
         self.networks = threading.Lock()
-        self.masks: dict[str, tuple[str, bytes] | None] = {}
+        self.masks: dict[str, bytes | None] = {}
 
     def load(self) -> str:
         """Load the model; return which process this is."""
@@ -79,7 +78,6 @@ class Worker:
         if self.weights is not None:
             own.model = str(self.folder / Path(own.model).name)
             Path(own.model).write_bytes(self.weights)
-        own.mask = own.mask and str(self.folder / "masks")
         self.staging = Staging.below(self.folder, own.output if is_url(own.output) else self.folder / "results")
         self.readers, self.writers = ThreadPoolExecutor(IN_FLIGHT), ThreadPoolExecutor(IN_FLIGHT)
         work = chosen_work(load_model(own), own, self.staging)
@@ -89,10 +87,10 @@ class Worker:
     def process(self, work: Work[Any, Any], item: Item, picture: Any) -> Any:
         """Let the networks see one picture at a time, while others are read and written."""
         with self.networks:
-            if mask := self.masks.pop(item.name):
-                shutil.rmtree(self.folder / "masks", ignore_errors=True)
-                (self.folder / "masks").mkdir()
-                (self.folder / "masks" / mask[0]).write_bytes(mask[1])
+            if (mask := self.masks.pop(item.name)) and item.mask:
+                own = self.folder / f"mask{item.mask.suffix}"
+                own.write_bytes(mask)
+                item = replace(item, mask=own)
             return work.process(item, picture)
 
     def do(self, parcel: Parcel) -> tuple[Outcome, bytes | None]:
@@ -207,9 +205,13 @@ class Driver:
 
     def submit(self, worker: Any, item: Item) -> None:
         try:
-            parcel = pack(item, self.arguments)
+            if is_url(self.arguments.output) and not self.arguments.assess_only:  # the worker writes it
+                for name in item.files:
+                    self.check(name)
+            parcel = pack(item)
         except (AutoDIRError, OSError) as error:
-            self.finish(item, Outcome("failed", error=f"{item.source}: {one_line(error)}"))
+            named = "" if isinstance(error, AutoDIRError) else f"{item.source}: "
+            self.finish(item, Outcome("failed", error=named + one_line(error)))
             return
         self.tasks[worker.do.remote(parcel)] = worker, item
         self.load[worker] += self.places(item)
@@ -257,21 +259,26 @@ class Driver:
             with atomic_path(self.arguments.output / outcome.result) as temporary:
                 temporary.write_bytes(content)
                 keep_date(item.source, temporary)
+                self.check(outcome.result)
         except (AutoDIRError, OSError) as error:
             return Outcome("failed", sha256=outcome.sha256, error=one_line(error))
         return outcome
 
+    def check(self, name: str) -> None:
+        refuse_taken(self.journal, self.arguments.output, self.arguments.overwrite, name)
+
     def finish(self, item: Item, outcome: Outcome) -> None:
-        self.journal.finish(item, outcome)
+        note_outcome(self.journal, self.arguments.output, item, outcome)
         self.tell(item, outcome)
 
 
-def pack(item: Item, arguments: argparse.Namespace) -> Parcel:
+def pack(item: Item) -> Parcel:
     """Return what a worker needs of this machine's files."""
-    content = item.source.read_bytes() if isinstance(item.source, Path) else None
-    mask = find_mask(arguments.mask, item.source_path) if arguments.mask else None
-    named = (item.source_path.stem + mask.suffix, mask.read_bytes()) if mask else None
-    return Parcel(item, content, named)
+    content = None
+    if isinstance(item.source, Path):
+        check_source(item.source)
+        content = item.source.read_bytes()
+    return Parcel(item, content, item.mask and item.mask.read_bytes())
 
 
 def worker_factory(arguments: argparse.Namespace) -> tuple[str, Callable[[], Any]]:

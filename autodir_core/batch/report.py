@@ -18,12 +18,10 @@ from ..errors import AutoDIRError
 from ..imaging.files import read_picture
 from ..imaging.layout import to_pil
 from ..reporting.page import render_page, render_picture
+from .plan import PAGE, TABLE
 from .storage import Location, join, local_file, location, write_text_to
 
 pictures_logger = logging.getLogger(imaging.__name__)
-
-TABLE, PAGE = "batch.csv", "batch.html"
-"""Names of the files in the output folder."""
 
 SHOWN, SHOWN_SHOTS, HEIGHT = 12, 3, 320
 """How many pictures or films the page shows, how many shots of a film, and their rows at most."""

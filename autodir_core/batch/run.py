@@ -11,17 +11,19 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path, PurePosixPath
 from time import perf_counter
 from typing import Any, Generic, TypeVar
 
-from ..errors import AutoDIRError, explain_full_memory
+from ..errors import AutoDIRError, InputError, explain_full_memory
 from ..imaging.formats.errors import FORMAT_ERRORS
-from ..serialization.atomic import one_line
+from ..imaging.paths import warn_once
+from ..serialization.atomic import guarded, one_line
 from ..serialization.hashing import sha256
 from .journal import BEAT, Journal, Outcome
-from .plan import Item, is_film
-from .storage import Location, fetch, join, send
+from .plan import Item, check_source, is_film
+from .storage import Location, exists, fetch, join, remove, send
 
 READERS, AHEAD = 2, 2
 """Threads that decode, and pictures that wait decoded: more would only take memory."""
@@ -41,17 +43,19 @@ class Staging:
         results: the local folder that results are written to.
         output: the URL that they go on to; None where they stay.
         folder: of local copies; it has a temporary name, so that what a killed process leaves there is removed.
+        check: raises where the result of a name would replace a file that is none of the batch's.
     """
 
     results: Path
     output: str | None
     folder: Path
+    check: Callable[[str], None] = lambda name: None
 
     @classmethod
-    def below(cls, folder: Path, output: Location) -> Staging:
+    def below(cls, folder: Path, output: Location, check: Callable[[str], None] = lambda name: None) -> Staging:
         """Return one for results that go to `output`, with its copies in a folder of their own below `folder`."""
         own = folder / f".{secrets.token_hex(8)}"
-        return cls(output, None, own) if isinstance(output, Path) else cls(own / "results", output, own)
+        return cls(output, None, own, check) if isinstance(output, Path) else cls(own / "results", output, own, check)
 
     def __enter__(self) -> Staging:
         return self
@@ -81,6 +85,16 @@ class Staging:
         """Remove the local copy of a source; what is no copy stays."""
         if local.source != item.source:
             shutil.rmtree(local.source_path.parent, ignore_errors=True)
+
+
+def refuse_taken(journal: Journal, output: Location, overwrite: bool, name: str) -> None:
+    """InputError where a file has the name of a result and is none of the batch's: it was put there since the start."""
+    place = join(output, name)
+    if not overwrite and exists(place) and not journal.has_written(name):
+        raise InputError(
+            f"{place} was put there during the run, and is not replaced; move it, or give --overwrite, and run again "
+            "with --retry-failed"
+        )
 
 
 LOCAL = Staging(Path(), None, Path())
@@ -126,9 +140,9 @@ def run_batch(
 ) -> None:
     """Do the work for every picture that is waiting, until none is left for this process.
 
-    What fails is noted and told, and the next one follows. `on_outcome` is called in this thread. After an
-    interruption what was not written waits again.
+    What fails is told, and the next one follows; what an interruption leaves waits again. `on_outcome`: in this thread.
     """
+    note = partial(note_outcome, journal, work.staging.output or work.staging.results)
     with (
         heartbeat(journal),
         ThreadPoolExecutor(READERS, "read") as readers,
@@ -136,11 +150,21 @@ def run_batch(
     ):
         written: deque[tuple[Item, Future[Outcome]]] = deque()
         for item, decoded in read_ahead(items, journal, readers, work):
-            written.append((item, start_one(item, decoded, work, writer, journal.finish)))
+            written.append((item, start_one(item, decoded, work, writer, note)))
             while len(written) > 1 or (written and written[0][1].done()):
                 on_outcome(*result_of(written.popleft()))
         for pair in written:
             on_outcome(*result_of(pair))
+
+
+def note_outcome(journal: Journal, output: Location, item: Item, outcome: Outcome) -> None:
+    """Note what became of a picture, once an older result that it no longer has is removed."""
+    if older := journal.outdated(item, outcome):
+        try:
+            remove(join(output, older))
+        except FAILURES as error:
+            warn_once(f"{join(output, older)} is an older result and cannot be removed: {one_line(error)}")
+    journal.finish(item, outcome)
 
 
 def read_ahead(
@@ -167,6 +191,7 @@ def read_one(item: Item, work: Work[Any, Any], content: bytes | None = None) -> 
     local = item
     try:
         local = work.staging.fetch(item, content)
+        check_source(local.source_path)
         with explain_full_memory(str(item.source)):
             return Decoded(local, work.read(local.source_path), sha256(local.source_path))
     except FAILURES as error:
@@ -215,12 +240,20 @@ class Attempt:
         """Return what the networks make of it; raises what reading it raised."""
         if self.decoded.error:
             raise self.decoded.error
-        return self.work.process(self.decoded.local, self.decoded.picture)
+        with guarded(self.check):
+            return self.work.process(self.decoded.local, self.decoded.picture)
+
+    def check(self, path: Path) -> None:
+        """Raise where a result is about to be moved over a file that is none of the batch's."""
+        for name in self.item.files:
+            if path == self.work.staging.results / name:
+                self.work.staging.check(name)
 
     def write(self, result: Any) -> Outcome:
         """Write its files and bring them to where they belong."""
         try:
-            outcome = self.work.write(self.decoded.local, self.decoded.picture, result)
+            with guarded(self.check):
+                outcome = self.work.write(self.decoded.local, self.decoded.picture, result)
             if outcome.result:
                 keep_date(self.item.source, self.work.staging.results / outcome.result)
             self.work.staging.deliver(outcome.result)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import sys
 import tempfile
@@ -85,7 +86,7 @@ def list_urls(url: str, others: frozenset[str]) -> Iterator[tuple[str, PurePosix
         folder = "*" not in path and files.isdir(path)
         infos = files.find(path, detail=True) if folder else files.glob(path, detail=True)
     found = {name: info for name, info in infos.items() if info["type"] == "file"}
-    taken = {name: info for name, info in found.items() if not folder or is_wanted(PurePosixPath(name), others)}
+    taken = {name: info for name, info in found.items() if not folder or is_wanted(name.removeprefix(path), others)}
     if not taken:
         raise InputError(f"no pictures in {url}; give a folder, a file or a wildcard that has some")
     if len(taken) < len(found):
@@ -97,16 +98,22 @@ def list_urls(url: str, others: frozenset[str]) -> Iterator[tuple[str, PurePosix
         yield found_url, PurePosixPath(relative), stamp(taken[name])
 
 
-def is_wanted(path: PurePosixPath, others: frozenset[str]) -> bool:
-    """Return whether a file of a folder is taken."""
+def is_wanted(name: str, others: frozenset[str]) -> bool:
+    """Return whether a file of a folder is taken, by its path in there."""
+    path = PurePosixPath(name)
     suffixes = READABLE | others | (HEIF_SUFFIXES if has_heif() else frozenset())
-    return path.suffix.lower() in suffixes and not path.name.startswith(".")
+    return path.suffix.lower() in suffixes and not any(part.startswith(".") for part in path.parts)
 
 
 def stamp(info: Mapping[str, Any]) -> tuple[int, int]:
     """Return a file's size and a number that changes with its content, from what its file system lists."""
     mark = next((str(info[name]) for name in CHANGE_MARKS if info.get(name)), "")
-    return int(info.get("size") or 0), int.from_bytes(hashlib.sha256(mark.encode()).digest()[:7], "big")
+    return int(info.get("size") or 0), short_hash(mark)
+
+
+def short_hash(text: str) -> int:
+    """Return a number that changes with a text, of no more bits than SQLite holds."""
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:7], "big")
 
 
 def fetch(url: str, target: Path) -> None:
@@ -130,10 +137,30 @@ def send(source: Path, url: str) -> None:
             files.mv(path + PART_ENDING, path)
 
 
+def exists(place: Location) -> bool:
+    """Return whether something has this name, a link to nowhere included."""
+    if isinstance(place, Path):
+        return os.path.lexists(place)
+    files, path = open_store(place)
+    with explained(place):
+        files.invalidate_cache()
+        return bool(files.exists(path))
+
+
+def remove(place: Location) -> None:
+    """Remove a file that may be gone already."""
+    if isinstance(place, Path):
+        place.unlink(missing_ok=True)
+    elif exists(place):
+        files, path = open_store(place)
+        with explained(place):
+            files.rm_file(path)
+
+
 def present(folder: Location, names: Iterable[str]) -> set[str]:
     """Return which of these files are in a folder or its sub-folders."""
     if isinstance(folder, Path):
-        return {name for name in names if (folder / name).exists()}
+        return {name for name in names if exists(folder / name)}
     files, path = open_store(folder)
     with explained(folder):
         start = len(path.rstrip("/")) + 1

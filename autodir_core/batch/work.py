@@ -14,7 +14,7 @@ import torch
 from ..choices import COLOR_METHODS
 from ..cli.console import say
 from ..cli.options import chosen_labels
-from ..cli.pictures import Job, find_mask
+from ..cli.pictures import Job
 from ..cli.restorer import ProgressReporter, Restorer
 from ..imaging.files import Picture, read_picture
 from ..imaging.formats.encoding import DEEP_FORMATS
@@ -95,7 +95,7 @@ def keeps_depth(item: Item, source: Picture | Path, arguments: argparse.Namespac
 
 
 def job_of(item: Item, arguments: argparse.Namespace) -> Job:
-    return Job(item.source_path, arguments.output / item.name)
+    return Job(item.source_path, arguments.output / item.name, item.mask)
 
 
 def restoration_outcome(picture: Picture, done: Restoration) -> Outcome:
@@ -116,7 +116,7 @@ def restore_one_film(item: Item, restorer: Restorer) -> Sequence[Any]:
         if done % LINE_EVERY == 0 or done == total:
             say(f"{item.name}: frame {done} of {total}", quiet=arguments.quiet)
 
-    mask = read_picture(find_mask(arguments.mask, item.source_path)).image if arguments.mask else None
+    mask = read_picture(item.mask).image if item.mask else None
     if mask is not None and not mask.any():
         return []
     color = arguments.match_color if arguments.match_color in COLOR_METHODS else None

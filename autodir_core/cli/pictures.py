@@ -7,7 +7,8 @@ import glob
 import os
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -24,10 +25,11 @@ REDO = "settings and additional outputs of this run do not apply to it, --overwr
 
 @dataclass(frozen=True)
 class Job:
-    """One picture file and the file its result goes to."""
+    """One picture file, the file its result goes to, and its mask where that is not to be looked for."""
 
     source: Path
     target: Path
+    mask: Path | None = None
 
     def sibling(self, ending: str) -> Path:
         """Return a file next to the result, named after it."""
@@ -48,16 +50,35 @@ def find_pictures(given: Sequence[str]) -> list[Path]:
     return list_pictures([path for some in paths for path in some])
 
 
-def find_mask(mask: str, source: Path) -> Path:
-    """Return the mask file for a picture: `mask` itself, or the one named like the picture in that folder."""
+Masks = Mapping[str, Sequence[Path]]
+"""The files of a folder of masks, by the names of their pictures without suffixes."""
+
+
+def list_masks(folder: Path) -> Masks:
+    masks: dict[str, list[Path]] = {}
+    with suppress(InputError):  # no folder, or an empty one
+        for path in list_pictures(folder):
+            masks.setdefault(path.stem, []).append(path)
+    return masks
+
+
+def find_mask(
+    mask: str, source: Path, folders: Sequence[str] = ("",), listed: Callable[[Path], Masks] = list_masks
+) -> Path:
+    """Return the mask file for a picture: `mask` itself, or the one named like the picture in that folder.
+
+    It is looked for in the `folders` below that one in turn; `listed` may remember the answers of `list_masks`.
+    """
     if not Path(mask).exists():
         raise InputError(f"the mask {mask} does not exist; give a picture, or a folder with one for each picture")
     if not Path(mask).is_dir():
         [found] = list_pictures(mask)
         return found
-    named = [path for path in list_pictures(mask) if path.stem == source.stem]
+    places = list(dict.fromkeys(Path(mask, folder) for folder in folders))
+    named = next((found for place in places if (found := listed(place).get(source.stem))), ())
     if len(named) != 1:
-        raise InputError(f"{mask} needs one mask named {source.stem}.*, it has {len(named)}; add or rename it")
+        shown = " or ".join(map(str, places))
+        raise InputError(f"{shown} needs one mask named {source.stem}.*, it has {len(named)}; add or rename it")
     return named[0]
 
 
@@ -143,7 +164,7 @@ def check_distinct(jobs: Sequence[Job], endings: Sequence[str]) -> None:
 
 def canonical(path: Path) -> str:
     """Return one spelling of a path, whether or not it exists."""
-    return os.path.normcase(path.resolve())
+    return os.path.normcase(os.path.realpath(path))
 
 
 def check_writable(folder: Path) -> None:
@@ -154,6 +175,15 @@ def check_writable(folder: Path) -> None:
             pass
     except OSError as error:
         raise InputError(f"cannot write into {folder}: {error.strerror or error}; choose another output") from error
+
+
+def check_folder(folder: Path) -> None:
+    """InputError for a folder of results that cannot be written, or made."""
+    there = next(place for place in (folder, *folder.parents) if os.path.lexists(place))
+    if os.path.isfile(there):
+        raise InputError(f"{there} is a file; give a folder for the results")
+    if not os.path.isdir(there) or not os.access(there, os.W_OK | os.X_OK):
+        raise InputError(f"cannot write into {there}; choose another output folder")
 
 
 def refuse_existing(paths: Sequence[Path]) -> None:

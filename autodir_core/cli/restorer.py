@@ -147,9 +147,10 @@ class Restorer:
 
     def read_mask(self, job: Job, image: Tensor) -> Tensor | None:
         """Return where a picture is to be restored, [1, H, W] in 0..1; None for everywhere."""
-        if not self.arguments.mask:
+        path = job.mask or (find_mask(self.arguments.mask, job.source) if self.arguments.mask else None)
+        if path is None:
             return None
-        return fit_map(read_picture(find_mask(self.arguments.mask, job.source)).image, image, name="mask").clamp(0, 1)
+        return fit_map(read_picture(path).image, image, name="mask").clamp(0, 1)
 
     def match_colors(self, image: Tensor, restoration: Restoration) -> Restoration:
         """Return the outcome with the colors of the input, where that is asked for and something was changed."""

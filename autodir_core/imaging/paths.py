@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import hashlib
 import logging
 import os
@@ -10,8 +11,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path, PurePath
+from stat import S_ISDIR, S_ISREG
 
 from ..errors import InputError
+from ..serialization.atomic import one_line
 
 logger = logging.getLogger(__name__)
 
@@ -52,18 +55,40 @@ def list_pictures(
     """Return the picture files among `paths` and in its folders, each once, in natural order (2 before 10).
 
     A file is taken whatever its suffix; of a folder the `READABLE` ones that are not hidden, with `recursive` those of
-    its sub-folders too, and files of `others`, suffixes in lower case. A warning names what else a folder holds. Raises
-    InputError for a path that does not exist and where nothing is found.
+    its sub-folders too, hidden and linked ones left out, and files of `others`, suffixes in lower case. Warnings name
+    what else a folder holds, and what cannot be read. Raises InputError for a path that does not exist and where
+    nothing is found.
     """
     given = [Path(path) for path in ([paths] if isinstance(paths, (str, os.PathLike)) else paths)]
-    missing = [path for path in given if not path.exists()]
-    if missing:
-        raise InputError(f"{missing[0]} does not exist; give picture files or folders")
+    for path in given:
+        check_there(path)
     found = {file for path in given for file in ([path] if path.is_file() else _pictures_in(path, recursive, others))}
     if not found:
         places = ", ".join(map(str, given)) or "an empty list"
         raise InputError(f"no pictures in {places}; looked for {', '.join(sorted(READABLE))}")
     return sorted(found, key=_natural_key)
+
+
+def read_list(path: Path) -> Iterator[str]:
+    """Yield the lines of a list: UTF-8, or UTF-16 with a byte-order mark; InputError for what is no text."""
+    content = path.read_bytes()
+    wide = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    text = content.decode("utf-16", "replace") if wide else content.decode("utf-8-sig", "surrogateescape")
+    if "\0" in text:
+        raise InputError(f"{path} holds zero bytes, so it is no list of paths; give a text file with a path a line")
+    yield from filter(None, map(str.strip, text.splitlines()))
+
+
+def check_there(path: Path) -> None:
+    """InputError for what is neither a file nor a folder, or cannot be looked at."""
+    try:
+        kind = path.stat().st_mode
+    except FileNotFoundError as error:
+        raise InputError(f"{path} does not exist; give picture files or folders") from error
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} cannot be read: {one_line(error)}; give picture files or folders") from error
+    if not S_ISREG(kind) and not S_ISDIR(kind):
+        raise InputError(f"{path} is neither a file nor a folder; give picture files or folders")
 
 
 def has_heif() -> bool:
@@ -84,10 +109,10 @@ def fit_name(stem: str, ending: str, room: int = MAX_NAME_BYTES) -> str:
 def _pictures_in(folder: Path, recursive: bool, more: frozenset[str]) -> Iterator[Path]:
     suffixes = READABLE | more | (HEIF_SUFFIXES if has_heif() else frozenset())
     others: list[Path] = []
-    for path in folder.rglob("*") if recursive else folder.iterdir():
-        if path.name.startswith(".") or path.name.lower() in FOLDER_FILES or (recursive and path.is_dir()):
+    for path in _list(folder, recursive):
+        if path.name.startswith(".") or path.name.lower() in FOLDER_FILES:
             continue
-        if path.suffix.lower() in suffixes and path.is_file():
+        if path.suffix.lower() in suffixes and os.path.isfile(path):
             yield path
         else:
             others.append(path)
@@ -95,6 +120,22 @@ def _pictures_in(folder: Path, recursive: bool, more: frozenset[str]) -> Iterato
         taken = f"of a folder the pictures{' and films' * bool(more)} are taken"
         advice = sorted({advise(path) for path in others} - {""})
         warn_once(f"{folder}: passed over {_name_some(others)}; {'; '.join([taken, *advice])}")
+
+
+def _list(folder: Path, recursive: bool) -> Iterator[Path]:
+    """Yield what a folder holds, or the files in it and its sub-folders; a warning names each that is left out."""
+
+    def tell(error: OSError) -> None:
+        warn_once(f"{error.filename} cannot be read, so its pictures are left out: {one_line(error)}")
+
+    for place, folders, files in os.walk(folder, onerror=tell):
+        if not recursive:
+            yield from (folder / name for name in [*folders, *files])
+            return
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for linked in filter(os.path.islink, (os.path.join(place, name) for name in folders)):
+            warn_once(f"{linked} is a link to a folder, and links are not followed; give it too to take its pictures")
+        yield from (Path(place, name) for name in files)
 
 
 def advise(path: PurePath) -> str:

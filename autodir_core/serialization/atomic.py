@@ -7,14 +7,31 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 
 from ..errors import InputError
 
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 """What the operating system says where a disk, a share of it or a file holds nothing more."""
+
+
+_check: ContextVar[Callable[[Path], None]] = ContextVar("check", default=lambda path: None)
+
+
+@contextmanager
+def guarded(check: Callable[[Path], None]) -> Iterator[None]:
+    """In the block call `check` with each path right before a file is moved there; what it raises keeps what is there.
+
+    It holds for this thread.
+    """
+    token = _check.set(check)
+    try:
+        yield
+    finally:
+        _check.reset(token)
 
 
 @contextmanager
@@ -29,6 +46,7 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     _reserve(temporary, path)
     try:
         yield temporary
+        _check.get()(path)
         _move(temporary, path)
     except OSError as error:
         if error.errno not in FULL:
@@ -97,4 +115,4 @@ def _move(temporary: Path, path: Path) -> None:
 def one_line(error: BaseException) -> str:
     """Return what went wrong, in one line."""
     text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    return " ".join(text.split()) or type(error).__name__
+    return " ".join(filter(None, map(str.strip, text.splitlines()))) or type(error).__name__

@@ -21,7 +21,7 @@ from autodir_core.stages.quality_gate import QualityGate
 
 from .sources import Sample
 
-CONFIDENCES = tuple(np.arange(0, 1, 0.05).round(2).tolist())
+CONFIDENCES = (*np.arange(0, 0.9, 0.05).round(2).tolist(), 0.9, 0.92, 0.94, 0.96, 0.98)
 PROBABILITIES = REMOVED = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 """Values that are tried, the most generous first."""
 

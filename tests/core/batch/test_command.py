@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,13 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
+from autodir_core.batch.journal import OUTCOME, Journal
 from autodir_core.batch.report import render_batch
 from autodir_core.checkpoint.reader import open_state_dict
 from autodir_core.cli import main
-from autodir_core.imaging.files import read_picture, write_picture
+from autodir_core.cli.pictures import Job
+from autodir_core.cli.restorer import Restorer, untouched
+from autodir_core.imaging.files import Picture, read_picture, write_picture
 from autodir_core.imaging.formats.deep_tiff import read_floats, write_floats
 from autodir_core.imaging.formats.metadata import Metadata
 
@@ -96,6 +100,31 @@ def test_a_dry_run_does_nothing(folder: Path, tmp_path: Path, capsys: pytest.Cap
     assert not (tmp_path / "out").exists()
 
 
+def test_a_dry_run_refuses_what_the_run_would(
+    folder: Path, tmp_path: Path, tiny_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Files of others, other settings, another OUT; it writes nothing, the journal included."""
+    out, other = tmp_path / "out", tmp_path / "other"
+    command = ["batch", str(folder / "a"), *OPTIONS, "--model", str(tiny_path), "-o"]
+    assert main([*command, str(out)]) == 0
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    write_picture(other / "2.jpg", torch.rand(1, 4, 4, 3))
+    for given, words in (
+        ([str(other)], f"{other / '2.jpg'} would be replaced"),
+        ([str(out), "--seed", "5"], "seed 0, now 5"),
+        ([str(other), "--journal", str(out), "--overwrite"], f"the journal in {out} is that of the results in {out};"),
+    ):
+        assert main([*command, *given, "--dry-run"]) == 2 and words in capsys.readouterr().err
+    assert main([*command, str(out), "--dry-run"]) == 0
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before and len(list(other.iterdir())) == 1
+
+
+def test_an_empty_part_is_told(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["batch", str(folder), "-o", str(tmp_path / "out"), "--shard", "9/9"]) == 0
+    assert "part 9 of 9 is empty: of 4 pictures none is in it" in capsys.readouterr().out
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.skipif(os.name == "nt", reason="kill -9 is POSIX")
 def test_killed_at_any_moment_it_goes_on(folder: Path, tmp_path: Path, tiny_path: Path) -> None:
     """Three kills at growing times, then the end: every result is there once and whole, and nothing else."""
@@ -143,6 +172,8 @@ def test_several_devices_share_the_work(
         ("--prompt x --labels haze", "leave one of them out"),
         ("--keep-range --format png", "leave --format out"),
         ("--keep-range --depth 8", "leave --depth out"),
+        ("--assess-only --format jpg", "--assess-only writes no pictures, which --format is for"),
+        ("--assess-only --keep-range", "which --keep-range is for; leave it out"),
     ],
 )
 @pytest.mark.parametrize("dry", [[], ["--dry-run"]])
@@ -180,8 +211,25 @@ def test_the_page_shows_first_whose_edges_moved(tmp_path: Path) -> None:
 
 def test_out_is_a_folder(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "out").touch()
-    assert main(["batch", str(folder), "-o", str(tmp_path / "out")]) == 2
-    assert "out is a file; give a folder" in capsys.readouterr().err
+    (tmp_path / "circle").symlink_to("circle")
+    for name, words in (
+        ("out", "out is a file; give a folder"),
+        ("out/below", "out is a file; give a folder"),
+        ("circle", f"cannot write into {tmp_path / 'circle'}; choose another output folder"),
+        ("x" * 300, "File name too long; choose another output folder"),
+    ):
+        assert main(["batch", str(folder), "-o", str(tmp_path / name)]) == 2
+        told = capsys.readouterr().err
+        assert words in told and told.count("\n") == 1
+
+
+def test_a_picture_may_have_the_name_of_the_table(tmp_path: Path, tiny_path: Path) -> None:
+    """Of a clean one no copy takes its place."""
+    source = tmp_path / "batch.csv"
+    Image.new("RGB", (40, 30), "gray").save(source, "PNG")
+    clean = [*OPTIONS, "--model", str(tiny_path), "--labels", "no"]
+    assert main(["batch", str(source), "-o", str(tmp_path / "out"), *clean]) == 0
+    assert table(tmp_path / "out")["batch.png"]["result"] == "batch.png" and (tmp_path / "out/batch.png").is_file()
 
 
 def test_files_of_others_are_not_replaced(
@@ -241,6 +289,81 @@ def test_another_folder_does_not_replace_results(
     assert main(["batch", str(other), *options, "--overwrite"]) == 0 and (out / "1.png").read_bytes() != before
 
 
+@pytest.mark.parametrize("link", [False, True])
+def test_a_file_put_into_out_during_the_run_is_not_replaced(
+    folder: Path, tmp_path: Path, tiny_path: Path, monkeypatch: pytest.MonkeyPatch, link: bool
+) -> None:
+    """Nor a link to nowhere; once it is to be replaced, what failed is done."""
+    mine, process = tmp_path / "out/2.jpg", Restorer.process
+
+    def put(self: Restorer, *given: Any) -> Any:
+        if not os.path.lexists(mine):
+            mine.symlink_to(tmp_path / "nowhere") if link else mine.write_bytes(b"mine")
+        return process(self, *given)
+
+    command = ["batch", str(folder / "a"), "-o", str(tmp_path / "out"), *OPTIONS, "--model", str(tiny_path)]
+    with monkeypatch.context() as during:
+        during.setattr(Restorer, "process", put)
+        assert main(command) == 1
+    assert mine.is_symlink() if link else mine.read_bytes() == b"mine"
+    rows = table(tmp_path / "out")
+    assert rows["1.png"]["state"] == "done" and rows["2.jpg"]["state"] == "failed"
+    assert "2.jpg was put there during the run" in rows["2.jpg"]["error"]
+    assert main(command) == 2, "before the work"
+    assert main([*command, "--overwrite", "--retry-failed"]) == 0
+    assert Image.open(mine).size == (56, 40) and not mine.is_symlink()
+
+
+@pytest.mark.parametrize("skip", [[], ["--skip-clean"]])
+def test_an_older_result_that_is_no_longer_true_is_removed(
+    tmp_path: Path, tiny_path: Path, monkeypatch: pytest.MonkeyPatch, skip: list[str]
+) -> None:
+    """A restored BMP is a PNG, a clean one a BMP, or left out; that of one that fails stays until there is another."""
+    source, out, process = tmp_path / "c.bmp", tmp_path / "out", Restorer.process
+
+    def leave_gray(self: Restorer, job: Job, picture: Picture, reporter: Any) -> Any:
+        return process(self, job, picture, reporter) if picture.image.unique().numel() > 1 else untouched(picture.image)
+
+    def results() -> list[str]:
+        return sorted(path.name for path in out.glob("c.*"))
+
+    monkeypatch.setattr(Restorer, "process", leave_gray)
+    command = ["batch", str(source), "-o", str(out), *OPTIONS, "--model", str(tiny_path), *skip]
+    Image.effect_noise((40, 30), 50).convert("RGB").save(source)
+    assert main([*command, "--labels", "noise"]) == 0 and results() == ["c.png"]
+    source.write_bytes(b"broken")
+    assert main([*command, "--labels", "noise"]) == 1 and results() == ["c.png"]
+    assert table(out)["c.png"]["result"] == ""
+    Image.new("RGB", (40, 30), "gray").save(source)
+    assert main([*command, "--labels", "noise"]) == 0 and results() == (["c.bmp"] if not skip else [])
+
+
+def test_a_journal_is_that_of_one_folder_of_results(
+    folder: Path, tmp_path: Path, tiny_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It knows names alone: in another folder they would be those of files of others."""
+    monkeypatch.chdir(tmp_path)
+    command = ["batch", "in/a", *OPTIONS, "--model", str(tiny_path)]
+    assert main([*command, "--journal", "kept", "-o", "one"]) == 0
+    other = tmp_path / "two/1.png"
+    other.parent.mkdir()
+    other.write_bytes(b"mine")
+    assert main([*command, "--journal", "kept", "-o", "two", "--overwrite"]) == 2
+    told = capsys.readouterr().err
+    assert f"the journal in kept is that of the results in {tmp_path / 'one'}" in told and told.count("\n") == 1
+    assert other.read_bytes() == b"mine"
+    assert main([*command, "--journal", "kept", "-o", "./one/"]) == 0
+
+
+def test_out_is_moved_with_the_journal_in_it(folder: Path, tmp_path: Path, tiny_path: Path) -> None:
+    command = ["batch", str(folder / "a"), *OPTIONS, "--model", str(tiny_path)]
+    assert main([*command, "-o", str(tmp_path / "one")]) == 0
+    made = (tmp_path / "one/1.png").stat().st_ino
+    assert main([*command, "-o", str((tmp_path / "one").rename(tmp_path / "two"))]) == 0
+    assert (tmp_path / "two/1.png").stat().st_ino == made
+    assert main([*command, "-o", str(tmp_path / "three"), "--journal", str(tmp_path / "two")]) == 2
+
+
 def test_another_folder_of_the_same_relative_name_replaces_nothing(
     tmp_path: Path, tiny_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -282,6 +405,21 @@ def test_a_result_that_was_removed_is_made_again(folder: Path, tmp_path: Path, t
     removed.unlink()
     assert main(command) == 0
     assert removed.read_bytes() == content and kept.stat().st_ino == before
+
+
+def test_only_what_is_chosen_waits_again(folder: Path, tmp_path: Path, tiny_path: Path) -> None:
+    """Neither what failed nor what was removed counts as waiting where it is not tried; what waits shows no outcome."""
+    out = tmp_path / "out"
+    command = ["batch", str(folder), "-o", str(out), *OPTIONS, "--model", str(tiny_path)]
+    assert main(command) == 1
+    before = table(out)
+    (out / "b/1.png").unlink()
+    assert main([*command, "--limit", "1", "--retry-failed"]) == 0
+    assert table(out) == before
+    with closing(Journal(out)) as journal:
+        journal.redo(before)
+        for row in journal.rows():
+            assert row["state"] == "waiting" and not any(row[name] for name in OUTCOME)
 
 
 def test_a_clean_picture_is_copied_under_its_own_name(tmp_path: Path, tiny_path: Path) -> None:
@@ -334,6 +472,29 @@ def test_results_have_the_dates_of_their_pictures(folder: Path, tmp_path: Path, 
     command = ["batch", str(folder / "a"), "-o", str(tmp_path / "out"), *OPTIONS, "--model", str(tiny_path)]
     assert main(command) == 0
     assert {(tmp_path / "out" / Path(name).name).stat().st_mtime for name in names} == {1e9}
+
+
+def test_masks_lie_where_their_pictures_do(
+    folder: Path, tmp_path: Path, tiny_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One at another place serves a picture that alone has its name; where one changes, its picture is done again."""
+    monkeypatch.chdir(tmp_path)
+    (folder / "b/broken.png").unlink()
+    command = ["batch", "in", "-o", "out", *OPTIONS, "--model", str(tiny_path), "--mask"]
+    for name, level in (("1", 1), ("2", 1), ("b/1", 0)):
+        write_picture(tmp_path / f"masks/{name}.png", torch.full((1, 4, 4, 3), float(level)))
+    assert main([*command, "masks", "--limit", "1"]) == 2
+    assert "masks/a needs one mask named 1.*, it has 0" in capsys.readouterr().err and not (tmp_path / "out").exists()
+    (tmp_path / "masks/a").mkdir()
+    (tmp_path / "masks/1.png").rename(tmp_path / "masks/a/1.png")
+    assert main([*command, "masks"]) == 0
+    assert {name: row["state"] for name, row in table(tmp_path / "out").items()} == (
+        {"a/1.png": "done", "a/2.jpg": "done", "b/1.png": "clean"}
+    )
+    made = (tmp_path / "out/a/2.jpg").stat().st_ino
+    write_picture(tmp_path / "masks/b/1.png", torch.ones(1, 6, 6, 3))
+    assert main([*command, "./masks/"]) == 0, "the same folder"
+    assert table(tmp_path / "out")["b/1.png"]["state"] == "done" and (tmp_path / "out/a/2.jpg").stat().st_ino == made
 
 
 def test_depth_and_range_are_kept_and_chosen(tmp_path: Path, tiny_path: Path) -> None:

@@ -11,6 +11,7 @@ from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -493,6 +494,21 @@ def test_the_command_takes_films_beside_pictures(
     _, films = (tmp_path / "out/batch.html").read_text(encoding="utf-8").split("<h2>Films</h2>")
     assert "a.mp4: noise, 2 of 2 shots" in films and films.count("<figure>") == 4
     assert re.findall(r"<figcaption>(.*?)<", films)[:2] == ["before, at 0.4 s", "after, at 0.4 s"]
+
+
+def test_a_film_put_into_out_during_the_run_is_not_replaced(
+    run_batch: Callable[..., int], source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The parts that were made stay, so that little is lost."""
+    mine, write_parts = tmp_path / "out" / source.name, shots.write_parts
+
+    def put(*given: Any) -> Any:
+        mine.write_bytes(b"mine")
+        return write_parts(*given)
+
+    monkeypatch.setattr(shots, "write_parts", put)
+    assert run_batch(source) == 1
+    assert mine.read_bytes() == b"mine" and len(list(mine.with_name(f"{mine.name}.parts").glob("*.part"))) > 1
 
 
 def test_the_frame_of_a_number_is_found_without_those_before(source: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import time
 from contextlib import closing
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 
 import autodir_core as ad
 from autodir_core.batch import journal as module
+from autodir_core.batch import processes
 from autodir_core.batch.journal import Journal, Outcome
 from autodir_core.batch.plan import Item
 from autodir_core.errors import AutoDIRError
@@ -41,7 +43,7 @@ def test_what_a_lost_process_had_is_taken_back(
     assert lost.claim(items[0])
     assert not journal.claim(items[0])
     if end == "killed":
-        monkeypatch.setattr(module, "process_exists", lambda number: False)
+        monkeypatch.setattr(processes, "process_exists", lambda number: False)
     else:
         if end == "other machine":
             monkeypatch.setattr(module.platform, "node", lambda: "elsewhere")
@@ -80,6 +82,18 @@ def test_a_journal_begun_before_files_were_noted_knows_its_results(journal: Jour
         database.execute("DROP TABLE files")
     with closing(Journal(journal.path.parent)) as later:
         assert later.files() == {"0.png"}
+
+
+def test_what_a_lost_process_may_have_written_is_the_batchs_own(
+    journal: Journal, items: list[Item], tmp_path: Path
+) -> None:
+    """It moved a result into place, and ended before it could note that."""
+    with closing(Journal(tmp_path / "out")) as lost:
+        assert lost.claim(items[0]) and lost.claim(items[1])
+        lost.release(items[1])
+        assert not journal.has_written("0.png")
+    assert journal.claim(items[0]) and journal.claim(items[1]) and journal.claim(items[2])
+    assert [journal.has_written(item.name) for item in items] == [True, True, False]
 
 
 def test_a_changed_file_waits_again(journal: Journal, items: list[Item]) -> None:
@@ -124,7 +138,7 @@ def test_only_what_failed_is_tried_again(journal: Journal, items: list[Item]) ->
     journal.finish(items[0], Outcome("failed", error="broken"))
     journal.claim(items[1])
     journal.finish(items[1], Outcome("clean"))
-    assert journal.retry_failed() == 1
+    assert journal.retry_failed(items[1:]) == 0 and journal.retry_failed(items) == 1
     assert journal.states() == {"0.png": "waiting", "1.png": "clean", "2.png": "waiting"}
 
 
@@ -173,9 +187,18 @@ def test_a_folder_that_cannot_be_used(tmp_path: Path) -> None:
         Journal(tmp_path / "out")
 
 
+def test_nothing_is_added_to_the_database_of_another_program(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "batch.sqlite")) as other:
+        other.execute("CREATE TABLE mine (value)")
+    before = (tmp_path / "batch.sqlite").read_bytes()
+    with pytest.raises(ad.InputError, match=r"batch\.sqlite is the database of another program; choose another"):
+        Journal(tmp_path)
+    assert (tmp_path / "batch.sqlite").read_bytes() == before
+
+
 def test_what_an_error_interrupts_is_taken_back(journal: Journal) -> None:
     with pytest.raises(KeyboardInterrupt), journal.writing() as database:
         database.execute("UPDATE pictures SET state = 'done'")
         raise KeyboardInterrupt
     assert set(journal.states().values()) == {"waiting"}
-    assert journal.retry_failed() == 0, "and the journal goes on"
+    assert journal.retry_failed([]) == 0, "and the journal goes on"

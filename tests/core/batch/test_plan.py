@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
 import autodir_core as ad
-from autodir_core.batch.plan import Item, Selection, plan_items
+from autodir_core.batch.plan import Item, Selection, check_source, plan_items
 
 
 @pytest.fixture
@@ -43,6 +44,57 @@ def test_wildcards_and_lists(folder: Path, tmp_path: Path) -> None:
     assert names(plan_items([str(listed)], tmp_path / "out")) == ["a/10.jpg", "1.png"]
     listed.write_text("b\na/2.*\na/gone.jpg\n", encoding="utf-8")
     assert names(plan_items([str(listed)], tmp_path / "out")) == ["b/1.png", "a/2.png", "a/gone.jpg"]
+
+
+@pytest.mark.parametrize("code", ["utf-8", "utf-8-sig", "utf-16"])
+def test_a_list_may_be_of_any_editor(folder: Path, tmp_path: Path, code: str) -> None:
+    (folder / "a/é.png").touch()
+    (folder / "some.txt").write_text("a/é.png\r\nb/1.png\r\n", encoding=code)
+    assert names(plan_items([str(folder / "some.txt")], tmp_path / "out")) == ["a/é.png", "b/1.png"]
+
+
+@pytest.mark.parametrize("content", [b"a/1.png\0b/1.png\0", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"])
+def test_what_is_no_list_is_one_line(folder: Path, tmp_path: Path, content: bytes) -> None:
+    (folder / "some.txt").write_bytes(content)
+    with pytest.raises(
+        ad.InputError, match=r"some.txt holds zero bytes, so it is no list of paths; give .* a path a line"
+    ):
+        plan_items([str(folder / "some.txt")], tmp_path / "out")
+
+
+def bad_lines(folder: Path) -> list[str]:
+    """What is in a list by mistake, and has no picture."""
+    (folder / "link.png").symlink_to("nowhere")
+    (folder / "empty").mkdir()
+    os.mkfifo(folder / "pipe.png")
+    (folder / "locked").mkdir(mode=0)
+    return ["link.png", "empty", "pipe.png", f"{'x' * 300}.png", "locked/1.png", f"a/{'y' * 2000}/1.png", "gone/1.png"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links and pipes are POSIX")
+def test_a_bad_line_of_a_list_is_a_picture_that_fails(folder: Path, tmp_path: Path) -> None:
+    bad = bad_lines(folder)
+    (folder / "some.txt").write_text("\n".join(["a/1.png", *bad, "b"]), encoding="utf-8")
+    items = plan_items([str(folder / "some.txt")], tmp_path / "out")
+    assert [item.source for item in items] == [folder / name for name in ["a/1.png", *bad, "b/1.png"]]
+    assert names(items)[:3] == ["a/1.png", "link.png", "empty.png"]
+    for item in items[1:-1]:
+        with pytest.raises(ad.InputError, match=r"^[^\n]*/(link|empty|pipe|xxx|locked|a|gone)[^\n]*$"):
+            check_source(item.source_path)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links and pipes are POSIX")
+def test_what_a_wildcard_finds_and_is_no_file_is_a_picture_that_fails(folder: Path, tmp_path: Path) -> None:
+    bad_lines(folder)
+    (folder / "1.png").touch()
+    found = names(plan_items([str(folder / "*.png")], tmp_path / "out"))
+    assert found == ["link.png", "pipe.png", "1.png"]
+    assert names(plan_items([str(folder / "link.png")], tmp_path / "out")) == ["link.png"], "as where a shell found it"
+
+
+def test_an_output_that_leads_in_a_circle_is_no_reason_to_fail(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "circle").symlink_to("circle")
+    assert len(plan_items([str(folder / "a")], tmp_path / "circle")) == 3
 
 
 def test_two_pictures_never_write_one_file(folder: Path, tmp_path: Path) -> None:
@@ -100,6 +152,8 @@ def test_a_list_names_folders_with_brackets(folder: Path, tmp_path: Path) -> Non
 
 
 def test_what_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(ad.InputError, match="an INPUT is empty"):
+        plan_items([""], tmp_path / "out")
     with pytest.raises(ad.InputError, match="does not exist"):
         plan_items([str(tmp_path / "nowhere")], tmp_path / "out")
 

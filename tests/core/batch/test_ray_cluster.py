@@ -9,6 +9,7 @@ import time
 from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -120,8 +121,8 @@ def run_copiers(
 ) -> None:
     folder = Path(items[0].source).parents[2]
     (folder / "begun").mkdir()
-    given = {"ray": machines.address, "output": folder / "out", "mask": None, "begun": folder / "begun"}
-    arguments = Namespace(**given | {"need_workers": 0, "workers": None, "quiet": False} | options)
+    given = {"ray": machines.address, "output": folder / "out", "begun": folder / "begun"}
+    arguments = Namespace(**given | {"need_workers": 0, "workers": None, "quiet": False, "overwrite": False} | options)
     monkeypatch.setattr(ray_cluster, "worker_factory", copying)
     ray_cluster.run_cluster(items, journal, arguments, watch)
 
@@ -150,7 +151,8 @@ def test_a_picture_that_ends_its_worker_is_one_failure(
 ) -> None:
     write_picture(tmp_path / "mask.png", torch.ones(1, 4, 4, 3))
     watch = Watch(0, None)
-    run_copiers(machines, journal, items[:6], watch, monkeypatch, mask=str(tmp_path / "mask.png"))
+    masked = [replace(item, mask=tmp_path / "mask.png") for item in items[:6]]
+    run_copiers(machines, journal, masked, watch, monkeypatch)
     states = journal.states()
     assert [name for name, state in states.items() if state == "failed"] == ["a/3.png"]
     assert "its worker ended, 3 times" in watch.outcomes["a/3.png"].error
@@ -169,6 +171,11 @@ def test_a_worker_needs_no_file_of_the_driver(items: list[Item], tmp_path: Path,
         away = Item(Path("/nowhere") / item.source_path.name, item.name)
         outcome, content = worker.do(ray_cluster.Parcel(away, item.source_path.read_bytes(), None))
         assert outcome.state == "done" and content == (tmp_path / "one" / item.name).read_bytes()
+    away = Item(Path("/nowhere/1.png"), "1.png", mask=Path("/nowhere/mask.png"))
+    write_picture(tmp_path / "black.png", torch.zeros(1, 4, 4, 3))
+    given = items[0].source_path.read_bytes(), (tmp_path / "black.png").read_bytes()
+    assert worker.do(ray_cluster.Parcel(away, *given))[0].state == "clean"
+    (worker.folder / "mask.png").unlink()
     outcome, content = worker.do(ray_cluster.Parcel(Item(Path("/nowhere/x.png"), "x.png"), b"broken", None))
     assert outcome.state == "failed" and outcome.error.startswith("/nowhere/x.png is not a picture") and content is None
     folder = worker.folder
@@ -202,6 +209,17 @@ def test_results_are_those_of_one_process(
     found = sorted(path.relative_to(many).as_posix() for path in many.rglob("*.*"))
     assert found == sorted([*NAMES, "batch.csv", "batch.html", "batch.sqlite"])
     assert all((one / name).read_bytes() == (many / name).read_bytes() for name in NAMES)
+
+
+def test_a_file_put_into_out_during_the_run_is_not_replaced(items: list[Item], tmp_path: Path) -> None:
+    (tmp_path / "out/a").mkdir(parents=True)
+    (tmp_path / "out/a/0.png").write_bytes(b"mine")
+    own = Namespace(output=tmp_path / "out", overwrite=False)
+    with closing(Journal(tmp_path / "out")) as journal:
+        driver = ray_cluster.Driver(journal, own, lambda item, outcome: None, "CPU", lambda: None)
+        given = [driver.write(item, Outcome("done", result=item.name), b"ours") for item in items[:2]]
+    assert [outcome.state for outcome in given] == ["failed", "done"] and "put there during the run" in given[0].error
+    assert [(tmp_path / "out" / name).read_bytes() for name in NAMES[:2]] == [b"mine", b"ours"]
 
 
 def test_no_cluster(items: list[Item], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,6 +6,7 @@ import urllib.request
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -14,6 +15,7 @@ import autodir_core as ad
 from autodir_core.batch import storage
 from autodir_core.batch.plan import plan_items
 from autodir_core.cli import main
+from autodir_core.cli.restorer import Restorer
 from autodir_core.imaging.files import write_picture
 
 fsspec = pytest.importorskip("fsspec", reason="fsspec is not installed")
@@ -114,13 +116,15 @@ def test_a_store_gives_and_takes_what_a_folder_does(
 def test_what_a_url_lists(memory: str, folder: Path, caplog: pytest.LogCaptureFixture) -> None:
     fill(f"{memory}/in", folder)
     fill(f"{memory}/in/out", folder)
+    storage.send(folder / "a/1.png", f"{memory}/in/.thumbs/1.png")
     items = plan_items([f"{memory}/in"], f"{memory}/in/out")
     assert [item.name for item in items] == [*NAMES, "b/broken.png"], "what lies in OUT are results"
-    assert "passed over 2 files that are no pictures" in caplog.text
+    assert "passed over 3 files that are no pictures" in caplog.text
     assert [item.name for item in plan_items([f"{memory}/in/a/*.png"], folder)] == ["1.png"]
     assert [item.name for item in plan_items([f"{memory}/in/a/2.jpg"], folder)] == ["2.jpg"]
-    (folder / "list.txt").write_text(f"{memory}/in/a/2.jpg\nb/1.png\n", encoding="utf-8")
-    assert [item.name for item in plan_items([str(folder / "list.txt")], folder / "out")] == ["2.jpg", "b/1.png"]
+    (folder / "list.txt").write_text(f"{memory}/in/a/2.jpg\n{memory}/gone.png\nb/1.png\n", encoding="utf-8")
+    listed = plan_items([str(folder / "list.txt")], folder / "out")
+    assert [item.name for item in listed] == ["2.jpg", "gone.png", "b/1.png"]
     assert [item.name for item in plan_items([f"file://{folder}/a"], folder / "out")] == ["1.png", "2.jpg"]
 
 
@@ -140,6 +144,23 @@ def test_out_as_a_url_needs_a_place_for_the_journal(
 ) -> None:
     assert main(["batch", str(folder), "-o", memory]) == 2
     assert "give --journal FOLDER" in capsys.readouterr().err
+
+
+def test_a_file_put_into_a_store_during_the_run_is_not_replaced(
+    memory: str, folder: Path, tmp_path: Path, tiny_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    process = Restorer.process
+    (tmp_path / "mine").write_bytes(b"mine")
+
+    def put(self: Restorer, *given: Any) -> Any:
+        storage.send(tmp_path / "mine", f"{memory}/2.jpg")
+        return process(self, *given)
+
+    monkeypatch.setattr(Restorer, "process", put)
+    command = ["batch", str(folder / "a"), "-o", memory, "--journal", str(tmp_path / "journal")]
+    assert main([*command, *OPTIONS, "--model", str(tiny_path)]) == 1
+    assert content(f"{memory}/2.jpg") == b"mine"
+    assert sorted(listed(memory)) == ["1.png", "2.jpg", "batch.csv", "batch.html"]
 
 
 def test_where_files_grow_they_are_moved_when_they_are_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,6 +26,27 @@ class TestListing:
         found = [path.relative_to(tmp_path).as_posix() for path in list_pictures([tmp_path], recursive=True)]
         assert found == ["b.png", "s9/a.png", "s10/a.png"]
 
+    def test_hidden_folders_are_left_out_unless_given(self, tmp_path):
+        self.make(tmp_path, "a.png", ".thumbs/b.png", "sub/.Trash-1000/c.png", ".own/d.png")
+        given = [tmp_path, tmp_path / ".own"]
+        assert [path.name for path in list_pictures(given, recursive=True)] == ["d.png", "a.png"]
+
+    def test_folders_that_are_left_out_are_told(self, tmp_path, caplog, monkeypatch):
+        self.make(tmp_path, "in/a.png", "in/locked/b.png", "other/c.png")
+        (tmp_path / "in/link").symlink_to(tmp_path / "other")
+        scan = os.scandir
+
+        def refuse(path):
+            if str(path).endswith("locked"):
+                raise PermissionError(13, "Permission denied", str(path))
+            return scan(path)
+
+        monkeypatch.setattr(os, "scandir", refuse)  # the administrator, who may run this, can read everything
+        assert [path.name for path in list_pictures(tmp_path / "in", recursive=True)] == ["a.png"]
+        told = sorted(caplog.messages)
+        assert told[0].startswith(f"{tmp_path}/in/link is a link to a folder")
+        assert told[1].startswith(f"{tmp_path}/in/locked cannot be read")
+
     def test_each_file_once_and_files_as_given(self, tmp_path):
         self.make(tmp_path, "a.png", "raw.data")
         found = list_pictures([tmp_path, tmp_path / "a.png", tmp_path / "raw.data"])
@@ -68,6 +89,17 @@ class TestListing:
         ]
         list_pictures(tmp_path, others=FILM_SUFFIXES)
         assert "films are taken" in caplog.messages[1] and "command batch" not in caplog.messages[1]
+
+    @pytest.mark.skipif(os.name == "nt", reason="pipes are POSIX")
+    def test_what_is_no_file_and_no_folder(self, tmp_path):
+        os.mkfifo(tmp_path / "pipe")
+        for path, words in (
+            (tmp_path / "pipe", "neither"),
+            (tmp_path / ("x" * 300), "too long"),
+            ("a\0b", "cannot be"),
+        ):
+            with pytest.raises(InputError, match=words):
+                list_pictures([path])
 
     def test_missing(self, tmp_path):
         with pytest.raises(InputError, match="does not exist"):

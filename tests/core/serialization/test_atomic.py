@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from autodir_core.errors import InputError
-from autodir_core.serialization.atomic import atomic_path, write_text
+from autodir_core.serialization.atomic import atomic_path, guarded, one_line, write_text
 
 
 def denied(*_: object, **__: object) -> None:
@@ -20,7 +20,25 @@ def leftovers(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
+def test_one_line_keeps_names_as_they_are():
+    assert one_line(ValueError("a  b.png is odd\n  and cut\n\noff ")) == "a  b.png is odd and cut off"
+    assert one_line(ValueError()) == "ValueError"
+
+
 class TestAtomicPath:
+    def test_a_guard_keeps_what_is_there(self, tmp_path):
+        target = tmp_path / "report.json"
+        target.write_text("mine")
+
+        def refuse(path: Path) -> None:
+            raise InputError(f"{path} is there")
+
+        with pytest.raises(InputError, match="is there"), guarded(refuse):
+            write_text(target, "{}")
+        assert target.read_text() == "mine" and leftovers(tmp_path) == ["report.json"]
+        write_text(target, "{}")
+        assert target.read_text() == "{}"
+
     def test_missing_folders_are_made_and_nothing_else_stays(self, tmp_path):
         with atomic_path(tmp_path / "new" / "report.json") as temporary:
             assert temporary.parent == tmp_path / "new" and temporary.suffix == ".json"
