@@ -1,4 +1,4 @@
-"""Films: their frames as pictures, and pictures as frames with the times and the colors of a film.
+"""Films: their frames as pictures, when these are shown, and what else a result takes from them.
 
 Imported on use: it needs PyAV.
 """
@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from ..errors import InputError
-from ..imaging.layout import from_uint8, to_uint8
+from ..imaging.layout import from_uint8
 from ..imaging.paths import warn_once
 from ..optional_imports import optional_import
 from ..serialization.atomic import one_line
@@ -58,17 +58,6 @@ THUMBNAIL = 32, 18
 
 REORDERED = 16
 """Frames by which one is stored away from where it is shown, at most."""
-
-DEPTH = 10
-"""Bits of a sample in a result, at most."""
-
-HDR = {
-    "MASTERING_DISPLAY_METADATA": "the mastering display",
-    "CONTENT_LIGHT_LEVEL": "the light level",
-    "DYNAMIC_HDR_PLUS": "HDR10+",
-    "DOVI_METADATA": "Dolby Vision",
-}
-"""What a frame may tell of how bright it is, and the words for it."""
 
 CUT_OFF = "prematurely", "partial file", "Read error", "exceeds containing"
 """What FFmpeg says of a film that is so short that its end is read when it is opened; headers have other faults."""
@@ -178,39 +167,6 @@ def rate_of(stream: VideoStream) -> Fraction:
 
 def base_of(stream: VideoStream) -> Fraction:
     return stream.time_base or 1 / rate_of(stream)
-
-
-def tell_differences(path: Path) -> None:
-    """Tell what of a film its result lacks, and what of it is taken for something else."""
-    with opened(path) as film, explain_read(path):
-        first = next(decode(film), None)
-        if first is None:
-            return
-        lost = list(lost_with(first))
-        if lost:
-            warn_once(f"{path}: the result lacks {', '.join(lost)}")
-        if int(first.colorspace) not in {*MATRICES, RGB, UNSAID}:
-            warn_once(f"{path}: number {first.colorspace} of its color space is not known here; BT.601 is taken for it")
-        if not any(orientation(first)):
-            warn_once(f"{path} is to be shown turned by an angle that is not a right one; the result is not turned")
-        if first.interlaced_frame:
-            warn_once(
-                f"{path} is interlaced: that a picture shows two moments is taken for damage; deinterlace it first"
-            )
-
-
-def lost_with(frame: VideoFrame) -> Iterator[str]:
-    """Yield what of a frame a result has no place for."""
-    samples = frame.format
-    if any(component.is_alpha for component in samples.components):
-        yield "the transparency"
-    if any(component.bits > DEPTH for component in samples.components):
-        yield f"more than {DEPTH} bits a sample"
-    halved = samples.chroma_width() < frame.width and samples.chroma_height() < frame.height
-    is_colored, is_even = len(samples.components) > 2 or samples.has_palette, not (frame.width % 2 or frame.height % 2)
-    if is_colored and is_even and not halved:
-        yield "the full resolution of the colors (it has 4:2:0)"
-    yield from (words for kind, words in HDR.items() if kind in frame.side_data)
 
 
 def is_deep(samples: Samples) -> bool:
@@ -340,19 +296,3 @@ def turn(levels: np.ndarray, way: Orientation) -> np.ndarray:
     if b + d < 0:
         levels = levels[::-1]
     return np.ascontiguousarray(levels)
-
-
-def from_picture(image: Tensor, pts: int, like: VideoFormat) -> VideoFrame:
-    """Return a picture [1, H, W, 3] as a frame in the samples of a film."""
-    values = image[0].clamp(0, 1).numpy()
-    if like.deep:
-        frame = VideoFrame.from_ndarray(np.rint(values * DEEP).astype(np.uint16), format=DEEP_RGB)
-    else:
-        frame = VideoFrame.from_ndarray(to_uint8(image[0]).numpy(), format="rgb24")
-    even = all(side % 2 == 0 for side in values.shape[:2])
-    samples = ("yuv420p" if even else "yuv444p") + ("10le" if like.deep else "")
-    levels = FULL_RANGE if like.colors["color_range"] == FULL_RANGE else LIMITED_RANGE
-    matrix = MATRICES.get(like.colors["colorspace"], UNKNOWN_MATRIX)
-    frame = frame.reformat(format=samples, dst_colorspace=matrix, dst_color_range=levels)
-    frame.pts, frame.time_base = pts, like.time_base
-    return frame

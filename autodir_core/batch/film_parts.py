@@ -15,13 +15,32 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from torch import Tensor
 
 from ..errors import InputError
+from ..imaging.layout import to_uint8
 from ..imaging.paths import warn_once
 from ..optional_imports import optional_import
 from ..serialization.atomic import FULL, atomic_path
-from .film import VideoFormat, explain_read, from_picture, in_words, opened, rate_of, video_of
+from .film import (
+    DEEP,
+    DEEP_RGB,
+    FULL_RANGE,
+    LIMITED_RANGE,
+    MATRICES,
+    RGB,
+    UNKNOWN_MATRIX,
+    UNSAID,
+    VideoFormat,
+    decode,
+    explain_read,
+    in_words,
+    opened,
+    orientation,
+    rate_of,
+    video_of,
+)
 from .plan import CONTAINERS
 
 with optional_import("av", "leave films out"):
@@ -43,8 +62,35 @@ COPIED = "audio", "subtitle"
 TAGS = frozenset({"title", "language", "handler_name"})
 """Of the pictures of a film, kept; others tell how its file was made."""
 
+DEPTH = 10
+"""Bits of a sample in a result, at most."""
+
+HDR = {
+    "MASTERING_DISPLAY_METADATA": "the mastering display",
+    "CONTENT_LIGHT_LEVEL": "the light level",
+    "DYNAMIC_HDR_PLUS": "HDR10+",
+    "DOVI_METADATA": "Dolby Vision",
+}
+"""What a frame may tell of how bright it is, and the words for it."""
+
 TRIED_PACKETS = 100
 """Packets of sound and subtitles that show whether a container takes them."""
+
+
+def from_picture(image: Tensor, pts: int, like: VideoFormat) -> VideoFrame:
+    """Return a picture [1, H, W, 3] as a frame in the samples of a film."""
+    values = image[0].clamp(0, 1).numpy()
+    if like.deep:
+        frame = VideoFrame.from_ndarray(np.rint(values * DEEP).astype(np.uint16), format=DEEP_RGB)
+    else:
+        frame = VideoFrame.from_ndarray(to_uint8(image[0]).numpy(), format="rgb24")
+    even = all(side % 2 == 0 for side in values.shape[:2])
+    samples = ("yuv420p" if even else "yuv444p") + ("10le" if like.deep else "")
+    levels = FULL_RANGE if like.colors["color_range"] == FULL_RANGE else LIMITED_RANGE
+    matrix = MATRICES.get(like.colors["colorspace"], UNKNOWN_MATRIX)
+    frame = frame.reformat(format=samples, dst_colorspace=matrix, dst_color_range=levels)
+    frame.pts, frame.time_base = pts, like.time_base
+    return frame
 
 
 def write_part(path: Path, frames: Iterable[tuple[int, Tensor]], like: VideoFormat) -> None:
@@ -70,6 +116,39 @@ def add_video(part: OutputContainer, first: VideoFrame, like: VideoFormat) -> Vi
         if number:
             setattr(stream.codec_context, name, number)
     return stream
+
+
+def tell_differences(path: Path) -> None:
+    """Tell what of a film its result lacks, and what of it is taken for something else."""
+    with opened(path) as film, explain_read(path):
+        first = next(decode(film), None)
+        if first is None:
+            return
+        lost = list(lost_with(first))
+        if lost:
+            warn_once(f"{path}: the result lacks {', '.join(lost)}")
+        if int(first.colorspace) not in {*MATRICES, RGB, UNSAID}:
+            warn_once(f"{path}: number {first.colorspace} of its color space is not known here; BT.601 is taken for it")
+        if not any(orientation(first)):
+            warn_once(f"{path} is to be shown turned by an angle that is not a right one; the result is not turned")
+        if first.interlaced_frame:
+            warn_once(
+                f"{path} is interlaced: that a picture shows two moments is taken for damage; deinterlace it first"
+            )
+
+
+def lost_with(frame: VideoFrame) -> Iterator[str]:
+    """Yield what of a frame a result has no place for."""
+    samples = frame.format
+    if any(component.is_alpha for component in samples.components):
+        yield "the transparency"
+    if any(component.bits > DEPTH for component in samples.components):
+        yield f"more than {DEPTH} bits a sample"
+    halved = samples.chroma_width() < frame.width and samples.chroma_height() < frame.height
+    is_colored, is_even = len(samples.components) > 2 or samples.has_palette, not (frame.width % 2 or frame.height % 2)
+    if is_colored and is_even and not halved:
+        yield "the full resolution of the colors (it has 4:2:0)"
+    yield from (words for kind, words in HDR.items() if kind in frame.side_data)
 
 
 def join_parts(parts: Sequence[Path], source: Path, target: Path, frames: int) -> None:
@@ -101,8 +180,14 @@ def new_film(target: Path, file: Path | io.BytesIO) -> OutputContainer:
     return av.open(str(file) if isinstance(file, Path) else file, "w", format=CONTAINERS[target.suffix.lower()])
 
 
+def check_result(source: Path, target: Path) -> None:
+    """Tell what of a film its result lacks; InputError where it has no place for the sound or the subtitles."""
+    check_copied(source, target)
+    tell_differences(source)
+
+
 def check_copied(source: Path, target: Path) -> None:
-    """Tell what is left out of the result; InputError where it has no place for the sound or the subtitles."""
+    """Tell what is not copied; InputError where there is no place for the sound or the subtitles."""
     advice = (
         f"; is there a place for the sound and the subtitles of {source} in a {target.suffix} file? "
         "(a .mkv has one for most: put the film into one first)"

@@ -25,8 +25,8 @@ from ..outputs import Assessment, Decision
 from ..pipeline import decide, repeat_rounds
 from ..serialization.atomic import is_temporary, write_text
 from ..settings import LoopSettings, SamplerSettings
-from .film import Stamp, VideoFormat, read_format, read_frames, read_thumbnails, rising_times, tell_differences
-from .film_parts import QUALITY, check_copied, join_parts, write_part
+from .film import Stamp, VideoFormat, read_format, read_frames, read_thumbnails, rising_times
+from .film_parts import QUALITY, check_result, join_parts, write_part
 
 PART_FRAMES = 120
 """Frames that are lost at most when a process ends."""
@@ -137,8 +137,7 @@ def restore_film(
     decided = [(*frames, decision) for frames, decision in zip(shots, decisions, strict=True)]
     if not any(decision.rounds for decision in decisions):
         return decided
-    check_copied(source, target)
-    tell_differences(source)
+    check_result(source, target)
 
     def change(frames: Iterator[Frame], decision: Decision) -> Iterator[Frame]:
         if not decision.rounds:
@@ -149,11 +148,8 @@ def restore_film(
 
     keep_parts(folder, fingerprint(source, decided, (QUALITY, loop, sampler, seed, options.facts())))
     times = rising_times(source, stamps)
-    parts = write_parts(
-        source, times, ShotWriter(folder, read_format(source), len(times), change, tell), cut_parts(decided)
-    )
-    join_parts(parts, source, target, len(times))
-    shutil.rmtree(folder)
+    writer = ShotWriter(folder, read_format(source), len(times), change, tell)
+    write_film(source, target, times, writer, cut_parts(decided))
     return decided
 
 
@@ -167,6 +163,20 @@ def fingerprint(source: Path, shots: Sequence[Part], settings: tuple[Any, ...]) 
         for planned in decision.rounds:
             digest.update(planned.embedding.cpu().float().numpy().tobytes())
     return digest.hexdigest()
+
+
+def write_film(source: Path, target: Path, times: Sequence[int], writer: ShotWriter, parts: Sequence[Part]) -> None:
+    """Write the parts of a film that are not there yet, and the film of all."""
+    join_parts(write_parts(source, times, writer, parts), source, target, len(times))
+    shutil.rmtree(writer.folder)
+
+
+def write_parts(source: Path, times: Sequence[int], writer: ShotWriter, parts: Sequence[Part]) -> list[Path]:
+    """Write the parts of a film that are not there yet; return the files of all."""
+    film = ((time, image) for time, (_, image) in zip(times, read_frames(source), strict=False))
+    for _, own in groupby(parts, key=lambda part: id(part[2])):
+        writer.write(list(own), film)
+    return [writer.path(part) for part in parts]
 
 
 def parts_folder(target: Path) -> Path:
@@ -189,14 +199,6 @@ def keep_parts(folder: Path, mark: str) -> None:
     if not note.is_file() or note.read_text(encoding="utf-8") != mark:
         shutil.rmtree(folder, ignore_errors=True)
         write_text(note, mark)
-
-
-def write_parts(source: Path, times: Sequence[int], writer: ShotWriter, parts: Sequence[Part]) -> list[Path]:
-    """Write the parts of a film that are not there yet; return the files of all."""
-    film = ((time, image) for time, (_, image) in zip(times, read_frames(source), strict=False))
-    for _, own in groupby(parts, key=lambda part: id(part[2])):
-        writer.write(list(own), film)
-    return [writer.path(part) for part in parts]
 
 
 @dataclass(frozen=True)

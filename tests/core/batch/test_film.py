@@ -156,7 +156,7 @@ def test_frames_are_restored_alike_and_all_else_is_kept(tiny: ad.AutoDIR, source
     for number in (0, CUT + 3):
         rounds = decided[number // CUT][2].rounds
         wanted = repeated(tiny, before[number], rounds)
-        stored = film.to_picture(film.from_picture(wanted, 0, film.read_format(source)))
+        stored = film.to_picture(film_parts.from_picture(wanted, 0, film.read_format(source)))
         assert psnr(after[number], stored) > 28 > psnr(after[number], before[number])
 
 

@@ -110,7 +110,7 @@ def test_another_angle_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture)
     source = show(write(tmp_path / "in.mp4", frames=1), 0.7, 0.7, -0.7, 0.7)
     [(_, shown)] = film.read_frames(source)
     assert shown.shape == (1, 48, 64, 3)
-    film.tell_differences(source)
+    film_parts.tell_differences(source)
     assert caplog.text.count("in.mp4 is to be shown turned by an angle that is not a right one") == 1
 
 
@@ -200,7 +200,7 @@ def test_a_film_that_its_edit_list_trims_is_whole(tmp_path: Path, caplog: pytest
 def test_samples_that_a_result_cannot_have_are_told(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, codec: str, samples: str, lost: str | None
 ) -> None:
-    film.tell_differences(write(tmp_path / "in.mkv", frames=1, codec=codec, samples=samples))
+    film_parts.tell_differences(write(tmp_path / "in.mkv", frames=1, codec=codec, samples=samples))
     assert caplog.text.count("the result lacks") == bool(lost) and (lost or "") in caplog.text
 
 
@@ -223,7 +223,7 @@ def test_a_picture_is_not_darker_than_its_frame(tmp_path: Path, samples: str, ma
     seen = (film.to_picture(frame)[0] @ weights).numpy()
     exact = luma / 255 if samples == "yuvj420p" else (luma - 16) / 219
     assert abs((seen - exact).mean()) < 0.1 / 255 and abs(seen - exact).max() < 4 / 255
-    back = film.from_picture(film.to_picture(frame), 0, film.read_format(tmp_path / "in.mkv"))
+    back = film_parts.from_picture(film.to_picture(frame), 0, film.read_format(tmp_path / "in.mkv"))
     stored = np.frombuffer(back.planes[0], np.uint8).reshape(frame.height, -1)[:, : frame.width]
     assert abs((stored - luma).mean()) < 0.1
 
