@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from torch import Tensor
@@ -51,6 +51,8 @@ with optional_import("av", "leave films out"):
     from av.stream import Disposition, Stream
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
+
+StreamKind = TypeVar("StreamKind", bound="Stream")
 
 PART_FORMAT = "nut"
 """Keeps the times of frames as they are, as Matroska does not."""
@@ -261,7 +263,7 @@ def kind_of(stream: Stream) -> str:
     return "cover" if stream.disposition & Disposition.attached_pic else stream.type
 
 
-def copy_stream(stream: Stream, new: OutputContainer, source: Stream) -> Stream:
+def copy_stream(stream: StreamKind, new: OutputContainer, source: Stream) -> StreamKind:
     """Return a stream of a new film for the packets of another, with the flags and the tags of that of its source."""
     copied = new.add_stream_from_template(stream)
     copied.metadata.update({key: one for key, one in source.metadata.items() if stream is source or key in TAGS})
@@ -284,11 +286,11 @@ def let_rise(packet: Packet[Any], lasts: dict[int, int]) -> None:
     """Put a packet after the one before it of its stream, whose time is in `lasts`, where its time jumps back."""
     if packet.dts is None:
         return
-    last, is_sound = lasts.get(packet.stream.index), packet.stream.type == "audio"
+    last, is_sound, late = lasts.get(packet.stream.index), packet.stream.type == "audio", 0
     if last is not None and packet.dts < last + is_sound:  # subtitles may be shown at one time
         late = last - packet.dts + (packet.duration or 1) * is_sound
-        packet.dts, packet.pts = packet.dts + late, None if packet.pts is None else packet.pts + late
-    lasts[packet.stream.index] = packet.dts
+        packet.pts = None if packet.pts is None else packet.pts + late
+    lasts[packet.stream.index] = packet.dts = packet.dts + late
 
 
 def seconds_of(packet: Packet[Any]) -> float:
