@@ -190,9 +190,9 @@ def check_result(source: Path, target: Path) -> None:
 
 def check_copied(source: Path, target: Path) -> None:
     """Tell what is not copied; InputError where there is no place for the sound or the subtitles."""
-    advice = (
-        f"; is there a place for the sound and the subtitles of {source} in a {target.suffix} file? "
-        "(a .mkv has one for most: put the film into one first)"
+    is_mkv = CONTAINERS[target.suffix.lower()] == "matroska"
+    advice = f"; is there a place for the sound and the subtitles of {source} in a {target.suffix} file? " + (
+        "convert them first" if is_mkv else "(a .mkv has one for most: put the film into one first)"
     )
     with opened(source) as old, explain_write(target, advice), new_film(target, io.BytesIO()) as trial:
         try:

@@ -253,3 +253,20 @@ def test_what_cannot_be_written_is_said_as_it_is(tmp_path: Path) -> None:
         raise av.error.ArgumentError(22, "Invalid argument")
     with pytest.raises(OSError, match="No space left"), film_parts.explain_write(target):
         raise av.error.OSError(28, "No space left on device")
+
+
+def test_sound_that_even_matroska_has_no_place_for_is_to_be_converted(tmp_path: Path) -> None:
+    """As that of Windows Media, whose films become Matroska."""
+    source = tmp_path / "in.wmv"
+    with av.open(str(write(tmp_path / "in.mkv"))) as old, av.open(str(source), "w", format="asf") as new:
+        video, sound = new.add_stream("wmv2", rate=25), new.add_stream("wmav2", rate=44100)
+        video.width, video.height, video.pix_fmt, sound.bit_rate = *SIZE, "yuv420p", 128000
+        for frame in old.decode(video=0):
+            frame.pts, frame.time_base = None, Fraction(1, 25)
+            new.mux(video.encode(frame))
+        tone = av.AudioFrame.from_ndarray(np.zeros((2, 2048), np.float32), format="fltp", layout="stereo")
+        tone.sample_rate, tone.pts = 44100, 0
+        for stream, last in ((sound, tone), (sound, None), (video, None)):
+            new.mux(stream.encode(last))
+    with pytest.raises(ad.InputError, match=r"wmav2.*in a \.mkv file\? convert them first$"):
+        film_parts.check_result(source, tmp_path / "out.mkv")
