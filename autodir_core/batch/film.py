@@ -1,16 +1,15 @@
-"""Films: their frames as pictures, and a film of other frames with sound, subtitles, times and colors of the first.
+"""Films: their frames as pictures, when these are shown, and what else a result takes from them.
 
 Imported on use: it needs PyAV.
 """
 
 from __future__ import annotations
 
-import heapq
-import io
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -19,36 +18,25 @@ import torch
 from torch import Tensor
 
 from ..errors import InputError
-from ..imaging.layout import from_uint8, to_uint8
+from ..imaging.layout import from_uint8
 from ..imaging.paths import warn_once
 from ..optional_imports import optional_import
-from ..serialization.atomic import atomic_path, one_line
-from .plan import CONTAINERS
+from ..serialization.atomic import one_line
 
 with optional_import("av", "leave films out"):
     import av
     import av.error
     import av.logging
-    from av.container import InputContainer, OutputContainer
-    from av.packet import Packet
-    from av.stream import Disposition, Stream
+    from av.container import InputContainer
+    from av.stream import Disposition
+    from av.video.format import VideoFormat as Samples
     from av.video.frame import VideoFrame
     from av.video.reformatter import Colorspace
     from av.video.stream import VideoStream
 
 av.logging.set_libav_level(av.logging.FATAL)  # the words of encoders; errors come as exceptions
 
-PART_FORMAT = "nut"
-"""Keeps the times of frames as they are, as Matroska does not."""
-
-CODEC, QUALITY = "libx264", {"crf": "16", "preset": "medium", "x264-params": "mbtree=0"}
-"""Macroblock trees read memory that is never written: the same frames then give other bytes in another process."""
-
-COPIED = "audio", "subtitle"
-TAGS = frozenset({"title", "language", "handler_name"})
-"""Of the pictures of a film, kept; others tell how its file was made."""
-
-DEEP = 65535
+DEEP, DEEP_RGB = 65535, "rgb48le"
 LIMITED_RANGE, FULL_RANGE = 1, 2
 """Of the levels of a film: 16..235, as where it says nothing, or 0..255; as FFmpeg numbers them."""
 
@@ -62,8 +50,20 @@ MATRICES = {
 UNKNOWN_MATRIX = 5
 """That of BT.601: what is not said, or not known here, has to be the same there and back."""
 
+RGB, UNSAID = 0, 2
+"""Of the color spaces that need no matrix, or may have any."""
+
 THUMBNAIL = 32, 18
 """Width and height to which frames are reduced to find cuts: noise averages out."""
+
+REORDERED = 16
+"""Frames by which one is stored away from where it is shown, at most."""
+
+CUT_OFF = "prematurely", "partial file", "Read error", "exceeds containing"
+"""What FFmpeg says of a film that is so short that its end is read when it is opened; headers have other faults."""
+
+Stamp = tuple[int | None, int]
+"""When a frame is shown, and for how long, in units of its film, as that says it."""
 
 
 @dataclass(frozen=True)
@@ -88,12 +88,25 @@ class VideoFormat:
 @contextmanager
 def opened(path: Path) -> Iterator[InputContainer]:
     """Open a film; InputError for what FFmpeg cannot read, or that has no pictures."""
+    with explain_read(path):
+        film = av.open(str(path))
+    with film:
+        video_of(film)
+        yield film
+
+
+@contextmanager
+def explain_read(path: Path) -> Iterator[None]:
+    """Turn what FFmpeg says of a film that it reads into one line: InputError."""
     try:
-        with av.open(str(path)) as container:
-            video_of(container)
-            yield container
+        yield
     except av.error.FFmpegError as error:
-        raise InputError(f"{path} cannot be read as a film: {one_line(error)}") from error
+        raise InputError(f"{path} cannot be read as a film: {in_words(error)}") from error
+
+
+def in_words(error: Exception) -> str:
+    """Return what went wrong in one line, without FFmpeg's numbers."""
+    return getattr(error, "strerror", None) or one_line(error)
 
 
 def video_of(film: InputContainer) -> VideoStream:
@@ -104,70 +117,125 @@ def video_of(film: InputContainer) -> VideoStream:
     raise InputError(f"{film.name} has sound but no pictures")
 
 
-def decode(film: InputContainer, *, whole: bool = True) -> Iterator[VideoFrame]:
-    """Yield the frames of a film, or of the rest after a seek; what of a whole one cannot be decoded is told.
+def decode(film: InputContainer, faults: list[Any] | None = None) -> Iterator[VideoFrame]:
+    """Yield the frames of a film, or of the rest after a seek, that can be decoded; add to `faults` what cannot.
 
     MP4 alone knows how many there should be. Threads of a frame each, no default, lose those before a broken one.
     """
-    stream, packets, frames, broken = video_of(film), 0, 0, False
+    stream, packets, broken = video_of(film), 0, list[Any]() if faults is None else faults
     for packet in film.demux(stream):
         packets += packet.size > 0
+        decoded: list[VideoFrame] = []
         try:
             decoded = packet.decode()
-        except av.error.InvalidDataError:
-            broken, decoded = True, []
-        frames += len(decoded)
+        except av.error.FFmpegError as error:
+            broken.append(error)
+        broken.extend(frame.pts for frame in decoded if frame.is_corrupt)
         yield from decoded
-    if whole and frames and (broken or ("mp4" in film.format.name and packets < stream.frames)):
-        warn_once(f"{film.name} is cut off or broken: only the {frames} frames of it are taken that can be decoded")
+    if "mp4" in film.format.name and packets < len(stream.index_entries):
+        broken.append(packets)
+
+
+@contextmanager
+def heard_errors() -> Iterator[list[Any]]:
+    """Collect the errors that FFmpeg tells of in its log only: some containers just end where they are cut off."""
+    av.logging.set_level(av.logging.ERROR)
+    av.logging.set_skip_repeated(False)  # else what was said of the film before is not said again
+    try:
+        with av.logging.Capture(local=False) as heard:
+            yield heard
+    finally:
+        av.logging.set_level(None)
 
 
 def read_format(path: Path) -> VideoFormat:
-    with opened(path) as film:
+    with opened(path) as film, explain_read(path):
         stream = video_of(film)
         first = next(decode(film), None)
         codec = stream.codec_context  # after a frame: its stream knows the colors better than the container
         names = ("color_range", "color_primaries", "color_trc", "colorspace")
         colors = {name: int(getattr(codec, name) or 0) for name in names}
-        rate = stream.average_rate or stream.guessed_rate or Fraction(25)
-        deep = any(component.bits > 8 for component in codec.format.components) if codec.format else False
-        base, aspect = stream.time_base or 1 / rate, stream.sample_aspect_ratio or Fraction(0)
-        if first and first.interlaced_frame:
-            warn_once(
-                f"{path} is interlaced: that a picture shows two moments is taken for damage; deinterlace it first"
-            )
-        turned = bool(first and first.rotation % 180)
+        rate, base, aspect = rate_of(stream), base_of(stream), stream.sample_aspect_ratio or Fraction(0)
+        deep = codec.format is not None and is_deep(codec.format)
+        turned = first is not None and orientation(first)[0] == 0
         return VideoFormat(rate, base, deep, colors, 1 / aspect if turned and aspect else aspect)
+
+
+def rate_of(stream: VideoStream) -> Fraction:
+    return stream.average_rate or stream.guessed_rate or Fraction(25)
+
+
+def base_of(stream: VideoStream) -> Fraction:
+    return stream.time_base or 1 / rate_of(stream)
+
+
+def is_deep(samples: Samples) -> bool:
+    return any(component.bits > 8 for component in samples.components)
 
 
 def read_frames(path: Path) -> Iterator[tuple[int, Tensor]]:
     """Yield the time of each frame, in units of the film, and its picture [1, H, W, 3] in 0..1, upright."""
-    with opened(path) as film:
+    with opened(path) as film, explain_read(path):
         for number, frame in enumerate(decode(film)):
             yield number if frame.pts is None else frame.pts, to_picture(frame)
 
 
-def read_thumbnails(path: Path) -> Iterator[np.ndarray]:
-    """Yield the frames reduced to `THUMBNAIL` by area, [H, W, 3] of 8 bits; InputError where none can be decoded."""
-    frame = None
-    with opened(path) as film:
-        for frame in decode(film):
-            yield frame.reformat(*THUMBNAIL, "rgb24", interpolation="AREA").to_ndarray()
-    if frame is None:
+def read_thumbnails(path: Path, stamps: list[Stamp] | None = None) -> Iterator[np.ndarray]:
+    """Yield the frames reduced to `THUMBNAIL` by area, [H, W, 3] of 8 bits; tell what cannot be decoded.
+
+    `stamps` gets when they are shown. InputError where none can be decoded, and where their size changes.
+    """
+    seen = list[Stamp]() if stamps is None else stamps
+    with heard_errors() as faults, opened(path) as film, explain_read(path):
+        faults[:] = [fault for fault in faults if any(words in fault[2] for words in CUT_OFF)]
+        size, usual = None, 1 / rate_of(video_of(film)) / base_of(video_of(film))
+        for frame in decode(film, faults):
+            size = size or (frame.width, frame.height)
+            if size != (frame.width, frame.height):
+                raise InputError(f"{path} has pictures of another size from number {len(seen) + 1} on; cut it there")
+            seen.append((frame.pts, frame.duration or round(usual) or 1))
+            matrix = MATRICES.get(int(frame.colorspace), UNKNOWN_MATRIX)
+            yield frame.reformat(*THUMBNAIL, "rgb24", matrix, interpolation="AREA").to_ndarray()
+    if not seen:
         raise InputError(f"{path} holds no picture that can be decoded; get a complete copy")
+    if faults:
+        warn_once(f"{path} is cut off or broken: only the {len(seen)} frames of it are taken that can be decoded")
+
+
+def rising_times(path: Path, stamps: Sequence[Stamp]) -> list[int]:
+    """Return when the frames of a film are shown, each after the one before.
+
+    Some containers mix up the times of frames that are stored in another order. Where there are none, or they jump
+    back as where two recordings were put together, they go on by the duration of a frame, which is told.
+    """
+    order = sorted(pts for pts, _ in stamps if pts is not None)
+    if len(order) == len(stamps) and all(one < other for one, other in pairwise(order)):
+        pairs = zip(stamps, order, strict=True)
+        if all(pts is not None and abs(pts - time) <= REORDERED * duration for (pts, duration), time in pairs):
+            return order
+    times, next_one, made = list[int](), 0, 0
+    for pts, duration in stamps:
+        rises = pts is not None and (not times or pts > times[-1])
+        times.append(pts if pts is not None and rises else next_one)
+        next_one, made = times[-1] + duration, made + (not rises)
+    warn_once(
+        f"{path}: {made} of {len(stamps)} frames have no time, or one that is past; they follow at the usual rate"
+    )
+    return times
 
 
 def read_frame(path: Path, number: int) -> tuple[float, Tensor]:
     """Return about the frame of a number as a picture [1, H, W, 3], and its seconds from the first; found by a seek."""
-    with opened(path) as film:
+    with opened(path) as film, explain_read(path):
         stream = video_of(film)
-        base = stream.time_base or Fraction(1, av.time_base)
+        base = base_of(stream)
         start = (stream.start_time or 0) * base
-        wanted = start + number / (stream.average_rate or stream.guessed_rate or 25)
-        film.seek(int(wanted / base), stream=stream)
+        wanted = start + number / rate_of(stream)
+        if stream.start_time is not None:  # else frames are counted
+            film.seek(int(wanted / base), stream=stream)
         frame = None
-        for following in decode(film, whole=False):
-            if frame is not None and (following.pts is None or following.time > wanted):
+        for count, following in enumerate(decode(film)):
+            if frame is not None and (count > number if following.pts is None else following.time > wanted):
                 break
             frame = following
         if frame is None:
@@ -176,130 +244,55 @@ def read_frame(path: Path, number: int) -> tuple[float, Tensor]:
 
 
 def to_picture(frame: VideoFrame) -> Tensor:
-    """Return a frame as a picture [1, H, W, 3] in 0..1, turned as its film says."""
-    deep = any(component.bits > 8 for component in frame.format.components)
-    matrix = MATRICES.get(int(frame.colorspace), UNKNOWN_MATRIX)
-    levels = frame.reformat(format="rgb48le" if deep else "rgb24", src_colorspace=matrix).to_ndarray()
-    levels = np.ascontiguousarray(np.rot90(levels, frame.rotation // 90))
-    if deep:
+    """Return a frame as a picture [1, H, W, 3] in 0..1, turned and mirrored as its film says."""
+    levels = turn(to_rgb(frame).to_ndarray(), orientation(frame))
+    if levels.dtype == np.uint16:
         return torch.from_numpy(levels.astype(np.float32) / DEEP)[None]
     return from_uint8(levels)[None]
 
 
-def from_picture(image: Tensor, pts: int, like: VideoFormat) -> VideoFrame:
-    """Return a picture [1, H, W, 3] as a frame in the samples of a film."""
-    values = image[0].clamp(0, 1).numpy()
-    if like.deep:
-        frame = VideoFrame.from_ndarray(np.rint(values * DEEP).astype(np.uint16), format="rgb48le")
-    else:
-        frame = VideoFrame.from_ndarray(to_uint8(image[0]).numpy(), format="rgb24")
-    even = all(side % 2 == 0 for side in values.shape[:2])
-    samples = ("yuv420p" if even else "yuv444p") + ("10le" if like.deep else "")
-    levels = FULL_RANGE if like.colors["color_range"] == FULL_RANGE else LIMITED_RANGE
-    matrix = MATRICES.get(like.colors["colorspace"], UNKNOWN_MATRIX)
-    frame = frame.reformat(format=samples, dst_colorspace=matrix, dst_color_range=levels)
-    frame.pts, frame.time_base = pts, like.time_base
-    return frame
+def to_rgb(frame: VideoFrame) -> VideoFrame:
+    """Return a frame in RGB of 8 or 16 bits.
+
+    First the colors get their full resolution: FFmpeg's scaler rounds down where it does both at once.
+    """
+    samples, deep = frame.format, is_deep(frame.format)
+    matrix = MATRICES.get(int(frame.colorspace), UNKNOWN_MATRIX)
+    levels = FULL_RANGE if frame.color_range == FULL_RANGE else LIMITED_RANGE
+    if samples.chroma_width() < frame.width or samples.chroma_height() < frame.height:
+        frame = frame.reformat(
+            format="yuv444p16le" if deep else "yuv444p",
+            src_colorspace=matrix,
+            dst_colorspace=matrix,
+            interpolation="BICUBIC",
+            dst_color_range=levels,
+        )
+        return frame.reformat(format=DEEP_RGB if deep else "rgb24", src_colorspace=matrix, src_color_range=levels)
+    return frame.reformat(format=DEEP_RGB if deep else "rgb24", src_colorspace=matrix)
 
 
-def write_part(path: Path, frames: Iterable[tuple[int, Tensor]], like: VideoFormat) -> None:
-    """Write frames, each with its time, as a part of a film; whole or not at all."""
-    with atomic_path(path) as temporary, av.open(str(temporary), "w", format=PART_FORMAT) as part:
-        stream: VideoStream | None = None
-        for pts, image in frames:
-            frame = from_picture(image, pts, like)
-            stream = stream or add_video(part, frame, like)
-            part.mux(stream.encode(frame))
-        if stream is not None:
-            part.mux(stream.encode(None))
+Orientation = tuple[int, int, int, int]
+"""The way on the screen, to the right and down, of a step to the right in a stored picture, and of one down."""
 
 
-def add_video(part: OutputContainer, first: VideoFrame, like: VideoFormat) -> VideoStream:
-    stream = part.add_stream(CODEC, rate=like.rate, options=dict(QUALITY))
-    stream.width, stream.height, stream.pix_fmt = first.width, first.height, first.format.name
-    stream.time_base = stream.codec_context.time_base = like.time_base
-    if like.aspect:
-        stream.codec_context.sample_aspect_ratio = like.aspect
-    stream.codec_context.max_b_frames = 0  # packets of parts then follow each other in the order of their times
-    for name, number in like.colors.items():
-        if number:
-            setattr(stream.codec_context, name, number)
-    return stream
+def orientation(frame: VideoFrame) -> Orientation:
+    """Return how a frame is to be shown; zeros where its axes are not those of the screen."""
+    if "DISPLAYMATRIX" not in frame.side_data:
+        return 1, 0, 0, 1
+    a, b, _, c, d = np.frombuffer(bytes(frame.side_data["DISPLAYMATRIX"]), np.int32)[:5].astype(float)
+    small = 0.01 * max(abs(value) for value in (a, b, c, d))
+    a, b, c, d = (int(np.sign(value)) if abs(value) > small else 0 for value in (a, b, c, d))
+    is_upright, is_turned = bool(a and d and not (b or c)), bool(b and c and not (a or d))
+    return (a, b, c, d) if is_upright or is_turned else (0, 0, 0, 0)
 
 
-def join_parts(parts: Sequence[Path], source: Path, target: Path) -> None:
-    """Write the parts of a film as one, with the sound, the subtitles and the tags of its source."""
-    with atomic_path(target) as temporary, written_as(target, source, temporary) as new, opened(source) as old:
-        join_streams(parts, source, old, new)
-
-
-@contextmanager
-def written_as(target: Path, source: Path, file: Path | io.BytesIO) -> Iterator[OutputContainer]:
-    """Open a file for what becomes a film; InputError where FFmpeg refuses what is written, its end too."""
-    place = str(file) if isinstance(file, Path) else file
-    try:
-        with av.open(place, "w", format=CONTAINERS[target.suffix.lower()]) as container:
-            yield container
-    except (av.error.FFmpegError, InputError, ValueError) as error:
-        raise InputError(
-            f"{target} cannot be written: {one_line(error)}; is there a place for the sound and the subtitles of "
-            f"{source} in a {target.suffix} file? (a .mkv has one for most: put the film into one first)"
-        ) from error
-
-
-def join_streams(parts: Sequence[Path], source: Path, old: InputContainer, new: OutputContainer) -> None:
-    new.metadata.update(old.metadata)
-    new.set_chapters(old.chapters())
-    with opened(parts[0]) as first:
-        video = copy_stream(video_of(first), new, video_of(old))
-    copied, (last, duration) = copy_streams(old, new), last_picture(old)
-    pictures = (pair for part in parts for pair in read_packets(part, {0: video}))
-    for packet, stream in heapq.merge(pictures, read_packets(source, copied), key=lambda pair: seconds_of(pair[0])):
-        if stream is video and packet.time_base and seconds_of(packet) >= last and duration:
-            packet.duration = round(duration / packet.time_base)
-        packet.stream = stream
-        new.mux(packet)
-
-
-def last_picture(film: InputContainer) -> tuple[float, Fraction]:
-    """Return the second at which the last picture is shown, and for how many it is; 0 where that is not said."""
-    stream = video_of(film)
-    base = stream.time_base or Fraction(0)
-    pts, duration = max((one.pts, one.duration or 0) for one in film.demux(stream) if one.pts is not None)
-    if stream.duration:  # packets say how long what is stored next lasts, which may be another picture
-        duration = max((stream.start_time or 0) + stream.duration - pts, 0)
-    return float(pts * base), duration * base
-
-
-def copy_streams(old: InputContainer, new: OutputContainer) -> dict[int, Stream]:
-    """Add to a film the streams of another that are copied; return them by their number there."""
-    kinds = {*COPIED, {"matroska": "attachment", "mp4": "cover"}.get(new.format.name)}
-    return {one.index: copy_stream(one, new, one) for one in old.streams if kind_of(one) in kinds}
-
-
-def kind_of(stream: Stream) -> str:
-    """Return "cover", "chapters" (their titles, in MP4), or the type of a stream."""
-    if stream.type == "data" and "timecode" not in stream.metadata and stream.container.chapters():
-        return "chapters"
-    return "cover" if stream.disposition & Disposition.attached_pic else stream.type
-
-
-def copy_stream(stream: Stream, new: OutputContainer, source: Stream) -> Stream:
-    """Return a stream of a new film for the packets of another, with the flags and the tags of that of its source."""
-    copied = new.add_stream_from_template(stream)
-    copied.metadata.update({key: one for key, one in source.metadata.items() if stream is source or key in TAGS})
-    copied.disposition = source.disposition
-    return copied
-
-
-def read_packets(path: Path, streams: Mapping[int, Stream]) -> Iterator[tuple[Packet[Any], Stream]]:
-    """Yield the packets of some streams, by their number in a film, each with the stream that it goes into."""
-    with opened(path) as film:
-        for packet in film.demux():
-            timeless = packet.size > 0 and kind_of(packet.stream) == "cover"
-            if packet.stream.index in streams and (packet.dts is not None or timeless):
-                yield packet, streams[packet.stream.index]
-
-
-def seconds_of(packet: Packet[Any]) -> float:
-    return float((packet.dts or 0) * (packet.time_base or 0))
+def turn(levels: np.ndarray, way: Orientation) -> np.ndarray:
+    """Return a picture [H, W, 3] as it is to be shown; as it is stored where that cannot be done."""
+    a, b, c, d = way
+    if b:
+        levels = levels.swapaxes(0, 1)
+    if a + c < 0:
+        levels = levels[:, ::-1]
+    if b + d < 0:
+        levels = levels[::-1]
+    return np.ascontiguousarray(levels)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import io
+import re
 import shutil
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import dropwhile, groupby, islice, pairwise
@@ -14,38 +14,22 @@ from typing import Any
 
 from torch import Tensor
 
+from ..errors import InputError
 from ..imaging.color import match_color
 from ..imaging.layout import from_uint8, to_uint8
 from ..imaging.mask import apply_mask
-from ..imaging.paths import warn_once
 from ..imaging.temporal import RADIUS, blend_in_time, find_cuts, measure_changes
 from ..loop_policy import mean_assessment, sample_numbers
 from ..model import AutoDIR
 from ..outputs import Assessment, Decision
 from ..pipeline import decide, repeat_rounds
-from ..serialization.atomic import write_text
+from ..serialization.atomic import is_temporary, write_text
 from ..settings import LoopSettings, SamplerSettings
-from .film import (
-    QUALITY,
-    VideoFormat,
-    copy_streams,
-    join_parts,
-    kind_of,
-    opened,
-    read_format,
-    read_frames,
-    read_packets,
-    read_thumbnails,
-    video_of,
-    write_part,
-    written_as,
-)
+from .film import Stamp, VideoFormat, read_format, read_frames, read_thumbnails, rising_times
+from .film_parts import QUALITY, check_result, join_parts, write_part
 
 PART_FRAMES = 120
 """Frames that are lost at most when a process ends."""
-
-TRIED_PACKETS = 100
-"""Packets of sound and subtitles that show whether a container takes them."""
 
 PARTS_ENDING, MARK = ".parts", "made_of"
 """Of the folder of a film's parts, and in it the file with their `fingerprint`."""
@@ -100,9 +84,12 @@ class FrameOptions:
             yield pts, apply_mask(image, restored, self.mask)
 
 
-def find_shots(path: Path) -> list[tuple[int, int]]:
-    """Return the first frame of each shot and the one after its last, cut where the content changes at once."""
-    changes = measure_changes(read_thumbnails(path))
+def find_shots(path: Path, stamps: list[Stamp] | None = None) -> list[tuple[int, int]]:
+    """Return the first frame of each shot and the one after its last, cut where the content changes at once.
+
+    `stamps` gets when the frames are shown.
+    """
+    changes = measure_changes(read_thumbnails(path, stamps))
     return list(pairwise([0, *find_cuts(changes), len(changes)]))
 
 
@@ -144,13 +131,13 @@ def restore_film(
         frames: what else is done to them.
         tell: see `Tell`.
     """
-    options = frames or FrameOptions()
-    shots = find_shots(source)
+    options, folder, stamps = frames or FrameOptions(), parts_folder(target), list[Stamp]()
+    shots = find_shots(source, stamps)
     decisions = [decide(model, looked_at, loop, sampler, seed) for looked_at in sample_shots(source, shots)]
     decided = [(*frames, decision) for frames, decision in zip(shots, decisions, strict=True)]
     if not any(decision.rounds for decision in decisions):
         return decided
-    check_copied(source, target)
+    check_result(source, target)
 
     def change(frames: Iterator[Frame], decision: Decision) -> Iterator[Frame]:
         if not decision.rounds:
@@ -159,24 +146,11 @@ def restore_film(
             frames, lambda image: repeat_rounds(model, image, decision.rounds, loop, sampler, seed=seed)
         )
 
-    folder = parts_folder(target, fingerprint(source, decided, (QUALITY, loop, sampler, seed, options.facts())))
-    join_parts(write_parts(source, folder, cut_parts(decided), change, tell), source, target)
-    shutil.rmtree(folder)
+    keep_parts(folder, fingerprint(source, decided, (QUALITY, loop, sampler, seed, options.facts())))
+    times = rising_times(source, stamps)
+    writer = ShotWriter(folder, read_format(source), len(times), change, tell)
+    write_film(source, target, times, writer, cut_parts(decided))
     return decided
-
-
-def check_copied(source: Path, target: Path) -> None:
-    """Tell what is left out of the result; InputError where it has no place for the sound or the subtitles."""
-    with opened(source) as old, written_as(target, source, io.BytesIO()) as trial:
-        copied = copy_streams(old, trial)
-        for packet, stream in islice(read_packets(source, copied), TRIED_PACKETS):
-            packet.stream = stream
-            trial.mux(packet)
-        kept = {*copied, video_of(old).index}
-        left = Counter(kind_of(stream) for stream in old.streams if stream.index not in kept)
-        del left["chapters"]  # which are written anew
-        if left:
-            warn_once(f"{source}: left out of the result: {', '.join(f'{n} {kind}' for kind, n in left.items())}")
 
 
 def fingerprint(source: Path, shots: Sequence[Part], settings: tuple[Any, ...]) -> str:
@@ -191,23 +165,40 @@ def fingerprint(source: Path, shots: Sequence[Part], settings: tuple[Any, ...]) 
     return digest.hexdigest()
 
 
-def parts_folder(target: Path, mark: str) -> Path:
-    """Return the folder of a film's parts; those of another `fingerprint` are removed."""
+def write_film(source: Path, target: Path, times: Sequence[int], writer: ShotWriter, parts: Sequence[Part]) -> None:
+    """Write the parts of a film that are not there yet, and the film of all."""
+    join_parts(write_parts(source, times, writer, parts), source, target, len(times))
+    shutil.rmtree(writer.folder)
+
+
+def write_parts(source: Path, times: Sequence[int], writer: ShotWriter, parts: Sequence[Part]) -> list[Path]:
+    """Write the parts of a film that are not there yet; return the files of all."""
+    film = ((time, image) for time, (_, image) in zip(times, read_frames(source), strict=False))
+    for _, own in groupby(parts, key=lambda part: id(part[2])):
+        writer.write(list(own), film)
+    return [writer.path(part) for part in parts]
+
+
+def parts_folder(target: Path) -> Path:
+    """Return the folder of a film's parts; InputError where something else has its name."""
     folder = target.with_name(target.name + PARTS_ENDING)
+    is_ours = not folder.exists() or (folder.is_dir() and all(is_part(path) for path in folder.iterdir()))
+    if not is_ours:
+        raise InputError(f"{folder} is needed for the parts of {target.name}, and holds other things; rename it")
+    return folder
+
+
+def is_part(path: Path) -> bool:
+    """Return whether a file in a folder of parts is one of them, their mark, or what a process left that ended."""
+    return path.name == MARK or is_temporary(path) or re.fullmatch(r"\d{8,}\.part", path.name) is not None
+
+
+def keep_parts(folder: Path, mark: str) -> None:
+    """Remove the parts of another `fingerprint`."""
     note = folder / MARK
     if not note.is_file() or note.read_text(encoding="utf-8") != mark:
         shutil.rmtree(folder, ignore_errors=True)
         write_text(note, mark)
-    return folder
-
-
-def write_parts(source: Path, folder: Path, parts: Sequence[Part], change: Change, tell: Tell) -> list[Path]:
-    """Write the parts of a film that are not there yet; return the files of all."""
-    film = read_frames(source)
-    writer = ShotWriter(folder, read_format(source), parts[-1][1], change, tell)
-    for _, own in groupby(parts, key=lambda part: id(part[2])):
-        writer.write(list(own), film)
-    return [writer.path(part) for part in parts]
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ av = pytest.importorskip("av", reason="PyAV is not installed")
 
 from av.stream import Disposition  # noqa: E402
 
-from autodir_core.batch import film, shots  # noqa: E402
+from autodir_core.batch import film, film_parts, shots  # noqa: E402
 from autodir_core.batch.report import describe  # noqa: E402
 from autodir_core.batch.work import film_outcome  # noqa: E402
 from autodir_core.imaging.temporal import RADIUS  # noqa: E402
@@ -156,8 +156,8 @@ def test_frames_are_restored_alike_and_all_else_is_kept(tiny: ad.AutoDIR, source
     for number in (0, CUT + 3):
         rounds = decided[number // CUT][2].rounds
         wanted = repeated(tiny, before[number], rounds)
-        stored = film.to_picture(film.from_picture(wanted, 0, film.read_format(source)))
-        assert psnr(after[number], stored) > 30 > psnr(after[number], before[number])
+        stored = film.to_picture(film_parts.from_picture(wanted, 0, film.read_format(source)))
+        assert psnr(after[number], stored) > 28 > psnr(after[number], before[number])
 
 
 def repeated(model: ad.AutoDIR, image: torch.Tensor, rounds: tuple) -> torch.Tensor:
@@ -199,13 +199,13 @@ WRITE = """
 import sys
 from pathlib import Path
 import torch
-from autodir_core.batch import film
+from autodir_core.batch import film, film_parts
 x, periods = torch.arange(320).float(), torch.tensor([9.0, 5, 3])
 waves = [torch.sin((x + 2 * x[:240, None] + number) / periods[:, None, None]) for number in range(40)]
 frames = [(number, 0.5 + 0.5 * wave.movedim(0, -1)[None].contiguous()) for number, wave in enumerate(waves)]
 colors = {"color_range": 0, "colorspace": 1}
 like = film.VideoFormat(film.Fraction(24), film.Fraction(1, 24), False, colors, film.Fraction(0))
-film.write_part(Path(sys.argv[1]), frames, like)
+film_parts.write_part(Path(sys.argv[1]), frames, like)
 """
 
 
@@ -258,7 +258,7 @@ def test_levels_of_full_range_stay_so(tmp_path: Path) -> None:
         camera.mux(video.encode(None))
     like = film.read_format(source)
     assert like.colors["color_range"] == film.FULL_RANGE
-    film.write_part(tmp_path / "part", iter([(0, ramp)]), like)
+    film_parts.write_part(tmp_path / "part", iter([(0, ramp)]), like)
     [(_, stored)] = film.read_frames(tmp_path / "part")
     assert (stored - ramp).abs().max() < 8 / 255, "16 where the range is lost"
 
@@ -278,7 +278,7 @@ def test_colors_come_back_whatever_matrix_a_film_names(tmp_path: Path, matrix: i
         )
         camera.mux(video.encode(None))
     [(_, before)] = film.read_frames(source)
-    film.write_part(tmp_path / "part", iter([(0, before)]), film.read_format(source))
+    film_parts.write_part(tmp_path / "part", iter([(0, before)]), film.read_format(source))
     [(_, after)] = film.read_frames(tmp_path / "part")
     assert (after - before).abs().max() < 2 / 255
 
@@ -438,6 +438,21 @@ def test_parts_that_were_made_otherwise_are_made_again(
     assert len(made) == FRAMES
 
 
+def test_a_folder_of_somebody_else_is_left_alone(tiny: ad.AutoDIR, source: Path, tmp_path: Path) -> None:
+    """Though it has the name of that of the parts; what a process of ours left there is not in the way."""
+    folder, target = tmp_path / "out.mp4.parts", tmp_path / "out.mp4"
+    folder.mkdir()
+    (folder / "00000000.part").touch()
+    (folder / f".{16 * 'a'}.part").touch()
+    (folder / "diary.txt").write_text("dear")
+    with pytest.raises(ad.InputError, match=r"out\.mp4\.parts is needed for the parts of out\.mp4"):
+        shots.restore_film(tiny, source, target, LOOP, SAMPLER)
+    assert (folder / "diary.txt").read_text() == "dear"
+    (folder / "diary.txt").unlink()
+    shots.restore_film(tiny, source, target, LOOP, SAMPLER)
+    assert len(times(target)) == FRAMES and not folder.exists()
+
+
 def check_unwritten(part: Path, written: int) -> None:
     assert part.stat().st_mtime_ns == written
 
@@ -532,3 +547,17 @@ def test_shots_that_nothing_was_sure_of_are_told() -> None:
     nothing = film_outcome([(0, 40, unsure)])
     assert (nothing.state, nothing.decision) == ("clean", "low confidence")
     assert film_outcome([]).decision == "empty mask"
+
+
+@pytest.mark.parametrize("frames", range(1, 13))
+def test_no_picture_is_lost_however_many_a_part_holds(source: Path, tmp_path: Path, frames: int) -> None:
+    """Of seven FFmpeg 8.1 does not say in which order they are decoded."""
+    like, wave = film.read_format(source), torch.linspace(0, 1, 64).view(1, 1, 64, 1).expand(1, 48, 64, 3)
+    parts, step = [tmp_path / "1.part", tmp_path / "2.part"], round(1 / (24 * like.time_base))
+    for start, part in zip((0, frames), parts, strict=True):
+        film_parts.write_part(part, ((step * number, wave) for number in range(start, start + frames)), like)
+    film_parts.join_parts(parts, source, tmp_path / "out.mp4", 2 * frames)
+    assert times(tmp_path / "out.mp4") == pytest.approx([number / 24 for number in range(2 * frames)], abs=1e-3)
+    with pytest.raises(ad.InputError, match=f"holds {2 * frames} pictures of {2 * frames + 1}"):
+        film_parts.join_parts(parts, source, tmp_path / "short.mp4", 2 * frames + 1)
+    assert not (tmp_path / "short.mp4").exists()
