@@ -21,7 +21,7 @@ CHINESE = {
     "round {number}: {found}": "第 {number} 轮：{found}",
     " ({others})": "（{others}）",
     ", ": "、",
-    ", {part:.0f} % of it accepted": "，采纳了变化的 {part:.0f} %",
+    ", {part:.0f} % of its change accepted": "，采纳了变化的 {part:.0f} %",
     ", refused: {reason}": "，已拒绝：{reason}",
     ", {seconds:.1f} s": "，{seconds:.1f} 秒",
     "custom prompt": "自定义提示词",

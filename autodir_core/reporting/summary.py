@@ -59,7 +59,7 @@ def verdict_text(verdict: Verdict | None, language: str = "en") -> str:
     if verdict is None or (verdict.accepted and verdict.strength == 1):
         return ""
     if verdict.accepted:
-        return phrase(language, ", {part:.0f} % of it accepted", part=100 * verdict.strength)
+        return phrase(language, ", {part:.0f} % of its change accepted", part=100 * verdict.strength)
     return phrase(language, ", refused: {reason}", reason=phrase(language, verdict.refusal))
 
 

@@ -31,7 +31,7 @@ def restoration() -> Restoration:
 def test_it_tells_every_round_and_why(restoration):
     page = restoration_page("a.png", IMAGE, restoration, seconds=[1.25, 2.0], settings=[("seed", "7")])
     for text in (
-        "Round 1: noise 70 % (haze 20 %, no 10 %), 50 % of it accepted, 1.2 s",
+        "Round 1: noise 70 % (haze 20 %, no 10 %), 50 % of its change accepted, 1.2 s",
         "Round 2: haze 60 % (no 40 %), refused: edges moved, 2.0 s",
         "done: no improvement",
         "<td>no: edges moved</td>",
