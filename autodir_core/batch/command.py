@@ -226,7 +226,7 @@ def begin(items: list[Item], journal: Journal, arguments: argparse.Namespace) ->
     targets = set[str]() if arguments.assess_only else {name for item in items for name in item.files}
     there = present(arguments.output, targets | reports | set(finished.values()))
     if not arguments.overwrite:
-        refuse_foreign(items, there - journal.files(), journal.begun(), arguments.output, reports)
+        refuse_foreign(items, there - journal.files(), arguments.output, reports)
         journal.check_sources(items)
     journal.agree(settings(arguments))
     journal.add(items)

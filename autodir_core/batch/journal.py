@@ -222,17 +222,14 @@ class Journal:
         """Take a picture, if it is waiting; afterwards no other process does."""
         with self.writing() as database:
             self._take_back(database)
-            values = [self.owner, os.fsencode(item.name)]
-            if database.execute("SELECT 1 FROM pictures WHERE name = ? AND owner NOT NULL", values[1:]).fetchone():
-                # begun by a process that may have written its files, and could not note it
-                database.executemany("INSERT OR IGNORE INTO files VALUES (?)", [[os.fsencode(n)] for n in item.files])
             taken = database.execute(
-                "UPDATE pictures SET state = 'working', owner = ? WHERE name = ? AND state = 'waiting'", values
+                "UPDATE pictures SET state = 'working', owner = ? WHERE name = ? AND state = 'waiting'",
+                [self.owner, os.fsencode(item.name)],
             )
             return taken.rowcount == 1
 
     def release(self, item: Item) -> None:
-        """Let a picture that this process has at work wait again; its files may be there, so it counts as begun."""
+        """Let a picture that this process has at work wait again."""
         with self.writing() as database:
             database.execute(
                 "UPDATE pictures SET state = 'waiting' WHERE name = ? AND owner = ?",
@@ -301,14 +298,14 @@ class Journal:
             found = database.execute("SELECT 1 FROM files WHERE name = ?", [os.fsencode(name)])
             return found.fetchone() is not None
 
-    def files(self) -> set[str]:
-        """Return the names of all files that the batch has written, of pictures that have changed since too."""
-        return {os.fsdecode(name) for (name,) in self.database.execute("SELECT name FROM files")}
+    def note_file(self, name: str) -> None:
+        """Note a file that is about to be moved to its name: whoever is killed then cannot note it afterwards."""
+        with self.writing() as database:
+            database.execute("INSERT OR IGNORE INTO files VALUES (?)", [os.fsencode(name)])
 
-    def begun(self) -> set[str]:
-        """Return the pictures that are at work, or were when their process ended: their files may be there."""
-        found = self.database.execute("SELECT name FROM pictures WHERE owner IS NOT NULL")
-        return {os.fsdecode(name) for (name,) in found}
+    def files(self) -> set[str]:
+        """Return the names of all files that the batch has written or was about to, of pictures that changed too."""
+        return {os.fsdecode(name) for (name,) in self.database.execute("SELECT name FROM files")}
 
     def rows(self) -> list[dict[str, Any]]:
         """Return all pictures with what became of them, in their order; what waits again has no outcome."""

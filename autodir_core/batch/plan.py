@@ -234,12 +234,10 @@ def refuse_shared_names(items: Sequence[Item]) -> None:
             )
 
 
-def refuse_foreign(
-    items: Sequence[Item], there: Set[str], begun: Container[str], output: Location, reports: Set[str]
-) -> None:
-    """InputError where files that are `there` would be replaced by `reports`, or by pictures that were not begun."""
+def refuse_foreign(items: Sequence[Item], there: Set[str], output: Location, reports: Set[str]) -> None:
+    """InputError where files of others that are `there` would be replaced by `reports`, or by results."""
     taken = sorted(reports & there)
-    taken += [name for item in items if item.name not in begun for name in sorted(item.files & there)]
+    taken += [name for item in items for name in sorted(item.files & there)]
     if taken:
         more = f" and {len(taken) - 1} more" if len(taken) > 1 else ""
         raise InputError(

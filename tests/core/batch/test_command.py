@@ -314,6 +314,29 @@ def test_a_file_put_into_out_during_the_run_is_not_replaced(
     assert Image.open(mine).size == (56, 40) and not mine.is_symlink()
 
 
+def test_a_file_put_there_after_an_interruption_is_not_replaced(
+    folder: Path, tmp_path: Path, tiny_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At the names of pictures that were read ahead; what was moved into place, and not noted any more, is its own."""
+    (folder / "b/broken.png").unlink()
+    command = ["batch", str(folder), "-o", str(tmp_path / "out"), *OPTIONS, "--model", str(tiny_path)]
+    first, mine = tmp_path / "out/a/1.png", tmp_path / "out/b/1.png"
+
+    def interrupted(*given: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as during:
+        during.setattr(Journal, "finish", interrupted)
+        assert main([*command, "--labels", "noise"]) == 130
+    assert first.is_file() and not mine.exists()
+    write_picture(mine, torch.zeros(1, 4, 4, 3))
+    before = mine.read_bytes()
+    assert main([*command, "--labels", "noise"]) == 2 and mine.read_bytes() == before
+    assert "b/1.png would be replaced, and is no result of this batch" in capsys.readouterr().err
+    mine.unlink()
+    assert main([*command, "--labels", "noise"]) == 0 and mine.is_file()
+
+
 @pytest.mark.parametrize("skip", [[], ["--skip-clean"]])
 def test_an_older_result_that_is_no_longer_true_is_removed(
     tmp_path: Path, tiny_path: Path, monkeypatch: pytest.MonkeyPatch, skip: list[str]
