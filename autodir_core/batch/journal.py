@@ -8,13 +8,12 @@ from __future__ import annotations
 import json
 import os
 import platform
-import re
 import shutil
 import sqlite3
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -37,6 +36,9 @@ BEAT = 20.0
 OUTCOME = "result", "seconds", "sha256", "decision", "facts", "error"
 HIDDEN = {"waiting": OUTCOME, "working": OUTCOME, "failed": ("result",)}
 """Of what a row holds the columns that are of an older outcome, by state."""
+
+APPLICATION = 0x41444952
+"""What the header of a journal says whose database it is: "ADIR"."""
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS settings (name TEXT PRIMARY KEY, value TEXT NOT NULL);
@@ -90,7 +92,7 @@ class Journal:
             folder.mkdir(parents=True, exist_ok=True)
             self.is_new = not self.path.exists()
             self.database = sqlite3.connect(self.path, PATIENCE, isolation_level=None, check_same_thread=False)
-            refuse_other_tables(self.database)
+            mark(self.database)
             self.database.execute("PRAGMA journal_mode = WAL")
             self.database.execute("PRAGMA synchronous = NORMAL")
             self.database.executescript(SCHEMA)
@@ -317,11 +319,25 @@ class Journal:
         return [row | own | {"facts": json.loads(row["facts"] or "{}")} for row, own in zip(rows, names, strict=True)]
 
 
-def refuse_other_tables(database: sqlite3.Connection) -> None:
-    """sqlite3.Error for the database of another program, to which nothing is to be added."""
-    found = {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-    if found - set(re.findall(r"TABLE IF NOT EXISTS (\w+)", SCHEMA)):
+def mark(database: sqlite3.Connection) -> None:
+    """Mark an empty database as a journal; sqlite3.Error for that of another program, which is left as it is.
+
+    Journals were not always marked: one that has our tables alone is one too.
+    """
+    pages, number = (database.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "application_id"))
+    with closing(sqlite3.connect(":memory:")) as new:
+        new.executescript(SCHEMA)
+        ours, found = definitions(new), definitions(database)
+    is_ours = number == APPLICATION or (not number and "pictures" in found and found.items() <= ours.items())
+    if pages and not is_ours:
         raise sqlite3.DatabaseError(f"{JOURNAL} is the database of another program")
+    if number != APPLICATION:
+        database.execute(f"PRAGMA application_id = {APPLICATION}")
+
+
+def definitions(database: sqlite3.Connection) -> dict[str, str]:
+    """Return how everything in a database was defined, by its name, but for what SQLite keeps there by itself."""
+    return dict(database.execute("SELECT name, sql FROM sqlite_master WHERE name NOT GLOB 'sqlite_*'"))
 
 
 def place_of(output: Location, folder: Path) -> str:

@@ -192,13 +192,36 @@ def test_a_folder_that_cannot_be_used(tmp_path: Path) -> None:
         Journal(tmp_path / "out")
 
 
-def test_nothing_is_added_to_the_database_of_another_program(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "made",
+    [
+        "CREATE TABLE mine (value)",
+        "CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL)",
+        "CREATE TABLE pictures (name TEXT, owner TEXT, result TEXT, state TEXT, number INTEGER)",
+        "CREATE VIEW pictures AS SELECT 1 AS name",
+        "PRAGMA user_version = 7",
+    ],
+)
+def test_nothing_is_added_to_the_database_of_another_program(tmp_path: Path, made: str) -> None:
     with closing(sqlite3.connect(tmp_path / "batch.sqlite")) as other:
-        other.execute("CREATE TABLE mine (value)")
+        other.execute(made)
     before = (tmp_path / "batch.sqlite").read_bytes()
     with pytest.raises(ad.InputError, match=r"batch\.sqlite is the database of another program; choose another"):
         Journal(tmp_path)
     assert (tmp_path / "batch.sqlite").read_bytes() == before
+
+
+def test_a_journal_is_known_whatever_was_done_to_it(journal: Journal, items: list[Item]) -> None:
+    """`ANALYZE` adds a table of SQLite's; those from before there was a mark have the tables alone."""
+    for mark, change in (
+        (0, "ANALYZE"),
+        (0, "DROP TABLE output"),
+        (module.APPLICATION, "CREATE VIEW mine AS SELECT 1"),
+    ):
+        journal.database.execute(change)
+        journal.database.execute(f"PRAGMA application_id = {mark}")
+        with closing(Journal(journal.path.parent)) as again:
+            assert len(again.states()) == len(items)
 
 
 def test_what_an_error_interrupts_is_taken_back(journal: Journal) -> None:
