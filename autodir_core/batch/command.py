@@ -219,7 +219,8 @@ def begin(items: list[Item], journal: Journal, arguments: argparse.Namespace) ->
     InputError where a file would be replaced that is no result of this batch, or that of another picture, and where the
     journal is that of results elsewhere.
     """
-    journal.keep_to(arguments.output, arguments.journal or arguments.output)
+    folder = arguments.journal or arguments.output
+    journal.check_place(arguments.output, folder)
     done = journal.results()
     finished = {item.name: done[item.name] for item in items if item.name in done}
     reports = set[str]() if journal.states() else {TABLE, PAGE}
@@ -229,6 +230,7 @@ def begin(items: list[Item], journal: Journal, arguments: argparse.Namespace) ->
         refuse_foreign(items, there - journal.files(), arguments.output, reports)
         journal.check_sources(items)
     journal.agree(settings(arguments))
+    journal.keep_to(arguments.output, folder)
     journal.add(items)
     journal.redo(name for name, result in finished.items() if result not in there)
     if arguments.retry_failed:

@@ -149,15 +149,17 @@ class Journal:
             raise AutoDIRError(f"cannot write the journal {JOURNAL}: {error}; what is done is kept") from error
 
     def keep_to(self, output: Location, folder: Path) -> None:
-        """Note where the results of the journal in a folder go; InputError where it is that of another place."""
-        place = place_of(output, folder)
+        """Note where the results of the journal in a folder go."""
         with self.writing() as database:
-            database.execute(
-                "INSERT INTO output SELECT ? WHERE NOT EXISTS (SELECT 1 FROM output)", [os.fsencode(place)]
-            )
-            noted = os.fsdecode(database.execute("SELECT place FROM output").fetchone()[0])
-        if noted != place:
-            theirs = noted if URL.match(noted) else os.path.normpath(folder / noted)
+            place = os.fsencode(place_of(output, folder))
+            database.execute("INSERT INTO output SELECT ? WHERE NOT EXISTS (SELECT 1 FROM output)", [place])
+
+    def check_place(self, output: Location, folder: Path) -> None:
+        """InputError where the journal in a folder is that of results in another place."""
+        found = self.database.execute("SELECT place FROM output").fetchone()
+        noted = os.fsdecode(found[0]) if found else ""
+        if noted not in ("", place_of(output, folder)):
+            theirs = noted if URL.match(noted) else os.path.normpath(os.path.join(os.path.realpath(folder), noted))
             raise InputError(
                 f"the journal in {folder} is that of the results in {theirs}; give -o {theirs}, or another "
                 "--journal folder for other results"

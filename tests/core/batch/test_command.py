@@ -378,6 +378,30 @@ def test_a_journal_is_that_of_one_folder_of_results(
     assert main([*command, "--journal", "kept", "-o", "./one/"]) == 0
 
 
+def test_an_out_that_was_refused_is_not_that_of_the_journal(
+    folder: Path, tmp_path: Path, tiny_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The right one is told by its own path, whatever link leads to the journal."""
+    journal, out, wrong = tmp_path / "out/journal", tmp_path / "out", tmp_path / "wrong"
+    command = ["batch", str(folder / "a"), *OPTIONS, "--model", str(tiny_path), "--journal", str(journal), "-o"]
+    write_picture(wrong / "1.png", torch.rand(1, 4, 4, 3))
+    assert main([*command, str(wrong)]) == 2 and "1.png would be replaced" in capsys.readouterr().err
+    assert main([*command, str(out)]) == 0
+    (tmp_path / "link").symlink_to(journal)
+    assert main([*command, str(wrong), "--journal", str(tmp_path / "link")]) == 2
+    assert f"is that of the results in {out}; give -o {out}," in capsys.readouterr().err
+
+
+def test_a_journal_begun_before_its_out_was_noted(folder: Path, tmp_path: Path, tiny_path: Path) -> None:
+    """Other settings are refused before the OUT is noted."""
+    command = ["batch", str(folder / "a"), *OPTIONS, "--model", str(tiny_path), "--journal", str(tmp_path / "kept")]
+    assert main([*command, "-o", str(tmp_path / "out")]) == 0
+    with closing(Journal(tmp_path / "kept")) as journal, journal.writing() as database:
+        database.execute("DELETE FROM output")
+    assert main([*command, "-o", str(tmp_path / "wrong"), "--seed", "5"]) == 2
+    assert main([*command, "-o", str(tmp_path / "out")]) == 0
+
+
 def test_out_is_moved_with_the_journal_in_it(folder: Path, tmp_path: Path, tiny_path: Path) -> None:
     command = ["batch", str(folder / "a"), *OPTIONS, "--model", str(tiny_path)]
     assert main([*command, "-o", str(tmp_path / "one")]) == 0
