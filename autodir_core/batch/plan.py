@@ -148,7 +148,7 @@ def plan_items(given: Sequence[str], output: Location, suffix: str | None = None
 
 
 def with_masks(items: Sequence[Item], mask: str, planned: Sequence[Item]) -> list[Item]:
-    """Return pictures with their masks; InputError where one has none, or not one alone.
+    """Return pictures with their masks, what is missing without; InputError where one has none, or not one alone.
 
     Args:
         items: those that are chosen of `planned`.
@@ -162,7 +162,7 @@ def with_masks(items: Sequence[Item], mask: str, planned: Sequence[Item]) -> lis
         own = str(PurePath(item.name).parent)
         return find_mask(mask, item.source_path, [own, ""] if names[item.source_path.stem] == 1 else [own], listed)
 
-    return [replace(item, mask=find(item)) for item in items]
+    return [replace(item, mask=find(item)) if item.stamp or os.path.isfile(item.source) else item for item in items]
 
 
 def name_results(found: Sequence[Found], suffix: str | None) -> list[Item]:

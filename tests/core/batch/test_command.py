@@ -544,6 +544,19 @@ def test_masks_lie_where_their_pictures_do(
     assert table(tmp_path / "out")["b/1.png"]["state"] == "done" and (tmp_path / "out/a/2.jpg").stat().st_ino == made
 
 
+def test_a_picture_that_is_missing_needs_no_mask(folder: Path, tmp_path: Path, tiny_path: Path) -> None:
+    """It is a row; once it is there, it needs one."""
+    write_picture(tmp_path / "masks/1.png", torch.ones(1, 4, 4, 3))
+    (folder / "list.txt").write_text("a/1.png\na/gone.png\n", encoding="utf-8")
+    command = ["batch", str(folder / "list.txt"), "-o", str(tmp_path / "out"), *OPTIONS, "--model", str(tiny_path)]
+    assert main([*command, "--mask", str(tmp_path / "masks")]) == 1
+    assert {name: row["state"] for name, row in table(tmp_path / "out").items()} == (
+        {"a/1.png": "done", "a/gone.png": "failed"}
+    )
+    write_picture(folder / "a/gone.png", torch.rand(1, 40, 56, 3))
+    assert main([*command, "--mask", str(tmp_path / "masks")]) == 2
+
+
 def test_depth_and_range_are_kept_and_chosen(tmp_path: Path, tiny_path: Path) -> None:
     given, scene = tmp_path / "in", torch.rand(40, 56, 3).numpy() * 8 - 1
     write_picture(given / "deep.png", torch.rand(1, 40, 56, 3), depth=16)
