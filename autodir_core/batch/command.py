@@ -221,20 +221,29 @@ def begin(items: list[Item], journal: Journal, arguments: argparse.Namespace) ->
     """
     folder = arguments.journal or arguments.output
     journal.check_place(arguments.output, folder)
-    done = journal.results()
-    finished = {item.name: done[item.name] for item in items if item.name in done}
-    reports = set[str]() if journal.states() else {TABLE, PAGE}
-    targets = set[str]() if arguments.assess_only else {name for item in items for name in item.files}
-    there = present(arguments.output, targets | reports | set(finished.values()))
-    if not arguments.overwrite:
-        refuse_foreign(items, there - journal.files(), arguments.output, reports)
-        journal.check_sources(items)
+    gone = check_files(items, journal, arguments)
     journal.agree(settings(arguments))
     journal.keep_to(arguments.output, folder)
     journal.add(items)
-    journal.redo(name for name, result in finished.items() if result not in there)
+    journal.redo(gone)
     if arguments.retry_failed:
         journal.retry_failed(items)
+
+
+def check_files(items: list[Item], journal: Journal, arguments: argparse.Namespace) -> set[str]:
+    """Return the names of pictures whose result is gone; InputError where a file would be replaced, as in `begin`."""
+    done, own = journal.results(), {TABLE} if arguments.assess_only else {TABLE, PAGE}
+    finished = {item.name: done[item.name] for item in items if item.name in done}
+    reports = set[str]() if journal.states() else own
+    targets = set[str]() if arguments.assess_only else {name for item in items for name in item.files}
+    there = present(arguments.output, targets | reports | set(finished.values()))
+    gone = {name for name, result in finished.items() if result not in there}
+    if not arguments.overwrite:
+        settled = journal.settled(items, retry_failed=arguments.retry_failed) - gone
+        left = [item for item in items if item.name not in settled]
+        refuse_foreign(left, there - journal.files(), arguments.output, reports)
+        journal.check_sources(items)
+    return gone
 
 
 def open_journal(arguments: argparse.Namespace) -> Journal:

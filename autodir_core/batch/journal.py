@@ -296,6 +296,13 @@ class Journal:
         found = self.database.execute("SELECT name, result FROM pictures WHERE state IN ('done', 'clean')")
         return {os.fsdecode(name): os.fsdecode(result) for name, result in found if result}
 
+    def settled(self, items: Iterable[Item], *, retry_failed: bool) -> set[str]:
+        """Return the names of pictures that are finished and have not changed since; those that failed on demand."""
+        found = self.database.execute("SELECT name, state, size, modified FROM pictures").fetchall()
+        left = {"waiting", "working", *(["failed"] if retry_failed else ())}
+        known = {os.fsdecode(name): tuple(stamp) for name, state, *stamp in found if state not in left}
+        return {item.name for item in items if item.name in known and known[item.name] == stamp_of(item)}
+
     def has_written(self, name: str) -> bool:
         """Return whether a file of this name is the batch's own."""
         with self.writing() as database:

@@ -247,7 +247,9 @@ def test_files_of_others_are_not_replaced(
     (tmp_path / "table/batch.csv").touch()
     assert main(["batch", str(folder), "-o", str(tmp_path / "table"), *OPTIONS, "--model", str(tiny_path)]) == 2
     assert "batch.csv would be replaced" in capsys.readouterr().err
+    (tmp_path / "out/batch.html").write_bytes(b"mine")
     assert main([*command, "--assess-only", "--limit", "2", "--journal", str(tmp_path / "other")]) == 0
+    assert (tmp_path / "out/batch.html").read_bytes() == b"mine"
     assert main([*command, "--overwrite"]) == 1
     assert mine.read_bytes() != b"mine"
     assert main(command) == 1
@@ -266,6 +268,9 @@ def test_a_file_put_where_no_result_was_is_not_replaced(
     command = ["batch", str(folder / "a"), "-o", str(out), *OPTIONS, "--model", str(tiny_path), *label]
     assert main(command) == (0 if skip else 1) and not (out / "1.png").exists()
     (out / "1.png").write_bytes(b"mine")
+    assert main(command) == (0 if skip else 1), "it is not done again"
+    if not skip:
+        assert main([*command, "--retry-failed"]) == 2
     source.write_bytes(content + b"more")
     assert main(command) == 2 and (out / "1.png").read_bytes() == b"mine"
     assert "1.png would be replaced, and is no result of this batch" in capsys.readouterr().err
@@ -309,7 +314,8 @@ def test_a_file_put_into_out_during_the_run_is_not_replaced(
     rows = table(tmp_path / "out")
     assert rows["1.png"]["state"] == "done" and rows["2.jpg"]["state"] == "failed"
     assert "2.jpg was put there during the run" in rows["2.jpg"]["error"]
-    assert main(command) == 2, "before the work"
+    assert main(command) == 1, "what failed is not tried"
+    assert main([*command, "--retry-failed"]) == 2, "before the work"
     assert main([*command, "--overwrite", "--retry-failed"]) == 0
     assert Image.open(mine).size == (56, 40) and not mine.is_symlink()
 
