@@ -281,10 +281,16 @@ class Attempt:
 
 
 def keep_date(source: Location, result: Path) -> None:
-    """Give a result the date of its source, by which folders of scans without EXIF are sorted; URLs have none."""
+    """Give a result the date of its source, by which folders of scans without EXIF are sorted; URLs have none.
+
+    That a disk refuses it, as some shares do, is told.
+    """
     if isinstance(source, Path) and source.exists():
         facts = source.stat()
-        os.utime(result, ns=(facts.st_atime_ns, facts.st_mtime_ns))
+        try:
+            os.utime(result, ns=(facts.st_atime_ns, facts.st_mtime_ns))
+        except OSError as error:
+            warn_once(f"{result.parent}: results do not get the dates of their pictures: {one_line(error)}")
 
 
 def finished(outcome: Outcome) -> Future[Outcome]:

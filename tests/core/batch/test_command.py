@@ -527,6 +527,21 @@ def test_results_have_the_dates_of_their_pictures(folder: Path, tmp_path: Path, 
     assert {(tmp_path / "out" / Path(name).name).stat().st_mtime for name in names} == {1e9}
 
 
+def test_a_date_that_cannot_be_set_costs_no_picture(
+    folder: Path, tmp_path: Path, tiny_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As on a share of another user."""
+
+    def refuse(*given: Any, **named: Any) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "utime", refuse)
+    command = ["batch", str(folder / "a"), "-o", str(tmp_path / "out"), *OPTIONS, "--model", str(tiny_path)]
+    assert main(command) == 0
+    told = f"{tmp_path / 'out'}: results do not get the dates of their pictures: Operation not permitted"
+    assert [record.getMessage() for record in caplog.records].count(told) == 1
+
+
 def test_masks_lie_where_their_pictures_do(
     folder: Path, tmp_path: Path, tiny_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
