@@ -185,10 +185,19 @@ def check_places(arguments: argparse.Namespace) -> None:
         raise InputError("--workers counts those of a cluster, and --ray is not given; leave it out, or see --devices")
     if isinstance(arguments.output, str) and arguments.journal is None:
         raise InputError(f"{arguments.output} is a URL, and the journal is a local file; give --journal FOLDER for it")
-    if isinstance(arguments.output, Path):
-        check_folder(arguments.output)
+    check_folders(arguments)
     for device in arguments.devices or [arguments.device] * (not arguments.ray):
         parse_device(device)
+
+
+def check_folders(arguments: argparse.Namespace) -> None:
+    """InputError for folders of results and journal that cannot be used."""
+    for folder in (arguments.output, arguments.journal):
+        if isinstance(folder, Path):
+            check_folder(folder)
+    journal = join(arguments.journal or arguments.output, JOURNAL)
+    if os.path.isdir(journal):
+        raise InputError(f"the journal {journal} is a folder; move it, or choose another output folder")
 
 
 def work_off(items: list[Item], arguments: argparse.Namespace) -> int:

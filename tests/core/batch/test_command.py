@@ -215,12 +215,26 @@ def test_out_is_a_folder(folder: Path, tmp_path: Path, capsys: pytest.CaptureFix
     for name, words in (
         ("out", "out is a file; give a folder"),
         ("out/below", "out is a file; give a folder"),
-        ("circle", f"cannot write into {tmp_path / 'circle'}; choose another output folder"),
+        ("circle", f"cannot write into {tmp_path / 'circle'}; choose another folder"),
         ("x" * 300, "File name too long; choose another output folder"),
     ):
         assert main(["batch", str(folder), "-o", str(tmp_path / name)]) == 2
         told = capsys.readouterr().err
         assert words in told and told.count("\n") == 1
+
+
+@pytest.mark.parametrize("dry", [[], ["--dry-run"]])
+def test_a_journal_is_a_file_in_a_folder(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], dry: list[str]
+) -> None:
+    """In a dry run too."""
+    (tmp_path / "file").touch()
+    (tmp_path / "out/batch.sqlite").mkdir(parents=True)
+    for options, words in (
+        (["-o", str(tmp_path / "new"), "--journal", str(tmp_path / "file")], "file is a file; give a folder"),
+        (["-o", str(tmp_path / "out")], "batch.sqlite is a folder; move it, or choose another output folder"),
+    ):
+        assert main(["batch", str(folder), *options, *dry]) == 2 and words in capsys.readouterr().err
 
 
 def test_a_picture_may_have_the_name_of_the_table(tmp_path: Path, tiny_path: Path) -> None:
