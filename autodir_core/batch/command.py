@@ -51,8 +51,11 @@ NOT_SETTINGS = frozenset(
 """Options that do not change any result; with the others a batch is agreed on."""
 
 
-OF_RESULTS = "format", "depth", "keep_range", "skip_clean", "mask", "prompt"
-"""Options of restored pictures that say nothing where none is restored."""
+OF_RESULTS = (
+    *("format", "depth", "keep_range", "skip_clean", "mask", "prompt", "negative_prompt"),
+    *("strength", "match_color", "blend", "local", "candidates", "scm_weight"),
+)
+"""Options of restored pictures that say nothing where none is restored; others may be those of a run to come."""
 
 
 def shard(text: str) -> tuple[int, int]:
@@ -166,7 +169,9 @@ def rehearse(items: list[Item], arguments: argparse.Namespace) -> int:
 def check_settings(arguments: argparse.Namespace) -> None:
     """InputError or CheckpointError for what no picture can be restored with, before it is noted in the journal."""
     check_options(arguments)
-    if arguments.assess_only and (idle := [name for name in OF_RESULTS if getattr(arguments, name)]):
+    add_arguments(usual := argparse.ArgumentParser())
+    idle = [name for name in OF_RESULTS if getattr(arguments, name) not in (usual.get_default(name), "")]
+    if arguments.assess_only and idle:
         raise InputError(f"--assess-only writes no pictures, which --{idle[0].replace('_', '-')} is for; leave it out")
     if arguments.keep_range and arguments.format not in (None, "tif", "tiff"):
         raise InputError(f"--keep-range writes float TIFF files, not {arguments.format}; leave --format out")

@@ -174,6 +174,9 @@ def test_several_devices_share_the_work(
         ("--keep-range --depth 8", "leave --depth out"),
         ("--assess-only --format jpg", "--assess-only writes no pictures, which --format is for"),
         ("--assess-only --keep-range", "which --keep-range is for; leave it out"),
+        ("--assess-only --strength 0.5", "which --strength is for; leave it out"),
+        ("--assess-only --match-color adain", "which --match-color is for; leave it out"),
+        ("--assess-only --no-blend", "which --blend is for; leave it out"),
     ],
 )
 @pytest.mark.parametrize("dry", [[], ["--dry-run"]])
