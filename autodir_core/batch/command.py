@@ -51,8 +51,11 @@ NOT_SETTINGS = frozenset(
 """Options that do not change any result; with the others a batch is agreed on."""
 
 
-OF_RESULTS = "format", "depth", "keep_range", "skip_clean", "mask", "prompt"
-"""Options of restored pictures that say nothing where none is restored."""
+OF_RESULTS = (
+    *("format", "depth", "keep_range", "skip_clean", "mask", "prompt", "negative_prompt"),
+    *("strength", "match_color", "blend", "local", "candidates", "scm_weight"),
+)
+"""Options of restored pictures that say nothing where none is restored; others may be those of a run to come."""
 
 
 def shard(text: str) -> tuple[int, int]:
@@ -166,7 +169,9 @@ def rehearse(items: list[Item], arguments: argparse.Namespace) -> int:
 def check_settings(arguments: argparse.Namespace) -> None:
     """InputError or CheckpointError for what no picture can be restored with, before it is noted in the journal."""
     check_options(arguments)
-    if arguments.assess_only and (idle := [name for name in OF_RESULTS if getattr(arguments, name)]):
+    add_arguments(usual := argparse.ArgumentParser())
+    idle = [name for name in OF_RESULTS if getattr(arguments, name) not in (usual.get_default(name), "")]
+    if arguments.assess_only and idle:
         raise InputError(f"--assess-only writes no pictures, which --{idle[0].replace('_', '-')} is for; leave it out")
     if arguments.keep_range and arguments.format not in (None, "tif", "tiff"):
         raise InputError(f"--keep-range writes float TIFF files, not {arguments.format}; leave --format out")
@@ -185,10 +190,19 @@ def check_places(arguments: argparse.Namespace) -> None:
         raise InputError("--workers counts those of a cluster, and --ray is not given; leave it out, or see --devices")
     if isinstance(arguments.output, str) and arguments.journal is None:
         raise InputError(f"{arguments.output} is a URL, and the journal is a local file; give --journal FOLDER for it")
-    if isinstance(arguments.output, Path):
-        check_folder(arguments.output)
+    check_folders(arguments)
     for device in arguments.devices or [arguments.device] * (not arguments.ray):
         parse_device(device)
+
+
+def check_folders(arguments: argparse.Namespace) -> None:
+    """InputError for folders of results and journal that cannot be used."""
+    for folder in (arguments.output, arguments.journal):
+        if isinstance(folder, Path):
+            check_folder(folder)
+    journal = join(arguments.journal or arguments.output, JOURNAL)
+    if os.path.isdir(journal):
+        raise InputError(f"the journal {journal} is a folder; move it, or choose another output folder")
 
 
 def work_off(items: list[Item], arguments: argparse.Namespace) -> int:
@@ -219,20 +233,31 @@ def begin(items: list[Item], journal: Journal, arguments: argparse.Namespace) ->
     InputError where a file would be replaced that is no result of this batch, or that of another picture, and where the
     journal is that of results elsewhere.
     """
-    journal.keep_to(arguments.output, arguments.journal or arguments.output)
-    done = journal.results()
-    finished = {item.name: done[item.name] for item in items if item.name in done}
-    reports = set[str]() if journal.states() else {TABLE, PAGE}
-    targets = set[str]() if arguments.assess_only else {name for item in items for name in item.files}
-    there = present(arguments.output, targets | reports | set(finished.values()))
-    if not arguments.overwrite:
-        refuse_foreign(items, there - journal.files(), journal.begun(), arguments.output, reports)
-        journal.check_sources(items)
+    folder = arguments.journal or arguments.output
+    journal.check_place(arguments.output, folder)
+    gone = check_files(items, journal, arguments)
     journal.agree(settings(arguments))
+    journal.keep_to(arguments.output, folder)
     journal.add(items)
-    journal.redo(name for name, result in finished.items() if result not in there)
+    journal.redo(gone)
     if arguments.retry_failed:
         journal.retry_failed(items)
+
+
+def check_files(items: list[Item], journal: Journal, arguments: argparse.Namespace) -> set[str]:
+    """Return the names of pictures whose result is gone; InputError where a file would be replaced, as in `begin`."""
+    done, own = journal.results(), {TABLE} if arguments.assess_only else {TABLE, PAGE}
+    finished = {item.name: done[item.name] for item in items if item.name in done}
+    reports = set[str]() if journal.states() else own
+    targets = set[str]() if arguments.assess_only else {name for item in items for name in item.files}
+    there = present(arguments.output, targets | reports | set(finished.values()))
+    gone = {name for name, result in finished.items() if result not in there}
+    if not arguments.overwrite:
+        settled = journal.settled(items, retry_failed=arguments.retry_failed) - gone
+        left = [item for item in items if item.name not in settled]
+        refuse_foreign(left, there - journal.files(), arguments.output, reports)
+        journal.check_sources(items)
+    return gone
 
 
 def open_journal(arguments: argparse.Namespace) -> Journal:

@@ -8,13 +8,12 @@ from __future__ import annotations
 import json
 import os
 import platform
-import re
 import shutil
 import sqlite3
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -37,6 +36,9 @@ BEAT = 20.0
 OUTCOME = "result", "seconds", "sha256", "decision", "facts", "error"
 HIDDEN = {"waiting": OUTCOME, "working": OUTCOME, "failed": ("result",)}
 """Of what a row holds the columns that are of an older outcome, by state."""
+
+APPLICATION = 0x41444952
+"""What the header of a journal says whose database it is: "ADIR"."""
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS settings (name TEXT PRIMARY KEY, value TEXT NOT NULL);
@@ -90,7 +92,7 @@ class Journal:
             folder.mkdir(parents=True, exist_ok=True)
             self.is_new = not self.path.exists()
             self.database = sqlite3.connect(self.path, PATIENCE, isolation_level=None, check_same_thread=False)
-            refuse_other_tables(self.database)
+            mark(self.database)
             self.database.execute("PRAGMA journal_mode = WAL")
             self.database.execute("PRAGMA synchronous = NORMAL")
             self.database.executescript(SCHEMA)
@@ -147,15 +149,17 @@ class Journal:
             raise AutoDIRError(f"cannot write the journal {JOURNAL}: {error}; what is done is kept") from error
 
     def keep_to(self, output: Location, folder: Path) -> None:
-        """Note where the results of the journal in a folder go; InputError where it is that of another place."""
-        place = place_of(output, folder)
+        """Note where the results of the journal in a folder go."""
         with self.writing() as database:
-            database.execute(
-                "INSERT INTO output SELECT ? WHERE NOT EXISTS (SELECT 1 FROM output)", [os.fsencode(place)]
-            )
-            noted = os.fsdecode(database.execute("SELECT place FROM output").fetchone()[0])
-        if noted != place:
-            theirs = noted if URL.match(noted) else os.path.normpath(folder / noted)
+            place = os.fsencode(place_of(output, folder))
+            database.execute("INSERT INTO output SELECT ? WHERE NOT EXISTS (SELECT 1 FROM output)", [place])
+
+    def check_place(self, output: Location, folder: Path) -> None:
+        """InputError where the journal in a folder is that of results in another place."""
+        found = self.database.execute("SELECT place FROM output").fetchone()
+        noted = os.fsdecode(found[0]) if found else ""
+        if noted not in ("", place_of(output, folder)):
+            theirs = noted if URL.match(noted) else os.path.normpath(os.path.join(os.path.realpath(folder), noted))
             raise InputError(
                 f"the journal in {folder} is that of the results in {theirs}; give -o {theirs}, or another "
                 "--journal folder for other results"
@@ -222,17 +226,14 @@ class Journal:
         """Take a picture, if it is waiting; afterwards no other process does."""
         with self.writing() as database:
             self._take_back(database)
-            values = [self.owner, os.fsencode(item.name)]
-            if database.execute("SELECT 1 FROM pictures WHERE name = ? AND owner NOT NULL", values[1:]).fetchone():
-                # begun by a process that may have written its files, and could not note it
-                database.executemany("INSERT OR IGNORE INTO files VALUES (?)", [[os.fsencode(n)] for n in item.files])
             taken = database.execute(
-                "UPDATE pictures SET state = 'working', owner = ? WHERE name = ? AND state = 'waiting'", values
+                "UPDATE pictures SET state = 'working', owner = ? WHERE name = ? AND state = 'waiting'",
+                [self.owner, os.fsencode(item.name)],
             )
             return taken.rowcount == 1
 
     def release(self, item: Item) -> None:
-        """Let a picture that this process has at work wait again; its files may be there, so it counts as begun."""
+        """Let a picture that this process has at work wait again."""
         with self.writing() as database:
             database.execute(
                 "UPDATE pictures SET state = 'waiting' WHERE name = ? AND owner = ?",
@@ -295,20 +296,27 @@ class Journal:
         found = self.database.execute("SELECT name, result FROM pictures WHERE state IN ('done', 'clean')")
         return {os.fsdecode(name): os.fsdecode(result) for name, result in found if result}
 
+    def settled(self, items: Iterable[Item], *, retry_failed: bool) -> set[str]:
+        """Return the names of pictures that are finished and have not changed since; those that failed on demand."""
+        found = self.database.execute("SELECT name, state, size, modified FROM pictures").fetchall()
+        left = {"waiting", "working", *(["failed"] if retry_failed else ())}
+        known = {os.fsdecode(name): tuple(stamp) for name, state, *stamp in found if state not in left}
+        return {item.name for item in items if item.name in known and known[item.name] == stamp_of(item)}
+
     def has_written(self, name: str) -> bool:
         """Return whether a file of this name is the batch's own."""
         with self.writing() as database:
             found = database.execute("SELECT 1 FROM files WHERE name = ?", [os.fsencode(name)])
             return found.fetchone() is not None
 
-    def files(self) -> set[str]:
-        """Return the names of all files that the batch has written, of pictures that have changed since too."""
-        return {os.fsdecode(name) for (name,) in self.database.execute("SELECT name FROM files")}
+    def note_file(self, name: str) -> None:
+        """Note a file that is about to be moved to its name: whoever is killed then cannot note it afterwards."""
+        with self.writing() as database:
+            database.execute("INSERT OR IGNORE INTO files VALUES (?)", [os.fsencode(name)])
 
-    def begun(self) -> set[str]:
-        """Return the pictures that are at work, or were when their process ended: their files may be there."""
-        found = self.database.execute("SELECT name FROM pictures WHERE owner IS NOT NULL")
-        return {os.fsdecode(name) for (name,) in found}
+    def files(self) -> set[str]:
+        """Return the names of all files that the batch has written or was about to, of pictures that changed too."""
+        return {os.fsdecode(name) for (name,) in self.database.execute("SELECT name FROM files")}
 
     def rows(self) -> list[dict[str, Any]]:
         """Return all pictures with what became of them, in their order; what waits again has no outcome."""
@@ -320,11 +328,25 @@ class Journal:
         return [row | own | {"facts": json.loads(row["facts"] or "{}")} for row, own in zip(rows, names, strict=True)]
 
 
-def refuse_other_tables(database: sqlite3.Connection) -> None:
-    """sqlite3.Error for the database of another program, to which nothing is to be added."""
-    found = {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-    if found - set(re.findall(r"TABLE IF NOT EXISTS (\w+)", SCHEMA)):
+def mark(database: sqlite3.Connection) -> None:
+    """Mark an empty database as a journal; sqlite3.Error for that of another program, which is left as it is.
+
+    Journals were not always marked: one that has our tables alone is one too.
+    """
+    pages, number = (database.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "application_id"))
+    with closing(sqlite3.connect(":memory:")) as new:
+        new.executescript(SCHEMA)
+        ours, found = definitions(new), definitions(database)
+    is_ours = number == APPLICATION or (not number and "pictures" in found and found.items() <= ours.items())
+    if pages and not is_ours:
         raise sqlite3.DatabaseError(f"{JOURNAL} is the database of another program")
+    if number != APPLICATION:
+        database.execute(f"PRAGMA application_id = {APPLICATION}")
+
+
+def definitions(database: sqlite3.Connection) -> dict[str, str]:
+    """Return how everything in a database was defined, by its name, but for what SQLite keeps there by itself."""
+    return dict(database.execute("SELECT name, sql FROM sqlite_master WHERE name NOT GLOB 'sqlite_*'"))
 
 
 def place_of(output: Location, folder: Path) -> str:

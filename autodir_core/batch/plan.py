@@ -12,10 +12,10 @@ from itertools import count
 from pathlib import Path, PurePath, PurePosixPath
 
 from ..cli.pictures import find_mask, list_masks
-from ..errors import InputError
+from ..errors import AutoDIRError, InputError
 from ..imaging.paths import FILM_SUFFIXES, FORMATS, check_there, fit_name, list_pictures, read_list
 from ..serialization.hashing import sha256
-from .storage import Location, join, list_urls, location, short_hash
+from .storage import URL, Location, join, list_urls, location, short_hash
 
 CONTAINERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska"}
 """Suffixes of restored films, and what FFmpeg calls their format; films of other formats become Matroska."""
@@ -148,7 +148,7 @@ def plan_items(given: Sequence[str], output: Location, suffix: str | None = None
 
 
 def with_masks(items: Sequence[Item], mask: str, planned: Sequence[Item]) -> list[Item]:
-    """Return pictures with their masks; InputError where one has none, or not one alone.
+    """Return pictures with their masks, what is missing without; InputError where one has none, or not one alone.
 
     Args:
         items: those that are chosen of `planned`.
@@ -162,7 +162,7 @@ def with_masks(items: Sequence[Item], mask: str, planned: Sequence[Item]) -> lis
         own = str(PurePath(item.name).parent)
         return find_mask(mask, item.source_path, [own, ""] if names[item.source_path.stem] == 1 else [own], listed)
 
-    return [replace(item, mask=find(item)) for item in items]
+    return [replace(item, mask=find(item)) if item.stamp or os.path.isfile(item.source) else item for item in items]
 
 
 def name_results(found: Sequence[Found], suffix: str | None) -> list[Item]:
@@ -176,7 +176,7 @@ def name_results(found: Sequence[Found], suffix: str | None) -> list[Item]:
     items: list[Item] = []
     for name, (source, relative, stamp) in zip(names, found, strict=True):
         if wanted[name.casefold()] > 1:
-            relative, name = tell_apart(name, source, relative)
+            relative, name = tell_apart(name, source, relative, stamp)
         stem, folder = relative.stem, PurePath(source).parent
         if folders.get(name.casefold()) == folder:
             name = next_free(name, {*wanted, *folders})
@@ -193,10 +193,11 @@ def copy_name(relative: PurePath, stem: str) -> str:
     return "" if name.casefold() in OWN_FILES else name
 
 
-def tell_apart(name: str, source: Location, relative: PurePath) -> tuple[PurePath, str]:
+def tell_apart(name: str, source: Location, relative: PurePath, stamp: tuple[int, int] | None) -> tuple[PurePath, str]:
     """Return the path of a picture below OUT, and a name of its own: with its own suffix, or where a missing one is."""
-    if isinstance(source, Path) and not os.path.exists(source):
-        relative = source.relative_to(source.anchor)
+    if not stamp and not os.path.exists(source):
+        place = Path(URL.sub("", str(source)))
+        relative = place.relative_to(place.anchor)
         return relative, result_name(relative, PurePath(name).suffix)
     ending = PurePath(name).suffix
     kept = name if ending == relative.suffix else (relative.parent / fit_name(relative.name, ending)).as_posix()
@@ -234,12 +235,10 @@ def refuse_shared_names(items: Sequence[Item]) -> None:
             )
 
 
-def refuse_foreign(
-    items: Sequence[Item], there: Set[str], begun: Container[str], output: Location, reports: Set[str]
-) -> None:
-    """InputError where files that are `there` would be replaced by `reports`, or by pictures that were not begun."""
+def refuse_foreign(items: Sequence[Item], there: Set[str], output: Location, reports: Set[str]) -> None:
+    """InputError where files of others that are `there` would be replaced by `reports`, or by results."""
     taken = sorted(reports & there)
-    taken += [name for item in items if item.name not in begun for name in sorted(item.files & there)]
+    taken += [name for item in items for name in sorted(item.files & there)]
     if taken:
         more = f" and {len(taken) - 1} more" if len(taken) > 1 else ""
         raise InputError(
@@ -300,7 +299,7 @@ def find_listed(path: Path) -> Iterator[Found]:
     for listed in map(location, read_list(path)):
         try:
             yield from list(find_line(listed, path.parent))
-        except InputError:
+        except AutoDIRError:
             yield unread(listed, path.parent)
 
 

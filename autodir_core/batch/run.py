@@ -43,7 +43,8 @@ class Staging:
         results: the local folder that results are written to.
         output: the URL that they go on to; None where they stay.
         folder: of local copies; it has a temporary name, so that what a killed process leaves there is removed.
-        check: raises where the result of a name would replace a file that is none of the batch's.
+        check: is called with the name of a result before it is moved there; raises where it would replace a file that
+            is none of the batch's.
     """
 
     results: Path
@@ -88,13 +89,17 @@ class Staging:
 
 
 def refuse_taken(journal: Journal, output: Location, overwrite: bool, name: str) -> None:
-    """InputError where a file has the name of a result and is none of the batch's: it was put there since the start."""
+    """InputError where a file has the name of a result and is none of the batch's: it was put there since the start.
+
+    Where none is, the next file of that name is noted as the batch's: it is about to be moved there.
+    """
     place = join(output, name)
     if not overwrite and exists(place) and not journal.has_written(name):
         raise InputError(
             f"{place} was put there during the run, and is not replaced; move it, or give --overwrite, and run again "
             "with --retry-failed"
         )
+    journal.note_file(name)
 
 
 LOCAL = Staging(Path(), None, Path())
@@ -276,10 +281,16 @@ class Attempt:
 
 
 def keep_date(source: Location, result: Path) -> None:
-    """Give a result the date of its source, by which folders of scans without EXIF are sorted; URLs have none."""
+    """Give a result the date of its source, by which folders of scans without EXIF are sorted; URLs have none.
+
+    That a disk refuses it, as some shares do, is told.
+    """
     if isinstance(source, Path) and source.exists():
         facts = source.stat()
-        os.utime(result, ns=(facts.st_atime_ns, facts.st_mtime_ns))
+        try:
+            os.utime(result, ns=(facts.st_atime_ns, facts.st_mtime_ns))
+        except OSError as error:
+            warn_once(f"{result.parent}: results do not get the dates of their pictures: {one_line(error)}")
 
 
 def finished(outcome: Outcome) -> Future[Outcome]:

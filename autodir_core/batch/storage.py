@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeGuard
+from zipfile import BadZipFile
 
 from ..errors import InputError, PackageError
 from ..imaging.paths import HEIF_SUFFIXES, READABLE, advise, has_heif, warn_once
@@ -55,7 +56,7 @@ def open_store(url: str) -> tuple[Any, str]:
         return fsspec.url_to_fs(url)
     except ImportError as error:
         raise PackageError(f"{url} cannot be used: {one_line(error)} ({pip_command()} ...)") from error
-    except ValueError as error:
+    except store_errors() as error:
         raise InputError(f"{url} cannot be used: {one_line(error)}; give a path, or a URL such as s3://...") from error
 
 
@@ -71,9 +72,12 @@ def explained(url: str) -> Iterator[None]:
 
 
 def store_errors() -> tuple[type[Exception], ...]:
-    """Return the errors of file systems; those of S3's own package where it is loaded, as they are no OSError."""
+    """Return the errors of file systems, those of URLs that are none, of archives that are none, and of S3's package.
+
+    The last only where it is loaded.
+    """
     botocore = sys.modules.get("botocore.exceptions")
-    return (OSError, botocore.BotoCoreError) if botocore else (OSError,)
+    return (OSError, ValueError, BadZipFile, *([botocore.BotoCoreError] if botocore else ()))
 
 
 def list_urls(url: str, others: frozenset[str]) -> Iterator[tuple[str, PurePosixPath, tuple[int, int]]]:

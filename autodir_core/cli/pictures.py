@@ -178,12 +178,12 @@ def check_writable(folder: Path) -> None:
 
 
 def check_folder(folder: Path) -> None:
-    """InputError for a folder of results that cannot be written, or made."""
+    """InputError for a folder that cannot be written, or made."""
     there = next(place for place in (folder, *folder.parents) if os.path.lexists(place))
     if os.path.isfile(there):
-        raise InputError(f"{there} is a file; give a folder for the results")
+        raise InputError(f"{there} is a file; give a folder")
     if not os.path.isdir(there) or not os.access(there, os.W_OK | os.X_OK):
-        raise InputError(f"cannot write into {there}; choose another output folder")
+        raise InputError(f"cannot write into {there}; choose another folder")
 
 
 def refuse_existing(paths: Sequence[Path]) -> None:

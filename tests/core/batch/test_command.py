@@ -174,6 +174,9 @@ def test_several_devices_share_the_work(
         ("--keep-range --depth 8", "leave --depth out"),
         ("--assess-only --format jpg", "--assess-only writes no pictures, which --format is for"),
         ("--assess-only --keep-range", "which --keep-range is for; leave it out"),
+        ("--assess-only --strength 0.5", "which --strength is for; leave it out"),
+        ("--assess-only --match-color adain", "which --match-color is for; leave it out"),
+        ("--assess-only --no-blend", "which --blend is for; leave it out"),
     ],
 )
 @pytest.mark.parametrize("dry", [[], ["--dry-run"]])
@@ -215,12 +218,26 @@ def test_out_is_a_folder(folder: Path, tmp_path: Path, capsys: pytest.CaptureFix
     for name, words in (
         ("out", "out is a file; give a folder"),
         ("out/below", "out is a file; give a folder"),
-        ("circle", f"cannot write into {tmp_path / 'circle'}; choose another output folder"),
+        ("circle", f"cannot write into {tmp_path / 'circle'}; choose another folder"),
         ("x" * 300, "File name too long; choose another output folder"),
     ):
         assert main(["batch", str(folder), "-o", str(tmp_path / name)]) == 2
         told = capsys.readouterr().err
         assert words in told and told.count("\n") == 1
+
+
+@pytest.mark.parametrize("dry", [[], ["--dry-run"]])
+def test_a_journal_is_a_file_in_a_folder(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], dry: list[str]
+) -> None:
+    """In a dry run too."""
+    (tmp_path / "file").touch()
+    (tmp_path / "out/batch.sqlite").mkdir(parents=True)
+    for options, words in (
+        (["-o", str(tmp_path / "new"), "--journal", str(tmp_path / "file")], "file is a file; give a folder"),
+        (["-o", str(tmp_path / "out")], "batch.sqlite is a folder; move it, or choose another output folder"),
+    ):
+        assert main(["batch", str(folder), *options, *dry]) == 2 and words in capsys.readouterr().err
 
 
 def test_a_picture_may_have_the_name_of_the_table(tmp_path: Path, tiny_path: Path) -> None:
@@ -247,7 +264,9 @@ def test_files_of_others_are_not_replaced(
     (tmp_path / "table/batch.csv").touch()
     assert main(["batch", str(folder), "-o", str(tmp_path / "table"), *OPTIONS, "--model", str(tiny_path)]) == 2
     assert "batch.csv would be replaced" in capsys.readouterr().err
+    (tmp_path / "out/batch.html").write_bytes(b"mine")
     assert main([*command, "--assess-only", "--limit", "2", "--journal", str(tmp_path / "other")]) == 0
+    assert (tmp_path / "out/batch.html").read_bytes() == b"mine"
     assert main([*command, "--overwrite"]) == 1
     assert mine.read_bytes() != b"mine"
     assert main(command) == 1
@@ -266,6 +285,9 @@ def test_a_file_put_where_no_result_was_is_not_replaced(
     command = ["batch", str(folder / "a"), "-o", str(out), *OPTIONS, "--model", str(tiny_path), *label]
     assert main(command) == (0 if skip else 1) and not (out / "1.png").exists()
     (out / "1.png").write_bytes(b"mine")
+    assert main(command) == (0 if skip else 1), "it is not done again"
+    if not skip:
+        assert main([*command, "--retry-failed"]) == 2
     source.write_bytes(content + b"more")
     assert main(command) == 2 and (out / "1.png").read_bytes() == b"mine"
     assert "1.png would be replaced, and is no result of this batch" in capsys.readouterr().err
@@ -309,9 +331,33 @@ def test_a_file_put_into_out_during_the_run_is_not_replaced(
     rows = table(tmp_path / "out")
     assert rows["1.png"]["state"] == "done" and rows["2.jpg"]["state"] == "failed"
     assert "2.jpg was put there during the run" in rows["2.jpg"]["error"]
-    assert main(command) == 2, "before the work"
+    assert main(command) == 1, "what failed is not tried"
+    assert main([*command, "--retry-failed"]) == 2, "before the work"
     assert main([*command, "--overwrite", "--retry-failed"]) == 0
     assert Image.open(mine).size == (56, 40) and not mine.is_symlink()
+
+
+def test_a_file_put_there_after_an_interruption_is_not_replaced(
+    folder: Path, tmp_path: Path, tiny_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At the names of pictures that were read ahead; what was moved into place, and not noted any more, is its own."""
+    (folder / "b/broken.png").unlink()
+    command = ["batch", str(folder), "-o", str(tmp_path / "out"), *OPTIONS, "--model", str(tiny_path)]
+    first, mine = tmp_path / "out/a/1.png", tmp_path / "out/b/1.png"
+
+    def interrupted(*given: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as during:
+        during.setattr(Journal, "finish", interrupted)
+        assert main([*command, "--labels", "noise"]) == 130
+    assert first.is_file() and not mine.exists()
+    write_picture(mine, torch.zeros(1, 4, 4, 3))
+    before = mine.read_bytes()
+    assert main([*command, "--labels", "noise"]) == 2 and mine.read_bytes() == before
+    assert "b/1.png would be replaced, and is no result of this batch" in capsys.readouterr().err
+    mine.unlink()
+    assert main([*command, "--labels", "noise"]) == 0 and mine.is_file()
 
 
 @pytest.mark.parametrize("skip", [[], ["--skip-clean"]])
@@ -353,6 +399,30 @@ def test_a_journal_is_that_of_one_folder_of_results(
     assert f"the journal in kept is that of the results in {tmp_path / 'one'}" in told and told.count("\n") == 1
     assert other.read_bytes() == b"mine"
     assert main([*command, "--journal", "kept", "-o", "./one/"]) == 0
+
+
+def test_an_out_that_was_refused_is_not_that_of_the_journal(
+    folder: Path, tmp_path: Path, tiny_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The right one is told by its own path, whatever link leads to the journal."""
+    journal, out, wrong = tmp_path / "out/journal", tmp_path / "out", tmp_path / "wrong"
+    command = ["batch", str(folder / "a"), *OPTIONS, "--model", str(tiny_path), "--journal", str(journal), "-o"]
+    write_picture(wrong / "1.png", torch.rand(1, 4, 4, 3))
+    assert main([*command, str(wrong)]) == 2 and "1.png would be replaced" in capsys.readouterr().err
+    assert main([*command, str(out)]) == 0
+    (tmp_path / "link").symlink_to(journal)
+    assert main([*command, str(wrong), "--journal", str(tmp_path / "link")]) == 2
+    assert f"is that of the results in {out}; give -o {out}," in capsys.readouterr().err
+
+
+def test_a_journal_begun_before_its_out_was_noted(folder: Path, tmp_path: Path, tiny_path: Path) -> None:
+    """Other settings are refused before the OUT is noted."""
+    command = ["batch", str(folder / "a"), *OPTIONS, "--model", str(tiny_path), "--journal", str(tmp_path / "kept")]
+    assert main([*command, "-o", str(tmp_path / "out")]) == 0
+    with closing(Journal(tmp_path / "kept")) as journal, journal.writing() as database:
+        database.execute("DELETE FROM output")
+    assert main([*command, "-o", str(tmp_path / "wrong"), "--seed", "5"]) == 2
+    assert main([*command, "-o", str(tmp_path / "out")]) == 0
 
 
 def test_out_is_moved_with_the_journal_in_it(folder: Path, tmp_path: Path, tiny_path: Path) -> None:
@@ -474,6 +544,21 @@ def test_results_have_the_dates_of_their_pictures(folder: Path, tmp_path: Path, 
     assert {(tmp_path / "out" / Path(name).name).stat().st_mtime for name in names} == {1e9}
 
 
+def test_a_date_that_cannot_be_set_costs_no_picture(
+    folder: Path, tmp_path: Path, tiny_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As on a share of another user."""
+
+    def refuse(*given: Any, **named: Any) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "utime", refuse)
+    command = ["batch", str(folder / "a"), "-o", str(tmp_path / "out"), *OPTIONS, "--model", str(tiny_path)]
+    assert main(command) == 0
+    told = f"{tmp_path / 'out'}: results do not get the dates of their pictures: Operation not permitted"
+    assert [record.getMessage() for record in caplog.records].count(told) == 1
+
+
 def test_masks_lie_where_their_pictures_do(
     folder: Path, tmp_path: Path, tiny_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -495,6 +580,19 @@ def test_masks_lie_where_their_pictures_do(
     write_picture(tmp_path / "masks/b/1.png", torch.ones(1, 6, 6, 3))
     assert main([*command, "./masks/"]) == 0, "the same folder"
     assert table(tmp_path / "out")["b/1.png"]["state"] == "done" and (tmp_path / "out/a/2.jpg").stat().st_ino == made
+
+
+def test_a_picture_that_is_missing_needs_no_mask(folder: Path, tmp_path: Path, tiny_path: Path) -> None:
+    """It is a row; once it is there, it needs one."""
+    write_picture(tmp_path / "masks/1.png", torch.ones(1, 4, 4, 3))
+    (folder / "list.txt").write_text("a/1.png\na/gone.png\n", encoding="utf-8")
+    command = ["batch", str(folder / "list.txt"), "-o", str(tmp_path / "out"), *OPTIONS, "--model", str(tiny_path)]
+    assert main([*command, "--mask", str(tmp_path / "masks")]) == 1
+    assert {name: row["state"] for name, row in table(tmp_path / "out").items()} == (
+        {"a/1.png": "done", "a/gone.png": "failed"}
+    )
+    write_picture(folder / "a/gone.png", torch.rand(1, 40, 56, 3))
+    assert main([*command, "--mask", str(tmp_path / "masks")]) == 2
 
 
 def test_depth_and_range_are_kept_and_chosen(tmp_path: Path, tiny_path: Path) -> None:

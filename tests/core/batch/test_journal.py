@@ -14,6 +14,7 @@ from autodir_core.batch import journal as module
 from autodir_core.batch import processes
 from autodir_core.batch.journal import Journal, Outcome
 from autodir_core.batch.plan import Item
+from autodir_core.batch.run import refuse_taken
 from autodir_core.errors import AutoDIRError
 
 
@@ -84,16 +85,20 @@ def test_a_journal_begun_before_files_were_noted_knows_its_results(journal: Jour
         assert later.files() == {"0.png"}
 
 
-def test_what_a_lost_process_may_have_written_is_the_batchs_own(
+def test_only_what_a_lost_process_was_about_to_move_is_the_batchs_own(
     journal: Journal, items: list[Item], tmp_path: Path
 ) -> None:
-    """It moved a result into place, and ended before it could note that."""
+    """It moved a result into place and could not note that any more; of what it only had claimed there is nothing."""
     with closing(Journal(tmp_path / "out")) as lost:
         assert lost.claim(items[0]) and lost.claim(items[1])
-        lost.release(items[1])
-        assert not journal.has_written("0.png")
-    assert journal.claim(items[0]) and journal.claim(items[1]) and journal.claim(items[2])
-    assert [journal.has_written(item.name) for item in items] == [True, True, False]
+        refuse_taken(lost, tmp_path / "out", False, "0.png")
+        (tmp_path / "out/0.png").touch()
+    assert journal.claim(items[0]) and journal.claim(items[1])
+    (tmp_path / "out/1.png").touch()
+    refuse_taken(journal, tmp_path / "out", False, "0.png")
+    with pytest.raises(ad.InputError, match=r"1\.png was put there during the run"):
+        refuse_taken(journal, tmp_path / "out", False, "1.png")
+    assert journal.files() == {"0.png"}
 
 
 def test_a_changed_file_waits_again(journal: Journal, items: list[Item]) -> None:
@@ -187,13 +192,36 @@ def test_a_folder_that_cannot_be_used(tmp_path: Path) -> None:
         Journal(tmp_path / "out")
 
 
-def test_nothing_is_added_to_the_database_of_another_program(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "made",
+    [
+        "CREATE TABLE mine (value)",
+        "CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL)",
+        "CREATE TABLE pictures (name TEXT, owner TEXT, result TEXT, state TEXT, number INTEGER)",
+        "CREATE VIEW pictures AS SELECT 1 AS name",
+        "PRAGMA user_version = 7",
+    ],
+)
+def test_nothing_is_added_to_the_database_of_another_program(tmp_path: Path, made: str) -> None:
     with closing(sqlite3.connect(tmp_path / "batch.sqlite")) as other:
-        other.execute("CREATE TABLE mine (value)")
+        other.execute(made)
     before = (tmp_path / "batch.sqlite").read_bytes()
     with pytest.raises(ad.InputError, match=r"batch\.sqlite is the database of another program; choose another"):
         Journal(tmp_path)
     assert (tmp_path / "batch.sqlite").read_bytes() == before
+
+
+def test_a_journal_is_known_whatever_was_done_to_it(journal: Journal, items: list[Item]) -> None:
+    """`ANALYZE` adds a table of SQLite's; those from before there was a mark have the tables alone."""
+    for mark, change in (
+        (0, "ANALYZE"),
+        (0, "DROP TABLE output"),
+        (module.APPLICATION, "CREATE VIEW mine AS SELECT 1"),
+    ):
+        journal.database.execute(change)
+        journal.database.execute(f"PRAGMA application_id = {mark}")
+        with closing(Journal(journal.path.parent)) as again:
+            assert len(again.states()) == len(items)
 
 
 def test_what_an_error_interrupts_is_taken_back(journal: Journal) -> None:

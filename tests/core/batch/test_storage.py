@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import urllib.request
 import uuid
 from collections.abc import Iterator
@@ -137,6 +138,32 @@ def test_what_is_not_there_and_what_nobody_serves(memory: str, bucket: str, tmp_
         with pytest.raises(ad.AutoDIRError, match=words) as caught:
             plan_items([url], tmp_path)
         assert "\n" not in str(caught.value)
+
+
+BAD_URLS = "http://[bad/x.png", "http://host:99999/x.png", "sftp://host/x.png", "zip://a.png::/no.zip"
+"""Neither does paramiko, which sftp:// needs, come with an extra of this project."""
+
+
+@pytest.mark.parametrize("url", BAD_URLS)
+def test_a_url_that_is_none_is_one_line(url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["batch", url, "-o", str(tmp_path / "out")]) == 2
+    told = capsys.readouterr().err
+    assert told.startswith(f"autodir: error: {url} cannot be used") and told.count("\n") == 1
+
+
+def test_each_line_of_a_list_that_leads_to_nothing_is_a_row(
+    folder: Path, tmp_path: Path, tiny_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Those that would have one name too."""
+    (folder / "broken.zip").write_bytes(b"no archive")
+    lines = [*BAD_URLS, f"zip://a.png::{folder}/broken.zip", "a/1.png"]
+    (folder / "list.txt").write_text("\n".join(lines), encoding="utf-8")
+    command = ["batch", str(folder / "list.txt"), "-o", str(tmp_path / "out"), *OPTIONS, "--model", str(tiny_path)]
+    assert main(command) == 1
+    told = capsys.readouterr().err.splitlines()
+    assert [line.split()[2] for line in told] == lines[:5]
+    with (tmp_path / "out/batch.csv").open(encoding="utf-8", newline="") as file:
+        assert [row["state"] != "failed" for row in csv.DictReader(file)] == [False] * 5 + [True]
 
 
 def test_out_as_a_url_needs_a_place_for_the_journal(
