@@ -24,8 +24,8 @@ import torch  # noqa: E402
 from torch import Tensor  # noqa: E402
 
 import autodir_core as ad  # noqa: E402
-from autodir_core.batch import shots  # noqa: E402
-from autodir_core.batch.film import read_frames  # noqa: E402
+from autodir_core.batch.films import shots  # noqa: E402
+from autodir_core.batch.films.film import read_frames  # noqa: E402
 from autodir_core.degrade import degrade  # noqa: E402
 from autodir_core.imaging.layout import to_uint8  # noqa: E402
 from autodir_core.imaging.metrics import psnr  # noqa: E402

@@ -196,7 +196,7 @@ def copy_name(relative: PurePath, stem: str) -> str:
 def tell_apart(name: str, source: Location, relative: PurePath, stamp: tuple[int, int] | None) -> tuple[PurePath, str]:
     """Return the path of a picture below OUT, and a name of its own: with its own suffix, or where a missing one is."""
     if not stamp and not os.path.exists(source):
-        place = Path(URL.sub("", str(source)))
+        place = Path(os.path.normpath(os.path.join(os.sep, URL.sub("", str(source)))))  # no .. leads out of OUT
         relative = place.relative_to(place.anchor)
         return relative, result_name(relative, PurePath(name).suffix)
     ending = PurePath(name).suffix

@@ -129,7 +129,7 @@ def read_whole(path: Path, row: Row) -> list[tuple[str, Image.Image]]:
 
 def read_frames(path: Path, row: Row) -> list[tuple[str, Image.Image]]:
     """Return the middle frames of a film's first restored shots, and when they are."""
-    from .film import read_frame
+    from .films.film import read_frame
 
     restored = [shot["frames"] for shot in row["facts"]["shots"] if shot["rounds"]]
     found = [read_frame(path, (first + end) // 2) for first, end in restored[:SHOWN_SHOTS]]

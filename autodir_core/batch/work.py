@@ -50,7 +50,7 @@ def assess_work(model: AutoDIR, arguments: argparse.Namespace) -> Work[Picture |
 
     def process(item: Item, source: Picture | Path) -> Assessment:
         if isinstance(source, Path):
-            from .shots import assess_film
+            from .films.shots import assess_film
 
             return assess_film(model, source, labels, arguments.crops)
         return model.assess(source.image, labels, arguments.crops)
@@ -108,7 +108,7 @@ def restoration_outcome(picture: Picture, done: Restoration) -> Outcome:
 
 def restore_one_film(item: Item, restorer: Restorer) -> Sequence[Any]:
     """Restore a film, whose result is written as it goes on; return its shots."""
-    from .shots import FrameOptions, restore_film
+    from .films.shots import FrameOptions, restore_film
 
     arguments = restorer.arguments
 

@@ -76,7 +76,7 @@ def read_list(path: Path) -> Iterator[str]:
     text = content.decode("utf-16", "replace") if wide else content.decode("utf-8-sig", "surrogateescape")
     if "\0" in text:
         raise InputError(f"{path} holds zero bytes, so it is no list of paths; give a text file with a path a line")
-    yield from filter(None, map(str.strip, text.splitlines()))
+    yield from filter(None, map(str.strip, re.split("[\r\n]", text)))
 
 
 def check_there(path: Path) -> None:

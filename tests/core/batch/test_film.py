@@ -28,7 +28,8 @@ av = pytest.importorskip("av", reason="PyAV is not installed")
 
 from av.stream import Disposition  # noqa: E402
 
-from autodir_core.batch import film, film_parts, shots  # noqa: E402
+from autodir_core.batch.films import film, shots  # noqa: E402
+from autodir_core.batch.films import parts as film_parts  # noqa: E402
 from autodir_core.batch.report import describe  # noqa: E402
 from autodir_core.batch.work import film_outcome  # noqa: E402
 from autodir_core.imaging.temporal import RADIUS  # noqa: E402
@@ -199,7 +200,8 @@ WRITE = """
 import sys
 from pathlib import Path
 import torch
-from autodir_core.batch import film, film_parts
+from autodir_core.batch.films import film
+from autodir_core.batch.films import parts as film_parts
 x, periods = torch.arange(320).float(), torch.tensor([9.0, 5, 3])
 waves = [torch.sin((x + 2 * x[:240, None] + number) / periods[:, None, None]) for number in range(40)]
 frames = [(number, 0.5 + 0.5 * wave.movedim(0, -1)[None].contiguous()) for number, wave in enumerate(waves)]

@@ -15,7 +15,8 @@ import autodir_core as ad
 
 av = pytest.importorskip("av", reason="PyAV is not installed")
 
-from autodir_core.batch import film, film_parts, shots  # noqa: E402
+from autodir_core.batch.films import film, shots  # noqa: E402
+from autodir_core.batch.films import parts as film_parts  # noqa: E402
 
 SIZE, FRAMES = (64, 48), 12
 LOOP, SAMPLER = ad.LoopSettings(1, labels=["noise"]), ad.SamplerSettings(steps=1)

@@ -48,9 +48,10 @@ def test_wildcards_and_lists(folder: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("code", ["utf-8", "utf-8-sig", "utf-16"])
 def test_a_list_may_be_of_any_editor(folder: Path, tmp_path: Path, code: str) -> None:
-    (folder / "a/é.png").touch()
-    (folder / "some.txt").write_text("a/é.png\r\nb/1.png\r\n", encoding=code)
-    assert names(plan_items([str(folder / "some.txt")], tmp_path / "out")) == ["a/é.png", "b/1.png"]
+    odd = "a/\u2028é.png"  # a line separator to Unicode, part of a name to a file system
+    (folder / odd).touch()
+    (folder / "some.txt").write_text(f"{odd}\r\nb/1.png\r\n", encoding=code)
+    assert names(plan_items([str(folder / "some.txt")], tmp_path / "out")) == [odd, "b/1.png"]
 
 
 @pytest.mark.parametrize("content", [b"a/1.png\0b/1.png\0", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"])

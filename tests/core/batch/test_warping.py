@@ -16,7 +16,7 @@ data = pytest.importorskip("skimage.data", reason="scikit-image is not installed
 cv2 = pytest.importorskip("cv2", reason="OpenCV is not installed")
 pytest.importorskip("av", reason="PyAV is not installed")
 
-from autodir_core.batch import shots  # noqa: E402
+from autodir_core.batch.films import shots  # noqa: E402
 from autodir_core.imaging.metrics import psnr  # noqa: E402
 from autodir_core.imaging.temporal import blend_in_time  # noqa: E402
 from benchmarks.film import warping_error  # noqa: E402

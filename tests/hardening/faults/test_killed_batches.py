@@ -51,14 +51,14 @@ SERVED = None if os.name == "nt" else multiprocessing.get_context("forkserver")
 
 
 def start_film(folder: Path, output: Path, options: list[str]) -> BaseProcess:
-    SERVED.set_forkserver_preload(["autodir_core.batch.work", "autodir_core.batch.shots"])
+    SERVED.set_forkserver_preload(["autodir_core.batch.work", "autodir_core.batch.films.shots"])
     process = SERVED.Process(target=run_film, args=(["batch", str(folder), "-o", str(output), *options],))
     process.start()
     return process
 
 
 def run_film(command: list[str]) -> None:
-    from autodir_core.batch import shots
+    from autodir_core.batch.films import shots
 
     shots.PART_FRAMES = PART_FRAMES
     torch.set_num_threads(1)
@@ -130,7 +130,7 @@ def test_a_film_killed_at_random_moments(tmp_path: Path, tiny_path: Path, rng: r
     """Its parts are whole or not there, and the film that they become is that of an undisturbed run."""
     (tmp_path / "in").mkdir()
     make_film(tmp_path / "in/film.mkv")
-    from autodir_core.batch.film import read_frames
+    from autodir_core.batch.films.film import read_frames
 
     given, whole = [*COMMON, *RESTORE, "--labels", "noise", "--model", str(tiny_path)], tmp_path / "whole"
     finish(start_film(tmp_path / "none", tmp_path / "out", ["--help"]))  # the process that all come from begins here

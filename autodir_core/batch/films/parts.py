@@ -18,11 +18,12 @@ from typing import Any, TypeVar
 import numpy as np
 from torch import Tensor
 
-from ..errors import InputError
-from ..imaging.layout import to_uint8
-from ..imaging.paths import warn_once
-from ..optional_imports import optional_import
-from ..serialization.atomic import FULL, atomic_path
+from ...errors import InputError
+from ...imaging.layout import to_uint8
+from ...imaging.paths import warn_once
+from ...optional_imports import optional_import
+from ...serialization.atomic import FULL, atomic_path
+from ..plan import CONTAINERS
 from .film import (
     DEEP,
     DEEP_RGB,
@@ -41,7 +42,6 @@ from .film import (
     rate_of,
     video_of,
 )
-from .plan import CONTAINERS
 
 with optional_import("av", "leave films out"):
     import av

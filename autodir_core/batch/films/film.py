@@ -17,11 +17,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..errors import InputError
-from ..imaging.layout import from_uint8
-from ..imaging.paths import warn_once
-from ..optional_imports import optional_import
-from ..serialization.atomic import one_line
+from ...errors import InputError
+from ...imaging.layout import from_uint8
+from ...imaging.paths import warn_once
+from ...optional_imports import optional_import
+from ...serialization.atomic import one_line
 
 with optional_import("av", "leave films out"):
     import av

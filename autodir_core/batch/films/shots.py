@@ -14,19 +14,19 @@ from typing import Any
 
 from torch import Tensor
 
-from ..errors import InputError
-from ..imaging.color import match_color
-from ..imaging.layout import from_uint8, to_uint8
-from ..imaging.mask import apply_mask
-from ..imaging.temporal import RADIUS, blend_in_time, find_cuts, measure_changes
-from ..loop_policy import mean_assessment, sample_numbers
-from ..model import AutoDIR
-from ..outputs import Assessment, Decision
-from ..pipeline import decide, repeat_rounds
-from ..serialization.atomic import is_temporary, write_text
-from ..settings import LoopSettings, SamplerSettings
+from ...errors import InputError
+from ...imaging.color import match_color
+from ...imaging.layout import from_uint8, to_uint8
+from ...imaging.mask import apply_mask
+from ...imaging.temporal import RADIUS, blend_in_time, find_cuts, measure_changes
+from ...loop_policy import mean_assessment, sample_numbers
+from ...model import AutoDIR
+from ...outputs import Assessment, Decision
+from ...pipeline import decide, repeat_rounds
+from ...serialization.atomic import is_temporary, write_text
+from ...settings import LoopSettings, SamplerSettings
 from .film import Stamp, VideoFormat, read_format, read_frames, read_thumbnails, rising_times
-from .film_parts import QUALITY, check_result, join_parts, write_part
+from .parts import QUALITY, check_result, join_parts, write_part
 
 PART_FRAMES = 120
 """Frames that are lost at most when a process ends."""
@@ -126,7 +126,7 @@ def restore_film(
 
     Args:
         model: from `load_autodir`.
-        source, target: files; the suffix of `target` is one of `film.CONTAINERS`.
+        source, target: files; the suffix of `target` is one of `plan.CONTAINERS`.
         loop, sampler, seed: as in `restore`, for the frames that shots are judged by; the same noise for all frames.
         frames: what else is done to them.
         tell: see `Tell`.
