@@ -27,7 +27,8 @@ import torch  # noqa: E402
 
 from autodir_core.batch.journal import Journal  # noqa: E402
 from autodir_core.batch.plan import Item, plan_items  # noqa: E402
-from autodir_core.batch.run import Staging, run_batch  # noqa: E402
+from autodir_core.batch.run import run_batch  # noqa: E402
+from autodir_core.batch.staging import Staging  # noqa: E402
 from autodir_core.batch.work import chosen_work  # noqa: E402
 from autodir_core.cli import parse  # noqa: E402
 from autodir_core.cli.measurement import draw_picture  # noqa: E402

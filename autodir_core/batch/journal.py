@@ -13,19 +13,17 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from ..errors import AutoDIRError, InputError
 from ..serialization.atomic import is_temporary, one_line
+from .database import open_database
 from .plan import JOURNAL, Item, absolute, is_other, stamp_of
-from .processes import is_gone
 from .storage import URL, Location
-
-PATIENCE = 60.0
-"""Seconds that a process waits for others to finish writing."""
+from .workers.processes import is_gone
 
 LEASE = 120.0
 """Seconds after which a process that has not been heard of counts as gone, wherever it runs."""
@@ -36,24 +34,6 @@ BEAT = 20.0
 OUTCOME = "result", "seconds", "sha256", "decision", "facts", "error"
 HIDDEN = {"waiting": OUTCOME, "working": OUTCOME, "failed": ("result",)}
 """Of what a row holds the columns that are of an older outcome, by state."""
-
-APPLICATION = 0x41444952
-"""What the header of a journal says whose database it is: "ADIR"."""
-
-SCHEMA = """
-CREATE TABLE IF NOT EXISTS settings (name TEXT PRIMARY KEY, value TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS workers (owner TEXT PRIMARY KEY, heard REAL NOT NULL);
-CREATE TABLE IF NOT EXISTS pictures (
-    number INTEGER PRIMARY KEY, name TEXT UNIQUE NOT NULL, source TEXT NOT NULL,
-    size INTEGER NOT NULL, modified INTEGER NOT NULL,
-    state TEXT NOT NULL DEFAULT 'waiting', owner TEXT, result TEXT,
-    seconds REAL, sha256 TEXT, decision TEXT, facts TEXT, error TEXT
-);
-CREATE TABLE IF NOT EXISTS files (name TEXT PRIMARY KEY);
-CREATE TABLE IF NOT EXISTS output (place TEXT NOT NULL);
-INSERT OR IGNORE INTO files SELECT result FROM pictures WHERE length(result) > 0;
-CREATE INDEX IF NOT EXISTS by_state ON pictures (state, number);
-"""
 
 
 @dataclass(frozen=True)
@@ -91,14 +71,8 @@ class Journal:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             self.is_new = not self.path.exists()
-            self.database = sqlite3.connect(self.path, PATIENCE, isolation_level=None, check_same_thread=False)
-            mark(self.database)
-            self.database.execute("PRAGMA journal_mode = WAL")
-            self.database.execute("PRAGMA synchronous = NORMAL")
-            self.database.executescript(SCHEMA)
+            self.database = open_database(self.path)
         except (OSError, sqlite3.Error) as error:
-            if hasattr(self, "database"):  # else its files stay open until garbage is collected
-                self.database.close()
             raise InputError(
                 f"cannot keep a journal in {folder}: {one_line(error)}; choose another output folder"
             ) from error
@@ -326,27 +300,6 @@ class Journal:
         rows = [row | dict.fromkeys(HIDDEN.get(row["state"], ())) for row in rows]
         names = [{key: os.fsdecode(row[key] or b"") for key in ("name", "source", "result")} for row in rows]
         return [row | own | {"facts": json.loads(row["facts"] or "{}")} for row, own in zip(rows, names, strict=True)]
-
-
-def mark(database: sqlite3.Connection) -> None:
-    """Mark an empty database as a journal; sqlite3.Error for that of another program, which is left as it is.
-
-    Journals were not always marked: one that has our tables alone is one too.
-    """
-    pages, number = (database.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "application_id"))
-    with closing(sqlite3.connect(":memory:")) as new:
-        new.executescript(SCHEMA)
-        ours, found = definitions(new), definitions(database)
-    is_ours = number == APPLICATION or (not number and "pictures" in found and found.items() <= ours.items())
-    if pages and not is_ours:
-        raise sqlite3.DatabaseError(f"{JOURNAL} is the database of another program")
-    if number != APPLICATION:
-        database.execute(f"PRAGMA application_id = {APPLICATION}")
-
-
-def definitions(database: sqlite3.Connection) -> dict[str, str]:
-    """Return how everything in a database was defined, by its name, but for what SQLite keeps there by itself."""
-    return dict(database.execute("SELECT name, sql FROM sqlite_master WHERE name NOT GLOB 'sqlite_*'"))
 
 
 def place_of(output: Location, folder: Path) -> str:

@@ -26,7 +26,8 @@ from ..reporting.summary import assessment_dict, to_dict
 from ..serialization.atomic import copy_file
 from .journal import Outcome
 from .plan import Item, is_film
-from .run import Staging, Work
+from .run import Work
+from .staging import Staging
 
 LINE_EVERY = 250
 """Frames of a film between two lines that say how far it is."""

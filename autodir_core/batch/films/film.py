@@ -257,18 +257,13 @@ def to_rgb(frame: VideoFrame) -> VideoFrame:
     First the colors get their full resolution: FFmpeg's scaler rounds down where it does both at once.
     """
     samples, deep = frame.format, is_deep(frame.format)
+    rgb, full = (DEEP_RGB, "yuv444p16le") if deep else ("rgb24", "yuv444p")
     matrix = MATRICES.get(int(frame.colorspace), UNKNOWN_MATRIX)
+    if samples.chroma_width() == frame.width and samples.chroma_height() == frame.height:
+        return frame.reformat(format=rgb, src_colorspace=matrix)
     levels = FULL_RANGE if frame.color_range == FULL_RANGE else LIMITED_RANGE
-    if samples.chroma_width() < frame.width or samples.chroma_height() < frame.height:
-        frame = frame.reformat(
-            format="yuv444p16le" if deep else "yuv444p",
-            src_colorspace=matrix,
-            dst_colorspace=matrix,
-            interpolation="BICUBIC",
-            dst_color_range=levels,
-        )
-        return frame.reformat(format=DEEP_RGB if deep else "rgb24", src_colorspace=matrix, src_color_range=levels)
-    return frame.reformat(format=DEEP_RGB if deep else "rgb24", src_colorspace=matrix)
+    frame = frame.reformat(None, None, full, matrix, matrix, "BICUBIC", dst_color_range=levels)
+    return frame.reformat(format=rgb, src_colorspace=matrix, src_color_range=levels)
 
 
 Orientation = tuple[int, int, int, int]

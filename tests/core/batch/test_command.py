@@ -626,7 +626,7 @@ def test_a_cluster_without_its_package_is_one_line(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
-    monkeypatch.delitem(sys.modules, "autodir_core.batch.ray_cluster", raising=False)
+    monkeypatch.delitem(sys.modules, "autodir_core.batch.workers.ray_cluster", raising=False)
     assert main(["batch", str(folder), "-o", str(tmp_path / "out"), "--ray", "local", "--quiet"]) == 2
     told = capsys.readouterr().err
     assert "ray cannot be imported" in told and "pip install ray" in told and told.count("\n") == 1

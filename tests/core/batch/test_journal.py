@@ -11,10 +11,11 @@ import pytest
 
 import autodir_core as ad
 from autodir_core.batch import journal as module
-from autodir_core.batch import processes
+from autodir_core.batch.database import APPLICATION
 from autodir_core.batch.journal import Journal, Outcome
 from autodir_core.batch.plan import Item
-from autodir_core.batch.run import refuse_taken
+from autodir_core.batch.staging import refuse_taken
+from autodir_core.batch.workers import processes
 from autodir_core.errors import AutoDIRError
 
 
@@ -216,7 +217,7 @@ def test_a_journal_is_known_whatever_was_done_to_it(journal: Journal, items: lis
     for mark, change in (
         (0, "ANALYZE"),
         (0, "DROP TABLE output"),
-        (module.APPLICATION, "CREATE VIEW mine AS SELECT 1"),
+        (APPLICATION, "CREATE VIEW mine AS SELECT 1"),
     ):
         journal.database.execute(change)
         journal.database.execute(f"PRAGMA application_id = {mark}")

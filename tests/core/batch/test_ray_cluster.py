@@ -23,7 +23,7 @@ from autodir_core.imaging.files import write_picture
 
 ray = pytest.importorskip("ray", reason="ray is not installed")
 
-from autodir_core.batch import ray_cluster  # noqa: E402
+from autodir_core.batch.workers import ray_cluster  # noqa: E402
 
 NAMES = tuple(f"{folder}/{number}.png" for folder in "ab" for number in range(8))
 OPTIONS = ["--steps", "1", "--max-rounds", "1", "--no-gate", "--device", "cpu"]

@@ -126,7 +126,7 @@ def test_what_a_url_lists(memory: str, folder: Path, caplog: pytest.LogCaptureFi
     (folder / "list.txt").write_text(f"{memory}/in/a/2.jpg\n{memory}/gone.png\nb/1.png\n", encoding="utf-8")
     listed = plan_items([str(folder / "list.txt")], folder / "out")
     assert [item.name for item in listed] == ["2.jpg", "gone.png", "b/1.png"]
-    (folder / "list.txt").write_text(f"{memory}/../../gone.png\n../../../../../gone.png\n", encoding="utf-8")
+    (folder / "list.txt").write_text(f"{memory}/../../gone.png\n../gone.png\n", encoding="utf-8")
     for item in plan_items([str(folder / "list.txt")], folder / "out"):
         assert item.name.endswith("gone.png") and ".." not in item.name, "they are told apart below OUT"
     assert [item.name for item in plan_items([f"file://{folder}/a"], folder / "out")] == ["1.png", "2.jpg"]

@@ -23,20 +23,21 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ..cli.options import load_model
-from ..errors import AutoDIRError, InputError
-from ..optional_imports import optional_import
-from ..serialization.atomic import atomic_path, one_line
-from .journal import Journal, Outcome
-from .plan import Item, check_source
-from .run import Staging, Work, heartbeat, keep_date, note_outcome, read_one, refuse_taken, start_one
-from .storage import is_url
+from ...cli.options import load_model
+from ...errors import AutoDIRError, InputError
+from ...optional_imports import optional_import
+from ...serialization.atomic import atomic_path, one_line
+from ..journal import Journal, Outcome
+from ..plan import Item, check_source
+from ..run import Work, heartbeat, keep_date, note_outcome, read_one, start_one
+from ..staging import Staging, refuse_taken
+from ..storage import is_url
 
 with optional_import("ray", "leave --ray out"):
     import ray
     from ray.exceptions import RayError, RayTaskError
 
-PACKAGE = Path(__file__).resolve().parents[1]
+PACKAGE = Path(__file__).resolve().parents[2]
 """Sent to the workers, so that theirs is the code of the driver."""
 
 IN_FLIGHT = 2
@@ -72,7 +73,7 @@ class Worker:
 
     def load(self) -> str:
         """Load the model; return which process this is."""
-        from .work import chosen_work
+        from ..work import chosen_work
 
         self.folder, own = Path(tempfile.mkdtemp(prefix="autodir-")), self.arguments
         if self.weights is not None:

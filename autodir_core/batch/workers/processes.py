@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from multiprocessing.process import BaseProcess
 
-from ..errors import AutoDIRError
+from ...errors import AutoDIRError
 
 POLL, PATIENCE = 0.2, 20.0
 """Seconds between two looks at the processes; seconds they have, once one of them is to end, for what is at work."""

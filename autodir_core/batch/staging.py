@@ -1,0 +1,85 @@
+"""Local copies of what is not local while it is at work, and what may be replaced where results go."""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+
+from ..errors import InputError
+from .journal import Journal
+from .plan import Item
+from .storage import Location, exists, fetch, join, send
+
+
+@dataclass(frozen=True)
+class Staging:
+    """Local files of what is not local, while it is at work.
+
+    Attributes:
+        results: the local folder that results are written to.
+        output: the URL that they go on to; None where they stay.
+        folder: of local copies; it has a temporary name, so that what a killed process leaves there is removed.
+        check: is called with the name of a result before it is moved there; raises where it would replace a file that
+            is none of the batch's.
+    """
+
+    results: Path
+    output: str | None
+    folder: Path
+    check: Callable[[str], None] = lambda name: None
+
+    @classmethod
+    def below(cls, folder: Path, output: Location, check: Callable[[str], None] = lambda name: None) -> Staging:
+        """Return one for results that go to `output`, with its copies in a folder of their own below `folder`."""
+        own = folder / f".{secrets.token_hex(8)}"
+        return cls(output, None, own, check) if isinstance(output, Path) else cls(own / "results", output, own, check)
+
+    def __enter__(self) -> Staging:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def fetch(self, item: Item, content: bytes | None = None) -> Item:
+        """Return a picture with a local source: a copy of what its URL holds, or `content`, else its own."""
+        if content is None and isinstance(item.source, Path):
+            return item
+        target = self.folder / secrets.token_hex(8) / PurePosixPath(item.source).name
+        if content is None:
+            fetch(str(item.source), target)
+        else:
+            target.parent.mkdir(parents=True)
+            target.write_bytes(content)
+        return replace(item, source=target)
+
+    def deliver(self, name: str) -> None:
+        """Send a result on, if it is to go elsewhere."""
+        if self.output and name:
+            send(self.results / name, str(join(self.output, name)))
+            (self.results / name).unlink()
+
+    def discard(self, item: Item, local: Item) -> None:
+        """Remove the local copy of a source; what is no copy stays."""
+        if local.source != item.source:
+            shutil.rmtree(local.source_path.parent, ignore_errors=True)
+
+
+def refuse_taken(journal: Journal, output: Location, overwrite: bool, name: str) -> None:
+    """InputError where a file has the name of a result and is none of the batch's: it was put there since the start.
+
+    Where none is, the next file of that name is noted as the batch's: it is about to be moved there.
+    """
+    place = join(output, name)
+    if not overwrite and exists(place) and not journal.has_written(name):
+        raise InputError(
+            f"{place} was put there during the run, and is not replaced; move it, or give --overwrite, and run again "
+            "with --retry-failed"
+        )
+    journal.note_file(name)
+
+
+LOCAL = Staging(Path(), None, Path())
+"""For inputs and results that are local files."""
