@@ -34,7 +34,7 @@ from .exif import (
 )
 from .png import PNG_XMP, RAW_PROFILE, raw_profiles, read_texts
 from .samples import Samples
-from .tags import BYTE, UNDEFINED, Directory, Value, count_directories, describe_resolution, find_resolution, read_file
+from .tags import BYTE, UNDEFINED, Directory, Value, count_pages, describe_resolution, find_resolution, read_file
 from .tiff import ICC_PROFILE
 
 logger = logging.getLogger(__name__)
@@ -210,7 +210,7 @@ def read_metadata(image: Image.Image, size: tuple[int, int], icc_profile: bytes,
 
 def find_losses(image: Image.Image, directory: Directory, path: Path) -> Iterator[str]:
     """Yield what a file holds that nothing made of it will; `directory`: of a TIFF file."""
-    count = count_directories(path) if image.format == "TIFF" else image.info.get("pictures", 1)
+    count = count_pages(path) if image.format == "TIFF" else image.info.get("pictures", 1)
     if count > 1:
         yield f"{count - 1} further picture{'s' * (count > 2)}"
     if any(body.startswith(EXTENDED_XMP) for _, body in getattr(image, "applist", ())):

@@ -36,6 +36,9 @@ RATIONALS = (RATIONAL, 10)
 CLASSIC, LARGE = ("H", "HHI", "I"), ("Q", "HHQ", "Q")
 """How a directory stores the number of its entries, an entry, and the place of a value that has no room in it."""
 
+NEW_SUBFILE_TYPE, REDUCED, MASK = 254, 1, 4
+"""The tag that says what a picture of a TIFF file is to another, and the bits of its lowest byte that say so."""
+
 RESOLUTIONS, RESOLUTION_UNIT, PER_INCH, PER_CENTIMETER = (282, 283), 296, 2, 3
 MAX_DENOMINATOR = 10000
 
@@ -58,19 +61,30 @@ def read_file(path: Path) -> Directory:
         return read_directory(content)
 
 
-def count_directories(path: Path) -> int:
-    """Return how many directories follow each other in a TIFF file: of each picture one."""
+def count_pages(path: Path) -> int:
+    """Return how many pictures a TIFF file has one after the other; a reduced copy or a mask of one is none."""
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        order, (number, entry, place) = byte_order(content), LARGE if is_large(content) else CLASSIC
-        seen = set[int]()
-        with suppress(struct.error, OverflowError):
-            start = directory_start(content)
-            while start and start not in seen:
-                (count,) = struct.unpack_from(order + number, content, start)
-                seen.add(start)
-                after = start + struct.calcsize(order + number) + count * struct.calcsize(order + entry + place)
-                (start,) = struct.unpack_from(order + place, content, after)
-    return len(seen)
+        starts = list(_directory_starts(content))
+        return len(starts[:1]) + sum(not _is_of_another(content, start) for start in starts[1:])
+
+
+def _directory_starts(content: mmap.mmap) -> Iterator[int]:
+    """Yield where the directories of a file stand, up to one that is cut off or was there before."""
+    order, (number, entry, place) = byte_order(content), LARGE if is_large(content) else CLASSIC
+    seen = set[int]()
+    with suppress(struct.error, OverflowError):
+        start = directory_start(content)
+        while start and start not in seen:
+            (count,) = struct.unpack_from(order + number, content, start)
+            seen.add(start)
+            yield start
+            after = start + struct.calcsize(order + number) + count * struct.calcsize(order + entry + place)
+            (start,) = struct.unpack_from(order + place, content, after)
+
+
+def _is_of_another(content: mmap.mmap, start: int) -> bool:
+    kinds = (value.content[0] for tag, value in _read_values(content, start) if tag == NEW_SUBFILE_TYPE)
+    return bool(next(kinds, 0) & (REDUCED | MASK))
 
 
 def read_directory(content: bytes | mmap.mmap, start: int | None = None, parent: int = 0) -> Directory:

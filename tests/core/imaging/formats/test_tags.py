@@ -21,7 +21,7 @@ from autodir_core.imaging.formats.tags import (
     INTEROPERABILITY,
     Value,
     add_tags,
-    count_directories,
+    count_pages,
     describe_resolution,
     encode_block,
     find_resolution,
@@ -207,8 +207,19 @@ def test_the_pictures_of_a_file_are_counted(tmp_path, large):
     """In a chain that leads back to where it was too."""
     pages = [Image.new("L", (4, 4))] * 3
     pages[0].save(tmp_path / "a.tif", save_all=True, append_images=pages[1:], big_tiff=large)
-    assert count_directories(tmp_path / "a.tif") == 3
+    assert count_pages(tmp_path / "a.tif") == 3
     (tmp_path / "b.tif").write_bytes(b"II*\0" + struct.pack("<IHI", 8, 0, 8))
-    assert count_directories(tmp_path / "b.tif") == 1
+    assert count_pages(tmp_path / "b.tif") == 1
     (tmp_path / "b.tif").write_bytes(b"II+\0" + struct.pack("<HHQ", 8, 0, 2**64 - 1))
-    assert count_directories(tmp_path / "b.tif") == 0
+    assert count_pages(tmp_path / "b.tif") == 0
+
+
+def test_a_reduced_copy_or_a_mask_is_no_picture_of_its_own(tmp_path):
+    """As the overviews of a GeoTIFF and the thumbnail of a camera's TIFF are."""
+    kinds = (0, 1, 4, 2)
+    directories = (
+        struct.pack("<HHHIII", 1, 254, 4, 1, kind, 8 + 18 * (at + 1) if at + 1 < len(kinds) else 0)
+        for at, kind in enumerate(kinds)
+    )
+    (tmp_path / "a.tif").write_bytes(struct.pack("<4sI", b"II*", 8) + b"".join(directories))
+    assert count_pages(tmp_path / "a.tif") == 2
