@@ -14,6 +14,10 @@ class InputError(AutoDIRError, ValueError):
     """A picture, label, setting or path that cannot be used."""
 
 
+class FullDiskError(InputError):
+    """A disk, or a share of it, that holds nothing more: what follows would fail too."""
+
+
 class CheckpointError(AutoDIRError):
     """A weights file that is not a complete AutoDIR model."""
 

@@ -23,7 +23,7 @@ from ..cli.console import complain, prepare_streams, prepare_warnings, progress,
 from ..cli.options import check_weights, load_model
 from ..cli.pictures import check_folder
 from ..cli.restore import check_options
-from ..errors import AutoDIRError, InputError
+from ..errors import AutoDIRError, FullDiskError, InputError
 from ..optional_imports import installed_packages
 from .options import NOT_SETTINGS, OF_RESULTS, add_arguments
 from .plan import JOURNAL, PAGE, TABLE, Item, Selection, count_sources, plan_items, refuse_foreign, with_masks
@@ -55,9 +55,6 @@ def rehearse(items: list[Item], arguments: argparse.Namespace) -> int:
     """List pictures and results; InputError for what the run would refuse, found with a copy of the journal."""
     from .journal import Journal
 
-    for item in items:
-        say(f"{item.source} -> {join(arguments.output, item.name)}")
-    say(count_sources(items))
     folder = arguments.journal or arguments.output
     with TemporaryDirectory(prefix="autodir-") as place:
         for file in (folder / JOURNAL, folder / f"{JOURNAL}-wal"):
@@ -65,6 +62,10 @@ def rehearse(items: list[Item], arguments: argparse.Namespace) -> int:
                 shutil.copy(file, place)
         try:
             with closing(Journal(Path(place))) as journal:
+                items = journal.keep_names(items)
+                for item in items:
+                    say(f"{item.source} -> {join(arguments.output, item.name)}")
+                say(count_sources(items))
                 begin(items, journal, arguments)
         except InputError as error:
             raise InputError(str(error).replace(place, str(folder))) from error
@@ -115,16 +116,19 @@ def work_off(items: list[Item], arguments: argparse.Namespace) -> int:
     from .report import write_reports
 
     with closing(open_journal(arguments)) as journal:
+        items = journal.keep_names(items)
         begin(items, journal, arguments)
         states = journal.states()
         left = [item for item in items if states[item.name] in ("waiting", "working")]
         if not left:
-            say("nothing is left to do: all of it was done before", quiet=arguments.quiet)
+            failed = any(states[item.name] == "failed" for item in items)
+            rest = "--retry-failed tries again what failed" if failed else "all of it was done before"
+            say(f"nothing is left to do: {rest}", quiet=arguments.quiet)
         try:
             with BatchBar(len(items), len(items) - len(left), quiet=arguments.quiet) as bar:
                 if left:
                     do_work(left, journal, arguments, bar)
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, FullDiskError):
             complain("run the same command again to go on; batch.csv is written at the end")
             raise
         rows = journal.rows()
@@ -133,24 +137,24 @@ def work_off(items: list[Item], arguments: argparse.Namespace) -> int:
 
 
 def begin(items: list[Item], journal: Journal, arguments: argparse.Namespace) -> None:
-    """Note the pictures; those whose result is gone, and with --retry-failed what failed, wait again.
+    """Note the pictures; those whose result is gone or another's, and with --retry-failed what failed, wait again.
 
     InputError where a file would be replaced that is no result of this batch, or that of another picture, and where the
     journal is that of results elsewhere.
     """
     folder = arguments.journal or arguments.output
     journal.check_place(arguments.output, folder)
-    gone = check_files(items, journal, arguments)
+    again = check_files(items, journal, arguments)
     journal.agree(settings(arguments))
     journal.keep_to(arguments.output, folder)
     journal.add(items)
-    journal.redo(gone)
+    journal.redo(again)
     if arguments.retry_failed:
         journal.retry_failed(items)
 
 
 def check_files(items: list[Item], journal: Journal, arguments: argparse.Namespace) -> set[str]:
-    """Return the names of pictures whose result is gone; InputError where a file would be replaced, as in `begin`."""
+    """Return the names whose result is gone or another picture's; InputError where a file would be replaced."""
     done, own = journal.results(), {TABLE} if arguments.assess_only else {TABLE, PAGE}
     finished = {item.name: done[item.name] for item in items if item.name in done}
     reports = set[str]() if journal.states() else own
@@ -161,8 +165,14 @@ def check_files(items: list[Item], journal: Journal, arguments: argparse.Namespa
         settled = journal.settled(items, retry_failed=arguments.retry_failed) - gone
         left = [item for item in items if item.name not in settled]
         refuse_foreign(left, there - journal.files(), arguments.output, reports)
-        journal.check_sources(items)
-    return gone
+    others = journal.others(items)
+    if others and not arguments.overwrite:
+        item = next(item for item in items if item.name in others)
+        raise InputError(
+            f"{item.name} in the output folder is that of {others[item.name]}, and {item.source} would replace it; "
+            "choose another output folder, or give --overwrite"
+        )
+    return gone | others.keys()
 
 
 def open_journal(arguments: argparse.Namespace) -> Journal:
@@ -182,7 +192,8 @@ def do_work(items: list[Item], journal: Journal, arguments: argparse.Namespace, 
         from .workers.processes import run_processes
 
         work = partial(work_on, items, arguments)
-        run_processes(work, arguments.devices, lambda: bar.show_states(journal.states()))
+        names = {item.name for item in items}
+        run_processes(work, arguments.devices, lambda: bar.show_left(len(names & journal.open_names())))
     else:
         work_here(items, journal, arguments, bar.show)
 
@@ -242,10 +253,9 @@ class BatchBar:
         self.bar.update()
         tell_failure(item, outcome)
 
-    def show_states(self, states: Mapping[str, str]) -> None:
-        """Show how many of a journal's pictures are finished, whoever finished them."""
-        finished = sum(state not in ("waiting", "working") for state in states.values())
-        self.bar.update(max(finished - self.bar.n, 0))
+    def show_left(self, count: int) -> None:
+        """Show how many pictures are finished, whoever finished them, where so many are left."""
+        self.bar.update(max((self.bar.total or 0) - count - self.bar.n, 0))
 
 
 def tell_failure(item: Item, outcome: Outcome) -> None:

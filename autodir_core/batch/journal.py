@@ -14,12 +14,13 @@ import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path, PurePath
 from typing import Any
 
 from ..errors import AutoDIRError, InputError
-from ..serialization.atomic import is_temporary, one_line
+from ..serialization.atomic import in_utf8, one_line
+from ..serialization.temporary import is_left
 from .database import open_database
 from .plan import JOURNAL, Item, absolute, is_other, stamp_of
 from .storage import URL, Location
@@ -74,7 +75,8 @@ class Journal:
             self.database = open_database(self.path)
         except (OSError, sqlite3.Error) as error:
             raise InputError(
-                f"cannot keep a journal in {folder}: {one_line(error)}; choose another output folder"
+                f"cannot keep a journal in {folder}: {one_line(error)}; choose another output folder, or remove the "
+                f"{JOURNAL} there and begin anew with --overwrite"
             ) from error
         self._lock = threading.Lock()
         self.signs: dict[str, tuple[float, float]] = {}  # by process its last sign of life, and since when it is that
@@ -83,11 +85,8 @@ class Journal:
         self._sweep([folder, *([results] if results else [])])
 
     def _sweep(self, folders: Sequence[Path]) -> None:
-        """Remove what killed processes were writing, if no other is at work."""
-        with self.writing() as database:
-            self._take_back(database)
-            alone = database.execute("SELECT count(*) FROM workers").fetchone() == (1,)
-        for path in [path for folder in folders if alone for path in folder.rglob(".*") if is_temporary(path)]:
+        """Remove what killed processes were writing."""
+        for path in [path for folder in folders for path in folder.rglob(".*") if is_left(path)]:
             if path.is_dir():
                 shutil.rmtree(path)
             else:
@@ -120,13 +119,17 @@ class Journal:
                 self.database.execute("BEGIN IMMEDIATE")
                 yield self.database
         except sqlite3.OperationalError as error:
-            raise AutoDIRError(f"cannot write the journal {JOURNAL}: {error}; what is done is kept") from error
+            raise AutoDIRError(
+                f"cannot write the journal {self.path}: {error}; see that there is room, and run the same command "
+                "again: what is done is kept"
+            ) from error
 
     def keep_to(self, output: Location, folder: Path) -> None:
-        """Note where the results of the journal in a folder go."""
+        """Note where the results of the journal in a folder go; InputError as of `check_place`."""
         with self.writing() as database:
             place = os.fsencode(place_of(output, folder))
             database.execute("INSERT INTO output SELECT ? WHERE NOT EXISTS (SELECT 1 FROM output)", [place])
+            self.check_place(output, folder)  # which another process may have noted meanwhile
 
     def check_place(self, output: Location, folder: Path) -> None:
         """InputError where the journal in a folder is that of results in another place."""
@@ -141,7 +144,7 @@ class Journal:
 
     def agree(self, settings: Mapping[str, Any]) -> None:
         """Note the settings of the batch; InputError where it was begun with others, which says what differs."""
-        ours = {name: json.dumps(value, sort_keys=True, ensure_ascii=False) for name, value in settings.items()}
+        ours = {name: in_utf8(json.dumps(one, sort_keys=True, ensure_ascii=False)) for name, one in settings.items()}
         with self.writing() as database:
             theirs = dict(database.execute("SELECT name, value FROM settings"))
             if not theirs:
@@ -149,34 +152,45 @@ class Journal:
                 return
         names = sorted(ours.keys() | theirs.keys())
         unlike = [
-            f"{n} {theirs.get(n, 'not set')}, now {ours.get(n, 'not set')}"
-            for n in names
-            if theirs.get(n) != ours.get(n)
+            f"--{name.replace('_', '-')} {in_words(theirs.get(name))}, now {in_words(ours.get(name))}"
+            for name in names
+            if theirs.get(name) != ours.get(name)
         ]
         if unlike:
             raise InputError(
                 f"this batch was begun with other settings: {'; '.join(unlike)}; give those, or another output folder"
             )
 
-    def check_sources(self, items: Sequence[Item]) -> None:
-        """InputError where the result of another picture would be replaced; one that was only moved is no other."""
-        found = self.database.execute("SELECT name, source, sha256, size, modified FROM pictures").fetchall()
+    def others(self, items: Sequence[Item]) -> dict[str, str]:
+        """Return of the names whose outcome is that of another picture its source; one that was moved is no other."""
+        found = self.database.execute("SELECT name, source, sha256, size, modified FROM pictures WHERE sha256 != ''")
         known = {os.fsdecode(name): (os.fsdecode(source), digest, stamp) for name, source, digest, *stamp in found}
+        return {one.name: known[one.name][0] for one in items if one.name in known and is_other(one, *known[one.name])}
+
+    def keep_names(self, items: Sequence[Item]) -> list[Item]:
+        """Return pictures with the names that they have here: one that joins a twin does not rename it."""
+        found = self.database.execute("SELECT source, name FROM pictures ORDER BY number DESC")
+        known = {os.fsdecode(source): PurePath(os.fsdecode(name)) for source, name in found}
+        taken = {item.name for item in items}
+        kept = []
         for item in items:
-            if item.name in known and is_other(item, *known[item.name]):
-                raise InputError(
-                    f"{item.name} in the output folder is that of {known[item.name][0]}, and {item.source} would "
-                    "replace it; choose another output folder, or give --overwrite"
-                )
+            name, own = PurePath(item.name), known.get(str(absolute(item.source)), PurePath(item.name))
+            is_its = (own.parent, own.suffix) == (name.parent, name.suffix) and own.as_posix() not in taken
+            kept.append(replace(item, name=own.as_posix()) if is_its else item)
+        return kept
 
     def add(self, items: Sequence[Item]) -> None:
-        """Add pictures that are not there yet; those whose file has changed since wait again."""
+        """Add pictures that are not there yet; those whose file has changed since wait again, whoever has them at work.
+
+        So does what was never read, where it is another now.
+        """
         rows = [(os.fsencode(item.name), os.fsencode(absolute(item.source)), *stamp_of(item)) for item in items]
         with self.writing() as database:
             database.executemany(
                 "INSERT INTO pictures (name, source, size, modified) VALUES (?, ?, ?, ?) ON CONFLICT (name) "
                 "DO UPDATE SET source = excluded.source, size = excluded.size, modified = excluded.modified, "
-                "state = CASE WHEN (size, modified) = (excluded.size, excluded.modified) THEN state ELSE 'waiting' END",
+                "state = CASE WHEN (size, modified) = (excluded.size, excluded.modified) "
+                "AND (source = excluded.source OR sha256 != '' OR state = 'working') THEN state ELSE 'waiting' END",
                 rows,
             )
 
@@ -206,24 +220,35 @@ class Journal:
             )
             return taken.rowcount == 1
 
+    def holds(self, item: Item) -> bool:
+        """Return whether this process has a picture at work: not if it has changed since, or was long silent."""
+        with self.writing() as database:
+            query = "SELECT 1 FROM pictures WHERE name = ? AND owner = ? AND state = 'working'"
+            return database.execute(query, [os.fsencode(item.name), self.owner]).fetchone() is not None
+
     def release(self, item: Item) -> None:
         """Let a picture that this process has at work wait again."""
         with self.writing() as database:
             database.execute(
-                "UPDATE pictures SET state = 'waiting' WHERE name = ? AND owner = ?",
+                "UPDATE pictures SET state = 'waiting' WHERE name = ? AND owner = ? AND state = 'working'",
                 [os.fsencode(item.name), self.owner],
             )
 
     def finish(self, item: Item, outcome: Outcome) -> None:
-        """Note what became of a picture; of one that fails an older result stays its own."""
-        facts = json.dumps(outcome.facts, ensure_ascii=False) if outcome.facts else None
+        """Note what became of a picture that this process has at work; of one that fails an older result stays its own.
+
+        Of one that it has no more (see `holds`) nothing is noted.
+        """
+        facts = in_utf8(json.dumps(outcome.facts, ensure_ascii=False)) if outcome.facts else None
         values = asdict(outcome) | {"facts": facts, "result": os.fsencode(outcome.result)}
+        values |= {"decision": in_utf8(outcome.decision), "error": in_utf8(outcome.error)}
         with self.writing() as database:
             database.execute(
                 "UPDATE pictures SET state = :state, decision = :decision, seconds = :seconds, sha256 = :sha256, "
                 "result = CASE WHEN :state = 'failed' THEN result ELSE :result END, "
-                "facts = :facts, error = :error, owner = NULL WHERE name = :name",
-                values | {"name": os.fsencode(item.name)},
+                "facts = :facts, error = :error, owner = NULL "
+                "WHERE name = :name AND owner = :owner AND state = 'working'",
+                values | {"name": os.fsencode(item.name), "owner": self.owner},
             )
             if outcome.result:
                 database.execute("INSERT OR IGNORE INTO files VALUES (?)", [os.fsencode(outcome.result)])
@@ -260,6 +285,11 @@ class Journal:
         sign, since = self.signs.get(owner, (heard, now))
         self.signs[owner] = (heard, since if sign == heard else now)
         return time.time() - heard > LEASE or now - self.signs[owner][1] > LEASE
+
+    def open_names(self) -> set[str]:
+        """Return the names of the pictures that are not finished."""
+        found = self.database.execute("SELECT name FROM pictures WHERE state IN ('waiting', 'working')")
+        return {os.fsdecode(name) for (name,) in found}
 
     def states(self) -> dict[str, str]:
         """Return the state of every picture by its name."""
@@ -308,3 +338,8 @@ def place_of(output: Location, folder: Path) -> str:
         return output.rstrip("/")
     place, own = os.path.realpath(output), os.path.realpath(folder)
     return os.path.relpath(place, own) if Path(own).is_relative_to(place) else place
+
+
+def in_words(value: str | None) -> str:
+    """Return a setting, as it is noted, as people say it."""
+    return {None: "not given", "null": "not given", "true": "on", "false": "off"}.get(value, str(value))

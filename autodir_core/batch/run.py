@@ -14,7 +14,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any, Generic, TypeVar
 
-from ..errors import AutoDIRError, explain_full_memory
+from ..errors import AutoDIRError, FullDiskError, explain_full_memory
 from ..imaging.formats.errors import FORMAT_ERRORS
 from ..imaging.paths import warn_once
 from ..serialization.atomic import guarded, one_line
@@ -74,6 +74,7 @@ def run_batch(
     """Do the work for every picture that is waiting, until none is left for this process.
 
     What fails is told, and the next one follows; what an interruption leaves waits again. `on_outcome`: in this thread.
+    FullDiskError where no further result could be written either.
     """
     note = partial(note_outcome, journal, work.staging.output or work.staging.results)
     with (
@@ -91,7 +92,9 @@ def run_batch(
 
 
 def note_outcome(journal: Journal, output: Location, item: Item, outcome: Outcome) -> None:
-    """Note what became of a picture, once an older result that it no longer has is removed."""
+    """Note what became of a picture that is still ours, once an older result that it no longer has is removed."""
+    if not journal.holds(item):
+        return
     if older := journal.outdated(item, outcome):
         try:
             remove(join(output, older))
@@ -147,6 +150,8 @@ def start_one(
     try:
         with explain_full_memory(str(item.source)):
             result = attempt.process()
+    except FullDiskError:
+        raise
     except FAILURES as error:
         outcome = attempt.failure(error)
         note(item, outcome)
@@ -180,7 +185,7 @@ class Attempt:
         """Raise where a result is about to be moved over a file that is none of the batch's."""
         for name in self.item.files:
             if path == self.work.staging.results / name:
-                self.work.staging.check(name)
+                self.work.staging.check(self.item, name)
 
     def write(self, result: Any) -> Outcome:
         """Write its files and bring them to where they belong."""
@@ -190,6 +195,8 @@ class Attempt:
             if outcome.result:
                 keep_date(self.item.source, self.work.staging.results / outcome.result)
             self.work.staging.deliver(outcome.result)
+        except FullDiskError:
+            raise
         except FAILURES as error:
             return self.failure(error)
         return self.close(outcome)
@@ -239,8 +246,8 @@ def heartbeat(journal: Journal) -> Iterator[None]:
     done = threading.Event()
 
     def beat() -> None:
-        with suppress(AutoDIRError):  # which the next picture meets too
-            while not done.wait(BEAT):
+        while not done.wait(BEAT):
+            with suppress(AutoDIRError):  # which the next picture meets too, if it lasts
                 journal.beat()
 
     thread = threading.Thread(target=beat, daemon=True)

@@ -9,9 +9,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from ..errors import InputError
+from ..serialization.temporary import temporary_name
 from .journal import Journal
 from .plan import Item
 from .storage import Location, exists, fetch, join, send
+
+Check = Callable[[Item, str], None]
+"""Raises where the result of a picture, by its name, must not be moved to its place."""
 
 
 @dataclass(frozen=True)
@@ -22,19 +26,18 @@ class Staging:
         results: the local folder that results are written to.
         output: the URL that they go on to; None where they stay.
         folder: of local copies; it has a temporary name, so that what a killed process leaves there is removed.
-        check: is called with the name of a result before it is moved there; raises where it would replace a file that
-            is none of the batch's.
+        check: is called with a picture and the name of its result before that is moved there; see `refuse_taken`.
     """
 
     results: Path
     output: str | None
     folder: Path
-    check: Callable[[str], None] = lambda name: None
+    check: Check = lambda item, name: None
 
     @classmethod
-    def below(cls, folder: Path, output: Location, check: Callable[[str], None] = lambda name: None) -> Staging:
+    def below(cls, folder: Path, output: Location, check: Check = lambda item, name: None) -> Staging:
         """Return one for results that go to `output`, with its copies in a folder of their own below `folder`."""
-        own = folder / f".{secrets.token_hex(8)}"
+        own = folder / temporary_name()
         return cls(output, None, own, check) if isinstance(output, Path) else cls(own / "results", output, own, check)
 
     def __enter__(self) -> Staging:
@@ -67,11 +70,15 @@ class Staging:
             shutil.rmtree(local.source_path.parent, ignore_errors=True)
 
 
-def refuse_taken(journal: Journal, output: Location, overwrite: bool, name: str) -> None:
+def refuse_taken(journal: Journal, output: Location, overwrite: bool, item: Item, name: str) -> None:
     """InputError where a file has the name of a result and is none of the batch's: it was put there since the start.
+
+    So too where the picture is not this process's any more, and the result would be that of what it was.
 
     Where none is, the next file of that name is noted as the batch's: it is about to be moved there.
     """
+    if not journal.holds(item):
+        raise InputError(f"{item.source} has changed while it was at work, and waits again")
     place = join(output, name)
     if not overwrite and exists(place) and not journal.has_written(name):
         raise InputError(

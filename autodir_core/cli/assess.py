@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..imaging.paths import fit_name
 from ..labels import CLEAN
+from ..serialization.atomic import in_utf8
 from .console import complain, say, text_bar
 from .options import add_crops, add_model_options, chosen_labels, load_model, names
 from .pictures import Job, check_distinct, find_pictures, for_each
@@ -57,7 +58,7 @@ def run(arguments: argparse.Namespace) -> int:
     code = for_each(pictures, assess, quiet=arguments.json)
     if arguments.json:
         text = json.dumps(entries, indent=2, ensure_ascii=False)
-        say(text.encode("utf-8", "backslashreplace").decode())  # names that are no UTF-8 become escapes
+        say(in_utf8(text))  # names that are no UTF-8 become escapes
     return code
 
 

@@ -13,7 +13,7 @@ from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from ..errors import InputError
-from ..serialization.atomic import atomic_path, one_line
+from ..serialization.atomic import atomic_path, explain_write, one_line
 from .color import deep_to_srgb, to_srgb
 from .formats.containers import count_pictures, strip_metadata, warn_of_avif_depth
 from .formats.encoding import DEEP_FORMATS, encode_picture, picture_pixels, quiet_pillow, writable_alpha
@@ -125,9 +125,10 @@ def write_picture(
     with atomic_path(path) as temporary:
         try:
             content = encode_picture(pixels, kind, path, quality=quality, depth=depth, metadata=metadata)
-            temporary.write_bytes(content)
         except (OSError, ValueError) as error:
             raise InputError(f"cannot write {path}: {one_line(error)}") from error
+        with explain_write(path):
+            temporary.write_bytes(content)
 
 
 def _existing_file(path: PathLike) -> Path:

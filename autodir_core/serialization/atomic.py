@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import errno
 import os
-import re
-import secrets
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
 
-from ..errors import InputError
+from ..errors import FullDiskError, InputError
+from .temporary import temporary_name
 
-FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-"""What the operating system says where a disk, a share of it or a file holds nothing more."""
+FULL_DISK = frozenset({errno.ENOSPC, errno.EDQUOT})
+FULL = FULL_DISK | {errno.EFBIG}
+"""What the operating system says where a disk or a share of it holds nothing more, and of a file too."""
 
 
 _check: ContextVar[Callable[[Path], None]] = ContextVar("check", default=lambda path: None)
@@ -42,7 +42,7 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     where the place cannot be written, or is full before the block ends.
     """
     path = Path(path)
-    temporary = path.parent / f".{secrets.token_hex(8)}{path.suffix}"
+    temporary = path.parent / temporary_name(path.suffix)
     _reserve(temporary, path)
     try:
         yield temporary
@@ -51,7 +51,7 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     except OSError as error:
         if error.errno not in FULL:
             raise
-        raise InputError(_full(path, error)) from error
+        raise _unwritable(path, error) from error
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -67,12 +67,7 @@ def explain_write(path: str | os.PathLike[str], *failures: type[Exception]) -> I
     try:
         yield
     except (OSError, *failures) as error:
-        raise InputError(_full(path, error)) from error
-
-
-def is_temporary(path: Path) -> bool:
-    """Return whether a file has the name of a temporary one of `atomic_path`: a process that was killed left it."""
-    return re.fullmatch(r"\.[0-9a-f]{16}(\.\w+)?", path.name) is not None
+        raise _unwritable(path, error) from error
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:
@@ -90,8 +85,10 @@ def copy_file(source: Path, target: Path) -> None:
         shutil.copyfile(source, temporary)
 
 
-def _full(path: str | os.PathLike[str], error: Exception) -> str:
-    return f"cannot write {path}: {one_line(error)}; free space there, or choose another place"
+def _unwritable(path: str | os.PathLike[str], error: Exception) -> InputError:
+    is_disk = isinstance(error, OSError) and error.errno in FULL_DISK
+    kind = FullDiskError if is_disk else InputError
+    return kind(f"cannot write {path}: {one_line(error)}; free space there, or choose another place")
 
 
 def _reserve(temporary: Path, path: Path) -> None:
@@ -110,6 +107,11 @@ def _move(temporary: Path, path: Path) -> None:
         os.replace(temporary, path)
     except OSError as error:
         raise InputError(f"cannot replace {path}: {one_line(error)}; is it open in another program?") from error
+
+
+def in_utf8(text: str) -> str:
+    """Return a text with the bytes of file names that are no UTF-8 as escapes such as \\udce9."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def one_line(error: BaseException) -> str:

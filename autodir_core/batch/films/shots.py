@@ -23,7 +23,8 @@ from ...loop_policy import mean_assessment, sample_numbers
 from ...model import AutoDIR
 from ...outputs import Assessment, Decision
 from ...pipeline import decide, repeat_rounds
-from ...serialization.atomic import is_temporary, write_text
+from ...serialization.atomic import write_text
+from ...serialization.temporary import is_temporary
 from ...settings import LoopSettings, SamplerSettings
 from .film import Stamp, VideoFormat, read_format, read_frames, read_thumbnails, rising_times
 from .parts import QUALITY, check_result, join_parts, write_part

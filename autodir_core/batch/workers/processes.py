@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 import platform
 import time
 from collections.abc import Callable, Sequence
+from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 
 from ...errors import AutoDIRError
+from ...serialization.temporary import process_exists
 
-POLL, PATIENCE = 0.2, 20.0
-"""Seconds between two looks at the processes; seconds they have, once one of them is to end, for what is at work."""
+POLL, REST, PATIENCE = 0.2, 20, 20.0
+"""Seconds between two looks at how far the work is, and how many times as long as a look takes, at least; seconds that
+processes have, once one of them is to end, for what is at work."""
 
 
 def run_processes(work: Callable[[str], None], devices: Sequence[str], on_poll: Callable[[], None]) -> None:
@@ -30,9 +32,10 @@ def run_processes(work: Callable[[str], None], devices: Sequence[str], on_poll: 
     try:
         for process in processes:
             process.start()
-        while any(process.is_alive() for process in processes):
-            time.sleep(POLL)
+        while alive := [process.sentinel for process in processes if process.is_alive()]:
+            start = time.monotonic()
             on_poll()
+            wait(alive, max(POLL, REST * (time.monotonic() - start)))
     finally:
         end(processes)
     check_ends(processes)
@@ -60,24 +63,3 @@ def is_gone(owner: str) -> bool:
     """Return whether the process behind an entry was one of this machine and has ended."""
     host, process, _ = owner.rsplit(":", 2)
     return host == platform.node() and not process_exists(int(process))
-
-
-def process_exists(number: int) -> bool:
-    """Return whether a process of this machine runs."""
-    if os.name == "nt":
-        import ctypes
-
-        handle = ctypes.windll.kernel32.OpenProcess(0x1000, False, number)  # PROCESS_QUERY_LIMITED_INFORMATION
-        if not handle:
-            return False
-        code = ctypes.c_ulong()
-        ctypes.windll.kernel32.GetExitCodeProcess(handle, ctypes.byref(code))
-        ctypes.windll.kernel32.CloseHandle(handle)
-        return code.value == 259  # STILL_ACTIVE
-    try:
-        os.kill(number, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass
-    return True

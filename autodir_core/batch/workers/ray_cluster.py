@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from ...cli.options import load_model
-from ...errors import AutoDIRError, InputError
+from ...errors import AutoDIRError, FullDiskError, InputError
 from ...optional_imports import optional_import
 from ...serialization.atomic import atomic_path, one_line
 from ..journal import Journal, Outcome
@@ -208,7 +208,7 @@ class Driver:
         try:
             if is_url(self.arguments.output) and not self.arguments.assess_only:  # the worker writes it
                 for name in item.files:
-                    self.check(name)
+                    self.check(item, name)
             parcel = pack(item)
         except (AutoDIRError, OSError) as error:
             named = "" if isinstance(error, AutoDIRError) else f"{item.source}: "
@@ -260,13 +260,15 @@ class Driver:
             with atomic_path(self.arguments.output / outcome.result) as temporary:
                 temporary.write_bytes(content)
                 keep_date(item.source, temporary)
-                self.check(outcome.result)
+                self.check(item, outcome.result)
+        except FullDiskError:
+            raise
         except (AutoDIRError, OSError) as error:
             return Outcome("failed", sha256=outcome.sha256, error=one_line(error))
         return outcome
 
-    def check(self, name: str) -> None:
-        refuse_taken(self.journal, self.arguments.output, self.arguments.overwrite, name)
+    def check(self, item: Item, name: str) -> None:
+        refuse_taken(self.journal, self.arguments.output, self.arguments.overwrite, item, name)
 
     def finish(self, item: Item, outcome: Outcome) -> None:
         note_outcome(self.journal, self.arguments.output, item, outcome)

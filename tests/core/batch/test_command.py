@@ -81,7 +81,7 @@ def test_other_settings_in_the_same_folder(
     command = ["batch", str(folder), "-o", str(tmp_path / "out"), *OPTIONS, "--model", str(tiny_path)]
     main([*command, "--limit", "1"])
     assert main([*command, "--seed", "5"]) == 2
-    assert "seed 0, now 5" in capsys.readouterr().err
+    assert "--seed 0, now 5" in capsys.readouterr().err
 
 
 def test_assess_only_writes_a_table_and_no_picture(folder: Path, tmp_path: Path, tiny_path: Path) -> None:
@@ -111,7 +111,7 @@ def test_a_dry_run_refuses_what_the_run_would(
     write_picture(other / "2.jpg", torch.rand(1, 4, 4, 3))
     for given, words in (
         ([str(other)], f"{other / '2.jpg'} would be replaced"),
-        ([str(out), "--seed", "5"], "seed 0, now 5"),
+        ([str(out), "--seed", "5"], "--seed 0, now 5"),
         ([str(other), "--journal", str(out), "--overwrite"], f"the journal in {out} is that of the results in {out};"),
     ):
         assert main([*command, *given, "--dry-run"]) == 2 and words in capsys.readouterr().err

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import sqlite3
+import subprocess
+import sys
 import time
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,9 +19,11 @@ from autodir_core.batch import journal as module
 from autodir_core.batch.database import APPLICATION
 from autodir_core.batch.journal import Journal, Outcome
 from autodir_core.batch.plan import Item
+from autodir_core.batch.run import note_outcome
 from autodir_core.batch.staging import refuse_taken
 from autodir_core.batch.workers import processes
 from autodir_core.errors import AutoDIRError
+from autodir_core.serialization import temporary
 
 
 @pytest.fixture
@@ -92,13 +99,13 @@ def test_only_what_a_lost_process_was_about_to_move_is_the_batchs_own(
     """It moved a result into place and could not note that any more; of what it only had claimed there is nothing."""
     with closing(Journal(tmp_path / "out")) as lost:
         assert lost.claim(items[0]) and lost.claim(items[1])
-        refuse_taken(lost, tmp_path / "out", False, "0.png")
+        refuse_taken(lost, tmp_path / "out", False, items[0], "0.png")
         (tmp_path / "out/0.png").touch()
     assert journal.claim(items[0]) and journal.claim(items[1])
     (tmp_path / "out/1.png").touch()
-    refuse_taken(journal, tmp_path / "out", False, "0.png")
+    refuse_taken(journal, tmp_path / "out", False, items[0], "0.png")
     with pytest.raises(ad.InputError, match=r"1\.png was put there during the run"):
-        refuse_taken(journal, tmp_path / "out", False, "1.png")
+        refuse_taken(journal, tmp_path / "out", False, items[1], "1.png")
     assert journal.files() == {"0.png"}
 
 
@@ -175,12 +182,75 @@ def test_a_full_disk_is_one_line(journal: Journal, items: list[Item]) -> None:
     assert len(journal.states()) == len(items)
 
 
-def test_what_a_killed_process_was_writing_is_removed(tmp_path: Path) -> None:
-    (tmp_path / "out/sub").mkdir(parents=True)
-    left, kept = tmp_path / "out/sub/.0123456789abcdef.png", tmp_path / "out/.mine.png"
-    left.touch(), kept.touch()
+def test_what_a_killed_process_was_writing_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And nothing that another is writing, of whatever batch, on whatever machine, or that only looks like it."""
+    folder = tmp_path / "out/sub"
+    folder.mkdir(parents=True)
+    with subprocess.Popen([sys.executable, "-c", ""]) as ended:
+        pass
+    names = {"ours": folder / temporary.temporary_name(".png")}
+    monkeypatch.setattr(temporary.os, "getpid", lambda: ended.pid)
+    names["left"] = folder / temporary.temporary_name(".png")
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setattr(temporary.platform, "node", lambda: "elsewhere")
+        names["theirs"] = folder / temporary.temporary_name(".png")
+    for path in (*names.values(), folder / ".0123456789abcdef.png"):
+        path.touch()
     Journal(tmp_path / "out").close()
-    assert not left.exists() and kept.exists()
+    assert not names["left"].exists() and len(list(folder.iterdir())) == 3
+
+
+def test_a_picture_that_changes_at_work_is_done_again(journal: Journal, items: list[Item], tmp_path: Path) -> None:
+    """What it was is not moved to its place, and not noted; nor what a process was long silent about."""
+    assert journal.claim(items[0]) and journal.holds(items[0])
+    items[0].source.write_bytes(b"more")
+    with closing(Journal(tmp_path / "out")) as other:
+        other.add(items)
+    with pytest.raises(ad.InputError, match=r"0\.png has changed while it was at work, and waits again"):
+        refuse_taken(journal, tmp_path / "out", False, items[0], "0.png")
+    note_outcome(journal, tmp_path / "out", items[0], Outcome("done", result="0.png"))
+    journal.finish(items[0], Outcome("done", result="0.png"))
+    assert journal.states()["0.png"] == "waiting" and journal.claim(items[0])
+
+
+def test_what_was_never_read_is_no_ones(journal: Journal, items: list[Item], tmp_path: Path) -> None:
+    """Names of pictures that were noted, and not done before their folder was moved, are free."""
+    assert journal.claim(items[1])
+    journal.finish(items[1], Outcome("failed", error="broken"))
+    (tmp_path / "moved").mkdir()
+    moved = [replace(item, source=shutil.copy2(item.source, tmp_path / "moved")) for item in items]
+    moved = [replace(item, source=Path(item.source)) for item in moved]
+    assert not journal.others(moved)
+    journal.add(moved)
+    assert set(journal.states().values()) == {"waiting"}
+
+
+def test_names_once_given_stay(journal: Journal, items: list[Item]) -> None:
+    """Whoever joins or leaves: but for a name that another has now, of another folder, or of another kind."""
+    for name in ("0.bmp.png", "a/0.png", "0.tif"):
+        assert journal.keep_names([replace(items[0], name=name)])[0].name == ("0.png" if name == "0.bmp.png" else name)
+    both = [replace(items[0], name="0.bmp.png"), replace(items[0], source=Path("/else/0.gif"), name="0.png")]
+    assert journal.keep_names(both) == both
+
+
+def test_bytes_of_names_that_are_no_utf_8_are_noted(journal: Journal, items: list[Item]) -> None:
+    odd = os.fsdecode(b"caf\xe9")
+    assert journal.claim(items[0])
+    journal.finish(items[0], Outcome("failed", decision=odd, error=f"{odd} is broken", facts={"name": odd}))
+    assert journal.rows()[0]["error"] == r"caf\udce9 is broken"
+    journal.agree({"prompt": odd})
+
+
+def test_two_that_begin_at_once_agree_on_the_place(journal: Journal, tmp_path: Path) -> None:
+    journal.keep_to(tmp_path / "a", tmp_path / "out")
+    with pytest.raises(ad.InputError, match="is that of the results in"):
+        journal.keep_to(tmp_path / "b", tmp_path / "out")
+
+
+def test_settings_that_differ_are_told_as_options(journal: Journal) -> None:
+    journal.agree({"assess_only": False, "depth": None})
+    with pytest.raises(ad.InputError, match="--assess-only off, now on; --depth not given, now 16; give those"):
+        journal.agree({"assess_only": True, "depth": 16})
 
 
 def test_a_folder_that_cannot_be_used(tmp_path: Path) -> None:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import threading
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 import torch
 
 import autodir_core as ad
+from autodir_core.batch import run
 from autodir_core.batch.journal import Journal, Outcome
 from autodir_core.batch.plan import Item
 from autodir_core.batch.run import Work, run_batch
+from autodir_core.errors import FullDiskError
 from autodir_core.imaging.files import Picture, read_picture, write_picture
 
 
@@ -110,6 +113,37 @@ def test_what_is_written_is_noted_before_the_next_is_done(journal: Journal, item
 
     run_batch(items[:2], journal, Work(wait, write, read_picture), lambda item, outcome: None)
     assert journal.states()["1.png"] == "done"
+
+
+def test_a_full_disk_ends_the_run_and_what_is_left_waits(items: list[Item], tmp_path: Path) -> None:
+    def full(item: Item, picture: Picture, mean: float) -> Outcome:
+        raise FullDiskError("cannot write")
+
+    with closing(Journal(tmp_path / "out")) as own:
+        own.add(items)
+        with pytest.raises(FullDiskError):
+            run_batch(items, own, Work(process, full, read_picture), lambda item, outcome: None)
+    with closing(Journal(tmp_path / "out")) as again:
+        states = again.states()
+    assert {name for name, state in states.items() if state == "waiting"} >= {"0.png", "1.png", "5.png"}
+
+
+def test_signs_of_life_go_on_once_the_journal_can_be_written_again(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A film may be at work for hours, in which nothing else is written."""
+    beats = iter([ad.AutoDIRError("locked"), None])
+    beaten = threading.Event()
+
+    def beat() -> None:
+        if error := next(beats, None):
+            raise error
+        beaten.set()
+
+    monkeypatch.setattr(run, "BEAT", 0.001)
+    monkeypatch.setattr(journal, "beat", beat)
+    with run.heartbeat(journal):
+        assert beaten.wait(20)
 
 
 def test_films_are_not_claimed_ahead(tmp_path: Path) -> None:

@@ -10,7 +10,8 @@ import pytest
 
 from autodir_core.errors import InputError
 from autodir_core.imaging.files import read_picture
-from autodir_core.serialization.atomic import atomic_path, is_temporary
+from autodir_core.serialization.atomic import atomic_path
+from autodir_core.serialization.temporary import is_temporary
 from tests.client.helpers.fake import WORKFLOW, Fake
 from tests.core.cli.helpers import FAST, call, saved
 from tests.hardening.faults.test_disks import disk, needs_root, told
@@ -80,6 +81,29 @@ def test_one_picture_that_does_not_fit_costs_no_other(
     assert call(*command, *options("restore")) == 1
     assert any("0_restored.png: No space left on device" in line for line in told(capsys))
     assert [path.name for path in (disk / "out").iterdir()] == ["1_restored.png"]
+
+
+def test_a_batch_ends_and_goes_on_once_there_is_room(
+    disk: Path, tmp_path: Path, options: Callable[[str], list[object]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What its networks would make of the others would be lost too; with the journal elsewhere it can be written."""
+    command = [
+        "batch",
+        tmp_path / "in",
+        "-o",
+        disk / "out",
+        "--journal",
+        tmp_path / "journal",
+        *QUICK,
+        *options("batch"),
+    ]
+    assert call(*command) == 2
+    lines = told(capsys)
+    assert any(".png: No space left on device; free space there" in line for line in lines) and len(lines) == 2, lines
+    assert "run the same command again" in lines[0] + lines[1]
+    (disk / "filler").unlink()
+    assert call(*command) == 0
+    assert {"0.png", "1.png"} < {path.name for path in (disk / "out").iterdir()}
 
 
 def test_the_writer_of_whole_files_names_them(disk: Path) -> None:

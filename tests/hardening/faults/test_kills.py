@@ -19,7 +19,7 @@ import torch
 
 from autodir_core.imaging.files import write_picture
 from autodir_core.labels import LABELS
-from autodir_core.serialization.atomic import is_temporary
+from autodir_core.serialization.temporary import is_temporary
 from autodir_lab.training import STAGE_NAMES
 from tests.client.helpers.fake import WORKFLOW, Fake
 from tests.conftest import ROOT
