@@ -14,6 +14,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import closing
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -26,7 +27,18 @@ from ..cli.restore import check_options
 from ..errors import AutoDIRError, FullDiskError, InputError
 from ..optional_imports import installed_packages
 from .options import NOT_SETTINGS, OF_RESULTS, add_arguments
-from .plan import JOURNAL, PAGE, TABLE, Item, Selection, count_sources, plan_items, refuse_foreign, with_masks
+from .plan import (
+    JOURNAL,
+    PAGE,
+    TABLE,
+    Item,
+    Selection,
+    check_source,
+    count_sources,
+    plan_items,
+    refuse_foreign,
+    with_masks,
+)
 from .storage import join, present
 
 if TYPE_CHECKING:
@@ -42,6 +54,8 @@ def run(arguments: argparse.Namespace) -> int:
     check_places(arguments)
     suffix = f".{arguments.format}" if arguments.format else None
     planned = plan_items(arguments.pictures, arguments.output, suffix)
+    if arguments.assess_only:  # of which no result is made
+        planned = [replace(item, name=item.copy or item.name) for item in planned]
     items = selection.choose(planned)
     if arguments.mask:
         items = with_masks(items, arguments.mask, planned)
@@ -63,13 +77,24 @@ def rehearse(items: list[Item], arguments: argparse.Namespace) -> int:
         try:
             with closing(Journal(Path(place))) as journal:
                 items = journal.keep_names(items)
-                for item in items:
-                    say(f"{item.source} -> {join(arguments.output, item.name)}")
+                code = 0 if all([tell_plan(item, arguments) for item in items]) else 1
                 say(count_sources(items))
                 begin(items, journal, arguments)
         except InputError as error:
             raise InputError(str(error).replace(place, str(folder))) from error
-    return 0
+    return code
+
+
+def tell_plan(item: Item, arguments: argparse.Namespace) -> bool:
+    """Tell what would be done to a picture; return whether it is there."""
+    try:
+        if isinstance(item.source, Path):
+            check_source(item.source)
+    except InputError as error:
+        complain(f"error: {error}")
+        return False
+    say(str(item.source) if arguments.assess_only else f"{item.source} -> {join(arguments.output, item.name)}")
+    return True
 
 
 def check_settings(arguments: argparse.Namespace) -> None:

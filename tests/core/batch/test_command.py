@@ -100,6 +100,21 @@ def test_a_dry_run_does_nothing(folder: Path, tmp_path: Path, capsys: pytest.Cap
     assert not (tmp_path / "out").exists()
 
 
+def test_a_dry_run_tells_what_is_not_there(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "list.txt").write_text("in/a/1.png\nin/gone.png\n")
+    assert main(["batch", str(tmp_path / "list.txt"), "-o", str(tmp_path / "out"), "--dry-run"]) == 1
+    told = capsys.readouterr()
+    assert told.out.count("->") == 1 and "gone.png does not exist" in told.err
+
+
+def test_what_is_only_assessed_has_its_own_name(folder: Path, tmp_path: Path, tiny_path: Path) -> None:
+    """Not that of a result, which would be a PNG."""
+    Image.new("RGB", (40, 40)).save(folder / "a/1.bmp")
+    output = tmp_path / "out"
+    main(["batch", str(folder / "a"), "-o", str(output), "--assess-only", *OPTIONS, "--model", str(tiny_path)])
+    assert sorted(table(output)) == ["1.bmp", "1.png", "2.jpg"]
+
+
 def test_a_dry_run_refuses_what_the_run_would(
     folder: Path, tmp_path: Path, tiny_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -216,6 +216,8 @@ def test_a_file_put_into_out_during_the_run_is_not_replaced(items: list[Item], t
     (tmp_path / "out/a/0.png").write_bytes(b"mine")
     own = Namespace(output=tmp_path / "out", overwrite=False)
     with closing(Journal(tmp_path / "out")) as journal:
+        journal.add(items)
+        assert all(map(journal.claim, items[:2]))
         driver = ray_cluster.Driver(journal, own, lambda item, outcome: None, "CPU", lambda: None)
         given = [driver.write(item, Outcome("done", result=item.name), b"ours") for item in items[:2]]
     assert [outcome.state for outcome in given] == ["failed", "done"] and "put there during the run" in given[0].error
