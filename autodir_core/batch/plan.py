@@ -15,7 +15,7 @@ from ..errors import InputError
 from ..imaging.paths import FILM_SUFFIXES, FORMATS, check_there, fit_name
 from ..serialization.hashing import sha256
 from .sources import Found, find_sources
-from .storage import URL, Location, join, short_hash
+from .storage import URL, Location, inside, join, short_hash
 
 CONTAINERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska"}
 """Suffixes of restored films, and what FFmpeg calls their format; films of other formats become Matroska."""
@@ -165,15 +165,16 @@ def name_results(found: Sequence[Found], suffix: str | None) -> list[Item]:
     """Return pictures with the names of their results; where two become alike by a changed suffix, both keep their own.
 
     So a.bmp and a.gif give a.bmp.png and a.gif.png; of A.jpg and a.jpg of one folder the second becomes a_2.jpg, as not
-    every disk tells them apart.
+    every disk tells them apart; and so do keys of a store that are alike without what would lead out of OUT.
     """
-    names = [result_name(relative, suffix) for _, relative, _ in found]
+    relatives = [inside(relative) for _, relative, _ in found]
+    names = [result_name(relative, suffix) for relative in relatives]
     wanted, folders = Counter(map(str.casefold, names)), dict[str, PurePath]()
     items: list[Item] = []
-    for name, (source, relative, stamp) in zip(names, found, strict=True):
+    for name, relative, (source, _, stamp) in zip(names, relatives, found, strict=True):
         if wanted[name.casefold()] > 1:
             relative, name = tell_apart(name, source, relative, stamp)
-        stem, folder = relative.stem, PurePath(source).parent
+        stem, folder = relative.stem, inside(PurePath(source)).parent
         if folders.get(name.casefold()) == folder:
             name = next_free(name, {*wanted, *folders})
             stem = PurePath(name).stem
@@ -192,8 +193,7 @@ def copy_name(relative: PurePath, stem: str) -> str:
 def tell_apart(name: str, source: Location, relative: PurePath, stamp: tuple[int, int] | None) -> tuple[PurePath, str]:
     """Return the path of a picture below OUT, and a name of its own: with its own suffix, or where a missing one is."""
     if not stamp and not os.path.exists(source):
-        place = Path(os.path.normpath(os.path.join(os.sep, URL.sub("", str(source)))))  # no .. leads out of OUT
-        relative = place.relative_to(place.anchor)
+        relative = inside(PurePath(URL.sub("", str(source))))
         return relative, result_name(relative, PurePath(name).suffix)
     ending = PurePath(name).suffix
     kept = name if ending == relative.suffix else (relative.parent / fit_name(relative.name, ending)).as_posix()

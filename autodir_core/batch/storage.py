@@ -9,7 +9,7 @@ import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePath, PurePosixPath
 from typing import Any, TypeGuard
 from zipfile import BadZipFile
 
@@ -46,6 +46,19 @@ def is_url(place: Location) -> TypeGuard[str]:
 def join(folder: Location, name: str) -> Location:
     """Return the place of a file below a folder."""
     return folder / name if isinstance(folder, Path) else f"{folder.rstrip('/')}/{name}"
+
+
+def inside(path: PurePath, *, windows: bool = os.name == "nt") -> PurePosixPath:
+    """Return a path as one that leads out of no folder: keys of stores may have empty parts, .. and what Windows knows.
+
+    Args:
+        path: relative or absolute.
+        windows: whether backslashes part names, colons have a meaning, and dots and spaces at the end of one have none.
+    """
+    text = path.as_posix()
+    if windows:
+        text = re.sub(r"[. ]+(?=/|$)", "", text.replace("\\", "/").replace(":", "_"))
+    return PurePosixPath(*(part for part in text.split("/") if part not in ("", ".", "..")))
 
 
 def open_store(url: str) -> tuple[Any, str]:
@@ -178,7 +191,7 @@ def local_file(place: Location) -> Iterator[Path]:
         yield place
         return
     with tempfile.TemporaryDirectory(prefix="autodir-") as folder:
-        target = Path(folder, PurePosixPath(place).name)
+        target = Path(folder, inside(PurePosixPath(place)).name)
         fetch(place, target)
         yield target
 

@@ -6,7 +6,7 @@ import csv
 import urllib.request
 import uuid
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pytest
@@ -130,6 +130,45 @@ def test_what_a_url_lists(memory: str, folder: Path, caplog: pytest.LogCaptureFi
     for item in plan_items([str(folder / "list.txt")], folder / "out"):
         assert item.name.endswith("gone.png") and ".." not in item.name, "they are told apart below OUT"
     assert [item.name for item in plan_items([f"file://{folder}/a"], folder / "out")] == ["1.png", "2.jpg"]
+
+
+def test_no_key_of_a_store_leads_out_of_out(memory: str, folder: Path, tmp_path: Path, tiny_path: Path) -> None:
+    """Not one that looks absolute, nor one with .. ; what becomes alike without these gets two names."""
+    files, path = fsspec.url_to_fs(f"{memory}/in")
+    outside = tmp_path / "outside/escaped.png"
+    for number, key in enumerate(
+        (f"{path}/{outside}", f"{path}{outside}", f"{path}/a/x/../2.jpg", f"{path}/a/x/2.jpg")
+    ):
+        write_picture(tmp_path / "one.png", torch.full((1, 40, 56, 3), number / 4))
+        files.pipe_file(key, (tmp_path / "one.png").read_bytes())
+    below = outside.as_posix()[1:]
+    items = plan_items([f"{memory}/in"], tmp_path / "out")
+    assert [item.name for item in items] == [below, "a/x/2.jpg", below.replace(".png", "_2.png")]
+    items = plan_items([f"{memory}/in/a/x/2.jpg", f"{memory}/in/a/x/../2.jpg"], tmp_path / "out")
+    assert [item.name for item in items] == ["2.jpg", "2_2.jpg"]
+    outside.parent.mkdir()
+    outside.write_bytes(b"mine")
+    command = ["batch", f"{memory}/in", "-o", str(tmp_path / "out"), *OPTIONS, "--model", str(tiny_path)]
+    assert main([*command, "--overwrite"]) == 0
+    assert outside.read_bytes() == b"mine" and (tmp_path / "out" / below).is_file()
+
+
+@pytest.mark.parametrize(
+    ("key", "posix", "windows"),
+    [
+        ("a/b.png", "a/b.png", "a/b.png"),
+        ("/tmp//x/./b.png", "tmp/x/b.png", "tmp/x/b.png"),
+        ("../a/../../b.png", "a/b.png", "a/b.png"),
+        ("..\\..\\b.png", "..\\..\\b.png", "b.png"),
+        ("C:\\b.png", "C:\\b.png", "C_/b.png"),
+        ("a/C:b.png", "a/C:b.png", "a/C_b.png"),
+        ("a/.. /b.png", "a/.. /b.png", "a/b.png"),
+        ("\\\\host/share/b.png", "\\\\host/share/b.png", "host/share/b.png"),
+    ],
+)
+def test_the_name_of_a_key(key: str, posix: str, windows: str) -> None:
+    assert storage.inside(PurePosixPath(key), windows=False).as_posix() == posix
+    assert storage.inside(PurePosixPath(key), windows=True).as_posix() == windows
 
 
 def test_what_is_not_there_and_what_nobody_serves(memory: str, bucket: str, tmp_path: Path) -> None:
