@@ -211,7 +211,16 @@ def run(python: str, arguments: list[str]) -> int:
         codes = (wait([python, "-m", *tool], cwd=ROOT, env=env) for tool in tools(command, python, rest))
         return next(filter(None, codes), 0)
     search_path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
-    return wait([python, "-m", "autodir_core", *arguments], env={**os.environ, "PYTHONPATH": search_path})
+    return hand_over([python, "-m", "autodir_core", *arguments], {**os.environ, "PYTHONPATH": search_path})
+
+
+def hand_over(command: list[str], env: dict[str, str]) -> int:
+    """Become `command`, so that what ends this process, kill -9 too, ends the work; wait where that cannot be."""
+    if os.name == "nt":  # there exec ends this process at once, and the shell does not wait for the new one
+        return wait(command, env=env)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.execvpe(command[0], command, env)  # noqa: S606 -- no shell is needed
 
 
 def tools(command: str, python: str, rest: list[str]) -> list[list[str]]:

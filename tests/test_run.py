@@ -190,6 +190,7 @@ class TestHandingOver:
         calls = []
         monkeypatch.setattr(run, "prepare", lambda needed: "PYTHON")
         monkeypatch.setattr(run, "wait", lambda command, **options: calls.append({"command": command, **options}) or 7)
+        monkeypatch.setattr(run, "hand_over", lambda command, env: run.wait(command, env=env))
         assert run.main(list(arguments)) == 7
         return calls[0]
 
@@ -243,6 +244,36 @@ class TestHandingOver:
             os.killpg(process.pid, signal.SIGINT)
             assert process.wait(10) == 130
         assert (tmp_path / "cleaned").exists()
+
+    def test_on_windows_the_command_is_a_child(self, run, monkeypatch):
+        calls = []
+        monkeypatch.setattr(run, "wait", lambda command, env: calls.append((command, env)) or 7)
+        monkeypatch.setattr(run.os, "name", "nt")
+        assert run.hand_over(["PYTHON", "-m", "autodir_core"], {"A": "b"}) == 7
+        assert calls == [(["PYTHON", "-m", "autodir_core"], {"A": "b"})]
+
+    @pytest.mark.skipif(os.name == "nt", reason="exec of POSIX")
+    @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM] if os.name != "nt" else [])
+    def test_who_ends_run_ends_the_work(self, tmp_path, number):
+        """They are one process, and what was printed before is not lost."""
+        work = f"import os, time; open(r'{tmp_path / 'pid'}', 'w').write(str(os.getpid()) + '.'); time.sleep(60)"
+        code = (
+            f"import os, sys, run; print('before'); run.hand_over([sys.executable, '-c', {work!r}], dict(os.environ))"
+        )
+        command = [sys.executable, "-c", code]
+        with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+            while not (tmp_path / "pid").exists() or not (tmp_path / "pid").read_text().endswith("."):
+                time.sleep(0.01)
+            assert (tmp_path / "pid").read_text() == f"{process.pid}."
+            process.send_signal(number)
+            assert process.wait(10) == -number
+            assert process.stdout.read() == "before\n"
+
+    @pytest.mark.parametrize("code", [0, 5])
+    def test_exit_codes_of_commands_are_kept(self, code):
+        work = f"raise SystemExit({code})"
+        started = f"import os, sys, run; sys.exit(run.hand_over([sys.executable, '-c', {work!r}], dict(os.environ)))"
+        assert subprocess.run([sys.executable, "-c", started], cwd=ROOT).returncode == code
 
     def test_ctrl_c_during_set_up(self, run, monkeypatch):
         def interrupted(needed: list[str]) -> str:
