@@ -127,7 +127,8 @@ def plan_items(given: Sequence[str], output: Location, suffix: str | None = None
         output: the folder of the results; pictures below it are passed over, they are results.
         suffix: of all pictures' results, such as ".png"; None keeps each picture's own, where it can be written.
 
-    Raises InputError for what does not exist, and where two pictures would write one file.
+    Raises InputError for what does not exist, for a folder with the name of a file of the batch's own, and where two
+    pictures would write one file.
     """
     every = list(find_sources(given))
     found = [one for one in every if not is_below(one[0], output)]
@@ -139,6 +140,7 @@ def plan_items(given: Sequence[str], output: Location, suffix: str | None = None
     for one in found:
         once.setdefault(absolute(one[0]), one)
     items = name_results(list(once.values()), suffix)
+    refuse_own_names(items)
     refuse_shared_names(items)
     return items
 
@@ -164,30 +166,37 @@ def with_masks(items: Sequence[Item], mask: str, planned: Sequence[Item]) -> lis
 def name_results(found: Sequence[Found], suffix: str | None) -> list[Item]:
     """Return pictures with the names of their results; where two become alike by a changed suffix, both keep their own.
 
-    So a.bmp and a.gif give a.bmp.png and a.gif.png; of A.jpg and a.jpg of one folder the second becomes a_2.jpg, as not
-    every disk tells them apart; and so do keys of a store that are alike without what would lead out of OUT.
+    So a.bmp and a.gif give a.bmp.png and a.gif.png, as does a.bmp beside a folder a.png; of A.jpg and a.jpg of one
+    folder the second becomes a_2.jpg, as not every disk tells them apart; and so do keys of a store that are alike
+    without what would lead out of OUT.
     """
     relatives = [inside(relative) for _, relative, _ in found]
     names = [result_name(relative, suffix) for relative in relatives]
-    wanted, folders = Counter(map(str.casefold, names)), dict[str, PurePath]()
+    wanted, places, folders = Counter(map(str.casefold, names)), dict[str, PurePath](), folders_of(relatives)
     items: list[Item] = []
     for name, relative, (source, _, stamp) in zip(names, relatives, found, strict=True):
-        if wanted[name.casefold()] > 1:
+        if wanted[name.casefold()] > 1 or name.casefold() in folders:
             relative, name = tell_apart(name, source, relative, stamp)
-        stem, folder = relative.stem, inside(PurePath(source)).parent
-        if folders.get(name.casefold()) == folder:
-            name = next_free(name, {*wanted, *folders})
+        stem, place = relative.stem, inside(PurePath(source)).parent
+        if places.get(name.casefold()) == place or name.casefold() in folders:
+            name = next_free(name, wanted, places, folders)
             stem = PurePath(name).stem
-        folders[name.casefold()] = folder
+        places[name.casefold()] = place
         forced = suffix is not None and not is_film(relative)
-        items.append(Item(source, name, stamp, "" if forced else copy_name(relative, stem)))
+        items.append(Item(source, name, stamp, "" if forced else copy_name(relative, stem, folders)))
     return items
 
 
-def copy_name(relative: PurePath, stem: str) -> str:
-    """Return the name of a bit for bit copy; "" where it would be that of a file of the batch's own."""
+def folders_of(relatives: Sequence[PurePath]) -> set[str]:
+    """Return the folders that results lie in, with those above, in lower case."""
+    own = {relative.parent for relative in relatives}
+    return {folder.as_posix().casefold() for one in own for folder in (one, *one.parents)}
+
+
+def copy_name(relative: PurePath, stem: str, folders: Container[str]) -> str:
+    """Return the name of a bit for bit copy; "" where it would be that of a file of the batch's own, or of a folder."""
     name = (relative.parent / fit_name(stem, relative.suffix)).as_posix()
-    return "" if name.casefold() in OWN_FILES else name
+    return "" if name.casefold() in OWN_FILES or name.casefold() in folders else name
 
 
 def tell_apart(name: str, source: Location, relative: PurePath, stamp: tuple[int, int] | None) -> tuple[PurePath, str]:
@@ -200,11 +209,11 @@ def tell_apart(name: str, source: Location, relative: PurePath, stamp: tuple[int
     return relative, kept
 
 
-def next_free(name: str, taken: Container[str]) -> str:
+def next_free(name: str, *taken: Container[str]) -> str:
     """Return the name with the first number from 2 on that nobody has."""
     path = PurePath(name)
     numbered = ((path.parent / fit_name(f"{path.stem}_{n}", path.suffix)).as_posix() for n in count(2))
-    return next(one for one in numbered if one.casefold() not in taken)
+    return next(one for one in numbered if not any(one.casefold() in names for names in taken))
 
 
 def absolute(source: Location) -> str:
@@ -217,6 +226,17 @@ def is_below(source: Location, folder: Location) -> bool:
     if isinstance(source, Path) and isinstance(folder, Path):
         return Path(os.path.realpath(folder)) in Path(os.path.realpath(source)).parents
     return isinstance(source, str) and isinstance(folder, str) and source.startswith(folder.rstrip("/") + "/")
+
+
+def refuse_own_names(items: Sequence[Item]) -> None:
+    """InputError where a folder of results would have the name of a file of the batch's own."""
+    for item in items:
+        folder = item.name.partition("/")[0]
+        if folder.casefold() in OWN_FILES:
+            raise InputError(
+                f"{item.source} would write {item.name}, and {folder} is the name of a file of the batch's own; rename "
+                "the folder"
+            )
 
 
 def refuse_shared_names(items: Sequence[Item]) -> None:

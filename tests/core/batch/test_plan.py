@@ -117,6 +117,30 @@ def test_names_that_become_alike_keep_their_suffixes(folder: Path, tmp_path: Pat
     assert names(forced)[-2:] == ["10.jpg", "10.png.jpg"] and not any(item.copy for item in forced)
 
 
+@pytest.mark.parametrize("name", ["batch.csv", "Batch.HTML", "batch.sqlite-wal"])
+def test_a_folder_named_like_a_file_of_the_batch_is_refused(folder: Path, tmp_path: Path, name: str) -> None:
+    """Else the run ends when that is written, after all the work."""
+    for place in (folder / "a" / name, folder / name):
+        place.mkdir()
+        (place / "1.png").touch()
+    with pytest.raises(ad.InputError, match=rf"/{name}/1\.png would write .*; rename the folder"):
+        plan_items([str(folder)], tmp_path / "out")
+    (folder / name / "1.png").unlink()
+    assert f"a/{name}/1.png" in names(plan_items([str(folder)], tmp_path / "out")), "deeper it is in nobody's way"
+
+
+def test_a_result_never_has_the_name_of_a_folder(folder: Path, tmp_path: Path) -> None:
+    for name in ("in/a/2.png/x/1.jpg", "more/1.png/a.png", "more/2.bmp/a.png"):
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).touch()
+    items = {item.name: item.copy for item in plan_items([str(folder)], tmp_path / "out")}
+    assert items["a/2.bmp.png"] == "a/2.bmp" and items["a/2.png/x/1.jpg"]
+    assert "a/2.jpg" in names(plan_items([str(folder)], tmp_path / "out", ".jpg")), "nothing is in its way"
+    given = [str(folder / "b/1.png"), str(folder / "a/2.bmp"), str(tmp_path / "more")]
+    items = {item.name: item.copy for item in plan_items(given, tmp_path / "out")}
+    assert items == {"1_2.png": "1_2.png", "2.png": "", "1.png/a.png": "1.png/a.png", "2.bmp/a.png": "2.bmp/a.png"}
+
+
 def test_names_that_differ_by_case_alone(folder: Path, tmp_path: Path) -> None:
     try:
         (folder / "b/1.PNG").touch(exist_ok=False)
