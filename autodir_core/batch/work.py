@@ -109,7 +109,7 @@ def restoration_outcome(picture: Picture, done: Restoration) -> Outcome:
 
 def restore_one_film(item: Item, restorer: Restorer) -> Sequence[Any]:
     """Restore a film, whose result is written as it goes on; return its shots."""
-    from .films.shots import FrameOptions, restore_film
+    from .films.shots import FrameOptions, remove_parts, restore_film
 
     arguments = restorer.arguments
 
@@ -119,6 +119,7 @@ def restore_one_film(item: Item, restorer: Restorer) -> Sequence[Any]:
 
     mask = read_picture(item.mask).image if item.mask else None
     if mask is not None and not mask.any():
+        remove_parts(arguments.output / item.name)
         return []
     color = arguments.match_color if arguments.match_color in COLOR_METHODS else None
     return restore_film(

@@ -18,6 +18,7 @@ from ...errors import InputError
 from ...imaging.color import match_color
 from ...imaging.layout import from_uint8, to_uint8
 from ...imaging.mask import apply_mask
+from ...imaging.paths import fit_name
 from ...imaging.temporal import RADIUS, blend_in_time, find_cuts, measure_changes
 from ...loop_policy import mean_assessment, sample_numbers
 from ...model import AutoDIR
@@ -123,7 +124,7 @@ def restore_film(
     """Restore a film; return its shots.
 
     Parts of `PART_FRAMES` frames are kept in a folder beside `target` until all are there: a film that was interrupted
-    goes on at the part where it was. Of one in which nothing is to be restored nothing is written.
+    goes on at the part where it was. Of one in which nothing is to be restored nothing is written, and no part stays.
 
     Args:
         model: from `load_autodir`.
@@ -137,6 +138,7 @@ def restore_film(
     decisions = [decide(model, looked_at, loop, sampler, seed) for looked_at in sample_shots(source, shots)]
     decided = [(*frames, decision) for frames, decision in zip(shots, decisions, strict=True)]
     if not any(decision.rounds for decision in decisions):
+        remove_parts(target)
         return decided
     check_result(source, target)
 
@@ -182,11 +184,22 @@ def write_parts(source: Path, times: Sequence[int], writer: ShotWriter, parts: S
 
 def parts_folder(target: Path) -> Path:
     """Return the folder of a film's parts; InputError where something else has its name."""
-    folder = target.with_name(target.name + PARTS_ENDING)
-    is_ours = not folder.exists() or (folder.is_dir() and all(is_part(path) for path in folder.iterdir()))
-    if not is_ours:
+    folder = target.with_name(fit_name(target.name, PARTS_ENDING))
+    if folder.exists() and not holds_parts(folder):
         raise InputError(f"{folder} is needed for the parts of {target.name}, and holds other things; rename it")
     return folder
+
+
+def remove_parts(target: Path) -> None:
+    """Remove what an interruption left of a film that needs nothing now, as where its mask is another."""
+    folder = target.with_name(fit_name(target.name, PARTS_ENDING))
+    if holds_parts(folder):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def holds_parts(folder: Path) -> bool:
+    """Return whether this is a folder that holds nothing but parts."""
+    return folder.is_dir() and all(is_part(path) for path in folder.iterdir())
 
 
 def is_part(path: Path) -> bool:

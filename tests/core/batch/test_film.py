@@ -440,6 +440,37 @@ def test_parts_that_were_made_otherwise_are_made_again(
     assert len(made) == FRAMES
 
 
+@pytest.mark.parametrize("mask", [False, True], ids=["found clean", "empty mask"])
+def test_the_parts_of_a_film_that_needs_nothing_now_are_removed(
+    run_batch: Callable[..., int], source: Path, tmp_path: Path, mask: bool
+) -> None:
+    folder = tmp_path / f"out/{source.name}.parts"
+    folder.mkdir(parents=True)
+    for name in (shots.MARK, "00000000.part", f".{16 * 'a'}.part"):
+        (folder / name).touch()
+    ad.write_picture(tmp_path / "black.png", torch.zeros(1, 48, 64, 3))
+    assert run_batch(source, *(["--mask", tmp_path / "black.png"] if mask else ["--labels", "no"])) == 0
+    assert (tmp_path / "out" / source.name).is_file() and not folder.exists()
+
+
+def test_a_film_may_have_the_longest_name(
+    run_batch: Callable[..., int], source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That of the folder of its parts is cut off."""
+    long, write_parts, folders = f"{'x' * 248}.mp4", shots.write_parts, list[str]()
+
+    def note(*given: Any) -> Any:
+        made = write_parts(*given)
+        folders.extend(path.parent.name for path in made)
+        return made
+
+    monkeypatch.setattr(shots, "write_parts", note)
+    source.rename(tmp_path / long)
+    assert run_batch(tmp_path / long) == 0
+    assert (tmp_path / "out" / long).is_file() and not list((tmp_path / "out").glob("*.parts"))
+    assert all(len(name) == 255 and name.endswith(".parts") for name in folders) and folders
+
+
 def test_a_folder_of_somebody_else_is_left_alone(tiny: ad.AutoDIR, source: Path, tmp_path: Path) -> None:
     """Though it has the name of that of the parts; what a process of ours left there is not in the way."""
     folder, target = tmp_path / "out.mp4.parts", tmp_path / "out.mp4"
