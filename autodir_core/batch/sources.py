@@ -37,18 +37,18 @@ def find_sources(given: Sequence[str]) -> Iterator[Found]:
 def find_files(path: Path) -> Iterator[tuple[Path, Path]]:
     """Yield the pictures of a folder with its sub-folders, of a wildcard, or the one file, as in `Found`.
 
-    What is there and no file, such as a link to nowhere, is yielded too: it is a failure of its own.
+    A folder that a wildcard matches is taken as if it were given, the outermost one where several hold a picture. What
+    is there and no file, such as a link to nowhere, is yielded too: it is a failure of its own.
     """
-    if os.path.isdir(path):
-        listed = list_pictures(path, recursive=True, others=FILM_SUFFIXES)
-        yield from ((found, found.relative_to(path)) for found in listed)
-    else:
-        names = [str(path)] if os.path.lexists(path) else sorted(glob.glob(str(path), recursive=True)) or [str(path)]
-        odd = [name for name in names if os.path.lexists(name) and not os.path.isfile(name) and not os.path.isdir(name)]
-        usable = [name for name in names if name not in odd]
-        yield from (
-            (found, Path(found.name)) for found in [*map(Path, odd), *(list_pictures(usable) if usable else ())]
-        )
+    names = [str(path)] if os.path.lexists(path) else sorted(glob.glob(str(path), recursive=True)) or [str(path)]
+    odd = [name for name in names if os.path.lexists(name) and not os.path.isfile(name) and not os.path.isdir(name)]
+    yield from ((found, Path(found.name)) for found in map(Path, odd))
+    usable = [Path(name) for name in names if name not in odd]
+    folders = {one for one in usable if os.path.isdir(one)}
+    outermost = [one for one in usable if folders.isdisjoint(one.parents)]
+    for found in list_pictures(outermost, recursive=True, others=FILM_SUFFIXES) if outermost else ():
+        start = next((folder for folder in reversed(found.parents) if folder in folders), found.parent)
+        yield found, found.relative_to(start)
 
 
 def find_listed(path: Path) -> Iterator[Found]:

@@ -9,8 +9,11 @@ import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
+from glob import has_magic
 from pathlib import Path, PurePath, PurePosixPath
 from typing import Any, TypeGuard
+from urllib.parse import unquote
 from zipfile import BadZipFile
 
 from ..errors import InputError, PackageError
@@ -24,7 +27,8 @@ Location = Path | str
 URL = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]+://")
 """What a URL begins with; a single letter is a drive of Windows."""
 
-LOCAL = "file://"
+LOCAL = re.compile("(file|local)://")
+"""What a URL of a local path begins with."""
 
 OBJECT_STORES = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "oci", "memory"})
 """File systems where a file appears once it is whole; in others it is written under another name and moved."""
@@ -35,8 +39,15 @@ CHANGE_MARKS = ("ETag", "LastModified", "updated", "last_modified", "mtime", "cr
 
 
 def location(text: str) -> Location:
-    """Return a path, that of a file:// URL too; any other URL as it is."""
-    return text if URL.match(text) and not text.startswith(LOCAL) else Path(text.removeprefix(LOCAL))
+    """Return a path, that of a file:// or local:// URL too; any other URL as it is.
+
+    Where such a URL, as it is written, leads to nothing, it may have %20 for a space, as a browser writes it.
+    """
+    if not LOCAL.match(text):
+        return text if URL.match(text) else Path(text)
+    written = LOCAL.sub("", text, count=1)
+    decoded = unquote(written, errors="surrogateescape")
+    return Path(decoded if os.path.lexists(decoded) and not os.path.lexists(written) else written)
 
 
 def is_url(place: Location) -> TypeGuard[str]:
@@ -100,19 +111,68 @@ def list_urls(url: str, others: frozenset[str]) -> Iterator[tuple[str, PurePosix
     """
     files, path = open_store(url)
     with explained(url):
-        folder = "*" not in path and files.isdir(path)
-        infos = files.find(path, detail=True) if folder else files.glob(path, detail=True)
-    found = {name: info for name, info in infos.items() if info["type"] == "file"}
-    taken = {name: info for name, info in found.items() if not folder or is_wanted(name.removeprefix(path), others)}
+        found = find_in_store(files, path)
+    taken = {name: one for name, one in found.items() if one.folder is None or is_wanted(one.relative, others)}
     if not taken:
         raise InputError(f"no pictures in {url}; give a folder, a file or a wildcard that has some")
     if len(taken) < len(found):
         advice = sorted({advise(PurePosixPath(name)) for name in found.keys() - taken.keys()} - {""})
         warn_once("; ".join([f"{url}: passed over {len(found) - len(taken)} files that are no pictures", *advice]))
     for name in sorted(taken):
-        relative = name[len(path.rstrip("/")) + 1 :] if folder else name.rpartition("/")[2]
-        found_url = str(join(url, relative)) if folder else files.unstrip_protocol(name)
-        yield found_url, PurePosixPath(relative), stamp(taken[name])
+        one = taken[name]
+        below = str(join(url, one.relative)) if one.folder == path else files.unstrip_protocol(name)
+        yield url if name == path else below, PurePosixPath(one.relative), stamp(one.info)
+
+
+@dataclass(frozen=True)
+class StoredFile:
+    """A file of a store.
+
+    Attributes:
+        info: what the store lists of it.
+        folder: the one that was given or matched by a wildcard; None where the file itself was.
+        relative: its path below that folder, or its name.
+    """
+
+    info: Mapping[str, Any]
+    folder: str | None
+    relative: str
+
+
+def find_in_store(files: Any, path: str) -> dict[str, StoredFile]:
+    """Return the files of a folder with its sub-folders, the one file, or those of a wildcard, by their paths.
+
+    A folder that a wildcard matches is taken as if it were given, the outermost one where several hold a file.
+    """
+    if "*" not in path and files.isdir(path):
+        return find_below(files, path)
+    is_file = has_magic(path) and files.isfile(path)
+    matched = {path: files.info(path)} if is_file else files.glob(path, detail=True)
+    folders = {name for name, info in matched.items() if info["type"] == "directory" and not is_hidden(name)}
+    found: dict[str, StoredFile] = {}
+    for name, info in matched.items():
+        if not folders.isdisjoint(folders_above(name)):
+            continue
+        if name in folders:
+            found |= find_below(files, name)
+        elif info["type"] == "file":
+            found[name] = StoredFile(info, None, name.rpartition("/")[2])
+    return found
+
+
+def is_hidden(name: str) -> bool:
+    return name.rpartition("/")[2].startswith(".")
+
+
+def folders_above(name: str) -> Iterator[str]:
+    """Yield the folders that a path of a store lies in."""
+    return (name[: slash.start()] for slash in re.finditer("/", name))
+
+
+def find_below(files: Any, folder: str) -> dict[str, StoredFile]:
+    infos = {str(name): info for name, info in files.find(folder, detail=True).items() if info["type"] == "file"}
+    start = folder.rstrip("/")
+    return {name: StoredFile(info, folder, name.removeprefix(start).removeprefix("/")) for name, info in infos.items()}
 
 
 def is_wanted(name: str, others: frozenset[str]) -> bool:

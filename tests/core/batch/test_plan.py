@@ -46,6 +46,19 @@ def test_wildcards_and_lists(folder: Path, tmp_path: Path) -> None:
     assert names(plan_items([str(listed)], tmp_path / "out")) == ["b/1.png", "a/2.png", "a/gone.jpg"]
 
 
+def test_each_folder_that_a_wildcard_matches_is_taken_like_one_that_is_given(folder: Path, tmp_path: Path) -> None:
+    for name in ("a/deep/3.png", "b/film.mp4", "4.png", ".thumbs/5.png", "none/notes.doc"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).touch()
+    (folder / "b/1.png").unlink()
+    found = names(plan_items([str(folder / "*")], tmp_path / "out"))
+    assert found == ["4.png", "1.png", "2.png", "10.jpg", "deep/3.png", "film.mp4"]
+    given = [str(folder / name) for name in ("4.png", "a", "b")]
+    assert found == names(plan_items(given, tmp_path / "out")), "as a shell gives them"
+    whole = names(plan_items([str(folder / "**")], tmp_path / "out"))
+    assert sorted(whole) == sorted(names(plan_items([str(folder)], tmp_path / "out"))), "the outermost one counts"
+
+
 @pytest.mark.parametrize("code", ["utf-8", "utf-8-sig", "utf-16"])
 def test_a_list_may_be_of_any_editor(folder: Path, tmp_path: Path, code: str) -> None:
     odd = "a/\u2028é.png"  # a line separator to Unicode, part of a name to a file system

@@ -132,6 +132,45 @@ def test_what_a_url_lists(memory: str, folder: Path, caplog: pytest.LogCaptureFi
     assert [item.name for item in plan_items([f"file://{folder}/a"], folder / "out")] == ["1.png", "2.jpg"]
 
 
+@pytest.mark.parametrize("kind", ["memory", "bucket"])
+def test_a_wildcard_of_a_store_takes_folders_and_a_file_that_is_called_like_one(
+    folder: Path, request: pytest.FixtureRequest, kind: str
+) -> None:
+    url = request.getfixturevalue(kind)
+    for name in (
+        "in/photo[1].png",
+        "in/a/1.png",
+        "in/a/deep/2.png",
+        "in/b/3.jpg",
+        "in/b/notes.doc",
+        "in/.thumbs/4.png",
+    ):
+        storage.send(folder / "a/1.png", f"{url}/{name}")
+    [item] = plan_items([f"{url}/in/photo[1].png"], folder / "out")
+    assert (item.name, item.source) == ("photo[1].png", f"{url}/in/photo[1].png")
+    items = plan_items([f"{url}/in/*"], folder / "out")
+    assert [item.name for item in items] == ["1.png", "deep/2.png", "3.jpg", "photo[1].png"]
+    assert str(items[1].source).endswith(f"/{url.partition('://')[2]}/in/a/deep/2.png")
+    whole = [item.name for item in plan_items([f"{url}/in/**"], folder / "out")]
+    assert whole == [item.name for item in plan_items([f"{url}/in"], folder / "out")], "the outermost folder counts"
+    assert [item.name for item in plan_items([f"{url}/in/[ab]"], folder / "out")] == ["1.png", "deep/2.png", "3.jpg"]
+
+
+@pytest.mark.parametrize("scheme", ["file", "local"])
+def test_a_url_of_a_local_path_is_that_path(folder: Path, scheme: str) -> None:
+    """So that results below the input are known, whichever of them is written so."""
+    url = f"{scheme}://{folder.as_posix()}"
+    (folder / "a b/%20").mkdir(parents=True)
+    for name in ("a b/ph[1].png", "a b/%20/1.png"):
+        write_picture(folder / name, torch.zeros(1, 40, 56, 3))
+    assert storage.location(f"{url}/out") == folder / "out"
+    assert [item.name for item in plan_items([f"{url}/a b/ph[1].png"], folder / "out")] == ["ph[1].png"]
+    for written, path in (("a%20b", "a b"), ("a b", "a b"), ("a b/%20", "a b/%20"), ("a%20b/%2520", "a b/%20")):
+        assert storage.location(f"{url}/{written}") == folder / path
+    assert storage.location(f"{url}/new%20one") == folder / "new%20one", "which is not there in any spelling"
+    assert all(not item.name.startswith("a/") for item in plan_items([str(folder)], storage.location(f"{url}/a")))
+
+
 def test_no_key_of_a_store_leads_out_of_out(memory: str, folder: Path, tmp_path: Path, tiny_path: Path) -> None:
     """Not one that looks absolute, nor one with .. ; what becomes alike without these gets two names."""
     files, path = fsspec.url_to_fs(f"{memory}/in")
