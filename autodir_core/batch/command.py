@@ -238,6 +238,9 @@ def work_here(
 
 def work_on(items: list[Item], arguments: argparse.Namespace, device: str) -> None:
     """Do what is left of a batch on one device, in a process of its own; its exit code says how it ended."""
+    from .workers.processes import end_with_parent
+
+    end_with_parent()
     prepare_streams()
     prepare_warnings()
     own = argparse.Namespace(**vars(arguments) | {"device": device})

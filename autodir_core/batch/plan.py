@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Container, Sequence, Set
+from collections.abc import Container, Iterator, Sequence, Set
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import count
@@ -12,7 +12,7 @@ from pathlib import Path, PurePath
 
 from ..cli.pictures import find_mask, list_masks
 from ..errors import InputError
-from ..imaging.paths import FILM_SUFFIXES, FORMATS, check_there, fit_name
+from ..imaging.paths import FILM_SUFFIXES, FORMATS, check_there, fit_name, warn_once
 from ..serialization.hashing import sha256
 from .sources import Found, find_sources
 from .storage import URL, Location, inside, join, short_hash
@@ -131,7 +131,7 @@ def plan_items(given: Sequence[str], output: Location, suffix: str | None = None
     pictures would write one file.
     """
     every = list(find_sources(given))
-    found = [one for one in every if not is_below(one[0], output)]
+    found = list(without_results([one for one in every if not is_below(one[0], output)]))
     if every and not found:
         raise InputError(f"all pictures given lie in {output}, whose files are results; choose another output folder")
     if not found:
@@ -216,6 +216,17 @@ def next_free(name: str, *taken: Container[str]) -> str:
     return next(one for one in numbered if not any(one.casefold() in names for names in taken))
 
 
+def without_results(found: Sequence[Found]) -> Iterator[Found]:
+    """Yield what does not lie in the output folder of another batch below an INPUT, for which a warning is given."""
+    is_output = cache(lambda folder: os.path.isfile(folder / JOURNAL))
+    for source, relative, stamp in found:
+        folders = source.parents[: len(relative.parts) - 1] if isinstance(source, Path) else ()
+        if output := next(filter(is_output, folders), None):
+            warn_once(f"{output} holds the results of another batch and is left out; give it as an INPUT to take it")
+        else:
+            yield source, relative, stamp
+
+
 def absolute(source: Location) -> str:
     """Return one spelling of a place."""
     return os.path.abspath(source) if isinstance(source, Path) else source
@@ -257,8 +268,9 @@ def refuse_foreign(items: Sequence[Item], there: Set[str], output: Location, rep
     taken += [name for item in items for name in sorted(item.files & there)]
     if taken:
         more = f" and {len(taken) - 1} more" if len(taken) > 1 else ""
+        are_none = "are no results" if more else "is no result"
         raise InputError(
-            f"{join(output, taken[0])}{more} would be replaced, and is no result of this batch; choose another output "
+            f"{join(output, taken[0])}{more} would be replaced, and {are_none} of this batch; choose another output "
             "folder, or give --overwrite"
         )
 

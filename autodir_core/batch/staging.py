@@ -12,7 +12,7 @@ from ..errors import InputError
 from ..serialization.temporary import temporary_name
 from .journal import Journal
 from .plan import Item
-from .storage import Location, exists, fetch, join, send
+from .storage import Location, exists, fetch, inside, join, send
 
 Check = Callable[[Item, str], None]
 """Raises where the result of a picture, by its name, must not be moved to its place."""
@@ -50,7 +50,7 @@ class Staging:
         """Return a picture with a local source: a copy of what its URL holds, or `content`, else its own."""
         if content is None and isinstance(item.source, Path):
             return item
-        target = self.folder / secrets.token_hex(8) / PurePosixPath(item.source).name
+        target = self.folder / secrets.token_hex(8) / inside(PurePosixPath(item.source)).name
         if content is None:
             fetch(str(item.source), target)
         else:

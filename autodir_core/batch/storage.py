@@ -55,8 +55,11 @@ def is_url(place: Location) -> TypeGuard[str]:
 
 
 def join(folder: Location, name: str) -> Location:
-    """Return the place of a file below a folder."""
-    return folder / name if isinstance(folder, Path) else f"{folder.rstrip('/')}/{name}"
+    """Return the place of a file below a folder; of chained URLs, zip://in::s3://bucket/a.zip, below the first."""
+    if isinstance(folder, Path):
+        return folder / name
+    first, chain, rest = folder.partition("::") if URL.match(folder) else (folder, "", "")
+    return f"{first.rstrip('/')}/{name}{chain}{rest}"
 
 
 def inside(path: PurePath, *, windows: bool = os.name == "nt") -> PurePosixPath:

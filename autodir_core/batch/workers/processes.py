@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import platform
+import threading
 import time
 from collections.abc import Callable, Sequence
 from multiprocessing.connection import wait
@@ -39,6 +41,12 @@ def run_processes(work: Callable[[str], None], devices: Sequence[str], on_poll: 
     finally:
         end(processes)
     check_ends(processes)
+
+
+def end_with_parent() -> None:
+    """Let this process end as soon as the one that began it has: of a killed one nobody would hear."""
+    if parent := multiprocessing.parent_process():
+        threading.Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()
 
 
 def check_ends(processes: Sequence[BaseProcess]) -> None:

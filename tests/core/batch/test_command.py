@@ -159,6 +159,28 @@ def test_killed_at_any_moment_it_goes_on(folder: Path, tmp_path: Path, tiny_path
         assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
 
 
+def test_processes_end_with_the_one_that_began_them(tmp_path: Path) -> None:
+    """Else they would go on where nobody sees it."""
+    (tmp_path / "begin.py").write_text(
+        "import time\n"
+        "from autodir_core.batch.workers.processes import run_processes, end_with_parent\n"
+        "def work(device):\n"
+        "    end_with_parent()\n"
+        "    print(device, flush=True)\n"
+        "    time.sleep(600)\n"
+        "if __name__ == '__main__':\n"
+        "    run_processes(work, ['cpu', 'cpu'], lambda: None)\n"
+    )
+    own = os.environ | {"PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(
+        [sys.executable, tmp_path / "begin.py"], stdout=subprocess.PIPE, text=True, env=own
+    ) as parent:
+        assert parent.stdout is not None
+        assert [parent.stdout.readline() for _ in range(2)] == ["cpu\n", "cpu\n"]
+        parent.kill()
+        assert parent.communicate(timeout=60)[0] == "", "nobody holds the other end any more"
+
+
 def test_several_devices_share_the_work(
     folder: Path, tmp_path: Path, tiny_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

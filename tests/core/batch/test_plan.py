@@ -37,6 +37,18 @@ def test_results_below_the_input_are_no_pictures_of_the_next_run(folder: Path) -
     assert "out/old.png" not in names(plan_items([str(folder)], folder / "out"))
 
 
+def test_results_of_another_batch_are_no_pictures(
+    folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Unless someone wants them."""
+    (folder / "done/a").mkdir(parents=True)
+    for name in ("done/batch.sqlite", "done/a/1.png"):
+        (folder / name).touch()
+    assert "done/a/1.png" not in names(plan_items([str(folder)], tmp_path / "out"))
+    assert f"{folder / 'done'} holds the results of another batch" in caplog.text
+    assert names(plan_items([str(folder / "done")], tmp_path / "out")) == ["a/1.png"]
+
+
 def test_wildcards_and_lists(folder: Path, tmp_path: Path) -> None:
     assert names(plan_items([str(folder / "a" / "*.png")], tmp_path / "out")) == ["1.png"]
     listed = folder / "some.txt"

@@ -297,3 +297,8 @@ def test_text_goes_to_a_folder_and_to_a_url(memory: str, tmp_path: Path) -> None
         storage.write_text_to(place, "é\n")
         with storage.local_file(place) as path:
             assert path.read_bytes() == "é\n".encode()
+
+
+def test_a_file_below_chained_urls_is_one_of_the_first() -> None:
+    assert storage.join("zip://in::s3://bucket/a.zip", "1.png") == "zip://in/1.png::s3://bucket/a.zip"
+    assert storage.join("s3://bucket/in/", "a::b.png") == "s3://bucket/in/a::b.png"
