@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import torch
+from tqdm import tqdm
 
 from ..choices import COLOR_METHODS
-from ..cli.console import say
+from ..cli.console import LINE, LINE_SECONDS, say
 from ..cli.options import chosen_labels
 from ..cli.pictures import Job
 from ..cli.restorer import ProgressReporter, Restorer
@@ -28,9 +30,6 @@ from .journal import Outcome
 from .plan import Item, is_film
 from .run import Work
 from .staging import Staging
-
-LINE_EVERY = 250
-"""Frames of a film between two lines that say how far it is."""
 
 
 def chosen_work(model: AutoDIR, arguments: argparse.Namespace, staging: Staging) -> Work[Any, Any]:
@@ -113,10 +112,6 @@ def restore_one_film(item: Item, restorer: Restorer) -> Sequence[Any]:
 
     arguments = restorer.arguments
 
-    def tell(done: int, total: int) -> None:
-        if done % LINE_EVERY == 0 or done == total:
-            say(f"{item.name}: frame {done} of {total}", quiet=arguments.quiet)
-
     mask = read_picture(item.mask).image if item.mask else None
     if mask is not None and not mask.any():
         remove_parts(arguments.output / item.name)
@@ -126,8 +121,35 @@ def restore_one_film(item: Item, restorer: Restorer) -> Sequence[Any]:
         *(restorer.model, item.source_path, arguments.output / item.name, restorer.loop, restorer.sampler),
         seed=arguments.seed,
         frames=FrameOptions(color, arguments.blend, mask),
-        tell=tell,
+        tell=FilmProgress(item.name, quiet=arguments.quiet).tell,
     )
+
+
+class FilmProgress:
+    """Prints how far a film is, its rate and the time left: a line every half a minute, and one at its end after those.
+
+    Rate and time are those of the frames since it went on: the ones that an earlier run made cost this one nothing.
+    """
+
+    def __init__(self, name: str, *, quiet: bool, clock: Callable[[], float] = monotonic) -> None:
+        self.name, self.quiet, self.clock = name, quiet, clock
+        self.due = clock() + LINE_SECONDS
+        self.spoke, self.last = False, 0
+        self.begun = 0.0, 0  # when it went on, and after how many frames
+
+    def tell(self, done: int, total: int) -> None:
+        """See `films.shots.Tell`."""
+        now = self.clock()
+        if self.last == 0 or done != self.last + 1:
+            self.begun = now, done
+        self.last = done
+        if now >= self.due or (done == total and self.spoke):
+            self.due, self.spoke = now + LINE_SECONDS, True
+            start, before = self.begun
+            line = tqdm.format_meter(
+                *(done, total, now - start), initial=before, prefix=self.name, unit="frame", bar_format=LINE
+            )
+            say(line, quiet=self.quiet)
 
 
 def film_outcome(shots: Sequence[Any]) -> Outcome:

@@ -31,7 +31,7 @@ from av.stream import Disposition  # noqa: E402
 from autodir_core.batch.films import film, shots  # noqa: E402
 from autodir_core.batch.films import parts as film_parts  # noqa: E402
 from autodir_core.batch.report import describe  # noqa: E402
-from autodir_core.batch.work import film_outcome  # noqa: E402
+from autodir_core.batch.work import FilmProgress, film_outcome  # noqa: E402
 from autodir_core.imaging.temporal import RADIUS  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -520,13 +520,34 @@ def test_the_command_takes_films_beside_pictures(
     assert run_batch(folder) == 1
     told = capsys.readouterr()
     assert "broken.mov cannot be read as a film" in told.err and "Detecting scenes" not in told.err
-    assert told.out.count("a.mp4: frame 40 of 40") == 1 and "1 picture and 2 films: 2 restored, 1 failed" in told.out
+    assert "40 of 40" not in told.out, "it is done in less than half a minute"
+    assert "1 picture and 2 films: 2 restored, 1 failed" in told.out
     assert {path.name for path in (tmp_path / "out").iterdir()} >= {"a.mp4", "b.png", "batch.csv"}
     rows = (tmp_path / "out/batch.csv").read_text(encoding="utf-8").splitlines()
     assert any(row.startswith("a.mp4,") and ",done,noise," in row for row in rows)
     _, films = (tmp_path / "out/batch.html").read_text(encoding="utf-8").split("<h2>Films</h2>")
     assert "a.mp4: noise, 2 of 2 shots" in films and films.count("<figure>") == 4
     assert re.findall(r"<figcaption>(.*?)<", films)[:2] == ["before, at 0.4 s", "after, at 0.4 s"]
+
+
+@pytest.mark.parametrize("quiet", [False, True])
+def test_a_film_tells_how_far_it_is_by_time(capsys: pytest.CaptureFixture[str], quiet: bool) -> None:
+    """Frames of an earlier run say nothing of this one's rate; a short film says nothing."""
+    now = [0.0]
+    told = FilmProgress("a.mp4", quiet=quiet, clock=lambda: now[0])
+    for done in (100, *range(101, 113)):
+        now[0] += 10
+        told.tell(done, 112)
+    expected = [
+        "a.mp4: 102 of 112, 00:20 so far, 01:40 left, 10.00s/frame",
+        "a.mp4: 105 of 112, 00:50 so far, 01:10 left, 10.00s/frame",
+        "a.mp4: 108 of 112, 01:20 so far, 00:40 left, 10.00s/frame",
+        "a.mp4: 111 of 112, 01:50 so far, 00:10 left, 10.00s/frame",
+        "a.mp4: 112 of 112, 02:00 so far, 00:00 left, 10.00s/frame",
+    ]
+    assert capsys.readouterr().out.splitlines() == expected * (not quiet)
+    FilmProgress("short.mp4", quiet=quiet, clock=lambda: now[0]).tell(1, 1)
+    assert not capsys.readouterr().out
 
 
 def test_a_film_put_into_out_during_the_run_is_not_replaced(
