@@ -12,7 +12,7 @@ from ..labels import CLEAN
 from ..serialization.atomic import in_utf8
 from .console import complain, say, text_bar
 from .options import add_crops, add_model_options, chosen_labels, load_model, names
-from .pictures import Job, check_distinct, find_pictures, for_each
+from .pictures import Job, check_distinct, check_folder, find_pictures, for_each
 
 if TYPE_CHECKING:
     from ..outputs import Assessment
@@ -35,6 +35,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     pictures = find_pictures(arguments.pictures)
     if arguments.map:
+        check_folder(arguments.map)
         check_distinct([Job(path, map_path(path, arguments.map)) for path in pictures], ())
     if len(pictures) == 1:
         read_picture(pictures[0])  # a single picture that is broken is reported before the model is loaded

@@ -65,7 +65,8 @@ def list_pictures(
     found = {file for path in given for file in ([path] if path.is_file() else _pictures_in(path, recursive, others))}
     if not found:
         places = ", ".join(map(str, given)) or "an empty list"
-        raise InputError(f"no pictures in {places}; looked for {', '.join(sorted(READABLE))}")
+        kinds = f"pictures{' or films' * bool(others)}"
+        raise InputError(f"no {kinds} in {places}; looked for {', '.join(sorted(taken_suffixes(others)))}")
     return sorted(found, key=_natural_key)
 
 
@@ -106,8 +107,13 @@ def fit_name(stem: str, ending: str, room: int = MAX_NAME_BYTES) -> str:
     return kept.decode("utf-8", "ignore") + mark
 
 
+def taken_suffixes(more: frozenset[str] = frozenset()) -> frozenset[str]:
+    """Return the suffixes of a folder's files that are taken, beside `more`."""
+    return READABLE | more | (HEIF_SUFFIXES if has_heif() else frozenset())
+
+
 def _pictures_in(folder: Path, recursive: bool, more: frozenset[str]) -> Iterator[Path]:
-    suffixes = READABLE | more | (HEIF_SUFFIXES if has_heif() else frozenset())
+    suffixes = taken_suffixes(more)
     others: list[Path] = []
     for path in _list(folder, recursive):
         if path.name.startswith(".") or path.name.lower() in FOLDER_FILES:

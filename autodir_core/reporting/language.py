@@ -32,7 +32,9 @@ CHINESE = {
     "done: clean": "完成：已无退化",
     "done: no improvement": "完成：无法再改善",
     "done: low confidence": "完成：把握不足",
-    "; if you see it, name it in labels": "；若您看到这种退化，请在标签中写明",
+    "; if you see it, name it: labels, or --labels on the command line": (
+        "；若您看到这种退化，请指明：标签，命令行为 --labels"
+    ),
     "stopped: limit of {count} round reached": "停止：已达到 {count} 轮的上限",
     "stopped: limit of {count} rounds reached": "停止：已达到 {count} 轮的上限",
     "done: no label left": "完成：没有剩余的标签",

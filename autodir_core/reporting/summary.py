@@ -22,7 +22,7 @@ ASSESSED_ENDS = {
 }
 """What `Restoration.stopped` means where an assessment ended the loop."""
 
-SURE = "; if you see it, name it in labels"
+SURE = "; if you see it, name it: labels, or --labels on the command line"
 """What follows where a damage was not probable enough to be restored: who names it is believed."""
 
 OTHER_ENDS = {

@@ -99,7 +99,7 @@ class Metadata:
     def homeless(self, picture_format: str) -> list[str]:
         """Return the names of what a file of this format has no place for."""
         lost = {
-            "the texts": self.texts and picture_format != "PNG",
+            "the texts of the PNG": self.texts and picture_format != "PNG",
             "IPTC records": self.iptc and picture_format == "WEBP",
             "so many IPTC records": len(self._iptc_segment()) > MAX_SEGMENT and picture_format == "JPEG",
             "the comment": self.comment and picture_format not in ("JPEG", "PNG"),

@@ -226,7 +226,7 @@ def rounds_table(results: Results, labels: Sequence[str]) -> Table | None:
     if not rows:
         return None
     reasons = Counter(result.stopped for result in degraded if result.stopped).most_common()
-    stopped = ", ".join(f"{reason} {count}" for reason, count in reasons)
+    stopped = ", ".join(f"{reason.replace('_', ' ')} {count}" for reason, count in reasons)
     note = f"Over the samples that had the round, mixtures too, without clean photos. Why the loops ended: {stopped}."
     return Table("Rounds", note, ("round", "samples", "PSNR before it", "after it", "gain"), tuple(rows))
 

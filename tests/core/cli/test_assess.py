@@ -65,6 +65,10 @@ def test_a_terminal_of_few_characters(picture, loaded, monkeypatch):
     assert "#####" in shown
 
 
+def test_maps_go_into_a_folder(picture, refused):
+    assert f"{picture} is a file; give a folder" in refused("assess", picture, "--map", picture)
+
+
 def test_two_maps_of_one_name_are_refused(picture, refused, tmp_path):
     other = saved(tmp_path / "other" / "photo.jpg")
     assert "would both write" in refused("assess", picture, other, "--map", tmp_path / "maps")

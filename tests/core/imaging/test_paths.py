@@ -55,6 +55,8 @@ class TestListing:
     def test_nothing_found(self, tmp_path):
         with pytest.raises(InputError, match=r"no pictures in .*looked for .*\.png"):
             list_pictures([tmp_path])
+        with pytest.raises(InputError, match=r"no pictures or films in .*looked for .*\.mkv, .*\.png"):
+            list_pictures([tmp_path], others=FILM_SUFFIXES)
 
     def test_more_suffixes(self, tmp_path, caplog):
         names = ["1.jfif", "2.jpe", "3.avif", "4.jp2", "5.tga", "6.dib", "7.pnm"]

@@ -37,7 +37,8 @@ class TestLines:
         assert round_lines(in_words) == ["round 1: custom prompt", "done: custom prompt"]
 
     def test_unsure(self, unsure):
-        assert round_lines(unsure)[1:] == ["done: low confidence (noise 38 %); if you see it, name it in labels"]
+        advice = "if you see it, name it: labels, or --labels on the command line"
+        assert round_lines(unsure)[1:] == [f"done: low confidence (noise 38 %); {advice}"]
 
     def test_a_picture_that_is_not_there(self, batch):
         with pytest.raises(InputError, match="no picture 2"):

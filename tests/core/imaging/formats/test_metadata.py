@@ -289,7 +289,7 @@ def test_texts_of_a_png_are_kept_unless_the_format_has_no_place(tmp_path, caplog
         assert written.text["Title"].lang == "de"
     with caplog.at_level(logging.WARNING):
         copied(source, tmp_path / "b.jpg").close()
-    assert "b.jpg: a JPEG file has no place for the texts; left out" in caplog.text
+    assert "b.jpg: a JPEG file has no place for the texts of the PNG; left out" in caplog.text
 
 
 def test_more_text_than_pillow_reads_costs_nothing(tmp_path, caplog):

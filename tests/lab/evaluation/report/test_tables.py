@@ -127,7 +127,7 @@ def test_each_round_counts_only_the_cases_that_had_it(make_result, tables):
     ]
     table = tables(results)["Rounds"]
     assert table.rows == (("1", "2", "15.00", "19.00", "+4.00"), ("2", "1", "16.00", "14.00", "-2.00"))
-    assert "clean 2, max_rounds 1." in table.note
+    assert "clean 2, max rounds 1." in table.note
 
 
 def test_classical_methods_and_the_model(make_result, tables):
