@@ -60,6 +60,7 @@ CHINESE = {
     "picture of round {number}": "第 {number} 轮的图像",
     "Last assessment": "最后一次评估",
     "Probabilities": "概率",
+    "Probabilities, among the named labels only": "概率，仅在所列标签之间比较",
     "Settings": "设置",
     "Quality gate": "质量关卡",
     "accepted": "是否采纳",

@@ -8,10 +8,11 @@ from html import escape
 from torch import Tensor
 
 from ..imaging.layout import to_pil
+from ..labels import CLEAN
 from ..outputs import Restoration, Round, Verdict
 from .language import label_name, phrase
 from .page import embed_picture, render_page, render_picture, render_settings
-from .summary import percentage, picture_rounds, rank_probabilities, round_line, stop_line
+from .summary import ASSESSED_ENDS, percentage, picture_rounds, rank_probabilities, round_line, stop_line
 
 SLIDER_HEIGHT, ROUND_HEIGHT = 720, 320
 """Rows that the pictures of the page are reduced to when they have more."""
@@ -84,10 +85,14 @@ def render_round(number: int, done: Round, restoration: Restoration, took: str, 
 
 
 def render_last(restoration: Restoration, language: str) -> list[str]:
-    """Return a section with the last assessment, if there is one."""
-    if restoration.last_probabilities is None:
+    """Return a section with the assessment that ended the loop, if one did.
+
+    None where "no" was not asked about: labels that are only compared with each other say nothing of what is left.
+    """
+    last = restoration.last_probabilities
+    if last is None or restoration.stopped[0] not in ASSESSED_ENDS or CLEAN not in restoration.labels:
         return []
-    bars = render_probabilities(restoration.last_probabilities, restoration.labels, language)
+    bars = render_probabilities(last, restoration.labels, language)
     return [f"<section>\n<h2>{phrase(language, 'Last assessment')}</h2>\n{bars}\n</section>"]
 
 
@@ -100,7 +105,8 @@ def render_probabilities(probabilities: Tensor | None, labels: Sequence[str], la
         for label, found in rank_probabilities(probabilities, labels, 0)
         if found >= MIN_SHOWN
     )
-    caption = phrase(language, "Probabilities")
+    named = "Probabilities" if CLEAN in labels else "Probabilities, among the named labels only"
+    caption = phrase(language, named)
     return f"<table>\n<caption>{caption}</caption>\n<tbody>\n{rows}\n</tbody>\n</table>" if rows else ""
 
 

@@ -61,6 +61,17 @@ def test_without_a_gate_or_rounds_it_says_less(restoration):
     assert "done: clean" in restoration_page("a.png", IMAGE, clean)
 
 
+def test_what_is_left_is_told_by_an_assessment_that_ended_the_rounds(restoration):
+    """Not by the one before the last round, nor by labels that are only compared with each other."""
+    assert "Last assessment" in restoration_page("a.png", IMAGE, restoration)
+    used_up = replace(restoration, stopped=("max_rounds",))
+    assert "Last assessment" not in restoration_page("a.png", IMAGE, used_up)
+    rain = Restoration(IMAGE, [judged("rain", [1.0], None)], ("no_labels",), ("rain",), torch.tensor([[1.0]]))
+    page = restoration_page("a.png", IMAGE, rain)
+    assert "Last assessment" not in page and "Probabilities, among the named labels only" in page
+    assert "仅在所列标签之间比较" in restoration_page("a.png", IMAGE, rain, language="zh")
+
+
 def test_the_whole_page_in_chinese(restoration):
     page = restoration_page("a.png", IMAGE, restoration, seconds=[1.25, 2.0], language="zh")
     for text in (
