@@ -17,6 +17,39 @@ LABELS = {
 }
 """The Chinese of the official labels, and of the one that `degrade` has besides."""
 
+SETTINGS = {
+    "output": "输出文件",
+    "device": "设备",
+    "precision": "精度",
+    "seed": "种子",
+    "model file": "模型文件",
+    "model name": "模型名称",
+    "model sha256": "模型 SHA-256",
+    "steps": "采样步数",
+    "sampler": "采样器",
+    "text guidance": "文本引导",
+    "image guidance": "图像引导",
+    "negative prompt": "反向提示词",
+    "max rounds": "最大轮数",
+    "labels": "标签",
+    "prompt": "提示词",
+    "scm weight": "校正权重",
+    "crops": "裁剪方式",
+    "min confidence": "最低置信度",
+    "round height": "各轮图像的高度",
+    "reduced labels": "在缩小图上复原的标签",
+    "gate": "质量关卡",
+    "strength": "强度",
+    "order": "顺序",
+    "local": "局部",
+    "candidates": "候选数",
+    "preset": "预设",
+    "match color": "颜色匹配",
+    "mask": "遮罩",
+    "tile size": "分块大小",
+}
+"""The Chinese of the settings that a report tells, as the nodes call them; modules keep their names."""
+
 CHINESE = {
     "round {number}: {found}": "第 {number} 轮：{found}",
     " ({others})": "（{others}）",
@@ -82,3 +115,8 @@ def phrase(language: str, template: str, **values: object) -> str:
 def label_name(label: str, language: str) -> str:
     """Return a label as readers of a language know it, the model's own name beside it; others as they are."""
     return f"{LABELS[label]} {label}" if language == "zh" and label in LABELS else label
+
+
+def setting_name(name: str, language: str) -> str:
+    """Return the name of a setting as readers of a language know it; those of modules and other ones as they are."""
+    return SETTINGS.get(name, name) if language == "zh" else name

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from .language import phrase
+from .language import phrase, setting_name
 
 JPEG_QUALITY = 88
 """Of the pictures on a page."""
@@ -32,7 +32,8 @@ def render_page(title: str, headline: str, sections: Iterable[str], language: st
 def render_settings(settings: Iterable[tuple[str, str]], language: str = "en") -> str:
     """Return a section with what a report was made with."""
     rows = "\n".join(
-        f'<tr><th scope="row">{escape(name)}</th><td>{escape(value)}</td></tr>' for name, value in settings
+        f'<tr><th scope="row">{escape(setting_name(name, language))}</th><td>{escape(value)}</td></tr>'
+        for name, value in settings
     )
     title = phrase(language, "Settings")
     return (

@@ -22,6 +22,7 @@ from autodir_core.imaging.formats.metadata import Metadata
 from autodir_core.imaging.layout import to_uint16
 from autodir_core.imaging.mask import apply_mask
 from autodir_core.outputs import Verdict
+from autodir_core.reporting.language import SETTINGS as SETTING_NAMES
 from tests.core.cli.helpers import FAST, SETTINGS, call, names_in, pixels, saved, written
 from tests.core.imaging.formats.test_metadata import photo
 
@@ -65,6 +66,15 @@ def test_the_page_shows_settings_as_readers_write_them(picture, loaded, tmp_path
     assert (rows["labels"], rows["gate"], rows["strength"], rows["prompt"]) == ("noise, haze", "on", "0.7", "-")
     told = json.loads(next(tmp_path.glob("*.json")).read_text(encoding="utf-8"))
     assert all(done["candidate"] in (0, 1) for done in told["rounds"])
+
+
+def test_the_chinese_page_names_its_settings_in_chinese(picture, loaded, tmp_path):
+    """All but the modules whose versions it tells."""
+    assert call("restore", picture, "-o", tmp_path / "o.png", *FAST, "--report", "--language", "zh") == 0
+    page = (tmp_path / "o.html").read_text(encoding="utf-8")
+    names = re.findall(r'<th scope="row">(.*?)</th>', page.split("<h2>设置</h2>")[1])
+    modules = ["autodir", "python", "torch", "diffusers", "open clip"]
+    assert names == [*SETTING_NAMES.values(), *modules]
 
 
 def test_rounds_are_what_feeds_the_next(picture, loaded, tmp_path):
