@@ -5,19 +5,21 @@ from __future__ import annotations
 import csv
 import io
 import logging
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from html import escape
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
-from .. import imaging
+from .. import __version__, imaging
 from ..errors import AutoDIRError
 from ..imaging.files import read_picture
 from ..imaging.layout import to_pil
-from ..reporting.page import render_page, render_picture
+from ..reporting.page import render_page, render_picture, render_settings, setting_text
 from .plan import PAGE, TABLE
 from .storage import Location, join, local_file, location, write_text_to
 
@@ -26,14 +28,25 @@ pictures_logger = logging.getLogger(imaging.__name__)
 SHOWN, SHOWN_SHOTS, HEIGHT = 12, 3, 320
 """How many pictures or films the page shows, how many shots of a film, and their rows at most."""
 
+WORDS = {
+    **{"done": "restored", "clean": "clean", "failed": "failed"},
+    **{"waiting": "waiting", "working": "at work in other processes"},
+}
+"""What states are called, as the command does in its last line."""
+
+NOT_OF_BATCH = frozenset({"assess_only", "save_rounds", "report"})
+"""Settings that a batch whose page is written has only one value of."""
+
 Row = Mapping[str, Any]
 
 
-def write_reports(folder: Location, rows: Sequence[Row], *, assess_only: bool) -> None:
-    """Write table and page, from the rows of a `Journal`."""
+def write_reports(
+    folder: Location, rows: Sequence[Row], *, assess_only: bool, settings: Mapping[str, Any] | None = None
+) -> None:
+    """Write table and page, from the rows of a `Journal` and the settings that it was agreed on with."""
     write_text_to(join(folder, TABLE), render_table(rows, assess_only=assess_only))
     if not assess_only:
-        write_text_to(join(folder, PAGE), render_batch(folder, rows))
+        write_text_to(join(folder, PAGE), render_batch(folder, rows, settings))
 
 
 def render_table(rows: Sequence[Row], *, assess_only: bool) -> str:
@@ -53,10 +66,10 @@ def tail(row: Row) -> list[Any]:
     return [row[column] or "" for column in ("seconds", "sha256", "error")]
 
 
-def render_batch(folder: Location, rows: Sequence[Row]) -> str:
-    """Return the page: counts, what changed most and whose edges moved most, before and after, and what failed."""
-    states = [row["state"] for row in rows]
-    counts = ", ".join(f"{states.count(state)} {state}" for state in sorted(set(states)))
+def render_batch(folder: Location, rows: Sequence[Row], settings: Mapping[str, Any] | None = None) -> str:
+    """Return the page: counts, what changed and whose edges moved most, before and after, what failed, and settings."""
+    states = Counter(row["state"] for row in rows)
+    counts = ", ".join(f"{states[state]} {word}" for state, word in WORDS.items() if states[state])
     changed = sorted((row for row in rows if "changed" in row["facts"]), key=lambda row: row["facts"]["changed"])
     moved = sorted((row for row in changed if lowest_edges(row) < 1), key=lowest_edges)
     shown = {"Changed most": changed, "Edges moved most: look at these first": moved}
@@ -69,7 +82,16 @@ def render_batch(folder: Location, rows: Sequence[Row]) -> str:
     ]
     if failed:
         sections.append("<section>\n<h2>Failed</h2>\n<ul>\n" + "\n".join(failed) + "\n</ul>\n</section>")
+    sections.append(render_settings(settings_rows(settings or {})))
     return render_page(f"Batch of {len(rows)}", counts, sections)
+
+
+def settings_rows(settings: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return what a page was made with, name and value, those left out that the preset or the picture decides."""
+    given = {name: value for name, value in settings.items() if value is not None and name not in NOT_OF_BATCH}
+    named = [("model sha256" if name == "model" else name.replace("_", " "), value) for name, value in given.items()]
+    now = datetime.now().astimezone().isoformat(" ", "seconds")
+    return [(name, setting_text(value)) for name, value in (*named, ("autodir", __version__), ("written", now))]
 
 
 def lowest_edges(row: Row) -> float:

@@ -30,6 +30,7 @@ from ..model import MINI, AutoDIR
 from ..outputs import Restoration, Round, StageProgress, untouched
 from ..pipeline import restore
 from ..reporting.montage import MAX_HEIGHT, round_montage
+from ..reporting.page import setting_text
 from ..reporting.restoration_page import restoration_page
 from ..reporting.summary import round_line, stop_line, to_dict
 from ..serialization.atomic import copy_file, write_text
@@ -208,15 +209,6 @@ def settings_rows(report: dict[str, Any]) -> list[tuple[str, str]]:
     model = {f"model {name}": value for name, value in report["model"].items()}
     rows = named | model | report["settings"] | report["versions"]
     return [(name.replace("_", " "), setting_text(value)) for name, value in rows.items()]
-
-
-def setting_text(value: Any) -> str:
-    """Return the value of a setting as readers write it."""
-    if value is None or isinstance(value, bool):
-        return {None: "-", True: "on", False: "off"}[value]
-    if isinstance(value, (list, tuple)):
-        return ", ".join(map(setting_text, value)) or "-"
-    return f"{value:g}" if isinstance(value, float) else str(value) or "-"
 
 
 def versions() -> dict[str, str]:

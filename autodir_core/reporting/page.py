@@ -7,6 +7,7 @@ import io
 from collections.abc import Iterable
 from html import escape
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 
@@ -40,6 +41,15 @@ def render_settings(settings: Iterable[tuple[str, str]], language: str = "en") -
         f'<section>\n<h2>{title}</h2>\n<table class="settings">\n<caption>{title}</caption>\n'
         f"<tbody>\n{rows}\n</tbody>\n</table>\n</section>"
     )
+
+
+def setting_text(value: Any) -> str:
+    """Return the value of a setting as readers write it."""
+    if value is None or isinstance(value, bool):
+        return {None: "-", True: "on", False: "off"}[value]
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(setting_text, value)) or "-"
+    return f"{value:g}" if isinstance(value, float) else str(value) or "-"
 
 
 def render_picture(picture: Image.Image, alternative: str, caption: str, max_height: int) -> str:

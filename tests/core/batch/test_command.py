@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from contextlib import closing
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,9 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
+import autodir_core as ad
 from autodir_core.batch.journal import OUTCOME, Journal
-from autodir_core.batch.report import render_batch
+from autodir_core.batch.report import render_batch, write_reports
 from autodir_core.checkpoint.reader import open_state_dict
 from autodir_core.cli import main
 from autodir_core.cli.pictures import Job
@@ -570,6 +572,28 @@ def test_the_page_does_not_tell_again_what_was_told(tmp_path: Path, caplog: pyte
     assert not caplog.text
     read_picture(tmp_path / "a.png")
     assert "profile cannot be used" in caplog.text
+
+
+def test_the_page_says_what_made_it(tmp_path: Path) -> None:
+    """In the words of the command's last line; what the preset decides is left out."""
+    row = {"name": "a.png", "result": "", "source": "a.png", "decision": "", "facts": {}, "error": "broken"}
+    row |= {"seconds": 1.0, "sha256": ""}
+    rows = [row | {"state": state} for state in ("failed", "done", "working", "done")]
+    settings = {"model": "c0ffee", "match_color": "adain", "gate": False, "labels": ["noise", "no"], "steps": None}
+    write_reports(tmp_path, rows, assess_only=False, settings=settings | {"report": False})
+    page = (tmp_path / "batch.html").read_text(encoding="utf-8")
+    assert "2 restored, 1 failed, 1 at work in other processes" in page
+    told = dict(re.findall(r'<th scope="row">(.*?)</th><td>(.*?)</td>', page))
+    assert abs(datetime.now().astimezone() - datetime.fromisoformat(told.pop("written"))).total_seconds() < 60
+    assert told == {
+        "model sha256": "c0ffee",
+        "match color": "adain",
+        "gate": "off",
+        "labels": "noise, no",
+        "autodir": ad.__version__,
+    }
+    write_reports(tmp_path, rows, assess_only=False)
+    assert ad.__version__ in (tmp_path / "batch.html").read_text(encoding="utf-8")
 
 
 def test_results_have_the_dates_of_their_pictures(folder: Path, tmp_path: Path, tiny_path: Path) -> None:
