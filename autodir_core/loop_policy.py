@@ -15,7 +15,7 @@ from .checkpoint.metadata import GateThresholds
 from .choices import DEGRADATIONS
 from .imaging.filters import resize
 from .labels import CLEAN, damage_probability
-from .outputs import Assessment, Restoration, Round, spread_probabilities
+from .outputs import Assessment, Restoration, Round, join_votes, spread_probabilities
 
 CLOSE = 0.5
 """Part of the highest probability from which on another label counts as nearly as probable."""
@@ -67,7 +67,9 @@ class LoopState:
         asked = dict(zip(self.remaining, assessment.probabilities[0].tolist(), strict=True))
         label = choose_label(asked, order)
         probabilities = spread_probabilities(assessment.probabilities, self.remaining, self.labels)
-        whole = Assessment(self.labels, probabilities, assessment.embedding)
+        votes = assessment.votes
+        votes = None if votes is None else spread_probabilities(votes, self.remaining, self.labels)
+        whole = Assessment(self.labels, probabilities, assessment.embedding, votes)
         seen = replace(self, assessment=whole, overall=asked if overall is None else overall)
         if label == CLEAN:
             return replace(seen, stopped="no_improvement" if self.is_refused() else "clean")
@@ -127,10 +129,12 @@ class LoopState:
 
 def mean_assessment(found: Sequence[Assessment]) -> Assessment:
     """Return the mean of assessments over the same labels, as one of a single picture."""
+    votes = join_votes(found)
     return Assessment(
         found[0].labels,
         torch.cat([one.probabilities for one in found]).mean(dim=0, keepdim=True),
         torch.cat([one.embedding for one in found]).mean(dim=0, keepdim=True),
+        None if votes is None else votes.sum(dim=0, keepdim=True),
     )
 
 
@@ -190,6 +194,7 @@ def merge_rounds(parts: Sequence[Restoration], number: int) -> Round:
         tuple(verdict for row in rows for verdict in row.verdicts or (None,))
         if any(row.verdicts for row in rows)
         else (),
+        votes=concatenate([row.votes for row in rows]),
     )
 
 

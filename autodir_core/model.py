@@ -148,9 +148,11 @@ class AutoDIR:
         asked = check_labels(self.labels if labels is None else labels, self.labels)
         prompts = self.prompts(asked)
         look = partial(biqa.classify, self.networks.clip, check_layout(images).float(), prompts, CROPS.check(crops))
-        probabilities = call_finite(self.networks, "clip", "assess", look)
+        probabilities, votes = call_finite(self.networks, "clip", "assess", look, lambda found: [found[0]])
         embedding = conditioning.blend(probabilities, prompts.states)
-        return Assessment(asked, probabilities.to(images.device), embedding.to(images.device))
+        device = images.device
+        seen = None if votes is None else votes.to(device)
+        return Assessment(asked, probabilities.to(device), embedding.to(device), seen)
 
     @torch.inference_mode()
     def locate(self, image: Tensor, labels: Sequence[str] | None = None) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from .errors import InputError
@@ -18,16 +19,32 @@ class Assessment:
         labels: the L labels that were asked about.
         probabilities: [B, L], softmax over the labels; the mean over the crops where there are several.
         embedding: [B, 77, D], the prompts' states blended with the probabilities, which conditions the diffusion.
+        votes: [B, L], how many of the crops have each label as their most probable one; None where the center alone
+            was looked at.
     """
 
     labels: tuple[str, ...]
     probabilities: Tensor
     embedding: Tensor
+    votes: Tensor | None = None
 
     @property
     def top(self) -> tuple[str, ...]:
         """The most probable label of each picture."""
         return tuple(self.labels[i] for i in self.probabilities.argmax(dim=1).tolist())
+
+    @property
+    def agreeing(self) -> tuple[tuple[int, int], ...] | None:
+        """Of each picture how many crops have its top label as theirs, and how many there are; None as for `votes`."""
+        if self.votes is None:
+            return None
+        winners = zip(self.votes.tolist(), self.probabilities.argmax(dim=1).tolist(), strict=True)
+        return tuple((votes[winner], sum(votes)) for votes, winner in winners)
+
+    @property
+    def agreement(self) -> tuple[float, ...] | None:
+        """The part of each picture's crops that have its top label as theirs, 0..1; None as for `votes`."""
+        return None if self.agreeing is None else tuple(agreeing / crops for agreeing, crops in self.agreeing)
 
 
 @dataclass(frozen=True)
@@ -66,6 +83,7 @@ class Round:
             With a gate the accepted part of that change; the picture before the round where it was refused.
         verdicts: per picture what the gate found, None where it was not asked; empty without a gate.
         candidate: of a batch of one, which of several attempts this is, from 0.
+        votes: [B, L], as in `Assessment`, of the one that the round began with.
     """
 
     labels: tuple[str | None, ...]
@@ -75,6 +93,7 @@ class Round:
     image: Tensor
     verdicts: tuple[Verdict | None, ...] = ()
     candidate: int = 0
+    votes: Tensor | None = None
 
     def verdict(self, picture: int) -> Verdict | None:
         """Return what the gate found about one picture's round; None where it was not asked."""
@@ -150,8 +169,14 @@ def untouched(image: Tensor) -> Restoration:
     return Restoration(image, [], ("empty_mask",))
 
 
+def join_votes(found: Sequence[Assessment]) -> Tensor | None:
+    """Return the votes of several assessments over the same labels, as of one batch; None where one has none."""
+    known = [one.votes for one in found if one.votes is not None]
+    return torch.cat(known) if known and len(known) == len(found) else None
+
+
 def spread_probabilities(probabilities: Tensor, asked: Sequence[str], labels: Sequence[str]) -> Tensor:
-    """Return probabilities [B, len(asked)] as [B, len(labels)], 0 for the labels that were not asked about."""
+    """Return probabilities or votes [B, len(asked)] as [B, len(labels)], 0 for the labels that were not asked about."""
     full = probabilities.new_zeros(len(probabilities), len(labels))
     full[:, [labels.index(label) for label in asked]] = probabilities
     return full

@@ -235,8 +235,9 @@ class RoundRunner:
         if gate and state.label:
             verdict, image = gate.choose(state.image, image, state.label, state.overall)
             verdicts = (verdict,)
-        probabilities = None if state.assessment is None else state.assessment.probabilities
-        return Round((state.label,), probabilities, generated, corrected, image, verdicts)
+        seen = state.assessment
+        probabilities, votes = (None, None) if seen is None else (seen.probabilities, seen.votes)
+        return Round((state.label,), probabilities, generated, corrected, image, verdicts, votes=votes)
 
     def apply_change(self, state: LoopState, generated: Tensor, corrected: Tensor) -> Tensor:
         """Return the picture after a round: the weighted correction, where the settings say."""

@@ -20,6 +20,7 @@ from ..errors import AutoDIRError
 from ..imaging.files import read_picture
 from ..imaging.layout import to_pil
 from ..reporting.page import render_page, render_picture, render_settings, setting_text
+from ..reporting.summary import AGREEMENT
 from .plan import PAGE, TABLE
 from .storage import Location, join, local_file, location, write_text_to
 
@@ -50,15 +51,16 @@ def write_reports(
 
 
 def render_table(rows: Sequence[Row], *, assess_only: bool) -> str:
-    """Return the table as CSV: a row per picture; of an assessment a column per label too."""
-    labels = sorted({label for row in rows for label in row["facts"]}) if assess_only else ["changed"]
+    """Return the table as CSV: a row per picture; of an assessment a column per label too, and the crops' agreement."""
+    found = {name for row in rows for name in row["facts"]}
+    labels = sorted(found, key=lambda name: (name == AGREEMENT, name)) if assess_only else ["changed"]
     heads = labels if assess_only else ["psnr_to_input"]
     target = io.StringIO()
     writer = csv.writer(target, lineterminator="\n")
     writer.writerow(["name", "source", "result", "state", "decision", *heads, "seconds", "sha256", "error"])
     for row in rows:
-        found = [row["facts"].get(label, "") for label in labels]
-        writer.writerow([row[c] or "" for c in ("name", "source", "result", "state", "decision")] + found + tail(row))
+        own = [row["facts"].get(label, "") for label in labels]
+        writer.writerow([row[c] or "" for c in ("name", "source", "result", "state", "decision")] + own + tail(row))
     return target.getvalue()
 
 

@@ -24,7 +24,7 @@ from ..imaging.metrics import psnr
 from ..imaging.paths import FORMATS
 from ..model import AutoDIR
 from ..outputs import Assessment, Restoration
-from ..reporting.summary import assessment_dict, to_dict
+from ..reporting.summary import AGREEMENT, assessment_dict, to_dict
 from ..serialization.atomic import copy_file
 from .journal import Outcome
 from .plan import Item, is_film
@@ -56,7 +56,9 @@ def assess_work(model: AutoDIR, arguments: argparse.Namespace) -> Work[Picture |
         return model.assess(source.image, labels, arguments.crops)
 
     def write(item: Item, source: Picture | Path, found: Assessment) -> Outcome:
-        return Outcome("done", found.top[0], facts=assessment_dict(found)["pictures"][0]["probabilities"])
+        [entry] = assessment_dict(found)["pictures"]
+        agreement = {AGREEMENT: entry[AGREEMENT]} if AGREEMENT in entry else {}
+        return Outcome("done", found.top[0], facts=entry["probabilities"] | agreement)
 
     return Work(process, write, partial(read_source, center=seen))
 

@@ -69,16 +69,18 @@ def map_path(picture: Path, folder: Path) -> Path:
 
 def entry(path: Path, assessment: Assessment) -> dict[str, Any]:
     """Return the JSON entry of one picture."""
-    from ..reporting.summary import rank_probabilities
+    from ..reporting.summary import assessment_dict
 
-    ranked = rank_probabilities(assessment.probabilities, assessment.labels, 0)
-    return {"picture": str(path), "top": ranked[0][0], "probabilities": {label: round(p, 6) for label, p in ranked}}
+    [found] = assessment_dict(assessment)["pictures"]
+    return {"picture": str(path), "top": found.pop("label"), **found}
 
 
 def chart(path: Path, assessment: Assessment) -> str:
-    """Return a text bar chart, the most probable label first."""
-    from ..reporting.summary import rank_probabilities
+    """Return a text bar chart, the most probable label first, and last how far several crops agree."""
+    from ..reporting.summary import agreement_text, rank_probabilities
 
     width = max(map(len, assessment.labels))
     ranked = rank_probabilities(assessment.probabilities, assessment.labels, 0)
-    return "\n".join([str(path), *(f"  {label:<{width}} {100 * p:3.0f} % {text_bar(p)}" for label, p in ranked)])
+    bars = [f"  {label:<{width}} {100 * p:3.0f} % {text_bar(p)}" for label, p in ranked]
+    agreement = agreement_text(*assessment.agreeing[0]) if assessment.agreeing else ""
+    return "\n".join([str(path), *bars, *([f"  {agreement}"] if agreement else [])])

@@ -56,6 +56,8 @@ CHINESE = {
     ", ": "、",
     ", {part:.0f} % of its change accepted": "，采纳了变化的 {part:.0f} %",
     ", refused: {reason}": "，已拒绝：{reason}",
+    "top label of {agreeing} of {crops} crops": "{crops} 个裁剪块中有 {agreeing} 个以此标签为首",
+    ", {text}": "，{text}",
     ", {seconds:.1f} s": "，{seconds:.1f} 秒",
     "custom prompt": "自定义提示词",
     "the damage stayed": "退化仍在",

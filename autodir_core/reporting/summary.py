@@ -25,6 +25,9 @@ ASSESSED_ENDS = {
 SURE = "; if you see it, name it: labels, or --labels on the command line"
 """What follows where a damage was not probable enough to be restored: who names it is believed."""
 
+AGREEMENT = "agreement"
+"""Of what programs read about an assessment: the part of a picture's crops that have a label as their top one, 0..1."""
+
 OTHER_ENDS = {
     "no_labels": "done: no label left",
     "prompt": "done: custom prompt",
@@ -48,10 +51,26 @@ def round_line(number: int, done: Round, labels: Sequence[str], picture: int = 0
     ]
     close = [percentage(*pair, language) for pair in others[:RUNNERS_UP] if pair[1] >= 0.01]
     beside = phrase(language, " ({others})", others=phrase(language, ", ").join(close)) if close else ""
-    found = winner_text(done, labels, picture, language) + beside
+    found = winner_text(done, labels, picture, language) + beside + votes_text(done, labels, picture, language)
     return phrase(language, "round {number}: {found}", number=number, found=found) + verdict_text(
         done.verdict(picture), language
     )
+
+
+def votes_text(done: Round, labels: Sequence[str], picture: int = 0, language: str = "en") -> str:
+    """Return what follows the label where several crops were looked at: how many of them have it as their top label."""
+    label = done.labels[picture]
+    if done.votes is None or label is None:
+        return ""
+    votes = done.votes[picture].tolist()
+    agreement = agreement_text(votes[labels.index(label)], sum(votes), language)
+    return phrase(language, ", {text}", text=agreement) if agreement else ""
+
+
+def agreement_text(agreeing: int, crops: int, language: str = "en") -> str:
+    """Return how many of a picture's crops have a label as their top one; "" where there is one crop alone."""
+    template = "top label of {agreeing} of {crops} crops"
+    return phrase(language, template, agreeing=agreeing, crops=crops) if crops > 1 else ""
 
 
 def verdict_text(verdict: Verdict | None, language: str = "en") -> str:
@@ -113,19 +132,19 @@ def batch_text(lines: Callable[[int], Sequence[str]], batch: int, language: str 
 
 
 def assessment_lines(assessment: Assessment, picture: int = 0, language: str = "en") -> list[str]:
-    """Return one line per label, such as "haze 62 %", the most probable first."""
+    """Return one line per label, such as "haze 62 %", the most probable first, and how far several crops agree."""
     check_picture_index(picture, len(assessment.probabilities))
-    return [
-        percentage(*pair, language) for pair in rank_probabilities(assessment.probabilities, assessment.labels, picture)
-    ]
+    ranked = rank_probabilities(assessment.probabilities, assessment.labels, picture)
+    agreement = agreement_text(*assessment.agreeing[picture], language) if assessment.agreeing else ""
+    return [*(percentage(*pair, language) for pair in ranked), *([agreement] if agreement else [])]
 
 
 def to_dict(restoration: Restoration, picture: int = 0) -> dict[str, Any]:
     """Return what happened to one picture, ready for `json.dump`.
 
     "rounds" holds a "label" and "probabilities" by label for each round, without the labels that were removed before,
-    and the gate's "verdict" where there is one: "accepted", "refusal" and its scores (`Verdict`), with the "candidate"
-    that was taken, from 0;
+    of a grid how far its crops agree (`agreement_dict`), and the gate's "verdict" where there is one: "accepted",
+    "refusal" and its scores (`Verdict`), with the "candidate" that was taken, from 0;
     "stopped" is why the loop ended; "last_probabilities" are those of the last assessment. A custom prompt has no
     assessment: its label is null and there are no probabilities.
     """
@@ -135,11 +154,27 @@ def to_dict(restoration: Restoration, picture: int = 0) -> dict[str, Any]:
     for number, (label, done) in enumerate(zip(won, rounds, strict=True)):
         asked = probabilities_by_label(done.probabilities, labels, picture, exclude=won[:number])
         report["rounds"].append(
-            {"label": label} | ({"probabilities": asked} if asked else {}) | verdict_dict(done, picture)
+            {"label": label}
+            | ({"probabilities": asked} if asked else {})
+            | votes_dict(done, labels, picture)
+            | verdict_dict(done, picture)
         )
     removed = won[:-1] if restoration.stopped[picture] in ("max_rounds", "no_labels", "prompt") else won
     last = probabilities_by_label(restoration.last_probabilities, labels, picture, exclude=removed)
     return report | ({"last_probabilities": last} if last else {})
+
+
+def votes_dict(done: Round, labels: Sequence[str], picture: int) -> dict[str, Any]:
+    label = done.labels[picture]
+    if done.votes is None or label is None:
+        return {}
+    votes = done.votes[picture].tolist()
+    return agreement_dict(votes[labels.index(label)], sum(votes))
+
+
+def agreement_dict(agreeing: int, crops: int) -> dict[str, Any]:
+    """Return the part of a picture's crops that have a label as their top one, 0..1, and how many crops there are."""
+    return {AGREEMENT: round(agreeing / crops, 4), "crops": crops} if crops else {}
 
 
 def verdict_dict(done: Round, picture: int) -> dict[str, Any]:
@@ -151,9 +186,13 @@ def verdict_dict(done: Round, picture: int) -> dict[str, Any]:
 
 
 def assessment_dict(assessment: Assessment) -> dict[str, Any]:
-    """Return the labels, and the top label and the probabilities of each picture, ready for `json.dump`."""
+    """Return the labels, and the top label and the probabilities of each picture, ready for `json.dump`.
+
+    Of a grid of crops their agreement too (`agreement_dict`).
+    """
     pictures = [
         {"label": label, "probabilities": probabilities_by_label(assessment.probabilities, assessment.labels, i)}
+        | (agreement_dict(*assessment.agreeing[i]) if assessment.agreeing else {})
         for i, label in enumerate(assessment.top)
     ]
     return {"labels": list(assessment.labels), "pictures": pictures}

@@ -68,18 +68,20 @@ def label_logits(clip: CLIP, images: Tensor, prompts: Prompts) -> Tensor:
     return clip.logit_scale.float().exp() * image_embeddings(clip, images) @ prompts.embeddings.T
 
 
-def classify(clip: CLIP, images: Tensor, prompts: Prompts, crops: str) -> Tensor:
-    """Return how probable each label is, [B, L]: officially the softmax of the central crop's logits.
+def classify(clip: CLIP, images: Tensor, prompts: Prompts, crops: str) -> tuple[Tensor, Tensor | None]:
+    """Return how probable each label is, [B, L]: officially the softmax of the central crop's logits, without votes.
 
     With several crops their probabilities are averaged, not their logits: each crop has one vote, and one with large
-    logits does not drown the others. Crops go through the tower picture by picture, a few at once, so that a
-    picture of a batch gives what it gives alone.
+    logits does not drown the others. How many have each label as their most probable one is returned too, [B, L].
+    Crops go through the tower picture by picture, a few at once, so that a picture of a batch gives what it gives
+    alone.
     """
     if crops == "center":
-        return label_logits(clip, images, prompts).softmax(dim=-1)
+        return label_logits(clip, images, prompts).softmax(dim=-1), None
     grids = (grid_crops(image, vision_image_size(clip)).split(CROPS_AT_ONCE) for image in images.split(1))
-    votes = [torch.cat([label_logits(clip, part, prompts).softmax(dim=-1) for part in grid]) for grid in grids]
-    return torch.stack([found.mean(dim=0) for found in votes])
+    seen = [torch.cat([label_logits(clip, part, prompts).softmax(dim=-1) for part in grid]) for grid in grids]
+    votes = [found.argmax(dim=1).bincount(minlength=len(prompts.labels)) for found in seen]
+    return torch.stack([found.mean(dim=0) for found in seen]), torch.stack(votes)
 
 
 def probability_map(clip: CLIP, image: Tensor, prompts: Prompts) -> Tensor:

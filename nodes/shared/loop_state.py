@@ -15,7 +15,7 @@ from ...autodir_core.imaging.filters import resize
 from ...autodir_core.labels import CLEAN
 from ...autodir_core.loop_policy import LoopState, choose_example, mean_assessment, merge_restorations
 from ...autodir_core.model import AutoDIR
-from ...autodir_core.outputs import Assessment, Restoration, Round, Verdict
+from ...autodir_core.outputs import Assessment, Restoration, Round, Verdict, join_votes
 from ...autodir_core.stages.correction import lerp_correction, scm_weight
 from ...autodir_core.stages.quality_gate import QualityGate
 from ..comfy import progress
@@ -124,7 +124,10 @@ def current_assessment(loop: Loop) -> Assessment:
     """Return the last assessments of all pictures as one, over the loop's labels."""
     known = [state.assessment for state in loop.states if state.assessment is not None]
     return Assessment(
-        loop.labels, torch.cat([one.probabilities for one in known]), torch.cat([one.embedding for one in known])
+        loop.labels,
+        torch.cat([one.probabilities for one in known]),
+        torch.cat([one.embedding for one in known]),
+        join_votes(known),
     )
 
 
@@ -202,7 +205,8 @@ def apply_own_round(state: LoopState, image: Tensor, gate: QualityGate | SharedV
         verdict, chosen = gate.choose(before, after, state.label, state.overall)
         verdicts = (verdict,)
         image = io.with_alpha(chosen, alpha) if verdict.accepted else state.image
-    done = Round((state.label,), state.assessment.probabilities, after, after, chosen, verdicts)
+    seen = state.assessment
+    done = Round((state.label,), seen.probabilities, after, after, chosen, verdicts, votes=seen.votes)
     return state.apply_round(done, image)
 
 

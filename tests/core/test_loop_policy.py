@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from autodir_core.checkpoint.metadata import GateThresholds
-from autodir_core.loop_policy import LoopState, choose_label
+from autodir_core.loop_policy import LoopState, choose_label, mean_assessment
 from autodir_core.outputs import Assessment, Round
 
 IMAGE = torch.zeros(1, 2, 2, 3)
@@ -36,6 +36,15 @@ def test_the_most_probable_label_is_restored_and_asked_about_no_more():
 def test_no_means_clean():
     state = assess(start("noise", "no"), 0.2, 0.5)
     assert (state.label, state.remaining, state.stop_reason(7)) == (None, ("noise", "no"), "clean")
+
+
+def test_votes_of_several_are_added_where_all_have_some():
+    def seen(votes: list[int] | None) -> Assessment:
+        counts = None if votes is None else torch.tensor([votes])
+        return Assessment(("haze", "no"), torch.tensor([[0.7, 0.3]]), torch.zeros(1, 77, 4), counts)
+
+    assert mean_assessment([seen([5, 4]), seen([2, 0])]).agreeing == ((7, 11),)
+    assert mean_assessment([seen([5, 4]), seen(None)]).votes is None
 
 
 def test_a_tie_goes_to_the_first_label():

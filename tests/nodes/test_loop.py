@@ -136,6 +136,7 @@ class TestOpen:
         remaining = [name for name in model.model.labels if name != label]
         second = model.model.assess(large, remaining, "grid")
         assert torch.equal(assessed.assessment.embedding, second.embedding)
+        assert assessed.assessment.agreement == second.agreement
 
     def test_labels_are_checked(self, loop_open, photo, error):
         with pytest.raises(error, match="unknown label 'fog'"):

@@ -46,8 +46,9 @@ class TestAssess:
     def test_the_crops_is_the_core_s(self, node, model):
         large = torch.rand(1, 230, 300, 3, generator=torch.Generator().manual_seed(4))
         for crops in ("center", "grid"):
-            found, *_ = node("Assess").assess(model, large, "", crops)["result"]
+            found, _, report = node("Assess").assess(model, large, "", crops)["result"]
             assert torch.equal(found.assessment.probabilities, model.model.assess(large, crops=crops).probabilities)
+            assert report.splitlines()[-1].endswith(" of 4 crops") == (crops == "grid")
 
     def test_an_unknown_label_is_named(self, node, model, photo, core):
         with pytest.raises(core("errors").InputError, match="unknown label 'fog'; this model knows: noise, blur"):

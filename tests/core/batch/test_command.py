@@ -95,6 +95,13 @@ def test_assess_only_writes_a_table_and_no_picture(folder: Path, tmp_path: Path,
     assert not list(output.rglob("*.png")) and not (output / "batch.html").exists()
 
 
+def test_a_table_of_grids_says_how_far_the_crops_agree(folder: Path, tmp_path: Path, tiny_path: Path) -> None:
+    given = ["batch", str(folder / "a"), "-o", str(tmp_path / "out"), "--assess-only", "--crops", "grid"]
+    assert main([*given, *OPTIONS, "--model", str(tiny_path)]) == 0
+    for row in table(tmp_path / "out").values():
+        assert float(row["agreement"]) == 1.0 and list(row)[-5:-2] == ["underexposure", "agreement", "seconds"]
+
+
 def test_a_dry_run_does_nothing(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["batch", str(folder), "-o", str(tmp_path / "out"), "--dry-run", "--format", "webp"]) == 0
     out = capsys.readouterr().out

@@ -37,6 +37,15 @@ def test_crops_are_those_of_the_api(loaded, tmp_path, capsys):
     expected = loaded.assess(read_picture(large).image, crops="grid")
     found = [seen["probabilities"][label] for label in expected.labels]
     assert found == pytest.approx(expected.probabilities[0].tolist(), abs=1e-6)
+    assert (seen["agreement"], seen["crops"]) == (round(expected.agreement[0], 4), 4)
+
+
+def test_several_crops_say_how_far_they_agree(picture, loaded, tmp_path, capsys):
+    large = saved(tmp_path / "large.png", height=230, width=300)
+    assert call("assess", large, picture, "--crops", "grid") == 0
+    agreeing, _ = loaded.assess(read_picture(large).image, crops="grid").agreeing[0]
+    shown = [line for line in capsys.readouterr().out.splitlines() if "top label" in line]
+    assert shown == [f"  top label of {agreeing} of 4 crops"], "the small one has one crop"
 
 
 def test_labels_without_no_are_compared_with_each_other_alone(picture, loaded, capsys):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
 
 from autodir_core.errors import InputError
 from autodir_core.outputs import Assessment, Restoration
-from autodir_core.reporting.summary import assessment_lines, round_lines, to_dict
+from autodir_core.reporting.summary import assessment_dict, assessment_lines, round_lines, to_dict
 
 LABELS = ("noise", "haze", "low resolution", "no")
 
@@ -49,6 +50,23 @@ class TestLines:
             LABELS, torch.tensor([[0.1, 0.2, 0.3, 0.4], [0.85, 0.1, 0.05, 0.0]]), torch.zeros(2, 77, 4)
         )
         assert assessment_lines(assessment, 1) == ["noise 85 %", "haze 10 %", "low resolution 5 %", "no 0 %"]
+
+    def test_how_far_the_crops_agree(self, two_rounds):
+        """Where there are several."""
+        probabilities, votes = torch.tensor([[0.1, 0.6, 0.3, 0.0]] * 2), torch.tensor([[0, 7, 2, 0], [0, 1, 0, 0]])
+        assessment = Assessment(LABELS, probabilities, torch.zeros(2, 77, 4), votes)
+        assert assessment_lines(assessment)[4:] == ["top label of 7 of 9 crops"]
+        assert assessment_lines(assessment, 0, "zh")[4:] == ["9 个裁剪块中有 7 个以此标签为首"]
+        assert len(assessment_lines(assessment, 1)) == 4
+        assert [(one["agreement"], one["crops"]) for one in assessment_dict(assessment)["pictures"]] == (
+            [(0.7778, 9), (1.0, 1)]
+        )
+        seen = Restoration(two_rounds.image, [replace(two_rounds.rounds[0], votes=votes[:1])], ("max_rounds",), LABELS)
+        found = "haze 62 % (low resolution 20 %, noise 9 %)"
+        assert round_lines(seen)[0] == f"round 1: {found}, top label of 7 of 9 crops"
+        assert round_lines(seen, 0, "zh")[0].endswith("），9 个裁剪块中有 7 个以此标签为首")
+        [told] = to_dict(seen)["rounds"]
+        assert (told["agreement"], told["crops"]) == (0.7778, 9)
 
 
 class TestJSON:

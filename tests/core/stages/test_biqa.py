@@ -59,6 +59,20 @@ class TestGrid:
         of_logits = votes.log().mean(dim=0, keepdim=True).softmax(dim=1)
         assert (found - of_logits).abs().max() > 1e-4, "the mean of the logits is something else"
 
+    @pytest.mark.parametrize("labels", [None, ["haze", "rain", "no"]])
+    def test_how_many_squares_have_the_same_top_label(self, tiny, labels):
+        crops = grid_crops(self.IMAGE, SIDE)
+        tops = [tiny.assess(part[None], labels).top[0] for part in crops]
+        found = tiny.assess(self.IMAGE, labels, "grid")
+        assert found.votes.tolist() == [[tops.count(label) for label in found.labels]]
+        assert found.agreeing == ((tops.count(found.top[0]), 6),)
+        assert found.agreement == (tops.count(found.top[0]) / 6,)
+
+    def test_one_square_agrees_with_itself_and_the_center_is_not_asked(self, tiny):
+        assert tiny.assess(self.IMAGE[:, :200, :200], crops="grid").agreement == (1.0,)
+        center = tiny.assess(self.IMAGE)
+        assert center.votes is None and center.agreeing is None and center.agreement is None
+
     def test_the_condition_is_blended_with_them(self, tiny):
         found = tiny.assess(self.IMAGE, ["haze", "rain", "no"], "grid")
         assert torch.equal(found.embedding, blend(found.probabilities, tiny.prompts(found.labels).states))
@@ -89,10 +103,13 @@ class TestGrid:
         first, second = out.rounds
         seen = tiny.assess(self.IMAGE, crops="grid")
         assert torch.equal(first.probabilities, seen.probabilities)
+        assert torch.equal(first.votes, seen.votes)
         assert not torch.equal(first.probabilities, tiny.assess(self.IMAGE).probabilities)
         remaining = [label for label in tiny.labels if label != first.label]
-        seen = tiny.assess(first.image, remaining, "grid").probabilities
-        assert second.probabilities[second.probabilities > 0].tolist() == seen[0].tolist()
+        seen = tiny.assess(first.image, remaining, "grid")
+        asked = [label != first.label for label in tiny.labels]
+        assert torch.equal(second.probabilities[:, asked], seen.probabilities)
+        assert torch.equal(second.votes[:, asked], seen.votes) and second.votes.sum() == 6
 
 
 def test_the_center_is_the_default(tiny):
