@@ -142,7 +142,7 @@ def work_off(items: list[Item], arguments: argparse.Namespace) -> int:
 
     with closing(open_journal(arguments)) as journal:
         items = journal.keep_names(items)
-        begin(items, journal, arguments)
+        agreed = begin(items, journal, arguments)
         states = journal.states()
         left = [item for item in items if states[item.name] in ("waiting", "working")]
         if not left:
@@ -157,12 +157,14 @@ def work_off(items: list[Item], arguments: argparse.Namespace) -> int:
             complain("run the same command again to go on; batch.csv is written at the end")
             raise
         rows = journal.rows()
-        write_reports(arguments.output, rows, assess_only=arguments.assess_only)
+        write_reports(arguments.output, rows, assess_only=arguments.assess_only, settings=agreed)
     return summarize(items, {row["name"]: row for row in rows}, arguments)
 
 
-def begin(items: list[Item], journal: Journal, arguments: argparse.Namespace) -> None:
-    """Note the pictures; those whose result is gone or another's, and with --retry-failed what failed, wait again.
+def begin(items: list[Item], journal: Journal, arguments: argparse.Namespace) -> dict[str, Any]:
+    """Note the pictures, and return the settings that they are done with.
+
+    Those whose result is gone or another's wait again, with --retry-failed what failed too.
 
     InputError where a file would be replaced that is no result of this batch, or that of another picture, and where the
     journal is that of results elsewhere.
@@ -170,12 +172,13 @@ def begin(items: list[Item], journal: Journal, arguments: argparse.Namespace) ->
     folder = arguments.journal or arguments.output
     journal.check_place(arguments.output, folder)
     again = check_files(items, journal, arguments)
-    journal.agree(settings(arguments))
+    journal.agree(agreed := settings(arguments))
     journal.keep_to(arguments.output, folder)
     journal.add(items)
     journal.redo(again)
     if arguments.retry_failed:
         journal.retry_failed(items)
+    return agreed
 
 
 def check_files(items: list[Item], journal: Journal, arguments: argparse.Namespace) -> set[str]:
@@ -293,9 +296,10 @@ def tell_failure(item: Item, outcome: Outcome) -> None:
 
 def summarize(items: list[Item], rows: Mapping[str, Mapping[str, Any]], arguments: argparse.Namespace) -> int:
     """Print what became of the pictures; return the exit code."""
+    from .report import WORDS
+
     states = Counter(rows[item.name]["state"] for item in items)
-    words = {"done": "assessed" if arguments.assess_only else "restored", "clean": "clean", "failed": "failed"}
-    words |= {"waiting": "waiting", "working": "at work in other processes"}
+    words = WORDS | ({"done": "assessed"} if arguments.assess_only else {})
     counts = [f"{states[state]} {word}" for state, word in words.items() if states[state]]
     if arguments.assess_only and states["done"]:
         found = Counter(rows[item.name]["decision"] for item in items if rows[item.name]["state"] == "done")

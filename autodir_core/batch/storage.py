@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from glob import has_magic
 from pathlib import Path, PurePath, PurePosixPath
 from typing import Any, TypeGuard
-from urllib.parse import unquote
 from zipfile import BadZipFile
 
 from ..errors import InputError, PackageError
@@ -29,6 +28,9 @@ URL = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]+://")
 
 LOCAL = re.compile("(file|local)://")
 """What a URL of a local path begins with."""
+
+ESCAPED = re.compile(rb"%([0-9a-fA-F]{2})")
+"""A byte of a URL, as a browser writes what has a meaning in it, such as a space."""
 
 OBJECT_STORES = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "oci", "memory"})
 """File systems where a file appears once it is whole; in others it is written under another name and moved."""
@@ -46,7 +48,7 @@ def location(text: str) -> Location:
     if not LOCAL.match(text):
         return text if URL.match(text) else Path(text)
     written = LOCAL.sub("", text, count=1)
-    decoded = unquote(written, errors="surrogateescape")
+    decoded = os.fsdecode(ESCAPED.sub(lambda found: bytes.fromhex(found[1].decode()), os.fsencode(written)))
     return Path(decoded if os.path.lexists(decoded) and not os.path.lexists(written) else written)
 
 
