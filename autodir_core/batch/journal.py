@@ -7,11 +7,9 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 import shutil
 import sqlite3
 import threading
-import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -24,13 +22,7 @@ from ..serialization.temporary import is_left
 from .database import open_database
 from .plan import JOURNAL, Item, absolute, is_other, stamp_of
 from .storage import URL, Location
-from .workers.processes import is_gone
-
-LEASE = 120.0
-"""Seconds after which a process that has not been heard of counts as gone, wherever it runs."""
-
-BEAT = 20.0
-"""Seconds between two signs of life."""
+from .workers.presence import Presence, leave
 
 OUTCOME = "result", "seconds", "sha256", "decision", "facts", "error"
 HIDDEN = {"waiting": OUTCOME, "working": OUTCOME, "failed": ("result",)}
@@ -79,8 +71,7 @@ class Journal:
                 f"{JOURNAL} there and begin anew with --overwrite"
             ) from error
         self._lock = threading.Lock()
-        self.signs: dict[str, tuple[float, float]] = {}  # by process its last sign of life, and since when it is that
-        self.owner = f"{platform.node()}:{os.getpid()}:{time.time_ns()}"
+        self.presence = Presence()
         self.beat()
         self._sweep([folder, *([results] if results else [])])
 
@@ -95,10 +86,7 @@ class Journal:
     def close(self) -> None:
         """Give back what this process has at work, and leave; a journal in which nothing was noted is removed."""
         with self.writing() as database:
-            database.execute(
-                "UPDATE pictures SET state = 'waiting' WHERE owner = ? AND state = 'working'", [self.owner]
-            )
-            database.execute("DELETE FROM workers WHERE owner = ?", [self.owner])
+            leave(database, self.presence.owner)
             tables = ("settings", "pictures", "workers")
             used = any(database.execute(f"SELECT 1 FROM {name} LIMIT 1").fetchone() for name in tables)  # noqa: S608 -- ours
         self.database.close()
@@ -213,10 +201,10 @@ class Journal:
     def claim(self, item: Item) -> bool:
         """Take a picture, if it is waiting; afterwards no other process does."""
         with self.writing() as database:
-            self._take_back(database)
+            self.presence.take_back(database)
             taken = database.execute(
                 "UPDATE pictures SET state = 'working', owner = ? WHERE name = ? AND state = 'waiting'",
-                [self.owner, os.fsencode(item.name)],
+                [self.presence.owner, os.fsencode(item.name)],
             )
             return taken.rowcount == 1
 
@@ -224,14 +212,14 @@ class Journal:
         """Return whether this process has a picture at work: not if it has changed since, or was long silent."""
         with self.writing() as database:
             query = "SELECT 1 FROM pictures WHERE name = ? AND owner = ? AND state = 'working'"
-            return database.execute(query, [os.fsencode(item.name), self.owner]).fetchone() is not None
+            return database.execute(query, [os.fsencode(item.name), self.presence.owner]).fetchone() is not None
 
     def release(self, item: Item) -> None:
         """Let a picture that this process has at work wait again."""
         with self.writing() as database:
             database.execute(
                 "UPDATE pictures SET state = 'waiting' WHERE name = ? AND owner = ? AND state = 'working'",
-                [os.fsencode(item.name), self.owner],
+                [os.fsencode(item.name), self.presence.owner],
             )
 
     def finish(self, item: Item, outcome: Outcome) -> None:
@@ -248,7 +236,7 @@ class Journal:
                 "result = CASE WHEN :state = 'failed' THEN result ELSE :result END, "
                 "facts = :facts, error = :error, owner = NULL "
                 "WHERE name = :name AND owner = :owner AND state = 'working'",
-                values | {"name": os.fsencode(item.name), "owner": self.owner},
+                values | {"name": os.fsencode(item.name), "owner": self.presence.owner},
             )
             if outcome.result:
                 database.execute("INSERT OR IGNORE INTO files VALUES (?)", [os.fsencode(outcome.result)])
@@ -266,25 +254,7 @@ class Journal:
     def beat(self) -> None:
         """Tell the others that this process is at work."""
         with self.writing() as database:
-            database.execute("INSERT OR REPLACE INTO workers VALUES (?, ?)", [self.owner, time.time()])
-
-    def _take_back(self, database: sqlite3.Connection) -> None:
-        """Let the pictures of processes that are gone wait again."""
-        workers = database.execute("SELECT * FROM workers").fetchall()
-        gone = [owner for owner, heard in workers if self._is_silent(owner, heard) or is_gone(owner)]
-        for owner in gone:
-            database.execute("UPDATE pictures SET state = 'waiting' WHERE owner = ? AND state = 'working'", [owner])
-            database.execute("DELETE FROM workers WHERE owner = ?", [owner])
-
-    def _is_silent(self, owner: str, heard: float) -> bool:
-        """Return whether a process gave no sign for a lease: by the clock, or for as long as this one has looked.
-
-        The latter holds where a clock was set back, which makes old signs look new.
-        """
-        now = time.monotonic()
-        sign, since = self.signs.get(owner, (heard, now))
-        self.signs[owner] = (heard, since if sign == heard else now)
-        return time.time() - heard > LEASE or now - self.signs[owner][1] > LEASE
+            self.presence.beat(database)
 
     def open_names(self) -> set[str]:
         """Return the names of the pictures that are not finished."""

@@ -19,10 +19,11 @@ from ..imaging.formats.errors import FORMAT_ERRORS
 from ..imaging.paths import warn_once
 from ..serialization.atomic import guarded, one_line
 from ..serialization.hashing import sha256
-from .journal import BEAT, Journal, Outcome
+from .journal import Journal, Outcome
 from .plan import Item, check_source, is_film
 from .staging import LOCAL, Staging
 from .storage import Location, join, remove
+from .workers.presence import BEAT
 
 READERS, AHEAD = 2, 2
 """Threads that decode, and pictures that wait decoded: more would only take memory."""

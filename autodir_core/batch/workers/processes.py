@@ -1,10 +1,9 @@
-"""Processes: one for each device of this machine, and whether one still runs."""
+"""Processes: one for each device of this machine."""
 
 from __future__ import annotations
 
 import multiprocessing
 import os
-import platform
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -12,7 +11,6 @@ from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 
 from ...errors import AutoDIRError
-from ...serialization.temporary import process_exists
 
 POLL, REST, PATIENCE = 0.2, 20, 20.0
 """Seconds between two looks at how far the work is, and how many times as long as a look takes, at least; seconds that
@@ -65,9 +63,3 @@ def end(processes: Sequence[BaseProcess]) -> None:
             process.join(max(limit - time.monotonic(), 0))
             process.terminate()
             process.join()
-
-
-def is_gone(owner: str) -> bool:
-    """Return whether the process behind an entry was one of this machine and has ended."""
-    host, process, _ = owner.rsplit(":", 2)
-    return host == platform.node() and not process_exists(int(process))

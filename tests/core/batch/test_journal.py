@@ -15,13 +15,12 @@ from pathlib import Path
 import pytest
 
 import autodir_core as ad
-from autodir_core.batch import journal as module
 from autodir_core.batch.database import APPLICATION
 from autodir_core.batch.journal import Journal, Outcome
 from autodir_core.batch.plan import Item
 from autodir_core.batch.run import note_outcome
 from autodir_core.batch.staging import refuse_taken
-from autodir_core.batch.workers import processes
+from autodir_core.batch.workers import presence
 from autodir_core.errors import AutoDIRError
 from autodir_core.serialization import temporary
 
@@ -52,12 +51,12 @@ def test_what_a_lost_process_had_is_taken_back(
     assert lost.claim(items[0])
     assert not journal.claim(items[0])
     if end == "killed":
-        monkeypatch.setattr(processes, "process_exists", lambda number: False)
+        monkeypatch.setattr(presence, "process_exists", lambda number: False)
     else:
         if end == "other machine":
-            monkeypatch.setattr(module.platform, "node", lambda: "elsewhere")
-        later = time.time() + module.LEASE + 1
-        monkeypatch.setattr(module.time, "time", lambda: later)
+            monkeypatch.setattr(presence.platform, "node", lambda: "elsewhere")
+        later = time.time() + presence.LEASE + 1
+        monkeypatch.setattr(presence.time, "time", lambda: later)
         journal.beat()
     assert journal.claim(items[0])
 
@@ -66,20 +65,20 @@ def test_a_lost_process_whose_clock_was_ahead_is_taken_back_too(
     journal: Journal, items: list[Item], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A clock that is set back makes old signs of life look new for hours."""
-    monkeypatch.setattr(module.platform, "node", lambda: "elsewhere")
+    monkeypatch.setattr(presence.platform, "node", lambda: "elsewhere")
     now = time.monotonic()
     with monkeypatch.context() as ahead:
-        ahead.setattr(module.time, "time", lambda: time.time_ns() / 1e9 + 7200)
+        ahead.setattr(presence.time, "time", lambda: time.time_ns() / 1e9 + 7200)
         lost = Journal(tmp_path / "out")
         assert lost.claim(items[0])
     assert not journal.claim(items[0])
-    monkeypatch.setattr(module.time, "monotonic", lambda: now + module.LEASE / 2)
+    monkeypatch.setattr(presence.time, "monotonic", lambda: now + presence.LEASE / 2)
     assert not journal.claim(items[0])
     lost.beat()
-    monkeypatch.setattr(module.time, "monotonic", lambda: now + module.LEASE + 1)
+    monkeypatch.setattr(presence.time, "monotonic", lambda: now + presence.LEASE + 1)
     journal.beat()
     assert not journal.claim(items[0]), "it gave a sign within the lease"
-    monkeypatch.setattr(module.time, "monotonic", lambda: now + 2 * module.LEASE + 2)
+    monkeypatch.setattr(presence.time, "monotonic", lambda: now + 2 * presence.LEASE + 2)
     journal.beat()
     assert journal.claim(items[0])
 
