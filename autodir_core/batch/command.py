@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePath
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +26,7 @@ from ..cli.pictures import check_folder
 from ..cli.restore import check_options
 from ..errors import AutoDIRError, FullDiskError, InputError
 from ..optional_imports import installed_packages
+from ..serialization.temporary import remove_left
 from .options import NOT_SETTINGS, OF_RESULTS, add_arguments
 from .plan import (
     JOURNAL,
@@ -35,6 +36,8 @@ from .plan import (
     Selection,
     check_source,
     count_sources,
+    folders_of,
+    keep_names,
     plan_items,
     refuse_foreign,
     with_masks,
@@ -76,7 +79,7 @@ def rehearse(items: list[Item], arguments: argparse.Namespace) -> int:
                 shutil.copy(file, place)
         try:
             with closing(Journal(Path(place))) as journal:
-                items = journal.keep_names(items)
+                items = keep_names(items, journal.names())
                 code = 0 if all([tell_plan(item, arguments) for item in items]) else 1
                 say(count_sources(items))
                 begin(items, journal, arguments)
@@ -141,8 +144,11 @@ def work_off(items: list[Item], arguments: argparse.Namespace) -> int:
     from .report import write_reports
 
     with closing(open_journal(arguments)) as journal:
-        items = journal.keep_names(items)
+        items = keep_names(items, journal.names())
         agreed = begin(items, journal, arguments)
+        for folder in {arguments.journal, arguments.output}:
+            if isinstance(folder, Path):
+                remove_left(folder)
         states = journal.states()
         left = [item for item in items if states[item.name] in ("waiting", "working")]
         if not left:
@@ -189,6 +195,8 @@ def check_files(items: list[Item], journal: Journal, arguments: argparse.Namespa
     targets = set[str]() if arguments.assess_only else {name for item in items for name in item.files}
     there = present(arguments.output, targets | reports | set(finished.values()))
     gone = {name for name, result in finished.items() if result not in there}
+    if blocked := {name for name in journal.files() if name.casefold() in folders_of(map(PurePath, targets))}:
+        raise InputError(f"{min(blocked)} is a result, and a folder of that name joins; choose another output folder")
     if not arguments.overwrite:
         settled = journal.settled(items, retry_failed=arguments.retry_failed) - gone
         left = [item for item in items if item.name not in settled]
@@ -206,8 +214,7 @@ def check_files(items: list[Item], journal: Journal, arguments: argparse.Namespa
 def open_journal(arguments: argparse.Namespace) -> Journal:
     from .journal import Journal
 
-    results = arguments.output if isinstance(arguments.output, Path) else None
-    return Journal(arguments.journal, results) if arguments.journal else Journal(arguments.output)
+    return Journal(arguments.journal or arguments.output)
 
 
 def do_work(items: list[Item], journal: Journal, arguments: argparse.Namespace, bar: BatchBar) -> None:

@@ -7,18 +7,16 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path, PurePath
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from ..errors import AutoDIRError, InputError
 from ..serialization.atomic import in_utf8, one_line
-from ..serialization.temporary import is_left
 from .database import open_database
 from .plan import JOURNAL, Item, absolute, is_other, stamp_of
 from .storage import URL, Location
@@ -55,11 +53,8 @@ class Outcome:
 class Journal:
     """One process's access to the journal of an output folder; usable from any of its threads, one at a time."""
 
-    def __init__(self, folder: Path, results: Path | None = None) -> None:
-        """Open the journal in a folder or begin one; InputError where it cannot be used.
-
-        `results` is the local folder of the results where that is another.
-        """
+    def __init__(self, folder: Path) -> None:
+        """Open the journal in a folder or begin one; InputError where it cannot be used."""
         self.path = folder / JOURNAL
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -73,15 +68,6 @@ class Journal:
         self._lock = threading.Lock()
         self.presence = Presence()
         self.beat()
-        self._sweep([folder, *([results] if results else [])])
-
-    def _sweep(self, folders: Sequence[Path]) -> None:
-        """Remove what killed processes were writing."""
-        for path in [path for folder in folders for path in folder.rglob(".*") if is_left(path)]:
-            if path.is_dir():
-                shutil.rmtree(path)
-            else:
-                path.unlink(missing_ok=True)
 
     def close(self) -> None:
         """Give back what this process has at work, and leave; a journal in which nothing was noted is removed."""
@@ -150,22 +136,15 @@ class Journal:
             )
 
     def others(self, items: Sequence[Item]) -> dict[str, str]:
-        """Return of the names whose outcome is that of another picture its source; one that was moved is no other."""
-        found = self.database.execute("SELECT name, source, sha256, size, modified FROM pictures WHERE sha256 != ''")
+        """Return of the names that are those of another picture its source; one that was moved is no other."""
+        found = self.database.execute("SELECT name, source, sha256, size, modified FROM pictures")
         known = {os.fsdecode(name): (os.fsdecode(source), digest, stamp) for name, source, digest, *stamp in found}
         return {one.name: known[one.name][0] for one in items if one.name in known and is_other(one, *known[one.name])}
 
-    def keep_names(self, items: Sequence[Item]) -> list[Item]:
-        """Return pictures with the names that they have here: one that joins a twin does not rename it."""
+    def names(self) -> dict[str, str]:
+        """Return the name of each picture by its source, the first one that it got."""
         found = self.database.execute("SELECT source, name FROM pictures ORDER BY number DESC")
-        known = {os.fsdecode(source): PurePath(os.fsdecode(name)) for source, name in found}
-        taken = {item.name for item in items}
-        kept = []
-        for item in items:
-            name, own = PurePath(item.name), known.get(str(absolute(item.source)), PurePath(item.name))
-            is_its = (own.parent, own.suffix) == (name.parent, name.suffix) and own.as_posix() not in taken
-            kept.append(replace(item, name=own.as_posix()) if is_its else item)
-        return kept
+        return {os.fsdecode(source): os.fsdecode(name) for source, name in found}
 
     def add(self, items: Sequence[Item]) -> None:
         """Add pictures that are not there yet; those whose file has changed since wait again, whoever has them at work.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Container, Iterator, Sequence, Set
+from collections.abc import Container, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import count
@@ -12,15 +12,15 @@ from pathlib import Path, PurePath
 
 from ..cli.pictures import find_mask, list_masks
 from ..errors import InputError
-from ..imaging.paths import FILM_SUFFIXES, FORMATS, check_there, fit_name, warn_once
+from ..imaging.paths import FILM_SUFFIXES, FORMATS, check_there, fit_name
 from ..serialization.hashing import sha256
-from .sources import Found, find_sources
+from .sources import TABLE, Found, find_sources
 from .storage import URL, Location, inside, join, short_hash
 
 CONTAINERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska"}
 """Suffixes of restored films, and what FFmpeg calls their format; films of other formats become Matroska."""
 
-JOURNAL, TABLE, PAGE = "batch.sqlite", "batch.csv", "batch.html"
+JOURNAL, PAGE = "batch.sqlite", "batch.html"
 """Names of a batch's own files in the output folder."""
 
 OWN_FILES = frozenset({TABLE, PAGE, JOURNAL, f"{JOURNAL}-wal", f"{JOURNAL}-shm"})
@@ -90,6 +90,8 @@ def is_other(item: Item, source: str, digest: str | None, stamp: Sequence[int]) 
         return False
     if digest and isinstance(item.source, Path) and item.source.is_file():
         return sha256(item.source) != digest
+    if not digest and not URL.match(source):
+        return os.path.exists(source)  # and is yet to be done; where it was moved, its name is free
     return tuple(stamp) not in (NO_STAMP, stamp_of(item))
 
 
@@ -130,8 +132,8 @@ def plan_items(given: Sequence[str], output: Location, suffix: str | None = None
     Raises InputError for what does not exist, for a folder with the name of a file of the batch's own, and where two
     pictures would write one file.
     """
-    every = list(find_sources(given))
-    found = list(without_results([one for one in every if not is_below(one[0], output)]))
+    every = list(find_sources(given, output))
+    found = [one for one in every if not is_below(one[0], output)]
     if every and not found:
         raise InputError(f"all pictures given lie in {output}, whose files are results; choose another output folder")
     if not found:
@@ -187,7 +189,33 @@ def name_results(found: Sequence[Found], suffix: str | None) -> list[Item]:
     return items
 
 
-def folders_of(relatives: Sequence[PurePath]) -> set[str]:
+def keep_names(items: Sequence[Item], known: Mapping[str, str]) -> list[Item]:
+    """Return pictures with the names, `known` by source, that they have in a journal, if those are of one folder.
+
+    One that joins does not rename its twin: it gets another name. No name is that of a folder.
+    """
+    folders = folders_of([PurePath(item.name) for item in items])
+    own = {item.name: known.get(str(absolute(item.source)), item.name) for item in items}
+    own = {name: old for name, old in own.items() if is_alike(old, name) and old.casefold() not in folders}
+    kept, taken = [], {item.name.casefold() for item in items} | {old.casefold() for old in own.values()}
+    olds = Counter(old for name, old in own.items() if old != name)
+    for item in items:
+        name = own.get(item.name, item.name)
+        if name == item.name and olds[name]:
+            name = next_free(name, taken, folders)
+            taken.add(name.casefold())
+        copy = name if item.copy == item.name else item.copy
+        kept.append(replace(item, name=name, copy=copy))
+    return kept
+
+
+def is_alike(name: str, other: str) -> bool:
+    """Return whether two names are those of one folder and of one format."""
+    one, two = PurePath(name), PurePath(other)
+    return (one.parent, one.suffix) == (two.parent, two.suffix)
+
+
+def folders_of(relatives: Iterable[PurePath]) -> set[str]:
     """Return the folders that results lie in, with those above, in lower case."""
     own = {relative.parent for relative in relatives}
     return {folder.as_posix().casefold() for one in own for folder in (one, *one.parents)}
@@ -214,17 +242,6 @@ def next_free(name: str, *taken: Container[str]) -> str:
     path = PurePath(name)
     numbered = ((path.parent / fit_name(f"{path.stem}_{n}", path.suffix)).as_posix() for n in count(2))
     return next(one for one in numbered if not any(one.casefold() in names for names in taken))
-
-
-def without_results(found: Sequence[Found]) -> Iterator[Found]:
-    """Yield what does not lie in the output folder of another batch below an INPUT, for which a warning is given."""
-    is_output = cache(lambda folder: os.path.isfile(folder / JOURNAL))
-    for source, relative, stamp in found:
-        folders = source.parents[: len(relative.parts) - 1] if isinstance(source, Path) else ()
-        if output := next(filter(is_output, folders), None):
-            warn_once(f"{output} holds the results of another batch and is left out; give it as an INPUT to take it")
-        else:
-            yield source, relative, stamp
 
 
 def absolute(source: Location) -> str:

@@ -51,11 +51,15 @@ class Staging:
         if content is None and isinstance(item.source, Path):
             return item
         target = self.folder / secrets.token_hex(8) / inside(PurePosixPath(item.source)).name
-        if content is None:
-            fetch(str(item.source), target)
-        else:
-            target.parent.mkdir(parents=True)
-            target.write_bytes(content)
+        try:
+            if content is None:
+                fetch(str(item.source), target)
+            else:
+                target.parent.mkdir(parents=True)
+                target.write_bytes(content)
+        except BaseException:
+            shutil.rmtree(target.parent, ignore_errors=True)
+            raise
         return replace(item, source=target)
 
     def deliver(self, name: str) -> None:
@@ -78,7 +82,7 @@ def refuse_taken(journal: Journal, output: Location, overwrite: bool, item: Item
     Where none is, the next file of that name is noted as the batch's: it is about to be moved there.
     """
     if not journal.holds(item):
-        raise InputError(f"{item.source} has changed while it was at work, and waits again")
+        raise InputError(f"{item.source} has changed while it was at work, or others have it now; it is left to them")
     place = join(output, name)
     if not overwrite and exists(place) and not journal.has_written(name):
         raise InputError(

@@ -16,7 +16,7 @@ from typing import Any, TypeGuard
 from zipfile import BadZipFile
 
 from ..errors import InputError, PackageError
-from ..imaging.paths import HEIF_SUFFIXES, READABLE, advise, has_heif, warn_once
+from ..imaging.paths import advise, taken_suffixes, warn_once
 from ..optional_imports import optional_import, pip_command
 from ..serialization.atomic import one_line, write_text
 
@@ -43,13 +43,22 @@ CHANGE_MARKS = ("ETag", "LastModified", "updated", "last_modified", "mtime", "cr
 def location(text: str) -> Location:
     """Return a path, that of a file:// or local:// URL too; any other URL as it is.
 
-    Where such a URL, as it is written, leads to nothing, it may have %20 for a space, as a browser writes it.
+    Such a URL may have %20 for a space, as a browser writes it: it has where that leads further than what is written.
     """
     if not LOCAL.match(text):
         return text if URL.match(text) else Path(text)
     written = LOCAL.sub("", text, count=1)
     decoded = os.fsdecode(ESCAPED.sub(lambda found: bytes.fromhex(found[1].decode()), os.fsencode(written)))
-    return Path(decoded if os.path.lexists(decoded) and not os.path.lexists(written) else written)
+    for place, other in zip(with_parents(decoded), with_parents(written), strict=False):
+        if place == other or os.path.lexists(place):
+            break
+        if os.path.lexists(other):
+            return Path(written)
+    return Path(decoded)
+
+
+def with_parents(path: str) -> tuple[Path, ...]:
+    return Path(path), *Path(path).parents
 
 
 def is_url(place: Location) -> TypeGuard[str]:
@@ -61,7 +70,7 @@ def join(folder: Location, name: str) -> Location:
     if isinstance(folder, Path):
         return folder / name
     first, chain, rest = folder.partition("::") if URL.match(folder) else (folder, "", "")
-    return f"{first.rstrip('/')}/{name}{chain}{rest}"
+    return f"{first}{'' if first.endswith('/') else '/'}{name}{chain}{rest}"
 
 
 def inside(path: PurePath, *, windows: bool = os.name == "nt") -> PurePosixPath:
@@ -183,8 +192,7 @@ def find_below(files: Any, folder: str) -> dict[str, StoredFile]:
 def is_wanted(name: str, others: frozenset[str]) -> bool:
     """Return whether a file of a folder is taken, by its path in there."""
     path = PurePosixPath(name)
-    suffixes = READABLE | others | (HEIF_SUFFIXES if has_heif() else frozenset())
-    return path.suffix.lower() in suffixes and not any(part.startswith(".") for part in path.parts)
+    return path.suffix.lower() in taken_suffixes(others) and not any(part.startswith(".") for part in path.parts)
 
 
 def stamp(info: Mapping[str, Any]) -> tuple[int, int]:

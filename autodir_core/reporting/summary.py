@@ -173,8 +173,8 @@ def votes_dict(done: Round, labels: Sequence[str], picture: int) -> dict[str, An
 
 
 def agreement_dict(agreeing: int, crops: int) -> dict[str, Any]:
-    """Return the part of a picture's crops that have a label as their top one, 0..1, and how many crops there are."""
-    return {AGREEMENT: round(agreeing / crops, 4), "crops": crops} if crops else {}
+    """Return the part of a picture's crops that have a label as their top one, 0..1, and how many; nothing of one."""
+    return {AGREEMENT: round(agreeing / crops, 4), "crops": crops} if crops > 1 else {}
 
 
 def verdict_dict(done: Round, picture: int) -> dict[str, Any]:

@@ -86,9 +86,11 @@ def copy_file(source: Path, target: Path) -> None:
 
 
 def _unwritable(path: str | os.PathLike[str], error: Exception) -> InputError:
-    is_disk = isinstance(error, OSError) and error.errno in FULL_DISK
-    kind = FullDiskError if is_disk else InputError
-    return kind(f"cannot write {path}: {one_line(error)}; free space there, or choose another place")
+    return _kind(error)(f"cannot write {path}: {one_line(error)}; free space there, or choose another place")
+
+
+def _kind(error: Exception) -> type[InputError]:
+    return FullDiskError if isinstance(error, OSError) and error.errno in FULL_DISK else InputError
 
 
 def _reserve(temporary: Path, path: Path) -> None:
@@ -99,14 +101,14 @@ def _reserve(temporary: Path, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary.touch(exist_ok=False)
     except OSError as error:
-        raise InputError(f"cannot write into {path.parent}: {one_line(error)}; choose another folder") from error
+        raise _kind(error)(f"cannot write into {path.parent}: {one_line(error)}; choose another folder") from error
 
 
 def _move(temporary: Path, path: Path) -> None:
     try:
         os.replace(temporary, path)
     except OSError as error:
-        raise InputError(f"cannot replace {path}: {one_line(error)}; is it open in another program?") from error
+        raise _kind(error)(f"cannot replace {path}: {one_line(error)}; is it open in another program?") from error
 
 
 def in_utf8(text: str) -> str:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-import platform
 import sqlite3
 import time
 
-from ...serialization.temporary import process_exists
+from ...serialization.temporary import machine, process_exists
 
 LEASE = 120.0
 """Seconds after which a process that has not been heard of counts as gone, wherever it runs."""
@@ -20,7 +19,7 @@ class Presence:
     """One process among those of a journal; its methods take the journal's database, in a transaction."""
 
     def __init__(self) -> None:
-        self.owner = f"{platform.node()}:{os.getpid()}:{time.time_ns()}"
+        self.owner = f"{machine()}:{os.getpid()}:{time.time_ns()}"
         self.signs: dict[str, tuple[float, float]] = {}  # by process its last sign of life, and since when it is that
 
     def beat(self, database: sqlite3.Connection) -> None:
@@ -53,4 +52,4 @@ def leave(database: sqlite3.Connection, owner: str) -> None:
 def is_gone(owner: str) -> bool:
     """Return whether the process behind an entry was one of this machine and has ended."""
     host, process, _ = owner.rsplit(":", 2)
-    return host == platform.node() and not process_exists(int(process))
+    return host == machine() and not process_exists(int(process))

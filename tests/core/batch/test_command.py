@@ -698,3 +698,16 @@ def test_a_cluster_without_its_package_is_one_line(
     assert main(["batch", str(folder), "-o", str(tmp_path / "out"), "--ray", "local", "--quiet"]) == 2
     told = capsys.readouterr().err
     assert "ray cannot be imported" in told and "pip install ray" in told and told.count("\n") == 1
+
+
+def test_a_folder_that_joins_with_the_name_of_a_result_is_refused(
+    tmp_path: Path, tiny_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "in").mkdir()
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 56, 3), np.uint8)).save(tmp_path / "in/a.bmp")
+    command = ["batch", str(tmp_path / "in"), "-o", str(tmp_path / "out"), *OPTIONS, "--model", str(tiny_path)]
+    assert main(command) == 0 and (tmp_path / "out/a.png").exists()
+    write_picture(tmp_path / "in/a.png/1.png", torch.rand(1, 40, 56, 3))
+    for more in ([], ["--dry-run"], ["--overwrite"]):
+        assert main([*command, *more]) == 2
+        assert "a.png is a result, and a folder of that name joins; choose another" in capsys.readouterr().err

@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
-import subprocess
-import sys
 import time
 from contextlib import closing
 from dataclasses import replace
@@ -22,7 +20,6 @@ from autodir_core.batch.run import note_outcome
 from autodir_core.batch.staging import refuse_taken
 from autodir_core.batch.workers import presence
 from autodir_core.errors import AutoDIRError
-from autodir_core.serialization import temporary
 
 
 @pytest.fixture
@@ -54,7 +51,7 @@ def test_what_a_lost_process_had_is_taken_back(
         monkeypatch.setattr(presence, "process_exists", lambda number: False)
     else:
         if end == "other machine":
-            monkeypatch.setattr(presence.platform, "node", lambda: "elsewhere")
+            monkeypatch.setattr(presence, "machine", lambda: "elsewhere")
         later = time.time() + presence.LEASE + 1
         monkeypatch.setattr(presence.time, "time", lambda: later)
         journal.beat()
@@ -65,7 +62,7 @@ def test_a_lost_process_whose_clock_was_ahead_is_taken_back_too(
     journal: Journal, items: list[Item], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A clock that is set back makes old signs of life look new for hours."""
-    monkeypatch.setattr(presence.platform, "node", lambda: "elsewhere")
+    monkeypatch.setattr(presence, "machine", lambda: "elsewhere")
     now = time.monotonic()
     with monkeypatch.context() as ahead:
         ahead.setattr(presence.time, "time", lambda: time.time_ns() / 1e9 + 7200)
@@ -181,31 +178,13 @@ def test_a_full_disk_is_one_line(journal: Journal, items: list[Item]) -> None:
     assert len(journal.states()) == len(items)
 
 
-def test_what_a_killed_process_was_writing_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """And nothing that another is writing, of whatever batch, on whatever machine, or that only looks like it."""
-    folder = tmp_path / "out/sub"
-    folder.mkdir(parents=True)
-    with subprocess.Popen([sys.executable, "-c", ""]) as ended:
-        pass
-    names = {"ours": folder / temporary.temporary_name(".png")}
-    monkeypatch.setattr(temporary.os, "getpid", lambda: ended.pid)
-    names["left"] = folder / temporary.temporary_name(".png")
-    with monkeypatch.context() as elsewhere:
-        elsewhere.setattr(temporary.platform, "node", lambda: "elsewhere")
-        names["theirs"] = folder / temporary.temporary_name(".png")
-    for path in (*names.values(), folder / ".0123456789abcdef.png"):
-        path.touch()
-    Journal(tmp_path / "out").close()
-    assert not names["left"].exists() and len(list(folder.iterdir())) == 3
-
-
 def test_a_picture_that_changes_at_work_is_done_again(journal: Journal, items: list[Item], tmp_path: Path) -> None:
     """What it was is not moved to its place, and not noted; nor what a process was long silent about."""
     assert journal.claim(items[0]) and journal.holds(items[0])
     items[0].source.write_bytes(b"more")
     with closing(Journal(tmp_path / "out")) as other:
         other.add(items)
-    with pytest.raises(ad.InputError, match=r"0\.png has changed while it was at work, and waits again"):
+    with pytest.raises(ad.InputError, match=r"0\.png has changed while it was at work"):
         refuse_taken(journal, tmp_path / "out", False, items[0], "0.png")
     note_outcome(journal, tmp_path / "out", items[0], Outcome("done", result="0.png"))
     journal.finish(items[0], Outcome("done", result="0.png"))
@@ -217,19 +196,15 @@ def test_what_was_never_read_is_no_ones(journal: Journal, items: list[Item], tmp
     assert journal.claim(items[1])
     journal.finish(items[1], Outcome("failed", error="broken"))
     (tmp_path / "moved").mkdir()
-    moved = [replace(item, source=shutil.copy2(item.source, tmp_path / "moved")) for item in items]
-    moved = [replace(item, source=Path(item.source)) for item in moved]
+    moved = [replace(item, source=tmp_path / "moved" / item.name) for item in items]
+    for item, other in zip(items, moved, strict=True):
+        shutil.copy2(item.source, other.source)
+    assert journal.others(moved) == {item.name: str(item.source) for item in items}, "they are yet to be done"
+    for item in items:
+        item.source_path.unlink()
     assert not journal.others(moved)
     journal.add(moved)
     assert set(journal.states().values()) == {"waiting"}
-
-
-def test_names_once_given_stay(journal: Journal, items: list[Item]) -> None:
-    """Whoever joins or leaves: but for a name that another has now, of another folder, or of another kind."""
-    for name in ("0.bmp.png", "a/0.png", "0.tif"):
-        assert journal.keep_names([replace(items[0], name=name)])[0].name == ("0.png" if name == "0.bmp.png" else name)
-    both = [replace(items[0], name="0.bmp.png"), replace(items[0], source=Path("/else/0.gif"), name="0.png")]
-    assert journal.keep_names(both) == both
 
 
 def test_bytes_of_names_that_are_no_utf_8_are_noted(journal: Journal, items: list[Item]) -> None:

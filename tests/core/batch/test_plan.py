@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 import autodir_core as ad
-from autodir_core.batch.plan import Item, Selection, check_source, plan_items
+from autodir_core.batch.plan import Item, Selection, check_source, keep_names, plan_items
+from autodir_core.batch.sources import TABLE_START
 
 
 @pytest.fixture
@@ -37,16 +38,32 @@ def test_results_below_the_input_are_no_pictures_of_the_next_run(folder: Path) -
     assert "out/old.png" not in names(plan_items([str(folder)], folder / "out"))
 
 
-def test_results_of_another_batch_are_no_pictures(
-    folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    """Unless someone wants them."""
+def test_results_of_others_are_no_pictures(folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Unless someone wants them: as an INPUT, or by a line of a list."""
     (folder / "done/a").mkdir(parents=True)
-    for name in ("done/batch.sqlite", "done/a/1.png"):
-        (folder / name).touch()
+    (folder / "done/batch.csv").write_bytes(TABLE_START)
+    (folder / "done/a/1.png").touch()
     assert "done/a/1.png" not in names(plan_items([str(folder)], tmp_path / "out"))
-    assert f"{folder / 'done'} holds the results of another batch" in caplog.text
+    assert f"{folder / 'done'} holds the results of a batch" in caplog.text
+    caplog.clear()
+    (tmp_path / "list.txt").write_text("in/a/1.png\nin/done/a/1.png\n")
+    assert names(plan_items([str(tmp_path / "list.txt")], tmp_path / "out")) == ["in/a/1.png", "in/done/a/1.png"]
     assert names(plan_items([str(folder / "done")], tmp_path / "out")) == ["a/1.png"]
+    assert "done/a/1.png" not in names(plan_items([str(folder)], folder / "done"))
+    assert "holds the results" not in caplog.text, "whose OUT it is knows"
+
+
+def test_names_once_given_stay() -> None:
+    """Whoever joins or leaves: within a folder and a format, and but for a folder that has that name now."""
+    bmp, gif = Item(Path("/in/a.bmp"), "a.bmp.png", copy="a.bmp"), Item(Path("/in/a.gif"), "a.gif.png", copy="a.gif")
+    known = {str(Path("/in/a.bmp").absolute()): "a.png"}
+    assert names(keep_names([bmp, gif], known)) == ["a.png", "a.gif.png"]
+    for name in ("b/a.png", "a.tif"):
+        assert names(keep_names([Item(bmp.source, name)], known)) == [name]
+    assert names(keep_names([bmp, Item(Path("/in/a.png/1.png"), "a.png/1.png")], known))[0] == "a.bmp.png"
+    twins = [Item(Path("/in/A.bmp"), "a.png", copy="a.png"), Item(bmp.source, "a_2.png", copy="a_2.png")]
+    kept = keep_names(twins, known)
+    assert names(kept) == ["a_3.png", "a.png"] and [item.copy for item in kept] == ["a_3.png", "a.png"]
 
 
 def test_wildcards_and_lists(folder: Path, tmp_path: Path) -> None:

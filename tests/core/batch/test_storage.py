@@ -167,7 +167,13 @@ def test_a_url_of_a_local_path_is_that_path(folder: Path, scheme: str) -> None:
     assert [item.name for item in plan_items([f"{url}/a b/ph[1].png"], folder / "out")] == ["ph[1].png"]
     for written, path in (("a%20b", "a b"), ("a b", "a b"), ("a b/%20", "a b/%20"), ("a%20b/%2520", "a b/%20")):
         assert storage.location(f"{url}/{written}") == folder / path
-    assert storage.location(f"{url}/new%20one") == folder / "new%20one", "which is not there in any spelling"
+    (folder / "c%20d").mkdir()
+    for written, path in (
+        ("new%20one", "new one"),
+        ("a%20b/x%20y/*.png", "a b/x y/*.png"),
+        ("c%20d/e%20f", "c%20d/e%20f"),
+    ):
+        assert storage.location(f"{url}/{written}") == folder / path, "the folder decides that is there"
     assert all(not item.name.startswith("a/") for item in plan_items([str(folder)], storage.location(f"{url}/a")))
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from pathlib import Path
 
 import pytest
 
-from autodir_core.errors import InputError
+from autodir_core.errors import FullDiskError, InputError
 from autodir_core.serialization.atomic import atomic_path, guarded, one_line, write_text
 
 
@@ -66,6 +67,14 @@ class TestAtomicPath:
     def test_a_read_only_folder(self, tmp_path, monkeypatch):
         monkeypatch.setattr(Path, "touch", denied)
         with pytest.raises(InputError, match="Permission denied; choose another folder"), atomic_path(tmp_path / "a"):
+            pass
+
+    def test_a_disk_without_room_for_another_file(self, tmp_path, monkeypatch):
+        def full(*arguments, **options):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        monkeypatch.setattr(Path, "touch", full)
+        with pytest.raises(FullDiskError, match="No space left on device"), atomic_path(tmp_path / "a"):
             pass
 
     def test_a_target_that_another_program_holds(self, tmp_path, monkeypatch):
