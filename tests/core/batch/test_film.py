@@ -23,6 +23,7 @@ from autodir_core.degrade import degrade
 from autodir_core.imaging.metrics import psnr
 from autodir_core.outputs import Decision, PlannedRound
 from autodir_core.pipeline import repeat_rounds
+from autodir_core.serialization.temporary import temporary_name
 
 av = pytest.importorskip("av", reason="PyAV is not installed")
 
@@ -446,7 +447,7 @@ def test_the_parts_of_a_film_that_needs_nothing_now_are_removed(
 ) -> None:
     folder = tmp_path / f"out/{source.name}.parts"
     folder.mkdir(parents=True)
-    for name in (shots.MARK, "00000000.part", f".{16 * 'a'}.part"):
+    for name in (shots.MARK, "00000000.part", temporary_name(".part")):
         (folder / name).touch()
     ad.write_picture(tmp_path / "black.png", torch.zeros(1, 48, 64, 3))
     assert run_batch(source, *(["--mask", tmp_path / "black.png"] if mask else ["--labels", "no"])) == 0
@@ -476,7 +477,7 @@ def test_a_folder_of_somebody_else_is_left_alone(tiny: ad.AutoDIR, source: Path,
     folder, target = tmp_path / "out.mp4.parts", tmp_path / "out.mp4"
     folder.mkdir()
     (folder / "00000000.part").touch()
-    (folder / f".{16 * 'a'}.part").touch()
+    (folder / temporary_name(".part")).touch()
     (folder / "diary.txt").write_text("dear")
     with pytest.raises(ad.InputError, match=r"out\.mp4\.parts is needed for the parts of out\.mp4"):
         shots.restore_film(tiny, source, target, LOOP, SAMPLER)
