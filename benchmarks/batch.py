@@ -26,7 +26,8 @@ sys.path.insert(0, str(ROOT))
 import torch  # noqa: E402
 
 from autodir_core.batch.journal import Journal  # noqa: E402
-from autodir_core.batch.plan import Item, plan_items  # noqa: E402
+from autodir_core.batch.planning.item import Item  # noqa: E402
+from autodir_core.batch.planning.plan import plan_items  # noqa: E402
 from autodir_core.batch.run import run_batch  # noqa: E402
 from autodir_core.batch.staging import Staging  # noqa: E402
 from autodir_core.batch.work import chosen_work  # noqa: E402

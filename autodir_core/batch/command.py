@@ -28,21 +28,11 @@ from ..errors import AutoDIRError, FullDiskError, InputError
 from ..optional_imports import installed_packages
 from ..serialization.temporary import remove_left
 from .options import NOT_SETTINGS, OF_RESULTS, add_arguments
-from .plan import (
-    JOURNAL,
-    PAGE,
-    TABLE,
-    Item,
-    Selection,
-    check_source,
-    count_sources,
-    folders_of,
-    keep_names,
-    plan_items,
-    refuse_foreign,
-    with_masks,
-)
-from .storage import join, present
+from .planning.item import Item, check_source
+from .planning.names import JOURNAL, PAGE, folders_of, keep_names
+from .planning.plan import Selection, count_sources, plan_items, refuse_foreign, with_masks
+from .planning.sources import TABLE
+from .planning.storage import join, present
 
 if TYPE_CHECKING:
     from .journal import Journal, Outcome

@@ -6,7 +6,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from .plan import JOURNAL
+from .planning.names import JOURNAL
 
 PATIENCE = 60.0
 """Seconds that a process waits for others to finish writing."""

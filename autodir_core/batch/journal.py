@@ -18,8 +18,9 @@ from typing import Any
 from ..errors import AutoDIRError, InputError
 from ..serialization.atomic import in_utf8, one_line
 from .database import open_database
-from .plan import JOURNAL, Item, absolute, is_other, stamp_of
-from .storage import URL, Location
+from .planning.item import Item, absolute, is_other, stamp_of
+from .planning.names import JOURNAL
+from .planning.storage import URL, Location
 from .workers.presence import Presence, leave
 
 OUTCOME = "result", "seconds", "sha256", "decision", "facts", "error"

@@ -8,7 +8,7 @@ from pathlib import Path
 from ..cli.options import add_crops, add_model_options, add_quiet, add_tile_size, at_least, names
 from ..cli.restore import add_depth, add_loop_options, add_sampler_options
 from ..imaging.paths import FORMATS
-from .storage import location
+from .planning.storage import location
 
 NOT_SETTINGS = frozenset(
     {"pictures", "output", "quiet", "every", "shard", "limit", "dry_run", "retry_failed", "overwrite", "run"}

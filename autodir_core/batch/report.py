@@ -21,8 +21,9 @@ from ..imaging.files import read_picture
 from ..imaging.layout import to_pil
 from ..reporting.page import render_page, render_picture, render_settings, setting_text
 from ..reporting.summary import AGREEMENT
-from .plan import PAGE, TABLE
-from .storage import Location, join, local_file, location, write_text_to
+from .planning.names import PAGE
+from .planning.sources import TABLE
+from .planning.storage import Location, join, local_file, location, write_text_to
 
 pictures_logger = logging.getLogger(imaging.__name__)
 

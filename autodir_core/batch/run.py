@@ -20,9 +20,9 @@ from ..imaging.paths import warn_once
 from ..serialization.atomic import guarded, one_line
 from ..serialization.hashing import sha256
 from .journal import Journal, Outcome
-from .plan import Item, check_source, is_film
+from .planning.item import Item, check_source, is_film
+from .planning.storage import Location, join, remove
 from .staging import LOCAL, Staging
-from .storage import Location, join, remove
 from .workers.presence import BEAT
 
 READERS, AHEAD = 2, 2

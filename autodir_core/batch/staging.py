@@ -11,8 +11,8 @@ from pathlib import Path, PurePosixPath
 from ..errors import InputError
 from ..serialization.temporary import temporary_name
 from .journal import Journal
-from .plan import Item
-from .storage import Location, exists, fetch, inside, join, send
+from .planning.item import Item
+from .planning.storage import Location, exists, fetch, inside, join, send
 
 Check = Callable[[Item, str], None]
 """Raises where the result of a picture, by its name, must not be moved to its place."""

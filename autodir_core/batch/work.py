@@ -27,7 +27,7 @@ from ..outputs import Assessment, Restoration
 from ..reporting.summary import AGREEMENT, assessment_dict, to_dict
 from ..serialization.atomic import copy_file
 from .journal import Outcome
-from .plan import Item, is_film
+from .planning.item import Item, is_film
 from .run import Work
 from .staging import Staging
 

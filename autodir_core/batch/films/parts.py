@@ -23,7 +23,7 @@ from ...imaging.layout import to_uint8
 from ...imaging.paths import warn_once
 from ...optional_imports import optional_import
 from ...serialization.atomic import FULL, atomic_path
-from ..plan import CONTAINERS
+from ..planning.names import CONTAINERS
 from .film import (
     DEEP,
     DEEP_RGB,

@@ -128,7 +128,7 @@ def restore_film(
 
     Args:
         model: from `load_autodir`.
-        source, target: files; the suffix of `target` is one of `plan.CONTAINERS`.
+        source, target: files; the suffix of `target` is one of `names.CONTAINERS`.
         loop, sampler, seed: as in `restore`, for the frames that shots are judged by; the same noise for all frames.
         frames: what else is done to them.
         tell: see `Tell`.

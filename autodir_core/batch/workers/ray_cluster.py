@@ -28,10 +28,10 @@ from ...errors import AutoDIRError, FullDiskError, InputError
 from ...optional_imports import optional_import
 from ...serialization.atomic import atomic_path, one_line
 from ..journal import Journal, Outcome
-from ..plan import Item, check_source
+from ..planning.item import Item, check_source
+from ..planning.storage import is_url
 from ..run import Work, heartbeat, keep_date, note_outcome, read_one, start_one
 from ..staging import Staging, refuse_taken
-from ..storage import is_url
 
 with optional_import("ray", "leave --ray out"):
     import ray

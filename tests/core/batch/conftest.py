@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from autodir_core.batch.journal import Journal
-from autodir_core.batch.plan import Item
+from autodir_core.batch.planning.item import Item
 
 
 @pytest.fixture

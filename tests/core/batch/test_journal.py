@@ -15,7 +15,7 @@ import pytest
 import autodir_core as ad
 from autodir_core.batch.database import APPLICATION
 from autodir_core.batch.journal import Journal, Outcome
-from autodir_core.batch.plan import Item
+from autodir_core.batch.planning.item import Item
 from autodir_core.batch.run import note_outcome
 from autodir_core.batch.staging import refuse_taken
 from autodir_core.batch.workers import presence

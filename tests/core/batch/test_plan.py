@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 import autodir_core as ad
-from autodir_core.batch.plan import Item, Selection, check_source, keep_names, plan_items
-from autodir_core.batch.sources import TABLE_START
+from autodir_core.batch.planning.item import Item, check_source
+from autodir_core.batch.planning.names import keep_names
+from autodir_core.batch.planning.plan import Selection, plan_items
+from autodir_core.batch.planning.sources import TABLE_START
 
 
 @pytest.fixture

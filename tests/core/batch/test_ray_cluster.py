@@ -17,7 +17,7 @@ import pytest
 import torch
 
 from autodir_core.batch.journal import Journal, Outcome
-from autodir_core.batch.plan import Item
+from autodir_core.batch.planning.item import Item
 from autodir_core.cli import main, parse
 from autodir_core.imaging.files import write_picture
 

@@ -12,7 +12,7 @@ import torch
 import autodir_core as ad
 from autodir_core.batch import run
 from autodir_core.batch.journal import Journal, Outcome
-from autodir_core.batch.plan import Item
+from autodir_core.batch.planning.item import Item
 from autodir_core.batch.run import Work, run_batch
 from autodir_core.errors import FullDiskError
 from autodir_core.imaging.files import Picture, read_picture, write_picture

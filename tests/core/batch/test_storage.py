@@ -13,8 +13,8 @@ import pytest
 import torch
 
 import autodir_core as ad
-from autodir_core.batch import storage
-from autodir_core.batch.plan import plan_items
+from autodir_core.batch.planning import storage
+from autodir_core.batch.planning.plan import plan_items
 from autodir_core.cli import main
 from autodir_core.cli.restorer import Restorer
 from autodir_core.imaging.files import write_picture

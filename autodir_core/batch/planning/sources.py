@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path, PurePath, PurePosixPath
 
-from ..errors import AutoDIRError, InputError
-from ..imaging.paths import FILM_SUFFIXES, list_pictures, read_list, warn_once
+from ...errors import AutoDIRError, InputError
+from ...imaging.paths import FILM_SUFFIXES, list_pictures, read_list, warn_once
 from .storage import Location, list_urls, location
 
 TABLE, TABLE_START = "batch.csv", b"name,source,result,state,"

@@ -15,10 +15,10 @@ from pathlib import Path, PurePath, PurePosixPath
 from typing import Any, TypeGuard
 from zipfile import BadZipFile
 
-from ..errors import InputError, PackageError
-from ..imaging.paths import advise, taken_suffixes, warn_once
-from ..optional_imports import optional_import, pip_command
-from ..serialization.atomic import one_line, write_text
+from ...errors import InputError, PackageError
+from ...imaging.paths import advise, taken_suffixes, warn_once
+from ...optional_imports import optional_import, pip_command
+from ...serialization.atomic import one_line, write_text
 
 Location = Path | str
 """A local path, or a URL."""

@@ -1,0 +1,1 @@
+"""What a batch works on, and where its results go."""
