@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import replace
 from functools import partial
-from pathlib import Path, PurePath
+from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +29,7 @@ from ..optional_imports import installed_packages
 from ..serialization.temporary import remove_left
 from .options import NOT_SETTINGS, OF_RESULTS, add_arguments
 from .planning.item import Item, check_source
-from .planning.names import JOURNAL, PAGE, folders_of, keep_names
+from .planning.names import JOURNAL, PAGE, keep_names, refuse_folders, refuse_others
 from .planning.plan import Selection, count_sources, plan_items, refuse_foreign, with_masks
 from .planning.sources import TABLE
 from .planning.storage import join, present
@@ -185,19 +185,13 @@ def check_files(items: list[Item], journal: Journal, arguments: argparse.Namespa
     targets = set[str]() if arguments.assess_only else {name for item in items for name in item.files}
     there = present(arguments.output, targets | reports | set(finished.values()))
     gone = {name for name, result in finished.items() if result not in there}
-    if blocked := {name for name in journal.files() if name.casefold() in folders_of(map(PurePath, targets))}:
-        raise InputError(f"{min(blocked)} is a result, and a folder of that name joins; choose another output folder")
+    files, others = journal.files(), journal.others(items)
+    refuse_folders(files, targets)
     if not arguments.overwrite:
         settled = journal.settled(items, retry_failed=arguments.retry_failed) - gone
         left = [item for item in items if item.name not in settled]
-        refuse_foreign(left, there - journal.files(), arguments.output, reports)
-    others = journal.others(items)
-    if others and not arguments.overwrite:
-        item = next(item for item in items if item.name in others)
-        raise InputError(
-            f"{item.name} in the output folder is that of {others[item.name]}, and {item.source} would replace it; "
-            "choose another output folder, or give --overwrite"
-        )
+        refuse_foreign(left, there - files, arguments.output, reports)
+        refuse_others(items, others)
     return gone | others.keys()
 
 

@@ -126,6 +126,24 @@ def refuse_shared_names(items: Sequence[Item]) -> None:
             )
 
 
+def refuse_folders(results: Iterable[str], names: Iterable[str]) -> None:
+    """InputError where a folder that new results lie in has the name of an older one."""
+    folders = folders_of(map(PurePath, names))
+    for result in results:
+        if result.casefold() in folders:
+            raise InputError(f"{result} is a result, and a folder of that name joins; choose another output folder")
+
+
+def refuse_others(items: Sequence[Item], others: Mapping[str, str]) -> None:
+    """InputError where the name of a result is that of another picture, in `others` with its source."""
+    for item in items:
+        if item.name in others:
+            raise InputError(
+                f"{item.name} in the output folder is that of {others[item.name]}, and {item.source} would replace it; "
+                "choose another output folder, or give --overwrite"
+            )
+
+
 def result_name(relative: PurePath, suffix: str | None) -> str:
     """Return the name of a result: that of its source, in its sub-folder; what cannot be written becomes PNG or MKV."""
     if is_film(relative):
