@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import shutil
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
@@ -51,15 +52,14 @@ class Staging:
         if content is None and isinstance(item.source, Path):
             return item
         target = self.folder / secrets.token_hex(8) / inside(PurePosixPath(item.source)).name
-        try:
+        with ExitStack() as unless_it_is_whole:
+            unless_it_is_whole.callback(shutil.rmtree, target.parent, ignore_errors=True)
             if content is None:
                 fetch(str(item.source), target)
             else:
                 target.parent.mkdir(parents=True)
                 target.write_bytes(content)
-        except BaseException:
-            shutil.rmtree(target.parent, ignore_errors=True)
-            raise
+            unless_it_is_whole.pop_all()
         return replace(item, source=target)
 
     def deliver(self, name: str) -> None:

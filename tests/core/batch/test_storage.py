@@ -14,7 +14,9 @@ import torch
 
 import autodir_core as ad
 from autodir_core.batch.planning import storage
+from autodir_core.batch.planning.item import Item
 from autodir_core.batch.planning.plan import plan_items
+from autodir_core.batch.staging import Staging
 from autodir_core.cli import main
 from autodir_core.cli.restorer import Restorer
 from autodir_core.imaging.files import write_picture
@@ -308,3 +310,12 @@ def test_text_goes_to_a_folder_and_to_a_url(memory: str, tmp_path: Path) -> None
 def test_a_file_below_chained_urls_is_one_of_the_first() -> None:
     assert storage.join("zip://in::s3://bucket/a.zip", "1.png") == "zip://in/1.png::s3://bucket/a.zip"
     assert storage.join("s3://bucket/in/", "a::b.png") == "s3://bucket/in/a::b.png"
+
+
+def test_a_copy_that_cannot_be_fetched_leaves_nothing(memory: str, tmp_path: Path) -> None:
+    staging = Staging.below(tmp_path, tmp_path)
+    with pytest.raises(ad.InputError):
+        staging.fetch(Item(f"{memory}/gone.png", "gone.png"))
+    assert not list(staging.folder.iterdir())
+    whole = staging.fetch(Item(f"{memory}/a.png", "a.png"), b"content")
+    assert whole.source_path.read_bytes() == b"content"
